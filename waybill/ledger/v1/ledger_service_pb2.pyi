@@ -1,0 +1,98 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from waybill.common.v1 import cost_pb2 as _cost_pb2
+from waybill.ledger.v1 import entry_pb2 as _entry_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HoldRequest(_message.Message):
+    __slots__ = ("entry_id", "spend_key", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "ttl", "owner", "span")
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEND_KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    VENDOR_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
+    entry_id: str
+    spend_key: str
+    kind: _cost_pb2.CostKind
+    service: str
+    operation: str
+    vendor: str
+    model: str
+    quantity: int
+    unit: str
+    ttl: _duration_pb2.Duration
+    owner: str
+    span: _entry_pb2.SpanLink
+    def __init__(self, entry_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., owner: _Optional[str] = ..., span: _Optional[_Union[_entry_pb2.SpanLink, _Mapping]] = ...) -> None: ...
+
+class HoldResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: _entry_pb2.Entry
+    def __init__(self, entry: _Optional[_Union[_entry_pb2.Entry, _Mapping]] = ...) -> None: ...
+
+class SettleRequest(_message.Message):
+    __slots__ = ("entry_id", "quantity", "doubt_reason")
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    DOUBT_REASON_FIELD_NUMBER: _ClassVar[int]
+    entry_id: str
+    quantity: int
+    doubt_reason: str
+    def __init__(self, entry_id: _Optional[str] = ..., quantity: _Optional[int] = ..., doubt_reason: _Optional[str] = ...) -> None: ...
+
+class SettleResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: _entry_pb2.Entry
+    def __init__(self, entry: _Optional[_Union[_entry_pb2.Entry, _Mapping]] = ...) -> None: ...
+
+class ReleaseRequest(_message.Message):
+    __slots__ = ("entry_id", "reason")
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    entry_id: str
+    reason: str
+    def __init__(self, entry_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReleaseResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: _entry_pb2.Entry
+    def __init__(self, entry: _Optional[_Union[_entry_pb2.Entry, _Mapping]] = ...) -> None: ...
+
+class ListEntriesRequest(_message.Message):
+    __slots__ = ("run_ids", "correlation_id", "page_size", "page_token")
+    RUN_IDS_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    run_ids: _containers.RepeatedScalarFieldContainer[str]
+    correlation_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, run_ids: _Optional[_Iterable[str]] = ..., correlation_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListEntriesResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token", "totals")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[_entry_pb2.Entry]
+    next_page_token: str
+    totals: _containers.RepeatedCompositeFieldContainer[_entry_pb2.RunTotal]
+    def __init__(self, entries: _Optional[_Iterable[_Union[_entry_pb2.Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., totals: _Optional[_Iterable[_Union[_entry_pb2.RunTotal, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,127 @@
+from waybill.common.v1 import space_pb2 as _space_pb2
+from waybill.orchestrator.v1 import run_pb2 as _run_pb2
+from waybill.orchestrator.v1 import span_pb2 as _span_pb2
+from waybill.storage.v1 import chunk_pb2 as _chunk_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class IngestRequest(_message.Message):
+    __slots__ = ("header", "data")
+    class Header(_message.Message):
+        __slots__ = ("collection", "document_key", "filename", "size_bytes", "sha256", "request_id")
+        COLLECTION_FIELD_NUMBER: _ClassVar[int]
+        DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+        FILENAME_FIELD_NUMBER: _ClassVar[int]
+        SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+        SHA256_FIELD_NUMBER: _ClassVar[int]
+        REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+        collection: str
+        document_key: str
+        filename: str
+        size_bytes: int
+        sha256: str
+        request_id: str
+        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    header: IngestRequest.Header
+    data: bytes
+    def __init__(self, header: _Optional[_Union[IngestRequest.Header, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class IngestResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
+
+class GetRunRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class GetRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
+
+class ListRunsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "correlation_id")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    correlation_id: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+
+class ListRunsResponse(_message.Message):
+    __slots__ = ("runs", "next_page_token")
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]
+    next_page_token: str
+    def __init__(self, runs: _Optional[_Iterable[_Union[_run_pb2.Run, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchRunRequest(_message.Message):
+    __slots__ = ("run_id", "resume_token")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    resume_token: str
+    def __init__(self, run_id: _Optional[str] = ..., resume_token: _Optional[str] = ...) -> None: ...
+
+class WatchRunResponse(_message.Message):
+    __slots__ = ("run", "resume_token")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    resume_token: str
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ..., resume_token: _Optional[str] = ...) -> None: ...
+
+class SearchRequest(_message.Message):
+    __slots__ = ("collection", "query", "limit")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    query: str
+    limit: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("hits", "space", "coverage")
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    hits: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Hit]
+    space: _space_pb2.Space
+    coverage: _chunk_pb2.Coverage
+    def __init__(self, hits: _Optional[_Iterable[_Union[_chunk_pb2.Hit, _Mapping]]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., coverage: _Optional[_Union[_chunk_pb2.Coverage, _Mapping]] = ...) -> None: ...
+
+class GetTraceRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetTraceResponse(_message.Message):
+    __slots__ = ("traces",)
+    class Trace(_message.Message):
+        __slots__ = ("run_id", "trace_id", "spans")
+        RUN_ID_FIELD_NUMBER: _ClassVar[int]
+        TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+        SPANS_FIELD_NUMBER: _ClassVar[int]
+        run_id: str
+        trace_id: str
+        spans: _containers.RepeatedCompositeFieldContainer[_span_pb2.Span]
+        def __init__(self, run_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., spans: _Optional[_Iterable[_Union[_span_pb2.Span, _Mapping]]] = ...) -> None: ...
+    TRACES_FIELD_NUMBER: _ClassVar[int]
+    traces: _containers.RepeatedCompositeFieldContainer[GetTraceResponse.Trace]
+    def __init__(self, traces: _Optional[_Iterable[_Union[GetTraceResponse.Trace, _Mapping]]] = ...) -> None: ...

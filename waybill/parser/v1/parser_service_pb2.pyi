@@ -1,0 +1,42 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from waybill.parser.v1 import parse_job_pb2 as _parse_job_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CreateParseJobRequest(_message.Message):
+    __slots__ = ("source_key", "source_sha256", "filename", "options")
+    SOURCE_KEY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    FILENAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    source_key: str
+    source_sha256: str
+    filename: str
+    options: _parse_job_pb2.ParseOptions
+    def __init__(self, source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., filename: _Optional[str] = ..., options: _Optional[_Union[_parse_job_pb2.ParseOptions, _Mapping]] = ...) -> None: ...
+
+class CreateParseJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _parse_job_pb2.ParseJob
+    def __init__(self, job: _Optional[_Union[_parse_job_pb2.ParseJob, _Mapping]] = ...) -> None: ...
+
+class GetParseJobRequest(_message.Message):
+    __slots__ = ("job_id", "wait")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    wait: _duration_pb2.Duration
+    def __init__(self, job_id: _Optional[str] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class GetParseJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _parse_job_pb2.ParseJob
+    def __init__(self, job: _Optional[_Union[_parse_job_pb2.ParseJob, _Mapping]] = ...) -> None: ...

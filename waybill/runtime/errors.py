@@ -1,0 +1,145 @@
+"""Every failure that crosses a service border, and the one table that maps it to gRPC.
+
+    ServiceError
+    ├── InvalidRequest    INVALID_ARGUMENT     the request can never work as it is
+    ├── NotFound          NOT_FOUND            nothing of that name for this tenant
+    ├── Conflict          ALREADY_EXISTS       the same id was used for something else
+    ├── Precondition      FAILED_PRECONDITION  works after something else has changed
+    ├── Quota             RESOURCE_EXHAUSTED   too large, too many, or too much money
+    ├── Unavailable       UNAVAILABLE          works when repeated later
+    ├── Deadline          DEADLINE_EXCEEDED    time ran out
+    ├── Credential        UNAUTHENTICATED      who calls is not known, or a vendor refused our key
+    └── VendorContract    ABORTED              a vendor answered what its contract rules out
+
+The reason is stable and made for programs (google.rpc.ErrorInfo, domain "waybill"); the message is
+for people and says what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+DOMAIN = "waybill"
+MAX_MESSAGE_CHARS = 1_000
+
+
+@dataclass(eq=False)
+class ServiceError(Exception):
+    """A failure with a stable reason.
+
+    Args:
+        reason: UPPER_SNAKE_CASE, stable across releases.
+        message: One or two sentences for a person: what is wrong, and what to do.
+        metadata: Short facts a program may act on; never document text or secrets.
+        retry_after_seconds: When a repeat may work; sent as google.rpc.RetryInfo.
+    """
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_after_seconds: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+
+class InvalidRequest(ServiceError):
+    """The request can never work as it is."""
+
+
+class NotFound(ServiceError):
+    """Nothing of that name exists for this tenant."""
+
+
+class Conflict(ServiceError):
+    """The same id was used for something else."""
+
+
+class Precondition(ServiceError):
+    """The request works only after something else has changed."""
+
+
+class Quota(ServiceError):
+    """Too large, too many, or too much money."""
+
+
+class Unavailable(ServiceError):
+    """The same request may work when repeated later."""
+
+
+class Deadline(ServiceError):
+    """Time ran out."""
+
+
+class Credential(ServiceError):
+    """The caller is not known, or a vendor refused our key."""
+
+
+class VendorContract(ServiceError):
+    """A vendor answered something that its contract rules out."""
+
+
+CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    Conflict: grpc.StatusCode.ALREADY_EXISTS,
+    Precondition: grpc.StatusCode.FAILED_PRECONDITION,
+    Quota: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+    Deadline: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Credential: grpc.StatusCode.UNAUTHENTICATED,
+    VendorContract: grpc.StatusCode.ABORTED,
+}
+_TYPES = {code: kind for kind, code in CODES.items()}
+_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def to_status(error: ServiceError) -> status_pb2.Status:
+    """The google.rpc.Status of an error, details included."""
+    code = CODES[type(error)]
+    details = [
+        _packed(
+            error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata))
+        )
+    ]
+    if error.retry_after_seconds is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(int(error.retry_after_seconds * 1000))
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(code=code.value[0], message=error.message[:MAX_MESSAGE_CHARS], details=details)
+
+
+def from_status(error: grpc.RpcError) -> ServiceError:
+    """The error behind a failed call of ours; the reason is the code's name where a server gave none."""
+    code = error.code()
+    message = error.details() or ""
+    reason, metadata, retry_after = "", {}, None
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # the trailer does not match the code: keep the code, drop the trailer
+        status = None
+    for detail in status.details if status is not None else ():
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            reason, metadata = info.reason, dict(info.metadata)
+        elif detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToMilliseconds() / 1000
+    kind = _TYPES.get(code, Unavailable if code is grpc.StatusCode.CANCELLED else VendorContract)
+    return kind(reason or code.name, message, metadata, retry_after)
+
+
+def status_code(status: status_pb2.Status) -> grpc.StatusCode:
+    """The gRPC code of a google.rpc.Status."""
+    return _BY_NUMBER[status.code]
+
+
+def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

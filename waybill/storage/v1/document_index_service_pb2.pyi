@@ -1,0 +1,154 @@
+from waybill.common.v1 import space_pb2 as _space_pb2
+from waybill.storage.v1 import chunk_pb2 as _chunk_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class BeginVersionRequest(_message.Message):
+    __slots__ = ("collection", "document_key", "source_sha256", "recipe", "space", "run_id", "validate_only")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    document_key: str
+    source_sha256: str
+    recipe: str
+    space: _space_pb2.Space
+    run_id: str
+    validate_only: bool
+    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., recipe: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., run_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class BeginVersionResponse(_message.Message):
+    __slots__ = ("outcome", "version_id", "document_id", "chunk_count")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[BeginVersionResponse.Outcome]
+        OUTCOME_BEGUN: _ClassVar[BeginVersionResponse.Outcome]
+        OUTCOME_UNCHANGED: _ClassVar[BeginVersionResponse.Outcome]
+    OUTCOME_UNSPECIFIED: BeginVersionResponse.Outcome
+    OUTCOME_BEGUN: BeginVersionResponse.Outcome
+    OUTCOME_UNCHANGED: BeginVersionResponse.Outcome
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    outcome: BeginVersionResponse.Outcome
+    version_id: str
+    document_id: str
+    chunk_count: int
+    def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ...) -> None: ...
+
+class PutChunksRequest(_message.Message):
+    __slots__ = ("version_id", "chunks")
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    version_id: str
+    chunks: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Chunk]
+    def __init__(self, version_id: _Optional[str] = ..., chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ...) -> None: ...
+
+class PutChunksResponse(_message.Message):
+    __slots__ = ("reused_vectors",)
+    REUSED_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    reused_vectors: int
+    def __init__(self, reused_vectors: _Optional[int] = ...) -> None: ...
+
+class ListChunksRequest(_message.Message):
+    __slots__ = ("version_id", "page_size", "page_token", "start_ordinal", "end_ordinal", "pending_only")
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    START_ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    END_ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    PENDING_ONLY_FIELD_NUMBER: _ClassVar[int]
+    version_id: str
+    page_size: int
+    page_token: str
+    start_ordinal: int
+    end_ordinal: int
+    pending_only: bool
+    def __init__(self, version_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_ordinal: _Optional[int] = ..., end_ordinal: _Optional[int] = ..., pending_only: _Optional[bool] = ...) -> None: ...
+
+class ListChunksResponse(_message.Message):
+    __slots__ = ("chunks", "next_page_token")
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    chunks: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Chunk]
+    next_page_token: str
+    def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PutVectorsRequest(_message.Message):
+    __slots__ = ("version_id", "space", "vectors")
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    version_id: str
+    space: _space_pb2.Space
+    vectors: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.ChunkVector]
+    def __init__(self, version_id: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., vectors: _Optional[_Iterable[_Union[_chunk_pb2.ChunkVector, _Mapping]]] = ...) -> None: ...
+
+class PutVectorsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PublishVersionRequest(_message.Message):
+    __slots__ = ("version_id", "chunk_count")
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    version_id: str
+    chunk_count: int
+    def __init__(self, version_id: _Optional[str] = ..., chunk_count: _Optional[int] = ...) -> None: ...
+
+class PublishVersionResponse(_message.Message):
+    __slots__ = ("document_id", "replaced_version_id")
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    document_id: str
+    replaced_version_id: str
+    def __init__(self, document_id: _Optional[str] = ..., replaced_version_id: _Optional[str] = ...) -> None: ...
+
+class SearchRequest(_message.Message):
+    __slots__ = ("collection", "query", "vector", "space", "mode", "limit", "document_keys")
+    class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        MODE_UNSPECIFIED: _ClassVar[SearchRequest.Mode]
+        MODE_VECTOR: _ClassVar[SearchRequest.Mode]
+        MODE_TEXT: _ClassVar[SearchRequest.Mode]
+        MODE_HYBRID: _ClassVar[SearchRequest.Mode]
+    MODE_UNSPECIFIED: SearchRequest.Mode
+    MODE_VECTOR: SearchRequest.Mode
+    MODE_TEXT: SearchRequest.Mode
+    MODE_HYBRID: SearchRequest.Mode
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    query: str
+    vector: bytes
+    space: _space_pb2.Space
+    mode: SearchRequest.Mode
+    limit: int
+    document_keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., vector: _Optional[bytes] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., mode: _Optional[_Union[SearchRequest.Mode, str]] = ..., limit: _Optional[int] = ..., document_keys: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("hits", "space", "coverage")
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    hits: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Hit]
+    space: _space_pb2.Space
+    coverage: _chunk_pb2.Coverage
+    def __init__(self, hits: _Optional[_Iterable[_Union[_chunk_pb2.Hit, _Mapping]]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., coverage: _Optional[_Union[_chunk_pb2.Coverage, _Mapping]] = ...) -> None: ...
