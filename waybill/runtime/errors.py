@@ -130,6 +130,8 @@ def from_status(error: grpc.RpcError) -> ServiceError:
             reason, metadata = info.reason, dict(info.metadata)
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
+    if not reason and code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
+        reason = "MESSAGE_TOO_LARGE"  # refused by gRPC itself, which knows no ErrorInfo
     kind = _TYPES.get(code, Unavailable if code is grpc.StatusCode.CANCELLED else VendorContract)
     return kind(reason or code.name, message, metadata, retry_after)
 

@@ -75,16 +75,14 @@ class Entry(_message.Message):
     def __init__(self, entry_id: _Optional[str] = ..., run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[Entry.State, str]] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., expected_nano_usd: _Optional[int] = ..., reported_nano_usd: _Optional[int] = ..., invoiced_nano_usd: _Optional[int] = ..., hold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ..., end_reason: _Optional[str] = ..., span: _Optional[_Union[SpanLink, _Mapping]] = ...) -> None: ...
 
 class SpanLink(_message.Message):
-    __slots__ = ("trace_id", "span_id", "parent_span_id", "step_span_id")
+    __slots__ = ("trace_id", "parent_span_id", "step_span_id")
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
-    SPAN_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_SPAN_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_SPAN_ID_FIELD_NUMBER: _ClassVar[int]
     trace_id: str
-    span_id: str
     parent_span_id: str
     step_span_id: str
-    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., parent_span_id: _Optional[str] = ..., step_span_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, trace_id: _Optional[str] = ..., parent_span_id: _Optional[str] = ..., step_span_id: _Optional[str] = ...) -> None: ...
 
 class RunTotal(_message.Message):
     __slots__ = ("run_id", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd")

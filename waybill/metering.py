@@ -1,0 +1,226 @@
+"""Hold, call, settle: the one place where spending is written down.
+
+    async with meter.attempt(purchase) as attempt:
+        answer = await vendor.call(..., attempt.entry_id)
+        attempt.settle(answer.quantity)
+
+Each attempt is one ledger entry and one span. Leaving the block without `settle` is a refusal
+when the error says so (see `SURELY_NOT_ACTED`) and a doubt otherwise, also on cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf import duration_pb2
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+from waybill.runtime import deadline, identity, semconv
+from waybill.runtime.channel import caller_attributes
+from waybill.runtime.errors import Credential, InvalidRequest, NotFound, Precondition, Quota, from_status
+from waybill.runtime.retry import insist
+
+HOLD_SECONDS = 10.0
+CALL_SECONDS = 5.0
+LAST_WORD_SECONDS = 20.0
+HOLD_TTL_SECONDS = 600
+# A backend raises these only for an answer that rejects the request: nothing was done.
+SURELY_NOT_ACTED = (InvalidRequest, Precondition, Quota, Credential, NotFound)
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What an attempt buys.
+
+    Attributes:
+        spend_key: What is bought, by meaning; see the ledger's Entry.
+        operation: "parse" or "embed".
+        vendor: Whose price it is.
+        model: Model or tier that sets the price.
+        unit: "page" or "token".
+        quantity: Units expected.
+        kind: Whether it is owed.
+    """
+
+    spend_key: str
+    operation: str
+    vendor: str
+    model: str
+    unit: str
+    quantity: int
+    kind: CostKind
+
+
+class Attempt:
+    """One attempt under way."""
+
+    def __init__(self, entry_id: str, number: int) -> None:
+        self.entry_id = entry_id
+        self.number = number
+        self.quantity: int | None = None
+
+    def settle(self, quantity: int) -> None:
+        """The vendor did the work and reports so many units."""
+        self.quantity = quantity
+
+
+class Meter:
+    """Wraps vendor calls of one process in holds.
+
+    Args:
+        ledger: Stub of the ledger.
+        tracer: Makes the vendor spans.
+        service: For instance "embedder".
+        new_id: Makes entry ids.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerServiceAsyncStub,
+        tracer: Tracer,
+        service: str,
+        new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    ) -> None:
+        self._ledger = ledger
+        self._tracer = tracer
+        self._service = service
+        self._new_id = new_id
+        self._owner = f"{service}/{new_id()}"
+        self._last_words: set[asyncio.Task[entry_pb2.Entry]] = set()
+
+    @asynccontextmanager
+    async def attempt(self, purchase: Purchase, entry_id: str = "") -> AsyncIterator[Attempt]:
+        """Holds the expected cost, then lets the call be made.
+
+        Args:
+            purchase: What is bought.
+            entry_id: UUID of the attempt, where the caller must know it before the hold.
+
+        Raises:
+            Unavailable: The ledger is away: no call is made without a hold.
+            Precondition: PRICE_UNKNOWN.
+        """
+        attempt = await self._hold(purchase, entry_id or str(self._new_id()))
+        span = self._start_span(purchase, attempt)
+        failure: BaseException | None = None
+        try:
+            with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+                yield attempt
+        except BaseException as error:
+            failure = error
+            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
+        finally:
+            try:
+                entry = await self._undisturbed(self._end(attempt, failure))
+                _describe(span, purchase, entry)
+            finally:
+                span.end()
+
+    async def settle(self, entry_id: str, quantity: int) -> entry_pb2.Entry:
+        """Says that the vendor did so much. Repeated while the ledger restarts.
+
+        Raises:
+            NotFound: ENTRY_NOT_FOUND.
+            Conflict: ENTRY_CONFLICT, it has ended otherwise.
+        """
+        return await self._settle(ledger_service_pb2.SettleRequest(entry_id=entry_id, quantity=quantity))
+
+    async def release(self, entry_id: str, reason: str) -> entry_pb2.Entry:
+        """Says that the vendor surely did not act. Repeated while the ledger restarts.
+
+        Raises:
+            NotFound: ENTRY_NOT_FOUND.
+            Conflict: ENTRY_CONFLICT, it has ended otherwise.
+        """
+        request = ledger_service_pb2.ReleaseRequest(entry_id=entry_id, reason=reason)
+        response = await insist(
+            lambda: self._ledger.Release(request, timeout=CALL_SECONDS), seconds=LAST_WORD_SECONDS
+        )
+        return response.entry
+
+    async def drain(self) -> None:
+        """Waits for the last words still being said."""
+        await asyncio.gather(*self._last_words, return_exceptions=True)
+
+    async def _settle(self, request: ledger_service_pb2.SettleRequest) -> entry_pb2.Entry:
+        response = await insist(
+            lambda: self._ledger.Settle(request, timeout=CALL_SECONDS), seconds=LAST_WORD_SECONDS
+        )
+        return response.entry
+
+    async def _end(self, attempt: Attempt, failure: BaseException | None) -> entry_pb2.Entry:
+        # The caller's deadline may be why the attempt failed; its end is told on time of its own.
+        deadline.clear()
+        if attempt.quantity is not None:
+            return await self.settle(attempt.entry_id, attempt.quantity)
+        reason = getattr(failure, "reason", type(failure).__name__ if failure else "NO_USAGE_REPORTED")
+        if isinstance(failure, SURELY_NOT_ACTED):
+            return await self.release(attempt.entry_id, reason)
+        request = ledger_service_pb2.SettleRequest(entry_id=attempt.entry_id, doubt_reason=reason)
+        return await self._settle(request)
+
+    async def _undisturbed(self, word: Coroutine[Any, Any, entry_pb2.Entry]) -> entry_pb2.Entry:
+        task = asyncio.create_task(word)
+        self._last_words.add(task)
+        task.add_done_callback(self._last_words.discard)
+        return await asyncio.shield(task)
+
+    async def _hold(self, purchase: Purchase, entry_id: str) -> Attempt:
+        parent = trace.get_current_span().get_span_context()
+        who = identity.caller()
+        request = ledger_service_pb2.HoldRequest(
+            entry_id=entry_id,
+            spend_key=purchase.spend_key,
+            kind=purchase.kind,
+            service=self._service,
+            operation=purchase.operation,
+            vendor=purchase.vendor,
+            model=purchase.model,
+            quantity=purchase.quantity,
+            unit=purchase.unit,
+            ttl=duration_pb2.Duration(seconds=HOLD_TTL_SECONDS),
+            owner=self._owner,
+            span=entry_pb2.SpanLink(
+                trace_id=f"{parent.trace_id:032x}" if parent.is_valid else "",
+                parent_span_id=f"{parent.span_id:016x}" if parent.is_valid else "",
+                step_span_id=who.step_span_id,
+            ),
+        )
+        try:
+            response = await self._ledger.Hold(request, timeout=deadline.remaining_seconds(HOLD_SECONDS))
+        except grpc.aio.AioRpcError as error:
+            raise from_status(error) from error
+        return Attempt(entry_id, response.entry.attempt)
+
+    def _start_span(self, purchase: Purchase, attempt: Attempt) -> trace.Span:
+        return self._tracer.start_span(
+            f"{purchase.operation} {purchase.model}",
+            kind=SpanKind.CLIENT,
+            attributes={
+                semconv.ENTRY_ID: attempt.entry_id,
+                semconv.SPEND_KEY: purchase.spend_key,
+                semconv.ATTEMPT: attempt.number,
+                semconv.GEN_AI_OPERATION: purchase.operation,
+                semconv.GEN_AI_PROVIDER: purchase.vendor,
+                semconv.GEN_AI_MODEL: purchase.model,
+                **caller_attributes(identity.caller()),
+            },
+        )
+
+
+def _describe(span: trace.Span, purchase: Purchase, entry: entry_pb2.Entry) -> None:
+    span.set_attribute(semconv.COST_NANO_USD, entry.reported_nano_usd)
+    span.set_attribute(semconv.COST_KIND, CostKind.Name(purchase.kind))
+    unit = semconv.PAGES if purchase.unit == "page" else semconv.GEN_AI_INPUT_TOKENS
+    span.set_attribute(unit, entry.quantity)

@@ -1,0 +1,137 @@
+"""Channels to our own services: every call carries caller, trace and what is left of the deadline.
+
+A client span ends in the call's done-callback, which is right also when the call is cancelled; the
+contrib instrumentation never ends it there. A response stream is read inside `reading(call)`, so
+that breaking out of it cancels the call and ends its span.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import grpc
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+
+from waybill.runtime import deadline, identity, semconv
+
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+# gRPC's own refusal carries no ErrorInfo; up to here the server's interceptor refuses, with one.
+TRANSPORT_MAX_BYTES = 8 * 1024 * 1024
+DEFAULT_TIMEOUT_SECONDS = 60.0
+OPTIONS = [
+    ("grpc.max_receive_message_length", TRANSPORT_MAX_BYTES),
+    ("grpc.max_send_message_length", TRANSPORT_MAX_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_retries", 0),
+    # Subchannels are shared between channels of one process otherwise, and so would their back-off be.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+Response = TypeVar("Response")
+
+
+def connect(address: str, tracer: Tracer) -> grpc.aio.Channel:
+    """A plaintext channel to host:port. A call waits for the server within its deadline."""
+    interceptors = [kind(tracer) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
+    return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=interceptors)
+
+
+@asynccontextmanager
+async def reading(call: Any) -> AsyncIterator[Any]:
+    """Reads a response stream; leaving the block in any way cancels what is left of the call."""
+    try:
+        yield call
+    finally:
+        call.cancel()
+
+
+class _Outgoing:
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def _send(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
+        details: grpc.aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
+        method = details.method.decode() if isinstance(details.method, bytes) else details.method
+        span = self._tracer.start_span(method.lstrip("/"), kind=SpanKind.CLIENT)
+        span.set_attributes({semconv.RPC_SYSTEM: "grpc", semconv.RPC_METHOD: method.lstrip("/")})
+        headers = list(details.metadata or [])
+        headers.append((semconv.TRACEPARENT_HEADER, traceparent(span.get_span_context())))
+        who = identity.caller_or_none()
+        if who is not None:
+            headers += identity.to_metadata(who)
+            span.set_attributes(caller_attributes(who))
+        outgoing = grpc.aio.ClientCallDetails(
+            method=details.method,
+            timeout=deadline.remaining_seconds(details.timeout or DEFAULT_TIMEOUT_SECONDS),
+            metadata=grpc.aio.Metadata(*headers),
+            credentials=details.credentials,
+            wait_for_ready=True,
+        )
+        try:
+            call = await continuation(outgoing, request)
+        except BaseException:
+            span.set_status(Status(StatusCode.ERROR))
+            span.end()
+            raise
+        call.add_done_callback(lambda done: self._end_later(span, done))
+        return call
+
+    def _end_later(self, span: trace.Span, call: Any) -> None:
+        # The code is only to be had by awaiting, though it is known by now.
+        task = asyncio.get_running_loop().create_task(_end(span, call))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+class _UnaryUnary(_Outgoing, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await self._send(continuation, details, request)
+
+
+class _UnaryStream(_Outgoing, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await self._send(continuation, details, request)
+
+
+class _StreamUnary(_Outgoing, grpc.aio.StreamUnaryClientInterceptor):
+    async def intercept_stream_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await self._send(continuation, details, request)
+
+
+async def _end(span: trace.Span, call: Any) -> None:
+    finish(span, await call.code())
+
+
+def finish(span: trace.Span, code: grpc.StatusCode) -> None:
+    """Ends a span with the outcome of its call."""
+    span.set_attribute(semconv.RPC_STATUS_CODE, code.name)
+    if code is not grpc.StatusCode.OK:
+        span.set_attribute(semconv.ERROR_TYPE, code.name)
+        span.set_status(Status(StatusCode.ERROR, code.name))
+    span.end()
+
+
+def caller_attributes(who: identity.Caller) -> dict[str, str]:
+    """Span attributes that tell whose work a span is."""
+    named = {
+        semconv.TENANT: who.tenant,
+        semconv.CORRELATION_ID: who.correlation_id,
+        semconv.RUN_ID: who.run_id,
+        semconv.STEP_SPAN_ID: who.step_span_id,
+    }
+    return {key: value for key, value in named.items() if value}
+
+
+def traceparent(context: trace.SpanContext) -> str:
+    """A W3C Trace Context header."""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

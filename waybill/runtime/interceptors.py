@@ -1,0 +1,153 @@
+"""What every server does around a handler: caller, deadline, span, and errors as statuses.
+
+One adapter makes it of both response kinds. It sees BaseException: a cancelled call is an outcome of
+its own, not a success.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from grpc_status import rpc_status
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from waybill.runtime import deadline, identity, semconv
+from waybill.runtime.channel import MAX_MESSAGE_BYTES, caller_attributes, finish
+from waybill.runtime.errors import Deadline, Quota, ServiceError, from_status, status_code, to_status
+
+UNARY_SECONDS = 300.0
+STREAM_SECONDS = 3600.0
+# Health, reflection and span export are neither traced nor on anybody's behalf.
+BARE_PREFIXES = ("/grpc.", "/opentelemetry.")
+log = structlog.get_logger()
+_propagator = TraceContextTextMapPropagator()
+
+
+class ServerInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every handler of our own services."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
+        """Answers the handler, wrapped."""
+        handler = await continuation(details)
+        if handler is None or details.method.startswith(BARE_PREFIXES):
+            return handler
+        if handler.response_streaming:
+            wrapped: Any = self._streaming(handler.unary_stream or handler.stream_stream, details)
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+        else:
+            wrapped = self._unary(handler.unary_unary or handler.stream_unary, details)
+            make = (
+                grpc.stream_unary_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_unary_rpc_method_handler
+            )
+        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, behaviour: Callable[..., Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:
+        async def call(request: Any, context: Any) -> Any:
+            async with self._around(details, context, UNARY_SECONDS):
+                return await behaviour(_limited(request), context)
+
+        return call
+
+    def _streaming(
+        self, behaviour: Callable[..., AsyncIterator[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            async with self._around(details, context, STREAM_SECONDS):
+                async for response in behaviour(_limited(request), context):
+                    yield response
+
+        return call
+
+    @asynccontextmanager
+    async def _around(
+        self, details: grpc.HandlerCallDetails, context: Any, default_seconds: float
+    ) -> AsyncIterator[None]:
+        """Runs a handler; each RPC has a task of its own, so what is set here needs no resetting."""
+        span = self._start_span(details)
+        code = grpc.StatusCode.CANCELLED
+        try:
+            with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+                try:
+                    who = identity.from_metadata(details.invocation_metadata)
+                    identity.become(who)
+                    span.set_attributes(caller_attributes(who))
+                    async with asyncio.timeout(_bound(context, default_seconds)):
+                        yield
+                    code = grpc.StatusCode.OK
+                except Exception as error:
+                    status = to_status(_as_service_error(error, details.method))
+                    code = status_code(status)
+                    await context.abort_with_status(rpc_status.to_status(status))
+        finally:
+            finish(span, code)
+
+    def _start_span(self, details: grpc.HandlerCallDetails) -> trace.Span:
+        metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
+        method = details.method.lstrip("/")
+        return self._tracer.start_span(
+            method,
+            context=_propagator.extract(metadata),
+            kind=SpanKind.SERVER,
+            attributes={semconv.RPC_SYSTEM: "grpc", semconv.RPC_METHOD: method},
+        )
+
+
+def _limited(request: Any) -> Any:
+    """The request, or its messages one by one, refused where too large."""
+    if not isinstance(request, Message):
+        return _limited_stream(request)
+    size = request.ByteSize()
+    if size > MAX_MESSAGE_BYTES:
+        raise Quota(
+            "MESSAGE_TOO_LARGE",
+            f"A message of {size} bytes is over the limit of {MAX_MESSAGE_BYTES}; send it in several calls.",
+        )
+    return request
+
+
+async def _limited_stream(messages: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    async for message in messages:
+        yield _limited(message)
+
+
+def _bound(context: Any, default_seconds: float) -> float:
+    """Starts the call's deadline; one that has passed already does no work."""
+    left = context.time_remaining()
+    seconds = default_seconds if left is None else left
+    if seconds <= 0:
+        raise Deadline("DEADLINE_EXCEEDED", "The deadline had passed before the work began; allow more time.")
+    deadline.start(seconds)
+    return float(seconds)
+
+
+def _as_service_error(error: Exception, method: str) -> ServiceError:
+    match error:
+        case ServiceError():
+            return error
+        case grpc.aio.AioRpcError():
+            return from_status(error)
+        case TimeoutError():
+            return Deadline(
+                "DEADLINE_EXCEEDED", "The deadline passed before the work was done; allow more time."
+            )
+    log.exception("unhandled error", method=method, error=type(error).__name__)
+    raise error

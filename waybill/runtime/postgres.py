@@ -1,0 +1,60 @@
+"""A pool of connections whose every transaction names the tenant that it acts for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from waybill.runtime.errors import Unavailable
+
+Connection = psycopg.AsyncConnection[DictRow]
+ACQUIRE_SECONDS = 10.0
+
+
+class Database:
+    """One login role's way into Postgres."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, max_size: int = 3) -> Database:
+        """Opens a pool of at most `max_size` connections, made when needed."""
+        # A cached generic plan keeps ignoring a vector index that was added later, and Supabase's
+        # transaction pooler cannot hold prepared statements: never prepare.
+        kwargs: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None}
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url, min_size=0, max_size=max_size, timeout=ACQUIRE_SECONDS, kwargs=kwargs, open=False,
+            max_idle=60.0, reconnect_timeout=5.0, check=AsyncConnectionPool.check_connection,
+        )  # fmt: skip
+        await pool.open()
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self, tenant: str | None) -> AsyncIterator[Connection]:
+        """One transaction on behalf of a tenant; None is for the owner role, which sees all.
+
+        Raises:
+            Unavailable: DATABASE_UNAVAILABLE while Postgres is away, restarting or full.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                if tenant is not None:
+                    await connection.execute("select set_config('waybill.tenant', %s, true)", [tenant])
+                yield connection
+        except (psycopg.OperationalError, psycopg.errors.InternalError_, PoolTimeout) as error:
+            kind = type(error).__name__
+            raise Unavailable(
+                "DATABASE_UNAVAILABLE",
+                f"The database does not answer ({kind}). Repeat in a moment; `waybill status` shows it.",
+                retry_after_seconds=0.5,
+            ) from error

@@ -1,0 +1,35 @@
+"""Names of metadata, baggage, span attributes and spans: declared here, used everywhere.
+
+OpenTelemetry's own names where it has one (RPC semantic conventions 1.39, gen_ai); its Python
+constants for gen_ai are deprecated, so the strings stand here.
+"""
+
+# gRPC metadata
+TENANT_HEADER = "x-waybill-tenant"
+CORRELATION_HEADER = "x-correlation-id"
+BAGGAGE_HEADER = "baggage"
+TRACEPARENT_HEADER = "traceparent"
+
+# Attributes of our own, also the keys of W3C baggage
+TENANT = "waybill.tenant"
+RUN_ID = "waybill.run.id"
+CORRELATION_ID = "waybill.correlation.id"
+STEP_SPAN_ID = "waybill.step.span_id"
+ENTRY_ID = "waybill.ledger.entry_id"
+COST_NANO_USD = "waybill.cost.nano_usd"
+COST_KIND = "waybill.cost.kind"
+SPEND_KEY = "waybill.spend_key"
+ATTEMPT = "waybill.attempt"
+
+# RPC
+RPC_SYSTEM = "rpc.system.name"
+RPC_METHOD = "rpc.method"
+RPC_STATUS_CODE = "rpc.response.status_code"
+ERROR_TYPE = "error.type"
+
+# Vendor calls
+GEN_AI_OPERATION = "gen_ai.operation.name"
+GEN_AI_PROVIDER = "gen_ai.provider.name"
+GEN_AI_MODEL = "gen_ai.request.model"
+GEN_AI_INPUT_TOKENS = "gen_ai.usage.input_tokens"
+PAGES = "waybill.pages"

@@ -1,0 +1,165 @@
+"""The one way to start a service: gRPC with health, reflection, limits, and a drain on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from waybill.runtime import logs
+from waybill.runtime.channel import TRANSPORT_MAX_BYTES
+from waybill.runtime.config import Settings
+from waybill.runtime.interceptors import ServerInterceptor
+from waybill.runtime.telemetry import Telemetry
+
+MAX_CONCURRENT_RPCS = 256
+DRAIN_SECONDS = 10.0
+HEALTH_INTERVAL_SECONDS = 5.0
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+log = structlog.get_logger()
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What every service's process is told.
+
+    Attributes:
+        name: The service, for instance "storage".
+        bind: host:port; port 0 takes a free one. Loopback only.
+        collectors: OTLP/gRPC addresses that spans go to.
+        stop_on_eof: Standard input is a pipe from the supervisor; its end means: drain and exit.
+    """
+
+    name: str
+    bind: str
+    collectors: Sequence[str] = ()
+    stop_on_eof: bool = False
+
+    @classmethod
+    def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
+        """From WAYBILL_BIND, WAYBILL_OTLP_ADDRESS, OTEL_EXPORTER_OTLP_ENDPOINT, WAYBILL_STOP_ON_EOF."""
+        bind = settings.text("WAYBILL_BIND", f"127.0.0.1:{port}")
+        if bind.rpartition(":")[0] not in LOOPBACK:
+            settings.fault(f"WAYBILL_BIND is {bind!r}; only loopback is allowed without TLS and auth")
+        standard = settings.text("OTEL_EXPORTER_OTLP_ENDPOINT", "").removeprefix("http://")
+        collectors = [settings.text("WAYBILL_OTLP_ADDRESS", ""), standard]
+        return cls(
+            name, bind, [one for one in collectors if one], settings.text("WAYBILL_STOP_ON_EOF", "0") == "1"
+        )
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service registers.
+
+    Attributes:
+        rpcs: (generated add_…_to_server, servicer, full service name) for each gRPC service.
+        backends: Health name, for instance "parser/local", to a probe that says whether it works.
+    """
+
+    rpcs: Sequence[tuple[Callable[[Any, Any], None], Any, str]]
+    backends: Mapping[str, Callable[[], Awaitable[bool]]] = field(default_factory=dict)
+
+
+Build = Callable[[Telemetry], AbstractAsyncContextManager[Service]]
+
+
+@asynccontextmanager
+async def serving(config: ServerConfig, telemetry: Telemetry, service: Service) -> AsyncIterator[str]:
+    """Serves until the block is left, then drains; yields the bound address."""
+    server = grpc.aio.server(
+        interceptors=[ServerInterceptor(telemetry.tracer)],
+        maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS,
+        options=[
+            ("grpc.max_receive_message_length", TRANSPORT_MAX_BYTES),
+            ("grpc.max_send_message_length", TRANSPORT_MAX_BYTES),
+            # Two servers on one port would share its calls without a word.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    for add, servicer, _ in service.rpcs:
+        add(servicer, server)
+    names = [name for _, _, name in service.rpcs]
+    healths = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healths, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    port = server.add_insecure_port(config.bind)
+    await server.start()
+    watcher = asyncio.create_task(_watch_health(healths, names, service.backends))
+    try:
+        yield f"{config.bind.rpartition(':')[0]}:{port}"
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        await healths.enter_graceful_shutdown()
+        await server.stop(DRAIN_SECONDS)
+
+
+async def _watch_health(
+    healths: health.aio.HealthServicer,
+    names: Sequence[str],
+    backends: Mapping[str, Callable[[], Awaitable[bool]]],
+) -> None:
+    """Keeps health true: a service serves while each of its backends does."""
+    while True:
+        well = {name: await _probe(name, probe) for name, probe in backends.items()}
+        for name, good in well.items():
+            await healths.set(name, SERVING if good else NOT_SERVING)
+        for name in ("", *names):
+            await healths.set(name, SERVING if all(well.values()) else NOT_SERVING)
+        await asyncio.sleep(HEALTH_INTERVAL_SECONDS if all(well.values()) else 0.2)
+
+
+async def _probe(name: str, probe: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        async with asyncio.timeout(HEALTH_INTERVAL_SECONDS):
+            return await probe()
+    except Exception as error:
+        log.warning("backend is not well", backend=name, error=f"{type(error).__name__}: {error}")
+        return False
+
+
+def run(config: ServerConfig, build: Build) -> None:
+    """Runs a service's process until SIGTERM, SIGINT or the supervisor's end. Exits 0 after a drain."""
+    logs.configure(config.name)
+    asyncio.run(_main(config, build))
+    sys.stderr.flush()
+    # Threads of libraries may still wait for the network; everything of ours has been drained.
+    os._exit(0)
+
+
+async def _main(config: ServerConfig, build: Build) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if config.stop_on_eof:
+        watch = threading.Thread(target=_wait_for_eof, args=(loop, stopping), daemon=True)
+        watch.start()
+    telemetry = Telemetry.to_collectors(config.name, config.collectors)
+    try:
+        async with build(telemetry) as service, serving(config, telemetry, service) as address:
+            log.info("serving", address=address)
+            await stopping.wait()
+            log.info("draining")
+    finally:
+        await asyncio.to_thread(telemetry.shutdown)
+
+
+def _wait_for_eof(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    while os.read(0, 1024):
+        pass
+    loop.call_soon_threadsafe(stopping.set)
