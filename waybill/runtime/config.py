@@ -54,6 +54,14 @@ class Settings:
             self._faults.append(f"{name} is {value!r}; it may be {', '.join(choices)}")
         return value
 
+    def backend(self, name: str, working: tuple[str, ...]) -> str:
+        """A service's backend: its own variable, else WAYBILL_MODE's. Production is never local."""
+        mode = self.choice("WAYBILL_MODE", "local", ("local",))
+        backend = self.choice(name, mode, working)
+        if backend == "local" and self._environ.get("WAYBILL_ENV") == "production":
+            self._faults.append(f"{name} is 'local', which WAYBILL_ENV=production refuses")
+        return backend
+
     def path(self, name: str, default: str | None = None) -> Path:
         """A path, as given."""
         return Path(self.text(name, default))

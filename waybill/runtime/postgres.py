@@ -39,6 +39,12 @@ class Database:
         """Closes every connection."""
         await self._pool.close()
 
+    async def ping(self) -> bool:
+        """Whether Postgres answers; for health. Raises Unavailable when it does not."""
+        async with self.transaction(None) as connection:
+            await connection.execute("select 1")
+        return True
+
     @asynccontextmanager
     async def transaction(self, tenant: str | None) -> AsyncIterator[Connection]:
         """One transaction on behalf of a tenant; None is for the owner role, which sees all.

@@ -1,0 +1,64 @@
+"""Starts the ledger: `python -m services.ledger`."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from services.ledger.config import LedgerConfig
+from services.ledger.entries import Entries, expire_holds
+from services.ledger.prices import PriceTable
+from services.ledger.servicer import LedgerServicer
+from waybill.ledger.v1 import ledger_service_pb2_grpc
+from waybill.runtime import server
+from waybill.runtime.errors import Unavailable
+from waybill.runtime.postgres import Database
+from waybill.runtime.telemetry import Telemetry
+
+EXPIRY_SECONDS = 15.0
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[server.Service]:
+    """Joins the ledger's parts; tests call it with a configuration of their own."""
+    database = await Database.open(config.database_url)
+    owner = await Database.open(config.owner_database_url, max_size=1)
+    expiry = asyncio.create_task(_expire_for_ever(owner))
+    entries = Entries(database, PriceTable.load(), lambda: datetime.datetime.now(datetime.UTC).date())
+    try:
+        yield server.Service(
+            rpcs=[
+                (
+                    ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
+                    LedgerServicer(entries),
+                    "waybill.ledger.v1.LedgerService",
+                )
+            ],
+            backends={"ledger/postgres": database.ping},
+        )
+    finally:
+        expiry.cancel()
+        await asyncio.gather(expiry, return_exceptions=True)
+        await database.close()
+        await owner.close()
+
+
+async def _expire_for_ever(owner: Database) -> None:
+    while True:
+        try:
+            if expired := await expire_holds(owner):
+                log.warning("holds expired and are in doubt", count=expired)
+        except Unavailable as error:
+            log.warning("expiry waits for the database", error=str(error))
+        await asyncio.sleep(EXPIRY_SECONDS)
+
+
+if __name__ == "__main__":
+    settings = LedgerConfig.from_env(os.environ)
+    server.run(settings.server, lambda telemetry: build(settings, telemetry))

@@ -1,0 +1,160 @@
+"""LedgerService: request → entries → response."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import uuid
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.ledger.entries import Entries, EntryFilter, Hold, Row
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1 import entry_pb2, ledger_service_pb2, ledger_service_pb2_grpc
+from waybill.runtime import identity
+from waybill.runtime.errors import InvalidRequest
+
+DEFAULT_TTL_SECONDS = 600
+DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
+
+
+class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
+    """The ledger's RPCs."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+
+    async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:  # noqa: N802
+        """Writes an attempt down."""
+        row = await self._entries.hold(identity.caller(), _hold(request))
+        return ledger_service_pb2.HoldResponse(entry=_entry(row))
+
+    async def Settle(self, request: ledger_service_pb2.SettleRequest, context: Any) -> Any:  # noqa: N802
+        """Ends an attempt: it cost so much, or nobody knows."""
+        tenant, entry_id = identity.caller().tenant, _uuid("entry_id", request.entry_id)
+        match request.WhichOneof("outcome"):
+            case "quantity" if request.quantity >= 0:
+                row = await self._entries.settle(tenant, entry_id, request.quantity)
+            case "doubt_reason":
+                row = await self._entries.doubt(tenant, entry_id, request.doubt_reason)
+            case _:
+                raise InvalidRequest("INVALID_REQUEST", "Say a quantity of at least 0, or a doubt_reason.")
+        return ledger_service_pb2.SettleResponse(entry=_entry(row))
+
+    async def Release(self, request: ledger_service_pb2.ReleaseRequest, context: Any) -> Any:  # noqa: N802
+        """Ends an attempt: it cost nothing."""
+        row = await self._entries.release(
+            identity.caller().tenant, _uuid("entry_id", request.entry_id), request.reason
+        )
+        return ledger_service_pb2.ReleaseResponse(entry=_entry(row))
+
+    async def ListEntries(  # noqa: N802
+        self, request: ledger_service_pb2.ListEntriesRequest, context: Any
+    ) -> ledger_service_pb2.ListEntriesResponse:
+        """Lists entries of the tenant."""
+        tenant = identity.caller().tenant
+        if len(request.run_ids) > MAX_RUNS or not 0 <= request.page_size <= MAX_PAGE:
+            raise InvalidRequest("INVALID_REQUEST", f"At most {MAX_RUNS} runs and {MAX_PAGE} entries a page.")
+        matching = EntryFilter(
+            run_ids=[_uuid("run_ids", one) for one in request.run_ids] or None,
+            correlation_id=request.correlation_id or None,
+        )
+        size = request.page_size or DEFAULT_PAGE
+        after = _read_token(request.page_token) if request.page_token else None
+        rows = await self._entries.page(tenant, matching, size + 1, after)
+        response = ledger_service_pb2.ListEntriesResponse(entries=[_entry(row) for row in rows[:size]])
+        if len(rows) > size:
+            response.next_page_token = _token(rows[size - 1])
+        if after is None:
+            response.totals.extend(_total(row) for row in await self._entries.totals(tenant, matching))
+        return response
+
+
+def _hold(request: ledger_service_pb2.HoldRequest) -> Hold:
+    required = ("spend_key", "service", "operation", "vendor", "model", "unit", "owner")
+    empty = [name for name in required if not getattr(request, name)]
+    if request.kind == CostKind.COST_KIND_UNSPECIFIED:
+        empty.append("kind")
+    if empty:
+        raise InvalidRequest("INVALID_REQUEST", f"A hold needs {', '.join(empty)}.")
+    if request.quantity < 0 or len(request.spend_key.encode()) > 256:
+        raise InvalidRequest("INVALID_REQUEST", "quantity is at least 0, spend_key at most 256 bytes.")
+    return Hold(
+        entry_id=_uuid("entry_id", request.entry_id),
+        spend_key=request.spend_key,
+        kind=CostKind.Name(request.kind).removeprefix("COST_KIND_"),
+        service=request.service,
+        operation=request.operation,
+        vendor=request.vendor,
+        model=request.model,
+        quantity=request.quantity,
+        unit=request.unit,
+        ttl_seconds=request.ttl.ToTimedelta().total_seconds()
+        if request.HasField("ttl")
+        else DEFAULT_TTL_SECONDS,
+        owner=request.owner,
+        trace_id=request.span.trace_id,
+        parent_span_id=request.span.parent_span_id,
+        step_span_id=request.span.step_span_id,
+    )
+
+
+def _entry(row: Row) -> entry_pb2.Entry:
+    same = ("correlation_id", "spend_key", "attempt", "service", "operation", "vendor", "model", "quantity",
+            "unit", "price_nano_usd_per_million", "expected_nano_usd", "owner", "end_reason")  # fmt: skip
+    entry = entry_pb2.Entry(
+        entry_id=str(row["entry_id"]),
+        run_id=str(row["run_id"] or ""),
+        state=f"STATE_{row['state']}",
+        kind=f"COST_KIND_{row['kind']}",
+        reported_nano_usd=row["reported_nano_usd"],
+        invoiced_nano_usd=row["invoiced_nano_usd"],
+        hold_time=_timestamp(row["held_at"]),
+        expire_time=_timestamp(row["expires_at"]),
+        span=entry_pb2.SpanLink(
+            trace_id=row["trace_id"], parent_span_id=row["parent_span_id"], step_span_id=row["step_span_id"]
+        ),
+        **{name: row[name] for name in same},
+    )
+    if row["ended_at"] is not None:
+        entry.end_time.CopyFrom(_timestamp(row["ended_at"]))
+    return entry
+
+
+def _total(row: Row) -> entry_pb2.RunTotal:
+    return entry_pb2.RunTotal(
+        run_id=str(row["run_id"]),
+        cost_nano_usd=int(row["cost"]),
+        simulated_nano_usd=int(row["simulated"]),
+        uncertain_nano_usd=int(row["uncertain"]),
+        uncertain_simulated_nano_usd=int(row["uncertain_simulated"]),
+    )
+
+
+def _timestamp(moment: datetime.datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.astimezone(datetime.UTC))
+    return stamp
+
+
+def _uuid(name: str, text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise InvalidRequest("INVALID_REQUEST", f"{name} must be a UUID.") from None
+
+
+def _token(row: Row) -> str:
+    place = f"{row['held_at'].isoformat()} {row['entry_id']}"
+    return base64.urlsafe_b64encode(place.encode()).decode()
+
+
+def _read_token(token: str) -> tuple[datetime.datetime, str]:
+    try:
+        moment, _, entry_id = base64.urlsafe_b64decode(token.encode()).decode().partition(" ")
+        return datetime.datetime.fromisoformat(moment), str(uuid.UUID(entry_id))
+    except ValueError:
+        raise InvalidRequest(
+            "PAGE_TOKEN_INVALID", "Take page_token from the answer before, unchanged."
+        ) from None
