@@ -1,0 +1,56 @@
+"""Why a document is not parsed: every reason, its error type, and what the reader can do about it.
+
+All of them say that nothing was bought, so a hold on the parse is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
+
+_REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
+    "PDF_IS_PROTECTED": (
+        InvalidRequest,
+        "The PDF needs a password. Save a copy without protection and ingest that.",
+    ),
+    "PDF_IS_BROKEN": (
+        InvalidRequest,
+        "The PDF cannot be opened; it may be cut short. Open it in a viewer, save it anew and ingest that.",
+    ),
+    "DOCUMENT_EMPTY": (
+        InvalidRequest,
+        "The document has no text. A scan needs text recognition first; check that the right file was given.",
+    ),
+    "DOCUMENT_TOO_LARGE": (
+        Quota,
+        "The document is over a limit (64 MB, 3,000 pages, memory or computing time of its parse). "
+        "Split it into smaller files.",
+    ),
+    "PARSE_TIMEOUT": (
+        Quota,
+        "The document took too long to parse. Repeat when the machine is less busy, or split the file.",
+    ),
+    "PARSER_CRASHED": (
+        InvalidRequest,
+        "The document makes the parser fail. Save it anew from another program and ingest that.",
+    ),
+    "FILE_TYPE_UNSUPPORTED": (
+        InvalidRequest,
+        "Only PDF (.pdf), Markdown (.md, .markdown) and plain text (.txt) are parsed. Convert the file first.",
+    ),
+    "TEXT_NOT_UTF8": (
+        InvalidRequest,
+        "The text is not UTF-8. Save it as UTF-8 and ingest it again.",
+    ),
+    "CHECKSUM_MISMATCH": (
+        InvalidRequest,
+        "The stored bytes do not have the SHA-256 that was named. Store the file again and ingest that.",
+    ),
+}
+
+
+def refusal(reason: str, detail: str = "", **metadata: str) -> ServiceError:
+    """The error for a reason of the table; a detail stands in front of its advice."""
+    kind, advice = _REFUSALS[reason]
+    return kind(reason, f"{detail} {advice}".strip(), metadata)

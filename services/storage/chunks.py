@@ -1,0 +1,262 @@
+"""Chunks and vectors of a version: writing them, each call once or many times, and listing chunks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Awaitable, Sequence
+from dataclasses import astuple, dataclass, fields
+
+import psycopg
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+from psycopg.rows import DictRow
+
+from services.storage import spaces, versions
+from services.storage.spaces import Space
+from services.storage.versions import Version
+from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
+from waybill.runtime.postgres import Database
+
+# 512 tokens of at most 128 bytes. Also far below what a tsvector can hold.
+MAX_CHUNK_BYTES = 64 * 1024
+MAX_PAGE = 500
+MAX_PAGE_BYTES = 1024 * 1024
+
+ADD_CHUNKS = """
+insert into chunks (tenant, version_id, ordinal, text, heading, page, start_char, end_char, sha256, token_count)
+select %s, %s, *
+from unnest(%s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::int[])
+on conflict do nothing
+"""
+
+# Copies one vector for each of these chunks whose text the tenant has embedded before, in this space.
+REUSE_VECTORS = """
+insert into vectors (tenant, space_id, version_id, ordinal, e)
+select chunk.tenant, twin.space_id, chunk.version_id, chunk.ordinal, twin.e
+from chunks chunk
+cross join lateral (
+    select space_id, e
+    from chunks join vectors using (version_id, ordinal)
+    where chunks.tenant = chunk.tenant and sha256 = chunk.sha256
+        and version_id <> chunk.version_id and space_id = %(space_id)s
+    limit 1
+) twin
+where chunk.version_id = %(version_id)s and chunk.ordinal = any(%(ordinals)s)
+on conflict do nothing
+"""
+
+COUNT_VECTORS = """
+select count(*) as count from vectors
+where version_id = %(version_id)s and ordinal = any(%(ordinals)s) and space_id = %(space_id)s
+"""
+
+COUNT_CHUNKS = "select count(*) as count from chunks where version_id = %s and ordinal = any(%s)"
+
+ADD_VECTOR = """
+insert into vectors (tenant, space_id, version_id, ordinal, e)
+values (%s, %s, %s, %s, (%b::vector)::halfvec)
+on conflict do nothing
+"""
+
+# One page and one more row, with the bytes up to each; `found` counts all of these.
+LIST = """
+select ordinal, text, heading, page, start_char, end_char, sha256, token_count, found
+from (
+    select *, count(*) over () as found,
+        sum(octet_length(text) + octet_length(heading)) over (order by ordinal) as bytes
+    from (
+        select * from chunks
+        where version_id = %(version_id)s and ordinal >= %(start)s
+            and (%(end)s = 0 or ordinal < %(end)s)
+            and not (%(pending_only)s and exists (
+                select from vectors
+                where vectors.version_id = chunks.version_id and vectors.ordinal = chunks.ordinal
+                    and space_id = %(space_id)s))
+        order by ordinal
+        limit %(limit)s
+    ) page
+) counted
+where bytes <= %(max_bytes)s
+order by ordinal
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of one page. See chunk.proto for what each field means."""
+
+    ordinal: int
+    text: str
+    heading: str
+    page: int
+    start_char: int
+    end_char: int
+    sha256: str
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which chunks of a version are asked for; 0 and "" mean the defaults."""
+
+    version_id: str
+    page_size: int = 0
+    page_token: str = ""
+    start_ordinal: int = 0
+    end_ordinal: int = 0
+    pending_only: bool = False
+
+
+class _Vector(bytes):
+    """Bytes that psycopg hands to Postgres as they are; the cast in the statement says what they are."""
+
+
+class _VectorDumper(Dumper):
+    format = Format.BINARY
+    oid = 0
+
+    def dump(self, obj: bytes) -> Buffer:
+        return bytes(obj)
+
+
+def chunk_id(version_id: uuid.UUID, ordinal: int) -> str:
+    """A chunk's id: the same for the same place of the same version, wherever it is derived."""
+    return str(uuid.uuid5(version_id, str(ordinal)))
+
+
+async def put_chunks(database: Database, tenant: str, version_id: str, chunks: Sequence[Chunk]) -> int:
+    """Writes chunks of an unpublished version; those whose ordinal is there stay.
+
+    Returns:
+        How many of them have a vector now, because the tenant had embedded the same text before.
+
+    Raises:
+        InvalidRequest: INVALID_REQUEST.
+        NotFound: VERSION_NOT_FOUND.
+        Precondition: VERSION_PUBLISHED.
+    """
+    _check_chunks(chunks)
+    async with database.transaction(tenant) as connection:
+        version = await versions.find(connection, version_id)
+        if version.state != "BUILDING":
+            raise Precondition(
+                "VERSION_PUBLISHED", "A published version takes no more chunks. Begin a new version."
+            )
+        columns = list(zip(*map(astuple, chunks), strict=True)) or [()] * len(fields(Chunk))
+        await connection.execute(ADD_CHUNKS, [tenant, version.version_id, *map(list, columns)])
+        values = {
+            "version_id": version.version_id,
+            "space_id": version.space_id,
+            "ordinals": [chunk.ordinal for chunk in chunks],
+        }
+        await connection.execute(REUSE_VECTORS, values)
+        return await _count(connection.execute(COUNT_VECTORS, values))
+
+
+async def put_vectors(
+    database: Database, tenant: str, version_id: str, space: Space, vectors: dict[int, bytes]
+) -> None:
+    """Writes vectors of chunks, by ordinal; those that are there stay.
+
+    Raises:
+        InvalidRequest: VECTOR_INVALID.
+        NotFound: VERSION_NOT_FOUND, CHUNK_NOT_FOUND.
+        Precondition: SPACE_UNKNOWN.
+    """
+    async with database.transaction(tenant) as connection:
+        await spaces.space_id(connection, space)
+        version = await versions.find(connection, version_id)
+        if space != version.space:
+            raise InvalidRequest(
+                "VECTOR_INVALID", f"The version's vectors are of {version.space}; these are of {space}."
+            )
+        rows = [
+            (tenant, version.space_id, version.version_id, ordinal, _Vector(spaces.packed(values, space.dimension)))
+            for ordinal, values in sorted(vectors.items())
+        ]
+        found = await _count(connection.execute(COUNT_CHUNKS, [version.version_id, list(vectors)]))
+        if found < len(vectors):
+            raise NotFound(
+                "CHUNK_NOT_FOUND", f"{len(vectors) - found} of these chunks are not there. Put chunks first."
+            )
+        connection.adapters.register_dumper(_Vector, _VectorDumper)
+        async with connection.cursor() as cursor:
+            await cursor.executemany(ADD_VECTOR, rows)
+
+
+async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple[Version, list[Chunk], str]:
+    """A page of a version's chunks by ordinal, and the token of the next page, empty on the last.
+
+    Raises:
+        InvalidRequest: PAGE_TOKEN_INVALID.
+        NotFound: VERSION_NOT_FOUND.
+    """
+    size = min(wanted.page_size or MAX_PAGE, MAX_PAGE)
+    async with database.transaction(tenant) as connection:
+        version = await versions.find(connection, wanted.version_id)
+        values = {
+            "version_id": version.version_id,
+            "space_id": version.space_id,
+            "start": max(wanted.start_ordinal, _read_token(version.version_id, wanted.page_token)),
+            "end": wanted.end_ordinal,
+            "pending_only": wanted.pending_only,
+            "limit": size + 1,
+            "max_bytes": MAX_PAGE_BYTES,
+        }
+        rows = await (await connection.execute(LIST, values)).fetchall()
+    page = [Chunk(**{field.name: row[field.name] for field in fields(Chunk)}) for row in rows[:size]]
+    more = bool(rows) and rows[0]["found"] > len(page)
+    return version, page, _token(version.version_id, page[-1].ordinal + 1) if more else ""
+
+
+def _check_chunks(chunks: Sequence[Chunk]) -> None:
+    if len({chunk.ordinal for chunk in chunks}) < len(chunks):
+        raise InvalidRequest("INVALID_REQUEST", "Two chunks of one call have the same ordinal.")
+    for chunk in chunks:
+        embedded = "\n\n".join(filter(None, [chunk.heading, chunk.text])).encode()
+        if fault := _fault(chunk, embedded):
+            raise InvalidRequest("INVALID_REQUEST", f"Chunk {chunk.ordinal}: {fault}.")
+
+
+def _fault(chunk: Chunk, embedded: bytes) -> str:
+    """What is wrong with a chunk, or nothing."""
+    if min(chunk.ordinal, chunk.start_char, chunk.token_count) < 0 or chunk.end_char < chunk.start_char:
+        return "ordinal, offsets and token count are at least 0, and the end is not before the start"
+    if chunk.page < 1:
+        return "pages count from 1"
+    if len(embedded) > MAX_CHUNK_BYTES:
+        return f"heading and text have {len(embedded)} bytes, at most {MAX_CHUNK_BYTES} are taken"
+    if b"\0" in embedded:
+        return "the text has a NUL character, which Postgres cannot store"
+    # A wrong hash would give this text another one's vector, now or in a later version.
+    if hashlib.sha256(embedded).hexdigest() != chunk.sha256:
+        return "sha256 is not that of heading, blank line and text"
+    return ""
+
+
+async def _count(query: Awaitable[psycopg.AsyncCursor[DictRow]]) -> int:
+    row = await (await query).fetchone()
+    assert row is not None
+    return int(row["count"])
+
+
+def _token(version_id: uuid.UUID, ordinal: int) -> str:
+    return base64.urlsafe_b64encode(version_id.bytes + ordinal.to_bytes(4, "big")).decode()
+
+
+def _read_token(version_id: uuid.UUID, token: str) -> int:
+    """The ordinal that a page starts at."""
+    if not token:
+        return 0
+    try:
+        place = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+    except ValueError:
+        place = b""
+    ordinal = int.from_bytes(place[16:], "big", signed=True)
+    if len(place) != 20 or place[:16] != version_id.bytes or ordinal < 0:
+        raise InvalidRequest(
+            "PAGE_TOKEN_INVALID", "Take page_token from the answer before, for the same version."
+        )
+    return ordinal

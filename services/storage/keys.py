@@ -1,0 +1,28 @@
+"""Which object keys are allowed: paths that mean the same on every backend and reach nowhere else."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from waybill.runtime.errors import InvalidRequest
+
+MAX_KEY_BYTES = 512
+
+
+def check_key(key: str) -> str:
+    """The key, if it is allowed.
+
+    Raises:
+        InvalidRequest: PATH_NOT_ALLOWED.
+    """
+    if not key or len(key.encode()) > MAX_KEY_BYTES:
+        raise _not_allowed(f"a key has 1 to {MAX_KEY_BYTES} bytes")
+    if "\\" in key or any(unicodedata.category(character) == "Cc" for character in key):
+        raise _not_allowed("a key has no backslashes and no control characters")
+    if any(segment in ("", ".", "..") for segment in key.split("/")):
+        raise _not_allowed('a key has no empty segments, and none that are "." or ".."')
+    return key
+
+
+def _not_allowed(rule: str) -> InvalidRequest:
+    return InvalidRequest("PATH_NOT_ALLOWED", f"This key is not allowed: {rule}. Use another key.")

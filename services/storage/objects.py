@@ -1,0 +1,83 @@
+"""Objects as callers see them: keys are checked, and content is what was announced, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+
+from services.storage.backends.port import ObjectSpec, ObjectStore, Reading, StoredObject
+from services.storage.keys import check_key
+from waybill.runtime.errors import InvalidRequest, Quota
+
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTENT_TYPE = re.compile(r"[\x20-\x7e]{0,255}")
+
+
+class Objects:
+    """A tenant's objects over any backend."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def put(self, tenant: str, spec: ObjectSpec, content: AsyncIterator[bytes]) -> StoredObject:
+        """Stores an object whose content has the announced size and hash.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED, INVALID_REQUEST, CHECKSUM_MISMATCH.
+            Quota: OBJECT_TOO_LARGE.
+            Unavailable: STORAGE_FULL, STORAGE_UNAVAILABLE.
+        """
+        check_key(spec.key)
+        most = self._store.capabilities.max_object_bytes
+        if spec.size_bytes > most:
+            raise Quota(
+                "OBJECT_TOO_LARGE",
+                f"An object of {spec.size_bytes} bytes is over the limit of {most}. Split the file.",
+                {"limit_bytes": str(most)},
+            )
+        if spec.size_bytes < 0 or not _SHA256.fullmatch(spec.sha256):
+            raise InvalidRequest(
+                "INVALID_REQUEST", "size_bytes is at least 0, and sha256 has 64 lower-case hex digits."
+            )
+        if not _CONTENT_TYPE.fullmatch(spec.content_type):
+            raise InvalidRequest("INVALID_REQUEST", "content_type is at most 255 printable ASCII characters.")
+        return await self._store.put(tenant, spec, _as_announced(spec, content))
+
+    def open(
+        self, tenant: str, key: str, offset_bytes: int = 0, limit_bytes: int = 0
+    ) -> AbstractAsyncContextManager[Reading]:
+        """Opens an object, or a range of it. See ObjectStore.open.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED, INVALID_REQUEST.
+        """
+        if offset_bytes < 0 or limit_bytes < 0:
+            raise InvalidRequest("INVALID_REQUEST", "offset_bytes and limit_bytes are at least 0.")
+        return self._store.open(tenant, check_key(key), offset_bytes, limit_bytes)
+
+
+async def _as_announced(spec: ObjectSpec, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The content, which ends in an error unless size and hash agree."""
+    digest, size_bytes = hashlib.sha256(), 0
+    async for piece in content:
+        size_bytes += len(piece)
+        if size_bytes > spec.size_bytes:
+            raise _wrong_size(spec, "more")
+        digest.update(piece)
+        yield piece
+    if size_bytes < spec.size_bytes:
+        raise _wrong_size(spec, "fewer")
+    if digest.hexdigest() != spec.sha256:
+        raise InvalidRequest(
+            "CHECKSUM_MISMATCH",
+            "The content is not what its sha256 says: it changed while being read, or on the way. Repeat.",
+        )
+
+
+def _wrong_size(spec: ObjectSpec, how: str) -> InvalidRequest:
+    return InvalidRequest(
+        "INVALID_REQUEST", f"{how} bytes came than the {spec.size_bytes} that the header names."
+    )

@@ -1,0 +1,75 @@
+"""ObjectStorageService: request → objects → response."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.storage.backends.port import ObjectSpec, StoredObject
+from services.storage.objects import DEFAULT_CONTENT_TYPE, Objects
+from waybill.runtime import identity
+from waybill.runtime.errors import InvalidRequest
+from waybill.storage.v1 import object_pb2, object_storage_service_pb2_grpc
+from waybill.storage.v1 import object_storage_service_pb2 as pb
+
+MAX_PIECE_BYTES = 1024 * 1024
+
+
+class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageServiceServicer):
+    """The RPCs of a tenant's objects."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def Put(self, messages: AsyncIterator[pb.PutRequest], context: Any) -> pb.PutResponse:  # type: ignore[override]  # noqa: N802
+        """Stores one object."""
+        header = await _header(messages)
+        spec = ObjectSpec(
+            header.key, header.size_bytes, header.sha256, header.content_type or DEFAULT_CONTENT_TYPE
+        )
+        stored = await self._objects.put(identity.caller().tenant, spec, _content(messages))
+        return pb.PutResponse(object=_object(stored))
+
+    async def Get(self, request: pb.GetRequest, context: Any) -> AsyncIterator[pb.GetResponse]:  # type: ignore[override]  # noqa: N802
+        """Reads one object or a range of it."""
+        tenant, wanted = identity.caller().tenant, (request.offset_bytes, request.limit_bytes)
+        async with self._objects.open(tenant, request.key, *wanted) as reading:
+            yield pb.GetResponse(object=_object(reading.stored))
+            async for piece in reading.pieces:
+                yield pb.GetResponse(data=piece)
+
+    async def Stat(self, request: pb.StatRequest, context: Any) -> pb.StatResponse:  # type: ignore[override]  # noqa: N802
+        """Describes one object."""
+        async with self._objects.open(identity.caller().tenant, request.key) as reading:
+            return pb.StatResponse(object=_object(reading.stored))
+
+
+async def _header(messages: AsyncIterator[pb.PutRequest]) -> pb.PutRequest.Header:
+    async for message in messages:
+        if message.WhichOneof("part") == "header":
+            return message.header
+        break
+    raise InvalidRequest("INVALID_REQUEST", "The first message of a Put is the header.")
+
+
+async def _content(messages: AsyncIterator[pb.PutRequest]) -> AsyncIterator[bytes]:
+    async for message in messages:
+        if message.WhichOneof("part") != "data" or len(message.data) > MAX_PIECE_BYTES:
+            raise InvalidRequest(
+                "INVALID_REQUEST", "After the header come messages of data, at most 1 MiB each."
+            )
+        yield message.data
+
+
+def _object(stored: StoredObject) -> object_pb2.Object:
+    spec, create_time = stored.spec, Timestamp()
+    create_time.FromDatetime(stored.create_time)
+    return object_pb2.Object(
+        key=spec.key,
+        size_bytes=spec.size_bytes,
+        sha256=spec.sha256,
+        content_type=spec.content_type,
+        create_time=create_time,
+    )

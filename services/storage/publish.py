@@ -1,0 +1,87 @@
+"""Publishing a version: one pointer, flipped in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from services.storage import versions
+from waybill.runtime.errors import Precondition
+from waybill.runtime.postgres import Connection, Database
+
+# The document of a version and the pointer to flip; publishers of one document queue up here.
+LOCK_DOCUMENT = """
+select document_id, current_version_id from documents
+where document_id = (select document_id from document_versions where version_id = %s)
+for update
+"""
+
+# The version, once nobody writes to it any more.
+LOCK_VERSION = "select state from document_versions where version_id = %s for update"
+
+# What a version has. Ordinals are whole when the highest is the last.
+COUNT = """
+select
+    (select count(*) from chunks where version_id = %(version_id)s) as chunks,
+    (select coalesce(max(ordinal), -1) + 1 from chunks where version_id = %(version_id)s) as places,
+    (select count(*) from vectors where version_id = %(version_id)s and space_id =
+        (select space_id from document_versions where version_id = %(version_id)s)) as vectors
+"""
+
+# The version is the published one, with counts for the coverage of searches.
+PUBLISH = """
+update document_versions
+set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s
+where version_id = %(version_id)s
+"""
+
+# The version before it is left to the sweeper.
+SUPERSEDE = """
+update document_versions set state = 'SUPERSEDED', superseded_at = clock_timestamp()
+where version_id = %s
+"""
+
+FLIP = "update documents set current_version_id = %s where document_id = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing did; nothing was replaced by a first version, nor by a repeat."""
+
+    document_id: uuid.UUID
+    replaced_version_id: uuid.UUID | None = None
+
+
+async def publish(database: Database, tenant: str, version_id: str, chunk_count: int) -> Published:
+    """Makes a version the one that searches see. Repeated it changes nothing, also once replaced.
+
+    Raises:
+        NotFound: VERSION_NOT_FOUND.
+        Precondition: VERSION_INCOMPLETE.
+    """
+    version = versions.parse(version_id)
+    async with database.transaction(tenant) as connection:
+        document = await (await connection.execute(LOCK_DOCUMENT, [version])).fetchone()
+        locked = await (await connection.execute(LOCK_VERSION, [version])).fetchone()
+        if document is None or locked is None or locked["state"] == "ABANDONED":
+            raise versions.not_found()
+        if locked["state"] != "BUILDING":
+            return Published(document["document_id"])
+        await _publish_whole(connection, version, chunk_count)
+        replaced = document["current_version_id"]
+        await connection.execute(FLIP, [version, document["document_id"]])
+        await connection.execute(SUPERSEDE, [replaced])
+        return Published(document["document_id"], replaced)
+
+
+async def _publish_whole(connection: Connection, version_id: uuid.UUID, chunk_count: int) -> None:
+    counts = await (await connection.execute(COUNT, {"version_id": version_id})).fetchone()
+    assert counts is not None
+    if set(counts.values()) != {chunk_count}:
+        raise Precondition(
+            "VERSION_INCOMPLETE",
+            f"The version should have {chunk_count} chunks, each with a vector; it has {counts['chunks']}"
+            f" chunks up to place {counts['places']} and {counts['vectors']} vectors. Put what is missing.",
+            {name: str(count) for name, count in counts.items()},
+        )
+    await connection.execute(PUBLISH, counts | {"version_id": version_id})

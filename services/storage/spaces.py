@@ -1,0 +1,71 @@
+"""Vector spaces that the index knows, and vectors as Postgres takes them."""
+
+from __future__ import annotations
+
+import array
+import math
+import struct
+from dataclasses import dataclass
+
+from waybill.runtime.errors import InvalidRequest, Precondition
+from waybill.runtime.postgres import Connection
+
+BYTES_PER_NUMBER = 4
+MAX_NORM_ERROR = 0.01
+
+# Few rows: the one that is meant is found here, so that an unknown one can be told what there is.
+KNOWN = "select space_id, model, dimension, revision from spaces order by space_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A vector space: vectors of different spaces are never compared."""
+
+    model: str
+    dimension: int
+    revision: str
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, [self.model, f"({self.dimension})", self.revision]))
+
+
+async def space_id(connection: Connection, space: Space) -> int:
+    """The id of a known space.
+
+    Raises:
+        Precondition: SPACE_UNKNOWN.
+    """
+    rows = await (await connection.execute(KNOWN)).fetchall()
+    known = {Space(row["model"], row["dimension"], row["revision"]): int(row["space_id"]) for row in rows}
+    if space in known:
+        return known[space]
+    raise Precondition(
+        "SPACE_UNKNOWN",
+        f"The index has no room for vectors of {str(space)[:200]!r}. It knows"
+        f" {'; '.join(map(str, known))}. Use an embedder of one of these, or add the space in a migration.",
+    )
+
+
+def packed(values: bytes, dimension: int) -> bytes:
+    """A vector in pgvector's binary form for `vector`: two int16, then big-endian float32.
+
+    Args:
+        values: Little-endian float32.
+
+    Raises:
+        InvalidRequest: VECTOR_INVALID.
+    """
+    if len(values) != dimension * BYTES_PER_NUMBER:
+        raise InvalidRequest(
+            "VECTOR_INVALID",
+            f"A vector of {len(values)} bytes; {dimension} little-endian float32 are"
+            f" {dimension * BYTES_PER_NUMBER}.",
+        )
+    numbers = array.array("f", values)  # every machine that we run on is little-endian
+    norm = math.hypot(*numbers)
+    if not abs(norm - 1) <= MAX_NORM_ERROR:  # also true of nan
+        raise InvalidRequest(
+            "VECTOR_INVALID", f"A vector has finite numbers and the length 1; this one has {norm:.3g}."
+        )
+    numbers.byteswap()
+    return struct.pack(">hh", dimension, 0) + numbers.tobytes()

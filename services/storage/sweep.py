@@ -1,0 +1,118 @@
+"""Drops content that no search will see again: of replaced versions, and of those never published."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from waybill.runtime.errors import Unavailable
+from waybill.runtime.postgres import Database
+
+BATCH_ROWS = 1_000
+IDLE_SECONDS = 3_600.0
+RETRY_SECONDS = 5.0
+log = structlog.get_logger()
+
+# Versions that were begun long ago and never published are given up, so that nobody adds to them.
+ABANDON = """
+update document_versions set state = 'ABANDONED'
+where state = 'BUILDING' and began_at <= clock_timestamp() - make_interval(secs => %s)
+"""
+
+# One version whose content may go. A replaced one stays a moment, for readers that know its id.
+NEXT = """
+select version_id from document_versions
+where state = 'ABANDONED'
+    or (state = 'SUPERSEDED' and superseded_at <= clock_timestamp() - make_interval(secs => %s))
+limit 1
+"""
+
+DELETE_VECTORS = """
+delete from vectors where (version_id, ordinal, space_id) in (
+    select version_id, ordinal, space_id from vectors where version_id = %s limit %s)
+"""
+
+DELETE_CHUNKS = """
+delete from chunks where (version_id, ordinal) in (
+    select version_id, ordinal from chunks where version_id = %s limit %s)
+"""
+
+# The row of a replaced version stays, so that a late repeat of its publishing is answered.
+END_SUPERSEDED = """
+update document_versions set state = 'SWEPT' where version_id = %s and state = 'SUPERSEDED'
+"""
+
+END_ABANDONED = "delete from document_versions where version_id = %s and state = 'ABANDONED'"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long content is kept that no search sees.
+
+    Attributes:
+        superseded_seconds: After it was replaced.
+        abandoned_seconds: After it was begun and not published.
+    """
+
+    superseded_seconds: float = 5.0
+    abandoned_seconds: float = 24 * 3600.0
+
+
+class Sweeper:
+    """Sweeps at its start, soon after each `wake`, and once an hour."""
+
+    def __init__(self, owner: Database, patience: Patience) -> None:
+        self._owner = owner
+        self._patience = patience
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """A version was replaced."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Sweeps until cancelled."""
+        pause = self._patience.superseded_seconds
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self.sweep()
+                await self._wait_for_work()
+                pause = self._patience.superseded_seconds
+            except Unavailable as error:
+                log.warning("sweeping waits for the database", error=str(error))
+                pause = RETRY_SECONDS
+
+    async def sweep(self) -> int:
+        """Sweeps what is due now, in small transactions. Returns how many versions that were."""
+        swept = 0
+        async with self._owner.transaction(None) as connection:
+            await connection.execute(ABANDON, [self._patience.abandoned_seconds])
+        while (version_id := await self._next()) is not None:
+            for statement in (DELETE_VECTORS, DELETE_CHUNKS):
+                while await self._rows(statement, [version_id, BATCH_ROWS]) == BATCH_ROWS:
+                    pass
+            for statement in (END_SUPERSEDED, END_ABANDONED):
+                await self._rows(statement, [version_id])
+            swept += 1
+        return swept
+
+    async def _next(self) -> object | None:
+        async with self._owner.transaction(None) as connection:
+            row = await (await connection.execute(NEXT, [self._patience.superseded_seconds])).fetchone()
+        return row["version_id"] if row else None
+
+    async def _rows(self, statement: str, values: list[object]) -> int:
+        async with self._owner.transaction(None) as connection:
+            return (await connection.execute(statement, values)).rowcount
+
+    async def _wait_for_work(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._woken.clear()

@@ -1,0 +1,156 @@
+"""Versions of documents: beginning one, and finding it again."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from services.storage.spaces import Space, space_id
+from waybill.runtime.errors import Conflict, NotFound
+from waybill.runtime.postgres import Connection, Database
+
+# The published version of a document, and whether it was made from this content in this way.
+CURRENT = """
+select documents.document_id, version_id, chunk_count, run_id,
+    (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as unchanged
+from documents left join document_versions on version_id = current_version_id
+where (collection, document_key) = (%(collection)s, %(document_key)s)
+"""
+
+# Makes the document where missing. The update changes nothing: it takes the lock and gives the id.
+ADD_DOCUMENT = """
+insert into documents (tenant, collection, document_key)
+values (%(tenant)s, %(collection)s, %(document_key)s)
+on conflict (tenant, collection, document_key) do update set collection = excluded.collection
+returning document_id
+"""
+
+# A run begins one version of a document, however often it says so.
+ADD_VERSION = """
+insert into document_versions (tenant, document_id, run_id, source_sha256, recipe, space_id)
+values (%(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s)
+on conflict (document_id, run_id) do nothing
+"""
+
+# The version that a run began, and whether it was the same that it begins now.
+BEGUN = """
+select version_id,
+    (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as same
+from document_versions
+where document_id = %(document_id)s and run_id = %(run_id)s
+"""
+
+# A version and its space. Sharing the row lets writers work side by side, and publishing wait for them.
+FIND = """
+select version_id, document_id, state, space_id, model, dimension, revision
+from document_versions join spaces using (space_id)
+where version_id = %s
+for share of document_versions
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a version is to be made of.
+
+    Attributes:
+        recipe: Names how content becomes chunks.
+        run_id: The run that builds it.
+    """
+
+    collection: str
+    document_key: str
+    source_sha256: str
+    recipe: str
+    space: Space
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What beginning found. Ids are empty where nothing was written and nothing was there."""
+
+    unchanged: bool
+    document_id: str = ""
+    version_id: str = ""
+    chunk_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version that can be filled or read."""
+
+    version_id: uuid.UUID
+    document_id: uuid.UUID
+    state: str
+    space_id: int
+    space: Space
+
+
+async def begin(database: Database, tenant: str, wanted: Beginning, *, validate_only: bool) -> Begun:
+    """Begins a version, or says that the published one is the same already.
+
+    Raises:
+        Precondition: SPACE_UNKNOWN.
+        Conflict: RUN_ID_REUSED.
+    """
+    async with database.transaction(tenant) as connection:
+        values: dict[str, Any] = {
+            "tenant": tenant,
+            "collection": wanted.collection,
+            "document_key": wanted.document_key,
+            "source_sha256": wanted.source_sha256,
+            "recipe": wanted.recipe,
+            "run_id": wanted.run_id,
+            "space_id": await space_id(connection, wanted.space),
+        }
+        found = await (await connection.execute(CURRENT, values)).fetchone()
+        # The run that made the published version only repeats itself.
+        if found and found["unchanged"] and found["run_id"] != wanted.run_id:
+            return Begun(True, str(found["document_id"]), str(found["version_id"]), found["chunk_count"])
+        if validate_only:
+            return Begun(False, str(found["document_id"]) if found else "")
+        return await _begin(connection, values)
+
+
+async def find(connection: Connection, version_id: str) -> Version:
+    """A version that has its content, kept from being published or swept during the transaction.
+
+    Raises:
+        NotFound: VERSION_NOT_FOUND.
+    """
+    row = await (await connection.execute(FIND, [parse(version_id)])).fetchone()
+    if row is None or row["state"] in ("ABANDONED", "SWEPT"):
+        raise not_found()
+    space = Space(row["model"], row["dimension"], row["revision"])
+    return Version(row["version_id"], row["document_id"], row["state"], row["space_id"], space)
+
+
+def parse(version_id: str) -> uuid.UUID:
+    """A version's id; text that is none names no version."""
+    try:
+        return uuid.UUID(version_id)
+    except ValueError:
+        raise not_found() from None
+
+
+def not_found() -> NotFound:
+    """The error for an id that names nothing of this tenant's."""
+    return NotFound(
+        "VERSION_NOT_FOUND", "No version of this id. Begin one: it may be abandoned, replaced or not yours."
+    )
+
+
+async def _begin(connection: Connection, values: dict[str, Any]) -> Begun:
+    document = await (await connection.execute(ADD_DOCUMENT, values)).fetchone()
+    assert document is not None
+    values = values | document
+    await connection.execute(ADD_VERSION, values)
+    version = await (await connection.execute(BEGUN, values)).fetchone()
+    assert version is not None
+    if not version["same"]:
+        raise Conflict(
+            "RUN_ID_REUSED", "This run began this document with other content, recipe or space. Use a new run."
+        )
+    return Begun(False, str(document["document_id"]), str(version["version_id"]))

@@ -1,0 +1,55 @@
+"""One embedded Postgres for the whole session, migrated; nothing of it outlives pytest."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from waybill.stack import ports, postgres
+from waybill.stack.config import ROLES
+from waybill.stack.migrate import migrate
+
+
+@dataclass(frozen=True)
+class MigratedPostgres:
+    """Where to connect, and as whom.
+
+    Args:
+        admin_url: The administrator; row-level security does not hold for it.
+        urls: By role: `waybill_storage` (one tenant), `waybill_storage_owner` (all), …
+    """
+
+    admin_url: str
+    urls: Mapping[str, str]
+
+    def url(self, service: str) -> str:
+        """What the service gets as WAYBILL_DATABASE_URL."""
+        return self.urls[f"waybill_{service}"]
+
+    def owner_url(self, service: str) -> str:
+        """What the service gets as WAYBILL_OWNER_DATABASE_URL."""
+        return self.urls[f"waybill_{service}_owner"]
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MigratedPostgres]:
+    """A migrated database; tests keep apart by tenant."""
+    folder = open_folder(tmp_path_factory)
+    server = postgres.Postgres(folder / "postgres", ports.free_ports(1)[0], secrets.token_urlsafe(24))
+    passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
+    with postgres.running(server, folder / "postgres.log"):
+        migrate(server.url(), passwords)
+        yield MigratedPostgres(server.url(), {role: server.url(role, passwords[role]) for role in ROLES})
+
+
+def open_folder(factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that Postgres' unprivileged user can reach when pytest runs as root."""
+    folder = factory.mktemp("waybill")
+    if postgres.account() is not None:
+        for level in (folder, folder.parent, folder.parent.parent):
+            level.chmod(0o711)
+    return folder

@@ -1,0 +1,124 @@
+"""Bills as the ledger tells them: the one source of every figure that is shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from waybill.cli.money import Figures
+from waybill.cli.objects import Shape, entry_object
+from waybill.client import Client
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, ListRunsRequest
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.errors import NotFound
+
+_RUNS_A_REQUEST = 200
+_NOTHING = Figures()
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one run bought.
+
+    Attributes:
+        run: None for what was bought outside any run: the embedding of questions.
+        entries: Oldest first.
+        figures: The ledger's own sums over them.
+    """
+
+    run: Run | None
+    entries: tuple[Entry, ...] = ()
+    figures: Figures = _NOTHING
+
+
+def bill_object(bill: Bill) -> Shape:
+    """A bill, as `bill` prints it."""
+    return {
+        "run_id": bill.run.run_id if bill.run else None,
+        "correlation_id": bill.run.correlation_id if bill.run else bill.entries[0].correlation_id,
+        "document_key": bill.run.document_key if bill.run else None,
+        "trace_id": bill.run.trace_id if bill.run else None,
+        "cost_nano_usd": bill.figures.cost_nano_usd,
+        "simulated_nano_usd": bill.figures.simulated_nano_usd,
+        "uncertain_nano_usd": bill.figures.uncertain_nano_usd,
+        "uncertain_simulated_nano_usd": bill.figures.uncertain_simulated_nano_usd,
+        "entries": [entry_object(entry) for entry in bill.entries],
+    }
+
+
+def bills_of_runs(client: Client, runs: Sequence[Run]) -> list[Bill]:
+    """The bills of these runs, in their order."""
+    bought = _Bought()
+    for start in range(0, len(runs), _RUNS_A_REQUEST):
+        run_ids = [run.run_id for run in runs[start : start + _RUNS_A_REQUEST]]
+        bought.read(client, ListEntriesRequest(run_ids=run_ids))
+    return [bought.bill(run) for run in runs]
+
+
+def bills_of(client: Client, run_or_correlation_id: str) -> list[Bill]:
+    """The bill of a run, or the bills of all that has this correlation id, searches last.
+
+    Raises:
+        NotFound: Neither a run nor anything bought has the id.
+    """
+    run = _run_or_none(client, run_or_correlation_id)
+    if run is not None:
+        return bills_of_runs(client, [run])
+    runs = sorted(_labelled(client, run_or_correlation_id), key=lambda labelled: labelled.run_id)
+    bought = _Bought()
+    bought.read(client, ListEntriesRequest(correlation_id=run_or_correlation_id))
+    bills = [bought.bill(run) for run in runs]
+    if bought.entries[""]:
+        bills.append(bought.bill(None))
+    if not bills:
+        raise NotFound(
+            "RUN_NOT_FOUND", f"No run and no search of this tenant has the id {run_or_correlation_id}."
+        )
+    return bills
+
+
+class _Bought:
+    """Entries and sums by run id."""
+
+    def __init__(self) -> None:
+        self.entries: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._figures: dict[str, Figures] = {}
+
+    def read(self, client: Client, request: ListEntriesRequest) -> None:
+        for answer in _pages(client, request):
+            for entry in answer.entries:
+                self.entries[entry.run_id].append(entry)
+            self._figures.update({total.run_id: Figures.of(total) for total in answer.totals})
+
+    def bill(self, run: Run | None) -> Bill:
+        run_id = run.run_id if run else ""
+        return Bill(run, tuple(self.entries[run_id]), self._figures.get(run_id, _NOTHING))
+
+
+def _pages(client: Client, request: ListEntriesRequest) -> Iterator[ListEntriesResponse]:
+    while True:
+        answer = client.ledger.ListEntries(request)
+        yield answer
+        if not answer.next_page_token:
+            return
+        request.page_token = answer.next_page_token
+
+
+def _run_or_none(client: Client, run_id: str) -> Run | None:
+    try:
+        return client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run
+    except NotFound:
+        return None
+
+
+def _labelled(client: Client, correlation_id: str) -> Iterator[Run]:
+    request = ListRunsRequest(correlation_id=correlation_id, page_size=_RUNS_A_REQUEST)
+    while True:
+        answer = client.orchestrator.ListRuns(request)
+        yield from answer.runs
+        if not answer.next_page_token:
+            return
+        request.page_token = answer.next_page_token

@@ -1,0 +1,97 @@
+"""What a failure means for the one at the keyboard: the exit code, and what to do next.
+
+One table, keyed by gRPC code and reason; the empty reason speaks for every other of that code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from grpc import StatusCode
+
+from waybill.runtime.errors import CODES, ServiceError
+
+
+class Exit(IntEnum):
+    """Exit codes of every command; docs/cli.md explains them."""
+
+    OK = 0
+    DOCUMENT_FAILED = 1
+    USAGE = 2
+    NOT_REACHABLE = 3
+    NOT_FOUND = 4
+    REFUSED = 5
+    QUOTA = 6
+    DEADLINE = 7
+    CREDENTIAL = 8
+    BROKEN_CONTRACT = 9
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """How a command ends, and the sentence that says what to do."""
+
+    exit: Exit
+    next_step: str
+
+
+_STATUS = "`waybill status` shows which service is not SERVING; repeat the command once all are."
+_RUNS = "`waybill runs` lists this tenant's runs; another tenant's need --tenant."
+
+ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
+    (StatusCode.UNAVAILABLE, ""): Advice(Exit.NOT_REACHABLE, _STATUS),
+    (StatusCode.UNAVAILABLE, "NOT_REACHABLE"): Advice(
+        Exit.NOT_REACHABLE,
+        "Start the stack with `waybill up`, or set WAYBILL_ORCHESTRATOR_ADDRESS and WAYBILL_LEDGER_ADDRESS.",
+    ),
+    (StatusCode.NOT_FOUND, ""): Advice(Exit.NOT_FOUND, _RUNS),
+    (StatusCode.NOT_FOUND, "FILE_NOT_FOUND"): Advice(Exit.NOT_FOUND, "Check the path."),
+    (StatusCode.INVALID_ARGUMENT, ""): Advice(Exit.REFUSED, "Mend what it names and repeat the command."),
+    (StatusCode.INVALID_ARGUMENT, "FILE_TYPE_UNSUPPORTED"): Advice(
+        Exit.REFUSED, "Convert it to PDF, Markdown or plain text."
+    ),
+    (StatusCode.INVALID_ARGUMENT, "DOCUMENT_EMPTY"): Advice(Exit.REFUSED, "Check that it is the right file."),
+    (StatusCode.INVALID_ARGUMENT, "CHECKSUM_MISMATCH"): Advice(
+        Exit.REFUSED, "The file changed while it was sent; ingest it again."
+    ),
+    (StatusCode.INVALID_ARGUMENT, "FILE_UNREADABLE"): Advice(
+        Exit.REFUSED, "Give yourself the right to read it, then ingest it again."
+    ),
+    (StatusCode.INVALID_ARGUMENT, "FILE_NAME_INVALID"): Advice(Exit.REFUSED, "Rename it, then ingest it."),
+    (StatusCode.INVALID_ARGUMENT, "DOCUMENT_KEY_DUPLICATE"): Advice(
+        Exit.USAGE, "Ingest the folder above both, or one after renaming it; nothing was sent."
+    ),
+    (StatusCode.INVALID_ARGUMENT, "NOTHING_TO_INGEST"): Advice(
+        Exit.USAGE, "Name a PDF, Markdown or text file, or a folder that holds some."
+    ),
+    (StatusCode.ALREADY_EXISTS, ""): Advice(Exit.REFUSED, "Use a fresh id."),
+    (StatusCode.FAILED_PRECONDITION, ""): Advice(Exit.REFUSED, "Change what it names, then repeat."),
+    (StatusCode.RESOURCE_EXHAUSTED, ""): Advice(Exit.QUOTA, "Ask for less, or repeat later."),
+    (StatusCode.RESOURCE_EXHAUSTED, "DOCUMENT_TOO_LARGE"): Advice(
+        Exit.QUOTA, "Split it: a document has at most 64 MB and 3,000 pages."
+    ),
+    (StatusCode.DEADLINE_EXCEEDED, ""): Advice(Exit.DEADLINE, _STATUS),
+    (StatusCode.UNAUTHENTICATED, ""): Advice(Exit.CREDENTIAL, "Check the token or key that it names."),
+    (StatusCode.ABORTED, ""): Advice(
+        Exit.BROKEN_CONTRACT,
+        "Repeat it; if it stays, look at the services' logs (`waybill status` names them).",
+    ),
+    (StatusCode.ABORTED, "PERMISSION_DENIED"): Advice(Exit.CREDENTIAL, "Ask for access, or change --tenant."),
+    (StatusCode.ABORTED, "UNIMPLEMENTED"): Advice(
+        Exit.BROKEN_CONTRACT, "The stack is of another release: `waybill down`, then `waybill up`."
+    ),
+}
+
+
+def code_of(error: ServiceError) -> StatusCode:
+    """The gRPC code that stands for an error, also for one that never crossed the wire."""
+    return CODES[type(error)]
+
+
+def advice(error: ServiceError) -> Advice:
+    """What to do about an error."""
+    code = code_of(error)
+    return ADVICE.get((code, error.reason)) or ADVICE[code, ""]

@@ -1,0 +1,46 @@
+"""The command `waybill`: its groups, one file each, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+from waybill.cli import bill, demo, ingest, runs, search, stack, trace
+
+app = typer.Typer(
+    name="waybill",
+    help="Every document carries its own bill. Exit codes and JSON keys: docs/cli.md",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    ingest.ingest,
+    runs.runs,
+    runs.run,
+    search.search,
+    trace.trace,
+    bill.bill,
+    stack.up,
+    stack.down,
+    stack.status,
+    stack.health,
+    stack.migrate,
+    demo.demo,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Integer nano-USD as people read it, exact to the last digit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from waybill.ledger.v1.entry_pb2 import RunTotal
+
+_NANO = 1_000_000_000
+_MILLION = 1_000_000
+
+
+def dollars(nano_usd: int) -> str:
+    """For instance $0.000123456; at least two decimals, at most nine, never rounded."""
+    whole, fraction = divmod(abs(nano_usd), _NANO)
+    sign = "-" if nano_usd < 0 else ""
+    return f"{sign}${whole:,}.{f'{fraction:09d}'.rstrip('0').ljust(2, '0')}"
+
+
+def unit_price(nano_usd_per_million: int) -> str:
+    """The price of one unit, or of a million where one costs less than a hundredth of a cent."""
+    if nano_usd_per_million >= 100_000 * _MILLION and nano_usd_per_million % _MILLION == 0:
+        return dollars(nano_usd_per_million // _MILLION)
+    return f"{dollars(nano_usd_per_million)} per million"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums in nano-USD; real and simulated money are never added to each other."""
+
+    cost_nano_usd: int = 0
+    simulated_nano_usd: int = 0
+    uncertain_nano_usd: int = 0
+    uncertain_simulated_nano_usd: int = 0
+
+    @classmethod
+    def of(cls, total: RunTotal) -> Figures:
+        """What the ledger says of one run."""
+        return cls(
+            total.cost_nano_usd,
+            total.simulated_nano_usd,
+            total.uncertain_nano_usd,
+            total.uncertain_simulated_nano_usd,
+        )
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(
+            self.cost_nano_usd + other.cost_nano_usd,
+            self.simulated_nano_usd + other.simulated_nano_usd,
+            self.uncertain_nano_usd + other.uncertain_nano_usd,
+            self.uncertain_simulated_nano_usd + other.uncertain_simulated_nano_usd,
+        )
+
+    def short(self) -> str:
+        """Real money, then simulated money behind a tilde, each only where there is some."""
+        shown = [dollars(self.cost_nano_usd)] if self.cost_nano_usd or not self.simulated_nano_usd else []
+        if self.simulated_nano_usd:
+            shown.append(f"~{dollars(self.simulated_nano_usd)}")
+        return " ".join(shown)

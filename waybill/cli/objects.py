@@ -1,0 +1,126 @@
+"""The JSON objects of the CLI. Their keys are a promise: docs/cli.md lists them, and a test compares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.common.v1.space_pb2 import Space
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.storage.v1.chunk_pb2 import Hit
+
+Shape = dict[str, Any]
+_KINDS = {CostKind.COST_KIND_REAL: "real", CostKind.COST_KIND_SIMULATED: "simulated"}
+
+
+def state_name(run: Run) -> str:
+    """A run's state without its prefix."""
+    return Run.State.Name(run.state).removeprefix("STATE_")
+
+
+def kind_name(entry: Entry) -> str:
+    """Whether an entry is real or simulated money."""
+    return _KINDS.get(entry.kind, "unknown")
+
+
+def run_object(run: Run) -> Shape:
+    """A run, as `runs` and `run` print it."""
+    return {
+        "run_id": run.run_id,
+        "correlation_id": run.correlation_id,
+        "trace_id": run.trace_id,
+        "collection": run.collection,
+        "document_key": run.document_key,
+        "document_id": run.document_id or None,
+        "state": state_name(run),
+        "step": run.step,
+        "reason": run.reason or None,
+        "message": run.message or None,
+        "size_bytes": run.size_bytes,
+        "source_sha256": run.source_sha256,
+        "pages": run.pages,
+        "chunks": run.chunks,
+        "embedded_chunks": run.embedded_chunks,
+        "cost_nano_usd": run.cost_nano_usd,
+        "simulated_nano_usd": run.simulated_nano_usd,
+        "uncertain_nano_usd": run.uncertain_nano_usd,
+        "uncertain_simulated_nano_usd": run.uncertain_simulated_nano_usd,
+        "create_time": _time(run, "create_time"),
+        "end_time": _time(run, "end_time"),
+        "starts": run.starts,
+    }
+
+
+def entry_object(entry: Entry) -> Shape:
+    """A ledger entry, as `bill` prints it."""
+    return {
+        "entry_id": entry.entry_id,
+        "operation": entry.operation,
+        "service": entry.service,
+        "vendor": entry.vendor,
+        "model": entry.model,
+        "kind": kind_name(entry),
+        "spend_key": entry.spend_key,
+        "attempt": entry.attempt,
+        "state": Entry.State.Name(entry.state).removeprefix("STATE_"),
+        "quantity": entry.quantity,
+        "unit": entry.unit,
+        "price_nano_usd_per_million": entry.price_nano_usd_per_million,
+        "expected_nano_usd": entry.expected_nano_usd,
+        "reported_nano_usd": entry.reported_nano_usd if entry.HasField("reported_nano_usd") else None,
+        "invoiced_nano_usd": entry.invoiced_nano_usd if entry.HasField("invoiced_nano_usd") else None,
+        "hold_time": _time(entry, "hold_time"),
+        "end_time": _time(entry, "end_time"),
+        "end_reason": entry.end_reason or None,
+    }
+
+
+def trace_object(trace: GetTraceResponse.Trace) -> Shape:
+    """A run's trace, as `trace` prints it."""
+    return {"run_id": trace.run_id, "trace_id": trace.trace_id, "spans": list(map(_span, trace.spans))}
+
+
+def _span(span: Span) -> Shape:
+    return {
+        "span_id": span.span_id,
+        "parent_span_id": span.parent_span_id or None,
+        "service": span.service,
+        "name": span.name,
+        "kind": span.kind,
+        "start_unix_nano": span.start_unix_nano,
+        "duration_nano": span.duration_nano,
+        "status": span.status,
+        "interrupted": span.interrupted,
+        "entry_id": span.entry_id or None,
+        "cost_nano_usd": span.cost_nano_usd,
+        "simulated_nano_usd": span.simulated_nano_usd,
+    }
+
+
+def hit_object(rank: int, hit: Hit) -> Shape:
+    """A search hit; ranks count from 1."""
+    return {
+        "rank": rank,
+        "document_key": hit.document_key,
+        "page": hit.chunk.page,
+        "heading": hit.chunk.heading,
+        "score": hit.score,
+        "text": hit.chunk.text,
+        "chunk_id": hit.chunk.chunk_id,
+    }
+
+
+def space_object(space: Space) -> Shape:
+    """A vector space."""
+    return {"model": space.model, "dimension": space.dimension, "revision": space.revision}
+
+
+def _time(message: Run | Entry, field: str) -> str | None:
+    """RFC 3339 in UTC, or None where the field is unset."""
+    value: Timestamp = getattr(message, field)
+    return value.ToJsonString() if value.seconds or value.nanos else None

@@ -1,0 +1,115 @@
+"""The receipt: what was bought, quantity × price a line, and the sums. Fits 60 columns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from waybill.cli.bills import Bill
+from waybill.cli.inert import inert
+from waybill.cli.money import Figures, dollars, unit_price
+from waybill.cli.objects import kind_name, state_name
+from waybill.cli.screen import spread
+from waybill.ledger.v1.entry_pb2 import Entry
+
+MOST_BLOCKS = 12
+MOST_WIDTH = 80
+_REMARKS = {
+    Entry.STATE_HELD: "held",
+    Entry.STATE_IN_DOUBT: "in doubt",
+    Entry.STATE_RELEASED: "released",
+    Entry.STATE_WRITTEN_OFF: "written off",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Item:
+    """What makes entries one line: the same thing at the same price, ended the same way."""
+
+    operation: str
+    vendor: str
+    model: str
+    unit: str
+    price_nano_usd_per_million: int
+    kind: str
+    repeated: bool
+    remark: str
+
+    @classmethod
+    def of(cls, entry: Entry) -> _Item:
+        return cls(
+            entry.operation,
+            entry.vendor,
+            entry.model,
+            entry.unit,
+            entry.price_nano_usd_per_million,
+            kind_name(entry),
+            entry.attempt > 1,
+            _REMARKS.get(entry.state, ""),
+        )
+
+
+def receipt(bills: Sequence[Bill], width: int) -> Iterator[Text]:
+    """Lines of the receipt: a block a document, or one block for all of very many."""
+    width = min(width, MOST_WIDTH)
+    yield Text("─" * width, "dim")
+    if len(bills) > MOST_BLOCKS:
+        yield Text(f"{len(bills)} documents", "bold")
+        yield from _items([entry for bill in bills for entry in bill.entries], width)
+    else:
+        for bill in bills:
+            yield from _block(bill, width)
+    yield Text("─" * width, "dim")
+    yield from _sums(sum((bill.figures for bill in bills), Figures()), width)
+
+
+def _block(bill: Bill, width: int) -> Iterator[Text]:
+    if bill.run is None:
+        yield Text("searches", "bold")
+    else:
+        pages, chunks = _count(bill.run.pages, "page"), _count(bill.run.chunks, "chunk")
+        yield spread(Text(inert(bill.run.document_key), "bold"), state_name(bill.run), width)
+        yield spread(f"  {pages}, {chunks}", bill.figures.short(), width)
+    yield from _items(bill.entries, width)
+    if bill.run is not None:
+        yield Text(f"  trace {inert(bill.run.trace_id)}", "dim")
+        yield Text(f"  run   {inert(bill.run.run_id)}", "dim")
+
+
+def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
+    grouped: defaultdict[_Item, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        grouped[_Item.of(entry)].append(entry)
+    for item, same in sorted(grouped.items()):
+        repeated = "repeated, " if item.repeated else ""
+        remark = f", {item.remark}" if item.remark else ""
+        what = Text(f"  {inert(item.operation)}  {inert(item.vendor)} {inert(item.model)}".rstrip(), "cyan")
+        yield spread(
+            what, Text(f"{repeated}{item.kind}{remark}", "yellow" if item.kind != "real" else ""), width
+        )
+        quantity = _count(sum(entry.quantity for entry in same), inert(item.unit))
+        price = unit_price(item.price_nano_usd_per_million)
+        yield spread(f"    {quantity} × {price}", dollars(sum(map(_amount, same))), width)
+
+
+def _amount(entry: Entry) -> int:
+    if entry.state == Entry.STATE_RELEASED:
+        return 0
+    return entry.reported_nano_usd if entry.HasField("reported_nano_usd") else entry.expected_nano_usd
+
+
+def _sums(figures: Figures, width: int) -> Iterator[Text]:
+    yield spread(Text("total", "bold"), Text(dollars(figures.cost_nano_usd), "bold"), width)
+    if figures.uncertain_nano_usd:
+        yield spread("held or in doubt", dollars(figures.uncertain_nano_usd), width)
+    if figures.simulated_nano_usd:
+        yield spread("simulated, owed to nobody", Text(dollars(figures.simulated_nano_usd), "yellow"), width)
+    if figures.uncertain_simulated_nano_usd:
+        yield spread("simulated, held or in doubt", dollars(figures.uncertain_simulated_nano_usd), width)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,81 @@
+"""`waybill runs` and `waybill run ID`: what was ingested, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from waybill.cli.inert import inert
+from waybill.cli.money import Figures
+from waybill.cli.objects import run_object, state_name
+from waybill.cli.screen import Screen, spread
+from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.client import Client
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, ListRunsRequest
+from waybill.orchestrator.v1.run_pb2 import Run
+
+_PAGE = 200
+
+
+def runs(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most runs.")] = 20,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    with session(tenant, as_json) as here:
+        show_runs(reachable(here.client), here.screen, limit)
+
+
+def run(
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run id.")],
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """Show one run."""
+    with session(tenant, as_json) as here:
+        show_run(reachable(here.client), here.screen, run_id)
+
+
+def show_runs(client: Client, screen: Screen, limit: int) -> None:
+    """Prints the newest runs."""
+    newest = list(_newest(client, limit))
+    if screen.as_json:
+        screen.emit({"runs": [run_object(run) for run in newest]})
+    elif not newest:
+        screen.note("No runs yet. Begin with: waybill ingest PATH")
+    for run in () if screen.as_json else newest:
+        screen.show(*_two_lines(run, min(screen.out.width, 100)))
+
+
+def show_run(client: Client, screen: Screen, run_id: str) -> None:
+    """Prints one run, a line for each thing known of it."""
+    shape = run_object(client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run)
+    if screen.as_json:
+        screen.emit(shape)
+        return
+    for key, value in shape.items():
+        if value not in (None, ""):
+            screen.out.print(Text(f"{key:<29}", "dim") + Text(inert(str(value))), soft_wrap=True)
+
+
+def _newest(client: Client, limit: int) -> Iterator[Run]:
+    request = ListRunsRequest(page_size=min(limit, _PAGE))
+    while limit > 0:
+        answer = client.orchestrator.ListRuns(request)
+        yield from answer.runs[:limit]
+        limit -= len(answer.runs)
+        if not answer.next_page_token:
+            return
+        request.page_token = answer.next_page_token
+
+
+def _two_lines(run: Run, width: int) -> Iterator[Text]:
+    state = Text(state_name(run), "green" if run.state in (Run.STATE_READY, Run.STATE_UNCHANGED) else "bold")
+    yield spread(Text(inert(run.run_id), "dim"), state, width)
+    cost = Figures(run.cost_nano_usd, run.simulated_nano_usd).short()
+    where = inert(run.reason or run.step)
+    yield spread(f"  {inert(run.document_key)}", f"{where}  {run.chunks} chunks  {cost}", width)

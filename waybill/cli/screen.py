@@ -1,0 +1,62 @@
+"""Where a command writes: results to stdout, everything else to stderr, JSON alone where it is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from waybill.cli.exits import advice
+from waybill.cli.inert import inert
+from waybill.runtime.errors import ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The two consoles of a command. Neither interprets markup, and Rich obeys NO_COLOR."""
+
+    out: Console
+    err: Console
+    as_json: bool = False
+
+    @classmethod
+    def open(cls, as_json: bool) -> Screen:
+        """On the process's own stdout and stderr."""
+        return cls(plain_console(), plain_console(stderr=True), as_json)
+
+    def emit(self, shape: Mapping[str, Any]) -> None:
+        """Prints one JSON object as one line."""
+        # ASCII alone, so that a terminal obeys nothing; json leaves DEL as it is.
+        line = json.dumps(shape, ensure_ascii=True).replace("\x7f", "\\u007f")
+        print(line, file=self.out.file, flush=True)
+
+    def show(self, *renderables: RenderableType) -> None:
+        """Prints a result for people; lines are laid out for the width already."""
+        for renderable in renderables:
+            self.out.print(renderable, no_wrap=True, overflow="ellipsis", crop=True)
+
+    def note(self, text: str, style: str = "") -> None:
+        """Says something beside the result: wrapped on a terminal, one line elsewhere."""
+        self.err.print(Text(text, style), soft_wrap=not self.err.is_terminal)
+
+    def fail(self, error: ServiceError) -> None:
+        """Says what went wrong and what to do next."""
+        self.note(f"error: {error.reason}: {inert(error.message)}", "bold red")
+        self.note(f"next:  {advice(error).next_step}")
+
+
+def plain_console(**kwargs: Any) -> Console:
+    """A console that takes text as text."""
+    return Console(markup=False, emoji=False, highlight=False, **kwargs)
+
+
+def spread(left: Text | str, right: Text | str, width: int) -> Text:
+    """One line of exactly `width` cells: left cut where it must be, right always whole."""
+    left, right = (part.copy() if isinstance(part, Text) else Text(part) for part in (left, right))
+    left.truncate(max(1, width - right.cell_len - 2), overflow="ellipsis")
+    left.append(" " * max(2, width - left.cell_len - right.cell_len))
+    return left.append_text(right)

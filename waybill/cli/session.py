@@ -1,0 +1,69 @@
+"""What every command shares: --tenant and --json, an open client, and errors as exit codes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from waybill.cli.exits import advice
+from waybill.cli.screen import Screen
+from waybill.client import FIXED_PORTS, Client, connect
+from waybill.runtime.errors import InvalidRequest, ServiceError
+
+Tenant = Annotated[str, typer.Option("--tenant", help="Whose documents.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout alone.")]
+DEFAULT_TENANT = "local"
+PATIENCE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A command's client and screen."""
+
+    client: Client
+    screen: Screen
+
+
+@contextmanager
+def session(tenant: str, as_json: bool, correlation_id: str | None = None) -> Iterator[Session]:
+    """Opens what a command needs. A ServiceError inside ends the command with its exit code."""
+    screen = Screen.open(as_json)
+    try:
+        with connect(stack_addresses(os.environ), tenant=tenant, correlation_id=correlation_id) as client:
+            yield Session(client, screen)
+    except ServiceError as error:
+        screen.fail(error)
+        raise typer.Exit(advice(error).exit) from None
+    except UnicodeEncodeError:
+        refused = InvalidRequest("TEXT_INVALID", "An argument is not valid UTF-8 text.")
+        screen.fail(refused)
+        raise typer.Exit(advice(refused).exit) from None
+
+
+def reachable(client: Client, *services: str) -> Client:
+    """The client, once those services answer; the orchestrator where none is named."""
+    for service in services or ("orchestrator",):
+        client.wait_until_reachable(service, PATIENCE_SECONDS)
+    return client
+
+
+def stack_addresses(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Addresses that the environment names, else those of the stack that runs here."""
+    named = {name: environ.get(f"WAYBILL_{name.upper()}_ADDRESS", "") for name in FIXED_PORTS}
+    if all(named.values()):
+        return named
+    try:
+        # A caller may have the CLI without the stack's own parts.
+        from waybill.stack import home, state
+    except ImportError:
+        return named
+    running = state.read(home.find(environ, Path.cwd()))
+    if running is None or not running.supervisor.alive():
+        return named
+    return {name: address or running.addresses.get(name, "") for name, address in named.items()}

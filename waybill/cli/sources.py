@@ -1,0 +1,104 @@
+"""Which files an `ingest` means, and under which keys: nothing is read or sent yet.
+
+A named file's key is its name; a folder's files have their path below that folder, with "/". Hidden
+files and folders inside a folder are passed over, and links to folders are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from waybill.runtime.errors import InvalidRequest, NotFound, ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to ingest.
+
+    Attributes:
+        path: Where it is.
+        document_key: What it is called in the index.
+        from_folder: Nobody named it, so its type may be unsupported without harm.
+        fault: Why it cannot be sent; None where it can.
+    """
+
+    path: Path
+    document_key: str
+    from_folder: bool = False
+    fault: ServiceError | None = None
+
+
+@dataclass(slots=True)
+class Gathering:
+    """What the paths of a command come to."""
+
+    sources: list[Source] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+
+
+def gather(paths: Iterable[Path]) -> Gathering:
+    """Walks the paths in order. A path that cannot be read becomes a source with its fault."""
+    found = Gathering()
+    for path in paths:
+        if path.is_dir():
+            found.sources.extend(_folder(path, found.passed_over))
+        else:
+            found.sources.append(_file(path, path.name, from_folder=False))
+    return found
+
+
+def alike(sources: Iterable[Source]) -> ServiceError | None:
+    """What is wrong when two of the files would be the same document; None when all keys differ."""
+    sources = list(sources)
+    times = Counter(source.document_key for source in sources)
+    doubled = [source for source in sources if times[source.document_key] > 1]
+    if not doubled:
+        return None
+    paths = ", ".join(str(source.path) for source in doubled)
+    return InvalidRequest("DOCUMENT_KEY_DUPLICATE", f"Files that would be the same document: {paths}.")
+
+
+def unreadable(path: Path, error: OSError) -> ServiceError:
+    """What an error of the file system means to the one who named the file."""
+    if isinstance(error, FileNotFoundError):
+        return NotFound("FILE_NOT_FOUND", f"There is no file {path}.")
+    return InvalidRequest("FILE_UNREADABLE", f"{path} cannot be read: {error.strerror or error}.")
+
+
+def _folder(folder: Path, passed_over: list[str]) -> Iterator[Source]:
+    errors: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=errors.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        passed_over += [
+            f"{Path(root, name)}: a link to a folder" for name in folders if Path(root, name).is_symlink()
+        ]
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = Path(root, name)
+            if path.is_file():
+                yield _file(path, path.relative_to(folder).as_posix(), from_folder=True)
+            else:
+                passed_over.append(f"{path}: not a regular file")
+    for error in errors:
+        path = Path(error.filename)
+        yield Source(path, path.relative_to(folder).as_posix(), True, unreadable(path, error))
+
+
+def _file(path: Path, key: str, *, from_folder: bool) -> Source:
+    return Source(path, key, from_folder, _fault(path, key))
+
+
+def _fault(path: Path, key: str) -> ServiceError | None:
+    try:
+        key.encode()
+        path.stat()
+    except UnicodeEncodeError:
+        return InvalidRequest("FILE_NAME_INVALID", f"The name of {path} is not valid UTF-8.")
+    except OSError as error:
+        return unreadable(path, error)
+    if not path.is_file():
+        return InvalidRequest("FILE_UNREADABLE", f"{path} is not a regular file.")
+    return None

@@ -1,0 +1,337 @@
+"""A caller's door to the services: synchronous typed stubs that carry tenant, label and deadline.
+
+    with connect() as client:
+        run = client.ingest(Path("handbook.pdf"))
+        for run in client.watch(run.run_id):
+            print(run.step)
+        found = client.orchestrator.Search(SearchRequest(query="how long is the warranty?"))
+
+Every failure is a `waybill.runtime.errors.ServiceError`. An RPC that its contract calls idempotent is
+repeated while a service restarts, until its deadline; any other waits for a connection, and is sent once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, IngestRequest, WatchRunRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
+from waybill.runtime import semconv
+from waybill.runtime.errors import Deadline, Unavailable, from_status
+from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
+from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+
+FIXED_PORTS: Mapping[str, int] = {
+    "orchestrator": 7401,
+    "storage": 7402,
+    "parser": 7403,
+    "embedder": 7404,
+    "ledger": 7405,
+}
+FINAL_STATES = frozenset(
+    {
+        Run.STATE_READY,
+        Run.STATE_READY_DEGRADED,
+        Run.STATE_UNCHANGED,
+        Run.STATE_FAILED,
+        Run.STATE_EXPIRED,
+        Run.STATE_CANCELLED,
+    }
+)
+_PIECE_BYTES = 256 * 1024
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 1.0
+_CHANNEL_OPTIONS = (
+    # Waiting for a connection is asked of the channel, so that calls need no argument for it.
+    ("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "waitForReady": True}]})),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+def connect(
+    address: str | Mapping[str, str] | None = None,
+    *,
+    tenant: str = "local",
+    correlation_id: str | None = None,
+    token: str | None = None,
+    deadline_seconds: float = 60.0,
+    environ: Mapping[str, str] = os.environ,
+) -> Client:
+    """Opens a client; nothing is sent before the first call.
+
+    Args:
+        address: host:port of the orchestrator, or of services by name ("orchestrator", "storage",
+            "parser", "embedder", "ledger"). One that is not given is read from WAYBILL_<NAME>_ADDRESS,
+            else it is the fixed port of a local stack.
+        tenant: Whose data the calls touch.
+        correlation_id: A label for the runs that the calls start; each call gets its own when absent.
+        token: Sent as a bearer token.
+        deadline_seconds: For each call that names no timeout, repeats included.
+        environ: Where addresses are read that are not given.
+    """
+    given = {"orchestrator": address} if isinstance(address, str) else address or {}
+    addresses = {
+        name: given.get(name) or environ.get(f"WAYBILL_{name.upper()}_ADDRESS") or f"127.0.0.1:{port}"
+        for name, port in FIXED_PORTS.items()
+    }
+    metadata = [(semconv.TENANT_HEADER, tenant)]
+    if correlation_id:
+        metadata.append((semconv.CORRELATION_HEADER, correlation_id))
+    if token:
+        metadata.append(("authorization", f"Bearer {token}"))
+    channels = {name: grpc.insecure_channel(target, _CHANNEL_OPTIONS) for name, target in addresses.items()}
+    return Client(channels, CallPolicy(tuple(metadata), deadline_seconds), addresses)
+
+
+def idempotent(rpc_path: str) -> bool:
+    """Whether the contract says that the RPC of this path ("/package.Service/Method") may be repeated."""
+    name = rpc_path.lstrip("/").replace("/", ".")
+    options = descriptor_pool.Default().FindMethodByName(name).GetOptions()
+    return bool(options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """What each call carries, and how it is repeated.
+
+    Attributes:
+        metadata: Added to every call.
+        deadline_seconds: For a call that names no timeout, repeats included.
+        monotonic: Clock, in seconds.
+        sleep: Waits that many seconds.
+    """
+
+    metadata: tuple[tuple[str, str], ...] = ()
+    deadline_seconds: float = 60.0
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = threading.Event().wait
+
+    def pause_or_raise(self, error: grpc.RpcError, attempt: int, ends_at: float) -> None:
+        """Waits before the next attempt, or raises what `error` means where none may follow."""
+        failure = from_status(error)
+        pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
+        pause = max(pause, failure.retry_after_seconds or 0.0)
+        if error.code() is not grpc.StatusCode.UNAVAILABLE or self.monotonic() + pause >= ends_at:
+            raise failure from error
+        self.sleep(pause)
+
+
+class _Call:
+    """One RPC of a stub, its plain call form alone."""
+
+    def __init__(self, path: str, send: Callable[..., Any], policy: CallPolicy) -> None:
+        self._send = send
+        self._policy = policy
+        self._repeatable = idempotent(path)
+
+    def __call__(self, request: Any, timeout: float | None = None) -> Any:
+        ends_at = self._ends_at(timeout)
+        for attempt in itertools.count():
+            try:
+                return self._begin(request, ends_at)
+            except grpc.RpcError as error:
+                self._pause_or_raise(error, attempt, ends_at)
+        raise AssertionError("unreachable")
+
+    def _begin(self, request: Any, ends_at: float) -> Any:
+        left = max(0.0, ends_at - self._policy.monotonic())
+        return self._send(request, timeout=left, metadata=self._policy.metadata)
+
+    def _ends_at(self, timeout: float | None) -> float:
+        return self._policy.monotonic() + (self._policy.deadline_seconds if timeout is None else timeout)
+
+    def _pause_or_raise(self, error: grpc.RpcError, attempt: int, ends_at: float) -> None:
+        if not self._repeatable:
+            raise from_status(error) from error
+        self._policy.pause_or_raise(error, attempt, ends_at)
+
+
+class _CallSendingStream(_Call):
+    """Requests that can be iterated again can be sent again; an iterator is spent after one attempt."""
+
+    def _begin(self, request: Iterable[Any], ends_at: float) -> Any:
+        try:
+            return super()._begin(iter(request), ends_at)
+        except grpc.RpcError as error:
+            if iter(request) is request:
+                raise from_status(error) from error
+            raise
+
+
+class _CallReceivingStream(_Call):
+    """A stream that broke after its first message is not repeated: what came cannot be unsaid."""
+
+    def __call__(self, request: Any, timeout: float | None = None) -> Iterator[Any]:
+        ends_at = self._ends_at(timeout)
+        for attempt in itertools.count():
+            call, begun = self._begin(request, ends_at), False
+            try:
+                for answer in call:
+                    begun = True
+                    yield answer
+                return
+            except grpc.RpcError as error:
+                if begun:
+                    raise from_status(error) from error
+                self._pause_or_raise(error, attempt, ends_at)
+            finally:
+                call.cancel()
+
+
+class _Calls:
+    """What a generated stub asks of a channel, answered with our calls.
+
+    A channel of grpcio-testing takes no interceptor (it lacks arguments that those forward), so a stub's
+    calls are wrapped by hand.
+    """
+
+    def __init__(self, channel: grpc.Channel, policy: CallPolicy) -> None:
+        self._channel, self._policy = channel, policy
+
+    def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> _Call:
+        return _Call(path, self._channel.unary_unary(path, *args, **kwargs), self._policy)
+
+    def stream_unary(self, path: str, *args: Any, **kwargs: Any) -> _Call:
+        return _CallSendingStream(path, self._channel.stream_unary(path, *args, **kwargs), self._policy)
+
+    def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> _Call:
+        return _CallReceivingStream(path, self._channel.unary_stream(path, *args, **kwargs), self._policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as the messages of an Ingest; it can be iterated again for a repeat."""
+
+    path: Path
+    header: IngestRequest.Header
+
+    @classmethod
+    def of(cls, path: Path, document_key: str, collection: str, request_id: str) -> Self:
+        """Reads the file once for its size and hash. Raises OSError."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size_bytes = file.tell()
+        header = IngestRequest.Header(
+            collection=collection,
+            document_key=document_key,
+            filename=path.name,
+            size_bytes=size_bytes,
+            sha256=digest,
+            request_id=request_id,
+        )
+        return cls(path, header)
+
+    def __iter__(self) -> Iterator[IngestRequest]:
+        yield IngestRequest(header=self.header)
+        try:
+            with self.path.open("rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield IngestRequest(data=piece)
+        except OSError:
+            return  # the server misses bytes and says so; raised here, it would end in gRPC's log
+
+
+class Client:
+    """Typed stubs of the services, which take `(request, timeout=None)`, and what they add up to."""
+
+    def __init__(
+        self,
+        channels: Mapping[str, grpc.Channel],
+        policy: CallPolicy,
+        addresses: Mapping[str, str] | None = None,
+    ) -> None:
+        self._channels, self._policy = channels, policy
+        self.addresses = addresses or {}
+        wrapped = {name: cast(grpc.Channel, _Calls(channel, policy)) for name, channel in channels.items()}
+        self.orchestrator = OrchestratorServiceStub(wrapped["orchestrator"])
+        self.storage = ObjectStorageServiceStub(wrapped["storage"])
+        self.index = DocumentIndexServiceStub(wrapped["storage"])
+        self.parser = ParserServiceStub(wrapped["parser"])
+        self.embedder = EmbedderServiceStub(wrapped["embedder"])
+        self.ledger = LedgerServiceStub(wrapped["ledger"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every call under way with CANCELLED."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def wait_until_reachable(self, service: str, seconds: float) -> None:
+        """Returns once a connection to the service stands.
+
+        Raises:
+            Unavailable: NOT_REACHABLE, when there is none after so many seconds.
+        """
+        ready = grpc.channel_ready_future(self._channels[service])
+        try:
+            ready.result(timeout=seconds)
+        except grpc.FutureTimeoutError:
+            ready.cancel()
+            where = self.addresses.get(service, "its address")
+            raise Unavailable("NOT_REACHABLE", f"No {service} answers at {where}.") from None
+
+    def ingest(
+        self, path: Path, *, document_key: str = "", collection: str = "", request_id: str = ""
+    ) -> Run:
+        """Sends a file and returns its run, queued or UNCHANGED.
+
+        Args:
+            path: The file.
+            document_key: Names the document; the file's name when empty.
+            collection: "default" when empty.
+            request_id: A UUID under which the call may be repeated for 24 h; a fresh one when empty.
+
+        Raises:
+            OSError: The file cannot be read.
+            ServiceError: The service refused it.
+        """
+        upload = Upload.of(path, document_key or path.name, collection, request_id or str(uuid.uuid4()))
+        return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
+
+    def watch(self, run_id: str) -> Iterator[Run]:
+        """A run each time it has changed, until it is final, across restarts of the orchestrator.
+
+        Raises:
+            ServiceError: The run is not known, or the orchestrator has not come back by the deadline.
+        """
+        resume_token = ""
+        while True:
+            try:
+                request = WatchRunRequest(run_id=run_id, resume_token=resume_token)
+                for answer in self.orchestrator.WatchRun(request):
+                    resume_token = answer.resume_token
+                    yield answer.run
+                    if answer.run.state in FINAL_STATES:
+                        return
+            except (Unavailable, Deadline):
+                run = self.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run
+                if run.state in FINAL_STATES:
+                    yield run
+                    return
+            self._policy.sleep(_FIRST_PAUSE_SECONDS)

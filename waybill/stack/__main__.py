@@ -1,0 +1,56 @@
+"""The supervisor's process: `python -m waybill.stack HOME ADDRESSES MODE`, started by `waybill up`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from waybill.stack import state
+from waybill.stack.home import Home
+from waybill.stack.process import Process
+from waybill.stack.state import Phase, ProgramState, StackState
+from waybill.stack.supervisor import Program, Supervisor
+from waybill.stack.table import tiers
+
+
+async def supervise(home: Home, addresses: Mapping[str, str], programs: Sequence[Sequence[Program]]) -> int:
+    """Runs tiers of programs until SIGTERM or Ctrl-C, and keeps the state file; the exit code."""
+    current = StackState(Process.of(os.getpid()), Phase.STARTING, addresses)
+
+    def report(phase: Phase, programs: Mapping[str, ProgramState], failure: str) -> None:
+        nonlocal current
+        if phase is not current.phase:
+            print(f"{phase} {failure}".rstrip(), flush=True)  # noqa: T201 our log, or --foreground
+        current = current.changed(phase, programs, failure)
+        state.write(home, current)
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    state.write(home, current)
+    await Supervisor(programs, home.logs, report).run(stop)
+    return 1 if current.phase is Phase.FAILED else 0
+
+
+def main(folder: str, addresses: str, mode: str) -> int:
+    """Holds the state folder's lock for as long as the stack runs."""
+    home = Home(Path(folder))
+    with home.lock.open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"another supervisor has {home.folder}\n")
+            return 1
+        where = json.loads(addresses)
+        return asyncio.run(supervise(home, where, tiers(home, where, os.environ, mode)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""The state folder: where it is, what stands in it, and the secrets made once for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from waybill.stack.config import CHECKOUT, ROLES
+from waybill.stack.postgres import ADMIN
+
+NAME = ".waybill"
+SHARED = Path("/var/lib/waybill")
+
+
+class HomeUnusable(Exception):
+    """The state folder cannot be used; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A state folder and the places in it."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        """What runs now, or ran last."""
+        return self.folder / "stack.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor as long as it lives."""
+        return self.folder / "lock"
+
+    @property
+    def logs(self) -> Path:
+        """One file a program."""
+        return self.folder / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        """The embedded server's folder."""
+        return self.folder / "postgres"
+
+    @property
+    def objects(self) -> Path:
+        """The storage service's files."""
+        return self.folder / "objects"
+
+    def log(self, name: str) -> Path:
+        """A program's log."""
+        return self.logs / f"{name}.log"
+
+    def prepare(self) -> None:
+        """Makes the folders.
+
+        Raises:
+            HomeUnusable: They cannot be written, or belong to someone else.
+        """
+        advice = "set WAYBILL_HOME to a folder of yours, such as WAYBILL_HOME=~/waybill-state"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.folder.stat().st_uid != os.geteuid():
+                raise HomeUnusable(f"The state folder {self.folder} belongs to another user: {advice}.")
+            # Others may pass, not look: as root, Postgres' unprivileged user has its folder in here.
+            self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            for place in (self.logs, self.objects):
+                place.mkdir(mode=0o700, exist_ok=True)
+            self.lock.touch(mode=0o600)
+        except OSError as error:
+            raise HomeUnusable(
+                f"The state folder {self.folder} cannot be written ({error.strerror}): {advice}."
+            ) from error
+
+    def passwords(self) -> Mapping[str, str]:
+        """The database passwords by role, made at the first call into a file that only we can read."""
+        path = self.folder / "secrets.json"
+        if not path.exists():
+            if (self.postgres / "data").exists():
+                raise HomeUnusable(
+                    f"{path} is missing, and without it the data beside it cannot be opened: "
+                    f"bring it back, or move {self.postgres} away to start empty."
+                )
+            made = {role: secrets.token_urlsafe(24) for role in (ADMIN, *ROLES)}
+            write_private(path, json.dumps(made, indent=1))
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
+
+
+def find(environ: Mapping[str, str], start: Path, *, root: bool | None = None) -> Home:
+    """WAYBILL_HOME, else the nearest `.waybill/` upward, else the checkout's.
+
+    For root below a closed folder it is a place that Postgres' unprivileged user can reach.
+
+    Args:
+        environ: Where WAYBILL_HOME may be.
+        start: The folder to look upward from.
+        root: Whether we are root; asked of the system by default.
+    """
+    folder = _wanted(environ, start.resolve())
+    if root if root is not None else os.geteuid() == 0:
+        closed = (
+            parent for parent in folder.parents if parent.exists() and not parent.stat().st_mode & 0o001
+        )
+        if any(closed):
+            return Home(SHARED / hashlib.sha256(str(folder).encode()).hexdigest()[:12])
+    return Home(folder)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file whole or not at all, readable by its owner alone."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def _wanted(environ: Mapping[str, str], start: Path) -> Path:
+    named = environ.get("WAYBILL_HOME", "")
+    if named:
+        return Path(named).expanduser().resolve()
+    for folder in (start, *start.parents):
+        candidate = folder / NAME
+        # Another user's folder above us must not choose our database and secrets.
+        if candidate.is_dir() and candidate.stat().st_uid == os.geteuid():
+            return candidate
+    return (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else start) / NAME

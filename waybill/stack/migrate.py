@@ -1,0 +1,146 @@
+"""Brings the database up to date: ours in the bookkeeping of Supabase's CLI, then DBOS's.
+
+    python -m waybill.stack.migrate     (what `waybill migrate` and the stack's first job run)
+
+The connection must be direct: a pooler in transaction mode would lose the advisory lock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from waybill.stack.config import MigrateConfig, migrations_folder
+from waybill.stack.process import wait_until
+
+# Any number that nobody else locks; "waybill" in ASCII.
+LOCK = 0x77617962696C6C
+LOCK_SECONDS = 300.0
+DBOS_SCHEMA = "dbos"
+DBOS_ROLE = "waybill_orchestrator"
+BOOKKEEPING = """
+    create schema if not exists supabase_migrations;
+    create table if not exists supabase_migrations.schema_migrations (
+        version text primary key, statements text[], name text
+    );
+"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file: `<version>_<name>.sql`."""
+
+    version: str
+    name: str
+    path: Path
+
+
+def migrations(folder: Path) -> list[Migration]:
+    """All files, in order."""
+    found = []
+    for path in sorted(folder.glob("*.sql")):
+        number, _, name = path.stem.partition("_")
+        found.append(Migration(number, name, path))
+    if not found:
+        raise FileNotFoundError(f"no migrations in {folder}: set WAYBILL_MIGRATIONS to their folder")
+    return found
+
+
+def pending(url: str, folder: Path | None = None) -> list[str]:
+    """The files that the database lacks, for a service that only verifies; empty when up to date.
+
+    Needs no more than a service's own role.
+    """
+    known = migrations(folder or migrations_folder(os.environ))
+    with psycopg.connect(url, autocommit=True) as connection:
+        applied = _applied(connection)
+    return [migration.path.name for migration in known if migration.version not in applied]
+
+
+def migrate(url: str, passwords: Mapping[str, str], folder: Path | None = None) -> list[str]:
+    """Applies what is missing; run twice, or by two at once, it is harmless.
+
+    Args:
+        url: A direct connection as a role that may create roles.
+        passwords: A password for each role that shall have one.
+        folder: Where the files are; by default the project's.
+
+    Returns:
+        The files applied now.
+    """
+    known = migrations(folder or migrations_folder(os.environ))
+    with psycopg.connect(url, autocommit=True) as connection:
+        _lock(connection)
+        connection.execute(BOOKKEEPING)
+        applied = _applied(connection)
+        missing = [migration for migration in known if migration.version not in applied]
+        for migration in missing:
+            _apply(connection, migration)
+        _migrate_engine(url)
+        _set_passwords(connection, passwords)
+    return [migration.path.name for migration in missing]
+
+
+def _lock(connection: psycopg.Connection) -> None:
+    """Waits by asking again: a statement that waits inside the server holds a snapshot, and DBOS's
+    CREATE INDEX CONCURRENTLY under the lock would wait for that in turn."""
+
+    def locked() -> bool:
+        row = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
+        return row == (True,)
+
+    if not wait_until(locked, LOCK_SECONDS):
+        raise TimeoutError(f"another migrate has held the lock for {LOCK_SECONDS:.0f} s; look at it first")
+
+
+def _applied(connection: psycopg.Connection) -> set[str]:
+    found = connection.execute("select to_regclass('supabase_migrations.schema_migrations')").fetchone()
+    if found is None or found[0] is None:
+        return set()
+    rows: Iterable[tuple[str]] = connection.execute(
+        "select version from supabase_migrations.schema_migrations"
+    ).fetchall()
+    return {version for (version,) in rows}
+
+
+def _apply(connection: psycopg.Connection, migration: Migration) -> None:
+    text = migration.path.read_text(encoding="utf-8")
+    with connection.transaction():
+        connection.execute(text.encode())
+        connection.execute(
+            "insert into supabase_migrations.schema_migrations (version, statements, name)"
+            " values (%s, %s, %s)",
+            (migration.version, [text], migration.name),
+        )
+
+
+def _migrate_engine(url: str) -> None:
+    from dbos import DBOS  # half a second of import, which `pending` need not pay
+
+    DBOS.migrate(url, schema=DBOS_SCHEMA, application_role=DBOS_ROLE)
+
+
+def _set_passwords(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None:
+    for role, password in passwords.items():
+        # Hashed here, so that the password itself is in no server log.
+        verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+        connection.execute(
+            sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
+        )
+
+
+def main() -> None:
+    """Migrates what the environment names."""
+    config = MigrateConfig.from_env(os.environ)
+    for name in migrate(config.database_url, config.passwords, config.migrations):
+        sys.stdout.write(f"applied {name}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""Up, down and status: what the CLI and the demo call. The supervisor itself is another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import psycopg
+
+from waybill.stack import ports, probe, state
+from waybill.stack.home import Home
+from waybill.stack.postgres import STOP_SIGNAL, Postgres
+from waybill.stack.process import wait_until
+from waybill.stack.state import Phase, StackState
+from waybill.stack.supervisor import rotate
+from waybill.stack.table import POSTGRES, SERVICES
+
+UP_SECONDS = 240.0
+DOWN_SECONDS = 60.0
+LEFTOVER_SECONDS = 10.0
+
+
+class StackFailed(Exception):
+    """The stack did not start; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack.
+
+    Args:
+        addresses: host:port by name.
+        started: Whether this call started it; False when it ran before.
+    """
+
+    addresses: Mapping[str, str]
+    started: bool
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One line of `waybill status`."""
+
+    name: str
+    pid: int | None
+    address: str
+    health: str
+    restarts: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The whole stack now.
+
+    Args:
+        services: The five, by name.
+        postgres: The embedded server.
+        connections: `used` of `limit`; None when the server does not answer.
+    """
+
+    services: tuple[ServiceStatus, ...]
+    postgres: ServiceStatus
+    connections: Mapping[str, int] | None
+
+    @property
+    def serving(self) -> bool:
+        """Whether everything works."""
+        return all(one.health == probe.SERVING for one in (*self.services, self.postgres))
+
+    def as_json(self) -> str:
+        """The documented keys."""
+        return json.dumps(asdict(self))
+
+
+def addresses(kind: str) -> dict[str, str]:
+    """Where each program will listen.
+
+    Args:
+        kind: "fixed" (checked to be free), or "free".
+    """
+    numbers = ports.fixed() if kind == "fixed" else ports.free()
+    return {name: f"127.0.0.1:{port}" for name, port in numbers.items()}
+
+
+def running(home: Home) -> StackState | None:
+    """The state of the stack whose supervisor lives; None when there is none."""
+    found = state.read(home)
+    return found if found is not None and found.supervisor.alive() else None
+
+
+def up(home: Home, kind: str, mode: str = "local") -> Stack:
+    """Starts the stack and returns when all of it is SERVING; a running one is left as it is.
+
+    Raises:
+        StackFailed: A program cannot be started.
+        PortTaken, HomeUnusable: As they say.
+    """
+    home.prepare()
+    found = running(home)
+    if found is not None and found.phase is Phase.STOPPING:
+        down(home)
+        found = None
+    if found is not None:
+        return Stack(_serving(home, None).addresses, started=False)
+    end_leftovers(home)
+    child = _detached(home, addresses(kind), mode)
+    serving = _serving(home, child)
+    return Stack(serving.addresses, started=serving.supervisor.pid == child.pid)
+
+
+def down(home: Home) -> bool:
+    """Stops the stack and waits; whether there was anything to stop.
+
+    What a killed supervisor left behind is ended too.
+    """
+    found = running(home)
+    if found is not None:
+        found.supervisor.end(signal.SIGTERM, DOWN_SECONDS)
+    return end_leftovers(home) or found is not None
+
+
+def end_leftovers(home: Home) -> bool:
+    """Ends programs whose supervisor is gone: services first, Postgres last."""
+    found = state.read(home)
+    if found is None or found.supervisor.alive():
+        return False
+    left = {name: program.process for name, program in found.programs.items() if program.process.alive()}
+    for name in sorted(left, key=lambda name: name == POSTGRES):
+        left[name].end(STOP_SIGNAL if name == POSTGRES else signal.SIGTERM, LEFTOVER_SECONDS)
+    return bool(left)
+
+
+def status(home: Home) -> Status:
+    """Asks every program how it is."""
+    found = running(home)
+    connections = _connections(home, found) if found else None
+
+    def line(name: str, health: str) -> ServiceStatus:
+        program = found.programs.get(name) if found else None
+        return ServiceStatus(
+            name,
+            program.process.pid if program else None,
+            found.addresses[name] if found else "",
+            health,
+            program.restarts if program else 0,
+        )
+
+    def health(name: str) -> str:
+        return probe.check(found.addresses[name]) if found else probe.UNREACHABLE
+
+    return Status(
+        tuple(line(name, health(name)) for name in SERVICES),
+        line(POSTGRES, probe.SERVING if connections else probe.UNREACHABLE),
+        connections,
+    )
+
+
+def admin_url(home: Home, found: StackState) -> str:
+    """Where the administrator of a running stack's Postgres connects."""
+    port = int(found.addresses[POSTGRES].rpartition(":")[2])
+    return Postgres(home.postgres, port, home.passwords()[POSTGRES]).url()
+
+
+def _connections(home: Home, found: StackState) -> Mapping[str, int] | None:
+    try:
+        with psycopg.connect(admin_url(home, found), connect_timeout=2) as connection:
+            row = connection.execute(
+                "select count(*), current_setting('max_connections')::int from pg_stat_activity"
+                " where backend_type = 'client backend' and pid <> pg_backend_pid()"
+            ).fetchone()
+    except psycopg.OperationalError:
+        return None
+    return {"used": row[0], "limit": row[1]} if row else None
+
+
+def _detached(home: Home, where: Mapping[str, str], mode: str) -> subprocess.Popen[bytes]:
+    log = home.log("supervisor")
+    rotate(log)
+    command = [sys.executable, "-P", "-m", "waybill.stack", str(home.folder), json.dumps(where), mode]
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=home.folder,
+            start_new_session=True,
+            env=os.environ | {"GRPC_ENABLE_FORK_SUPPORT": "false"},
+        )
+    # Should it end while we live, someone must take its exit code, or its number looks alive.
+    threading.Thread(target=child.wait, daemon=True).start()
+    return child
+
+
+def _serving(home: Home, child: subprocess.Popen[bytes] | None) -> StackState:
+    """Waits until the supervisor reports SERVING or gives up."""
+    seen: StackState | None = None
+
+    def settled() -> bool:
+        nonlocal seen
+        seen = running(home)
+        if seen is not None:
+            return seen.phase is not Phase.STARTING
+        return child is None or child.poll() is not None
+
+    wait_until(settled, UP_SECONDS)
+    if seen is not None and seen.phase is Phase.SERVING:
+        return seen
+    last = state.read(home)
+    failure = last.failure if last is not None else ""
+    raise StackFailed(failure or f"The stack did not start; its log is {home.log('supervisor')}.")

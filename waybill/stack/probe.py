@@ -1,0 +1,48 @@
+"""Asks a server how it is: grpc.health.v1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+SERVING = "SERVING"
+UNREACHABLE = "UNREACHABLE"
+UNKNOWN = "SERVICE_UNKNOWN"
+
+
+def check(address: str, name: str = "", timeout_seconds: float = 1.0) -> str:
+    """The status of a server, or of one service or backend of it.
+
+    Args:
+        address: host:port.
+        name: "" for the whole, a full RPC service name, or `<svc>/<backend>`.
+        timeout_seconds: How long to wait for the answer.
+
+    Returns:
+        The status' name; UNREACHABLE when no answer came.
+    """
+    with grpc.insecure_channel(address) as channel:
+        request = health_pb2.HealthCheckRequest(service=name)
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            return UNKNOWN if error.code() is grpc.StatusCode.NOT_FOUND else UNREACHABLE
+    return _word(answer.status)
+
+
+def check_all(address: str, timeout_seconds: float = 1.0) -> Mapping[str, str]:
+    """Every name that a server answers for, with its status; `""` is the whole."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).List(
+                health_pb2.HealthListRequest(), timeout=timeout_seconds
+            )
+        except grpc.RpcError:
+            return {"": UNREACHABLE}
+    return {name: _word(status.status) for name, status in sorted(answer.statuses.items())}
+
+
+def _word(status: int) -> str:
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))

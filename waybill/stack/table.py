@@ -1,0 +1,92 @@
+"""Waybill's own process table: Postgres → migrate → storage, ledger → parser, embedder → orchestrator."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+
+from waybill.stack import postgres, probe
+from waybill.stack.config import DATABASE_SERVICES, ROLES, password_variable
+from waybill.stack.home import Home
+from waybill.stack.postgres import ADMIN, Postgres
+from waybill.stack.supervisor import Program
+
+POSTGRES = "postgres"
+SERVICE_TIERS: Sequence[Sequence[str]] = (("storage", "ledger"), ("parser", "embedder"), ("orchestrator",))
+SERVICES = tuple(sorted(name for tier in SERVICE_TIERS for name in tier))
+MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `services` where we stand is not ours
+
+
+def tiers(
+    home: Home, addresses: Mapping[str, str], environ: Mapping[str, str], mode: str
+) -> list[list[Program]]:
+    """Everything to run, in order.
+
+    Args:
+        home: The state folder.
+        addresses: host:port by name, Postgres among them.
+        environ: What the programs inherit.
+        mode: WAYBILL_MODE.
+    """
+    passwords = home.passwords()
+    server = Postgres(home.postgres, int(addresses[POSTGRES].rpartition(":")[2]), passwords[ADMIN])
+    common = {
+        **environ,
+        **{f"WAYBILL_{name.upper()}_ADDRESS": addresses[name] for name in SERVICES},
+        "WAYBILL_OTLP_ADDRESS": addresses["orchestrator"],
+        "WAYBILL_OBJECTS_DIR": str(home.objects),
+        "WAYBILL_MODE": mode,
+        "WAYBILL_STOP_ON_EOF": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    common.setdefault("WAYBILL_ENV", "development")
+    migrate = common | {
+        "WAYBILL_ADMIN_DATABASE_URL": server.url(),
+        **{password_variable(role): passwords[role] for role in ROLES},
+    }
+    services = [
+        [_service(name, addresses[name], common | _database(name, server, passwords)) for name in tier]
+        for tier in SERVICE_TIERS
+    ]
+    return [
+        [_postgres(server)],
+        [Program("migrate", (*MODULE, "waybill.stack.migrate"), migrate, job=True)],
+        *services,
+    ]
+
+
+def _postgres(server: Postgres) -> Program:
+    return Program(
+        POSTGRES,
+        server.command(),
+        postgres.environment(),
+        ready=server.ready,
+        prepare=server.prepare,
+        stop_signal=postgres.STOP_SIGNAL,
+        account=postgres.account(),
+    )
+
+
+def _service(name: str, address: str, environment: Mapping[str, str]) -> Program:
+    return Program(
+        name,
+        (*MODULE, f"services.{name}"),
+        {**environment, "WAYBILL_BIND": address},
+        ready=functools.partial(serving, address),
+    )
+
+
+def _database(name: str, server: Postgres, passwords: Mapping[str, str]) -> dict[str, str]:
+    if name not in DATABASE_SERVICES:
+        return {}
+    role, owner = f"waybill_{name}", f"waybill_{name}_owner"
+    return {
+        "WAYBILL_DATABASE_URL": server.url(role, passwords[role]),
+        "WAYBILL_OWNER_DATABASE_URL": server.url(owner, passwords[owner]),
+    }
+
+
+def serving(address: str) -> bool:
+    """Whether a server says SERVING."""
+    return probe.check(address) == probe.SERVING
