@@ -1,0 +1,62 @@
+"""Starts the orchestrator: `python -m services.orchestrator`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+
+from services.orchestrator import durable
+from services.orchestrator.admission import Admission
+from services.orchestrator.config import OrchestratorConfig
+from services.orchestrator.peers import connected
+from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.runs import Runs
+from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.spans import TraceServicer
+from services.orchestrator.steps import Steps
+from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
+from waybill.runtime import server
+from waybill.runtime.postgres import Database
+from waybill.runtime.telemetry import Telemetry
+
+
+@asynccontextmanager
+async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterator[server.Service]:
+    """Joins the orchestrator's parts."""
+    database = await Database.open(config.database_url)
+    owner = await Database.open(config.owner_database_url, max_size=1)
+    async with connected(config, telemetry.tracer) as peers:
+        runs = Runs(database, durable.APPLICATION_VERSION)
+        steps = Steps(peers, runs)
+        keeper = durable.Durable(runs)
+        await durable.launch(config, keeper, Pipeline(steps, keeper))
+        servicer = OrchestratorServicer(Admission(peers, runs, steps), runs, steps, peers, database)
+        try:
+            yield server.Service(
+                rpcs=[
+                    (
+                        orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server,
+                        servicer,
+                        "waybill.orchestrator.v1.OrchestratorService",
+                    ),
+                    (
+                        trace_service_pb2_grpc.add_TraceServiceServicer_to_server,
+                        TraceServicer(owner),
+                        "opentelemetry.proto.collector.trace.v1.TraceService",
+                    ),
+                ],
+                backends={"orchestrator/postgres": database.ping},
+            )
+        finally:
+            await asyncio.to_thread(durable.shut_down)
+            await database.close()
+            await owner.close()
+
+
+if __name__ == "__main__":
+    settings = OrchestratorConfig.from_env(os.environ)
+    server.run(settings.server, lambda telemetry: build(settings, telemetry))

@@ -1,0 +1,186 @@
+"""Ingest: from the first message to a stored source and a queued run."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import time
+import unicodedata
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from services.orchestrator import trace_ids
+from services.orchestrator.chunking import RECIPE
+from services.orchestrator.peers import Peers
+from services.orchestrator.runs import NewRun, Row, Runs, new_run_id
+from services.orchestrator.steps import Steps
+from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
+from waybill.runtime import identity
+from waybill.runtime.channel import traceparent
+from waybill.runtime.errors import InvalidRequest, Quota
+from waybill.runtime.telemetry import remote_parent
+from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest, BeginVersionResponse
+from waybill.storage.v1.object_storage_service_pb2 import PutRequest
+
+MAX_BYTES = 64_000_000
+SUFFIXES = (".pdf", ".md", ".markdown", ".txt")
+DEFAULT_COLLECTION = "default"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What the first message of an Ingest says, checked."""
+
+    collection: str
+    document_key: str
+    filename: str
+    size_bytes: int
+    sha256: str
+    request_id: str | None
+
+    @property
+    def source_key(self) -> str:
+        """Where the source is stored: by content, so that a repeat stores nothing twice."""
+        return f"sources/{self.sha256}"
+
+
+def read_header(header: IngestRequest.Header) -> Arrival:
+    """Checks the header of an Ingest.
+
+    Raises:
+        InvalidRequest: INVALID_REQUEST, PATH_NOT_ALLOWED, FILE_TYPE_UNSUPPORTED, DOCUMENT_EMPTY.
+        Quota: DOCUMENT_TOO_LARGE.
+    """
+    filename = header.filename or header.document_key
+    _check_name("document_key", header.document_key, 1024)
+    _check_name("filename", filename, 1024)
+    _check_name("collection", header.collection or DEFAULT_COLLECTION, 128)
+    if not filename.lower().endswith(SUFFIXES):
+        raise InvalidRequest(
+            "FILE_TYPE_UNSUPPORTED", f"Only {', '.join(SUFFIXES)} files can be ingested; convert it first."
+        )
+    if header.size_bytes <= 0:
+        raise InvalidRequest("DOCUMENT_EMPTY", "The file is empty. Send one with content.")
+    if header.size_bytes > MAX_BYTES:
+        raise Quota("DOCUMENT_TOO_LARGE", f"A document may have {MAX_BYTES} bytes at most; split it.")
+    if not _SHA256.fullmatch(header.sha256):
+        raise InvalidRequest(
+            "INVALID_REQUEST", "sha256 must be the file's SHA-256, 64 lower-case hex digits."
+        )
+    return Arrival(
+        collection=header.collection or DEFAULT_COLLECTION,
+        document_key=header.document_key,
+        filename=filename,
+        size_bytes=header.size_bytes,
+        sha256=header.sha256,
+        request_id=_request_id(header.request_id),
+    )
+
+
+class Admission:
+    """Takes documents in."""
+
+    def __init__(self, peers: Peers, runs: Runs, steps: Steps) -> None:
+        self._peers = peers
+        self._runs = runs
+        self._steps = steps
+
+    async def ingest(self, messages: AsyncIterator[IngestRequest]) -> Row:
+        """Stores and queues a document, or says that it is unchanged; answers the run's row.
+
+        Raises:
+            ServiceError: As `read_header`, and what storage says of the bytes.
+        """
+        first = await anext(aiter(messages), None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise InvalidRequest("INVALID_REQUEST", "The first message of an Ingest must be its header.")
+        arrival = read_header(first.header)
+        who = identity.caller()
+        if arrival.request_id is not None:
+            known = await self._runs.find_request(who.tenant, arrival.request_id, arrival.sha256)
+            if known is not None:
+                return known
+        run = self._new_run(arrival, who)
+        version = await self._published(arrival)
+        if version.outcome == BeginVersionResponse.OUTCOME_UNCHANGED:
+            unchanged = replace(run, document_id=version.document_id, chunks=version.chunk_count)
+            return await self._runs.record_unchanged(unchanged)
+        return await self._store(run, arrival, who, messages)
+
+    async def _store(
+        self, run: NewRun, arrival: Arrival, who: identity.Caller, messages: AsyncIterator[IngestRequest]
+    ) -> Row:
+        """Streams the source through to storage, as the run's own `store` step."""
+        step = trace_ids.step_span_id(run.run_id, "store")
+        stored_at = _now()
+        parent = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), step))
+        try:
+            with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
+                await self._peers.objects.Put(_pieces(arrival, messages))
+        finally:
+            otel_context.detach(parent)
+        return await self._runs.accept(run, stored_at)
+
+    async def _published(self, arrival: Arrival) -> BeginVersionResponse:
+        request = BeginVersionRequest(
+            collection=arrival.collection,
+            document_key=arrival.document_key,
+            source_sha256=arrival.sha256,
+            recipe=RECIPE,
+            space=await self._steps.space(),
+            validate_only=True,
+        )
+        return await self._peers.index.BeginVersion(request)
+
+    @staticmethod
+    def _new_run(arrival: Arrival, who: identity.Caller) -> NewRun:
+        return NewRun(
+            run_id=new_run_id(time.time_ns() // 1_000_000, os.urandom(10)),
+            tenant=who.tenant,
+            correlation_id=who.correlation_id,
+            request_id=arrival.request_id,
+            caller_traceparent=traceparent(trace.get_current_span().get_span_context()),
+            collection=arrival.collection,
+            document_key=arrival.document_key,
+            filename=arrival.filename,
+            source_sha256=arrival.sha256,
+            size_bytes=arrival.size_bytes,
+            source_key=arrival.source_key,
+            created_at=_now(),
+        )
+
+
+async def _pieces(arrival: Arrival, messages: AsyncIterator[IngestRequest]) -> AsyncIterator[PutRequest]:
+    yield PutRequest(
+        header=PutRequest.Header(key=arrival.source_key, size_bytes=arrival.size_bytes, sha256=arrival.sha256)
+    )
+    async for message in messages:
+        yield PutRequest(data=message.data)
+
+
+def _check_name(field: str, name: str, max_bytes: int) -> None:
+    if not name or len(name.encode()) > max_bytes:
+        raise InvalidRequest("INVALID_REQUEST", f"{field} takes 1 to {max_bytes} bytes.")
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise InvalidRequest("INVALID_REQUEST", f"{field} must not contain control characters.")
+    if ".." in name.replace("\\", "/").split("/"):
+        raise InvalidRequest(
+            "PATH_NOT_ALLOWED", f"{field} must not contain '..'. Name it by its path below a root."
+        )
+
+
+def _request_id(text: str) -> str | None:
+    try:
+        return str(uuid.UUID(text)) if text else None
+    except ValueError:
+        raise InvalidRequest("INVALID_REQUEST", "request_id must be a UUID, or empty.") from None
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,56 @@
+"""The services that the orchestrator calls, as stubs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from opentelemetry.trace import Tracer
+
+from services.orchestrator.config import OrchestratorConfig
+from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceAsyncStub, EmbedderServiceStub
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub, LedgerServiceStub
+from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub, ParserServiceStub
+from waybill.runtime.channel import connect
+from waybill.storage.v1.document_index_service_pb2_grpc import (
+    DocumentIndexServiceAsyncStub,
+    DocumentIndexServiceStub,
+)
+from waybill.storage.v1.object_storage_service_pb2_grpc import (
+    ObjectStorageServiceAsyncStub,
+    ObjectStorageServiceStub,
+)
+
+
+@dataclass(frozen=True)
+class Peers:
+    """One stub a service."""
+
+    objects: ObjectStorageServiceAsyncStub
+    index: DocumentIndexServiceAsyncStub
+    parser: ParserServiceAsyncStub
+    embedder: EmbedderServiceAsyncStub
+    ledger: LedgerServiceAsyncStub
+
+
+@asynccontextmanager
+async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator[Peers]:
+    """Opens a channel to each service; closes them behind the block."""
+    async with AsyncExitStack() as stack:
+        storage, parser, embedder, ledger = [
+            await stack.enter_async_context(connect(address, tracer))
+            for address in (
+                config.storage_address,
+                config.parser_address,
+                config.embedder_address,
+                config.ledger_address,
+            )
+        ]
+        yield Peers(
+            objects=ObjectStorageServiceStub(storage),
+            index=DocumentIndexServiceStub(storage),
+            parser=ParserServiceStub(parser),
+            embedder=EmbedderServiceStub(embedder),
+            ledger=LedgerServiceStub(ledger),
+        )

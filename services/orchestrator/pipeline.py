@@ -1,0 +1,34 @@
+"""One document's way, as a story: parse → chunk → embed → publish.
+
+`receive` and `store` are behind it when it begins; what goes wrong, and what makes a step durable, is
+in `durable.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.orchestrator.durable import Durable
+from services.orchestrator.runs import RunRef
+from services.orchestrator.steps import Cut, Parsed, Steps
+
+
+class Pipeline:
+    """The steps of an ingestion, in order."""
+
+    def __init__(self, steps: Steps, durable: Durable) -> None:
+        self._steps = steps
+        self._durable = durable
+
+    async def ingest(self, run: RunRef) -> None:
+        """Brings a stored document to where searches find it."""
+        step = self._durable.step
+        parsed = await step(run, "parse", Parsed, lambda: self._steps.parse(run))
+        cut = await step(run, "chunk", Cut, lambda: self._steps.chunk(run, parsed))
+        await asyncio.gather(
+            *(
+                step(run, f"embed {number}", int, lambda batch=batch: self._steps.embed(run, cut, batch))
+                for number, batch in enumerate(cut.batches, 1)
+            )
+        )
+        await step(run, "publish", str, lambda: self._steps.publish(run, cut))

@@ -1,0 +1,137 @@
+"""A run's trace, whole also after crashes: rows for root and steps, live spans, and the ledger.
+
+Whatever was lost with a process is filled in and marked `interrupted`: a ledger entry whose span is
+missing is shown from the ledger, and a span whose caller's span is missing hangs under its step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.orchestrator import trace_ids
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.span_pb2 import Span
+
+Row = dict[str, Any]
+SERVICE = "orchestrator"
+_STATUS_OF_STATE = {"READY": "OK", "UNCHANGED": "OK", "FAILED": "ERROR", "EXPIRED": "ERROR",
+                    "CANCELLED": "CANCELLED", "READY_DEGRADED": "OK"}  # fmt: skip
+
+
+@dataclasses.dataclass
+class _Placed:
+    span: Span
+    step_span_id: str = ""
+
+
+def assemble(run: Row, steps: Sequence[Row], live: Sequence[Row], entries: Sequence[Entry]) -> list[Span]:
+    """The spans of one run, the root first, then by start.
+
+    Args:
+        run: Row of waybill_runs.runs.
+        steps: Its rows of waybill_runs.steps.
+        live: Its rows of waybill_runs.spans.
+        entries: Its ledger entries.
+    """
+    root = _root(run)
+    by_entry = {entry.entry_id: entry for entry in entries}
+    placed = [_Placed(root), *(_Placed(_step(row, root.span_id)) for row in steps)]
+    placed += [_Placed(_live(row, by_entry), row["step_span_id"]) for row in live]
+    seen = {one.span.entry_id for one in placed}
+    placed += [
+        _Placed(_from_ledger(entry), entry.span.step_span_id)
+        for entry in entries
+        if entry.entry_id not in seen
+    ]
+    _hang(placed, root.span_id)
+    rest = sorted((one.span for one in placed[1:]), key=lambda span: (span.start_unix_nano, span.span_id))
+    return [root, *rest]
+
+
+def _hang(placed: Sequence[_Placed], root_span_id: str) -> None:
+    """Gives every span a parent that is there."""
+    known = {one.span.span_id for one in placed}
+    for one in placed[1:]:
+        if one.span.parent_span_id not in known:
+            one.span.parent_span_id = one.step_span_id if one.step_span_id in known else root_span_id
+            one.span.interrupted = True
+
+
+def _root(run: Row) -> Span:
+    start = _nanos(run["created_at"])
+    return Span(
+        span_id=trace_ids.root_span_id(str(run["run_id"])),
+        service=SERVICE,
+        name="ingest",
+        kind="INTERNAL",
+        start_unix_nano=start,
+        duration_nano=_nanos(run["ended_at"]) - start if run["ended_at"] else 0,
+        status=_STATUS_OF_STATE.get(run["state"], "UNSET"),
+    )
+
+
+def _step(row: Row, root_span_id: str) -> Span:
+    start = _nanos(row["started_at"])
+    return Span(
+        span_id=row["span_id"],
+        parent_span_id=root_span_id,
+        service=SERVICE,
+        name=row["name"],
+        kind="INTERNAL",
+        start_unix_nano=start,
+        duration_nano=_nanos(row["ended_at"]) - start if row["ended_at"] else 0,
+        status=row["status"],
+    )
+
+
+def _live(row: Row, entries: dict[str, Entry]) -> Span:
+    names = ("span_id", "parent_span_id", "service", "name", "kind", "start_unix_nano", "duration_nano",
+             "status", "entry_id")  # fmt: skip
+    span = Span(**{name: row[name] for name in names})
+    if row["entry_id"] in entries:
+        _price(span, entries[row["entry_id"]])
+    return span
+
+
+def _from_ledger(entry: Entry) -> Span:
+    start = entry.hold_time.ToNanoseconds()
+    span = Span(
+        # Any id will do that is stable and is nobody else's.
+        span_id=entry.entry_id.replace("-", "")[:16],
+        parent_span_id=entry.span.parent_span_id,
+        service=entry.service,
+        name=f"{entry.operation} {entry.model}",
+        kind="CLIENT",
+        start_unix_nano=start,
+        duration_nano=_end(entry.end_time) - start if entry.HasField("end_time") else 0,
+        status="OK" if entry.state == Entry.STATE_SETTLED else "ERROR",
+        interrupted=True,
+        entry_id=entry.entry_id,
+    )
+    _price(span, entry)
+    return span
+
+
+def _price(span: Span, entry: Entry) -> None:
+    """Truth for cost is the ledger, whatever the exported span says."""
+    cost = entry.reported_nano_usd if entry.state == Entry.STATE_SETTLED else 0
+    if entry.kind == CostKind.COST_KIND_REAL:
+        span.cost_nano_usd = cost
+    else:
+        span.simulated_nano_usd = cost
+
+
+def _end(moment: Timestamp) -> int:
+    return int(moment.ToNanoseconds())
+
+
+def _nanos(moment: datetime.datetime) -> int:
+    """Exact: a float of seconds would round to hundreds of nanoseconds."""
+    since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
