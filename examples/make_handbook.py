@@ -18,7 +18,16 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import (
+    BaseDocTemplate,
+    Flowable,
+    Frame,
+    PageBreak,
+    PageTemplate,
+    Paragraph,
+    Spacer,
+    Table,
+)
 
 SOURCE = Path(__file__).with_name("handbook.md")
 TARGET = SOURCE.parent / "documents" / "brannock-sound-handbook.pdf"
@@ -51,22 +60,20 @@ def render(source: str) -> bytes:
     """
     buffer = io.BytesIO()
     # Uncompressed, since two builds of zlib need not agree on the bytes.
-    document = SimpleDocTemplate(
+    document = BaseDocTemplate(
         buffer,
         pagesize=A4,
-        leftMargin=28 * mm,
-        rightMargin=28 * mm,
-        topMargin=22 * mm,
-        bottomMargin=22 * mm,
         title="Brannock Sound Tide Station: handbook",
         author="Brannock Sound Survey",
         creator=Path(__file__).name,
         invariant=1,
         pageCompression=0,
     )
+    frame = Frame(28 * mm, 22 * mm, A4[0] - 56 * mm, A4[1] - 44 * mm, 0, 0, 0, 0)
+    # At the page's end: readers of the text would else meet the number before the heading.
+    document.addPageTemplates(PageTemplate(frames=[frame], onPageEnd=_footer))
     pages = source.split(PAGE_MARK)
-    story = [flowable for page in pages for flowable in (*_flowables(page), PageBreak())]
-    document.build(story, onFirstPage=_footer, onLaterPages=_footer)
+    document.build([flowable for page in pages for flowable in (*_flowables(page), PageBreak())])
     if document.page != len(pages):
         raise ValueError(f"{len(pages)} pages are marked, but the text fills {document.page}")
     return buffer.getvalue()
@@ -129,7 +136,7 @@ def _stilling_well() -> Drawing:
     return drawing
 
 
-def _footer(canvas: Canvas, document: SimpleDocTemplate) -> None:
+def _footer(canvas: Canvas, document: BaseDocTemplate) -> None:
     canvas.setFont("Helvetica", 8)
     canvas.setFillColor(INK)
     canvas.drawCentredString(A4[0] / 2, 12 * mm, str(document.page))

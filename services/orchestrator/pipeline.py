@@ -7,6 +7,7 @@ in `durable.py`.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from services.orchestrator.durable import Durable
 from services.orchestrator.runs import RunRef
@@ -23,12 +24,12 @@ class Pipeline:
     async def ingest(self, run: RunRef) -> None:
         """Brings a stored document to where searches find it."""
         step = self._durable.step
-        parsed = await step(run, "parse", Parsed, lambda: self._steps.parse(run))
-        cut = await step(run, "chunk", Cut, lambda: self._steps.chunk(run, parsed))
+        parsed = await step(run, "parse", Parsed, partial(self._steps.parse, run))
+        cut = await step(run, "chunk", Cut, partial(self._steps.chunk, run, parsed))
         await asyncio.gather(
             *(
-                step(run, f"embed {number}", int, lambda batch=batch: self._steps.embed(run, cut, batch))
+                step(run, f"embed {number}", int, partial(self._steps.embed, run, cut, batch))
                 for number, batch in enumerate(cut.batches, 1)
             )
         )
-        await step(run, "publish", str, lambda: self._steps.publish(run, cut))
+        await step(run, "publish", str, partial(self._steps.publish, run, cut))

@@ -120,7 +120,8 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         return rows[::-1]
 
     async def _entries(self, run_ids: Sequence[str]) -> list[Entry]:
-        request, entries = ListEntriesRequest(run_ids=run_ids, page_size=1000), []
+        request = ListEntriesRequest(run_ids=run_ids, page_size=1000)
+        entries: list[Entry] = []
         while True:
             page = await self._peers.ledger.ListEntries(request)
             entries += page.entries

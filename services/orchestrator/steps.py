@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -106,7 +107,7 @@ class Steps:
         if not passages:
             raise InvalidRequest("DOCUMENT_EMPTY", "The document has no text. Scans need a parser with OCR.")
         for request in _chunk_requests(begun.version_id, passages):
-            await _steady(lambda request=request: self._peers.index.PutChunks(request))
+            await _steady(partial(self._peers.index.PutChunks, request))
         await self._runs.change(
             run, chunks=len(passages), document_id=begun.document_id, version_id=begun.version_id
         )
@@ -120,7 +121,7 @@ class Steps:
             if chunks:
                 vectors = await _steady(lambda: self._vectors(chunks))
                 for request in _vector_requests(cut.version_id, await self.space(), vectors):
-                    await _steady(lambda request=request: self._peers.index.PutVectors(request))
+                    await _steady(partial(self._peers.index.PutVectors, request))
             await self._runs.change(run, embedded_chunks=batch[1])
             return len(chunks)
 
@@ -134,7 +135,7 @@ class Steps:
         job = (await _steady(lambda: self._peers.parser.CreateParseJob(request))).job
         while job.state in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
             read = GetParseJobRequest(job_id=job.job_id, wait=Duration(seconds=JOB_WAIT_SECONDS))
-            job = (await _steady(lambda read=read: self._peers.parser.GetParseJob(read))).job
+            job = (await _steady(partial(self._peers.parser.GetParseJob, read))).job
         return job
 
     async def _pages(self, parsed: Parsed) -> list[Page]:

@@ -1,6 +1,7 @@
 """Runs apart from the service: a clean single-threaded process that forks once for each document.
 
-Started by `sandbox.py` alone, as `python -I`. A fork costs 2 ms where a fresh interpreter costs 120. The server never reads a document; what it forks gives up its rights first.
+Started by `sandbox.py` alone, as `python -I`. A fork costs 2 ms where a fresh interpreter costs
+120. The server never reads a document; what it forks gives up its rights first.
 
 Conversation on the control socket (standard input): a line of JSON with two file descriptors (the
 document, a pipe for the answer) starts a child; any byte then kills and reaps it, and its wait status
@@ -18,14 +19,14 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from services.parser import extract
-from services.parser.limits import Limits
+from services.parser.limits import READY, Limits
 
 # An account of nobody's: embedded Postgres runs as `nobody`, and a child must not reach its processes.
 UNPRIVILEGED_ID = 65_533
-READY = b"ready\n"
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -48,12 +49,16 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             _be_the_child(libc, control, json.loads(message), *fds)
-        os.setpgid(pid, pid)
+        with suppress(OSError):  # the child does the same; whoever comes second may find it gone
+            os.setpgid(pid, pid)
         for fd in fds:
             os.close(fd)
-        control.recv(1)
-        os.killpg(pid, signal.SIGKILL)
+        going_on = control.recv(1)
+        with suppress(ProcessLookupError, PermissionError):  # macOS says so of a group that has ended
+            os.killpg(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
+        if not going_on:
+            return
         control.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 

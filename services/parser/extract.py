@@ -18,7 +18,15 @@ _SPACES = frozenset((0x09, 0x20, 0xA0, 0x3000, *range(0x2000, 0x200B)))
 _NEWLINES = frozenset((0x0A, 0x0C, 0x0D, 0x2028, 0x2029))
 # PDFium writes these two where a hyphen ends a line, and then no line break.
 _HYPHEN_MARKS = frozenset((0x02, 0xFFFE))
-_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
+_LIGATURES = {
+    0xFB00: "ff",
+    0xFB01: "fi",
+    0xFB02: "fl",
+    0xFB03: "ffi",
+    0xFB04: "ffl",
+    0xFB05: "st",
+    0xFB06: "st",
+}
 _DROPPED = frozenset((0xAD, 0x200B, 0xFEFF, 0xFFFF, *range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)))
 
 
@@ -93,7 +101,9 @@ def _lines(raw: Any, count: int) -> Iterator[Line]:
 
 def _word(raw: Any, codes: list[int], start: int, end: int) -> Word | None:
     text = "".join(
-        _LIGATURES.get(code) or chr(code) for code in codes[start:end] if code not in _DROPPED and code < 0x110000
+        _LIGATURES.get(code) or chr(code)
+        for code in codes[start:end]
+        if code not in _DROPPED and code < 0x110000
     )
     if not text:
         return None

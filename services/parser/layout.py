@@ -191,7 +191,11 @@ def _heading_level(block: list[Line], above: Line | None, style: _Style) -> int:
     alone = len(block) == 1 and len(first.cells(_ROW_GAP)) == 1
     if not (alone and first.bold and not style.bold_body and first.size >= style.body and _can_head(first)):
         return 0
-    if text_chars > _BOLD_HEADING_CHARS or first.text.endswith((".", ",", ";", ":")) or _CAPTION.match(first.text):
+    if (
+        text_chars > _BOLD_HEADING_CHARS
+        or first.text.endswith((".", ",", ";", ":"))
+        or _CAPTION.match(first.text)
+    ):
         return 0
     apart = above is None or above.baseline - first.baseline > style.pitch * first.size * _PARAGRAPH_GAP
     jumped = above is not None and above.baseline < first.baseline
@@ -275,11 +279,7 @@ def _joined(lines: Sequence[Line]) -> list[Line]:
     joined: list[Line] = []
     for line in lines:
         above = joined[-1] if joined else None
-        if (
-            above
-            and abs(above.baseline - line.baseline) < 0.2 * line.size
-            and line.left >= above.right
-        ):
+        if above and abs(above.baseline - line.baseline) < 0.2 * line.size and line.left >= above.right:
             joined[-1] = Line([*above.words, *line.words])
         else:
             joined.append(line)

@@ -1,8 +1,10 @@
-"""What one document may cost us. Shared with the child process, so nothing but stdlib here."""
+"""What the service and its child processes share: what one document may cost us. Nothing but stdlib."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+READY = b"ready\n"  # what a fork server says when it can take documents
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "FILE_TYPE_UNSUPPORTED": (
         InvalidRequest,
-        "Only PDF (.pdf), Markdown (.md, .markdown) and plain text (.txt) are parsed. Convert the file first.",
+        "Only PDF (.pdf), Markdown (.md, .markdown) and plain text (.txt) are parsed. Convert it first.",
     ),
     "TEXT_NOT_UTF8": (
         InvalidRequest,

@@ -13,8 +13,12 @@ from services.parser.refusals import refusal
 # What fits on a printed page in a common typeface, so that a page number tells a reader where to look
 # and a page costs what a page of a PDF costs.
 PAGE_CHARS = 3_000
+# Where no blank line comes; in four-byte characters still below the text limit of a page.
+MOST_PAGE_CHARS = 4 * PAGE_CHARS
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A, 0x0C, 0x85)}
+_CONTROLS = {
+    code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A, 0x0C, 0x85)
+}
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 
 
@@ -28,7 +32,7 @@ def parse(content: bytes, limits: Limits) -> list[Page]:
     text = decode(content)
     if not text.strip():
         raise refusal("DOCUMENT_EMPTY")
-    pages = [_page(number, body, limits) for number, body in enumerate(_bodies(text), start=1)]
+    pages = [Page(number, body.rstrip("\n")) for number, body in enumerate(_bodies(text), start=1)]
     if len(pages) > limits.pages:
         raise refusal("DOCUMENT_TOO_LARGE", f"The text fills {len(pages):,} pages.")
     return pages
@@ -53,22 +57,23 @@ def _bodies(text: str) -> Iterator[str]:
 
 
 def _pieces(stretch: str) -> Iterator[str]:
-    """Cuts at blank lines, never inside a fenced block: a heading-like line there is code."""
+    """Cuts at blank lines, not inside a fenced block (a heading there is code) unless that has no end."""
     lines: list[str] = []
     length, fenced = 0, False
-    for line in stretch.split("\n"):
-        if length >= PAGE_CHARS and not fenced and not line.strip():
+    for line in _short_lines(stretch):
+        blank = not line.strip()
+        if (length >= PAGE_CHARS and blank and not fenced) or length + len(line) > MOST_PAGE_CHARS:
             yield "\n".join(lines)
             lines, length = [], 0
+        if blank and not lines:
             continue
         fenced ^= bool(_FENCE.match(line))
         lines.append(line)
         length += len(line) + 1
-    if length or not stretch:
+    if lines or not stretch.strip():
         yield "\n".join(lines)
 
 
-def _page(number: int, body: str, limits: Limits) -> Page:
-    whole = body.strip("\n").encode()
-    kept = whole[: limits.page_text_bytes].decode(errors="ignore")
-    return Page(number, kept, truncated=len(whole) > limits.page_text_bytes)
+def _short_lines(stretch: str) -> Iterator[str]:
+    for line in stretch.split("\n"):
+        yield from (line[at : at + MOST_PAGE_CHARS] for at in range(0, len(line) or 1, MOST_PAGE_CHARS))

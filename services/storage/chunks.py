@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import astuple, dataclass, fields
 
 import psycopg
-from psycopg.adapt import Buffer, Dumper
-from psycopg.pq import Format
 from psycopg.rows import DictRow
 
 from services.storage import spaces, versions
@@ -25,7 +23,8 @@ MAX_PAGE = 500
 MAX_PAGE_BYTES = 1024 * 1024
 
 ADD_CHUNKS = """
-insert into chunks (tenant, version_id, ordinal, text, heading, page, start_char, end_char, sha256, token_count)
+insert into chunks (
+    tenant, version_id, ordinal, text, heading, page, start_char, end_char, sha256, token_count)
 select %s, %s, *
 from unnest(%s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::int[])
 on conflict do nothing
@@ -109,18 +108,6 @@ class Listing:
     pending_only: bool = False
 
 
-class _Vector(bytes):
-    """Bytes that psycopg hands to Postgres as they are; the cast in the statement says what they are."""
-
-
-class _VectorDumper(Dumper):
-    format = Format.BINARY
-    oid = 0
-
-    def dump(self, obj: bytes) -> Buffer:
-        return bytes(obj)
-
-
 def chunk_id(version_id: uuid.UUID, ordinal: int) -> str:
     """A chunk's id: the same for the same place of the same version, wherever it is derived."""
     return str(uuid.uuid5(version_id, str(ordinal)))
@@ -139,7 +126,7 @@ async def put_chunks(database: Database, tenant: str, version_id: str, chunks: S
     """
     _check_chunks(chunks)
     async with database.transaction(tenant) as connection:
-        version = await versions.find(connection, version_id)
+        version = await versions.find(connection, version_id, to_write=True)
         if version.state != "BUILDING":
             raise Precondition(
                 "VERSION_PUBLISHED", "A published version takes no more chunks. Begin a new version."
@@ -167,13 +154,13 @@ async def put_vectors(
     """
     async with database.transaction(tenant) as connection:
         await spaces.space_id(connection, space)
-        version = await versions.find(connection, version_id)
+        version = await versions.find(connection, version_id, to_write=True)
         if space != version.space:
             raise InvalidRequest(
                 "VECTOR_INVALID", f"The version's vectors are of {version.space}; these are of {space}."
             )
         rows = [
-            (tenant, version.space_id, version.version_id, ordinal, _Vector(spaces.packed(values, space.dimension)))
+            (tenant, version.space_id, version.version_id, ordinal, spaces.packed(values, space.dimension))
             for ordinal, values in sorted(vectors.items())
         ]
         found = await _count(connection.execute(COUNT_CHUNKS, [version.version_id, list(vectors)]))
@@ -181,7 +168,7 @@ async def put_vectors(
             raise NotFound(
                 "CHUNK_NOT_FOUND", f"{len(vectors) - found} of these chunks are not there. Put chunks first."
             )
-        connection.adapters.register_dumper(_Vector, _VectorDumper)
+        spaces.teach(connection)
         async with connection.cursor() as cursor:
             await cursor.executemany(ADD_VECTOR, rows)
 
@@ -195,7 +182,7 @@ async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple
     """
     size = min(wanted.page_size or MAX_PAGE, MAX_PAGE)
     async with database.transaction(tenant) as connection:
-        version = await versions.find(connection, wanted.version_id)
+        version = await versions.find(connection, wanted.version_id, to_write=False)
         values = {
             "version_id": version.version_id,
             "space_id": version.space_id,

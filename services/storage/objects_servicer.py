@@ -23,7 +23,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    async def Put(self, messages: AsyncIterator[pb.PutRequest], context: Any) -> pb.PutResponse:  # type: ignore[override]  # noqa: N802
+    async def Put(self, messages: AsyncIterator[pb.PutRequest], context: Any) -> pb.PutResponse:  # noqa: N802
         """Stores one object."""
         header = await _header(messages)
         spec = ObjectSpec(
@@ -32,7 +32,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         stored = await self._objects.put(identity.caller().tenant, spec, _content(messages))
         return pb.PutResponse(object=_object(stored))
 
-    async def Get(self, request: pb.GetRequest, context: Any) -> AsyncIterator[pb.GetResponse]:  # type: ignore[override]  # noqa: N802
+    async def Get(self, request: pb.GetRequest, context: Any) -> AsyncIterator[pb.GetResponse]:  # noqa: N802
         """Reads one object or a range of it."""
         tenant, wanted = identity.caller().tenant, (request.offset_bytes, request.limit_bytes)
         async with self._objects.open(tenant, request.key, *wanted) as reading:
@@ -40,7 +40,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
             async for piece in reading.pieces:
                 yield pb.GetResponse(data=piece)
 
-    async def Stat(self, request: pb.StatRequest, context: Any) -> pb.StatResponse:  # type: ignore[override]  # noqa: N802
+    async def Stat(self, request: pb.StatRequest, context: Any) -> pb.StatResponse:  # noqa: N802
         """Describes one object."""
         async with self._objects.open(identity.caller().tenant, request.key) as reading:
             return pb.StatResponse(object=_object(reading.stored))

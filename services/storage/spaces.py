@@ -7,6 +7,9 @@ import math
 import struct
 from dataclasses import dataclass
 
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Connection
 
@@ -29,6 +32,25 @@ class Space:
         return " ".join(filter(None, [self.model, f"({self.dimension})", self.revision]))
 
 
+class PackedVector(bytes):
+    """A checked vector in pgvector's binary form for `vector`, to be cast to `halfvec` in the statement."""
+
+
+class _Dumper(Dumper):
+    """Hands the bytes on as they are; oid 0 lets the statement's cast say what they are."""
+
+    format = Format.BINARY
+    oid = 0
+
+    def dump(self, obj: bytes) -> Buffer:
+        return bytes(obj)
+
+
+def teach(connection: Connection) -> None:
+    """Lets a connection take packed vectors, as %b."""
+    connection.adapters.register_dumper(PackedVector, _Dumper)
+
+
 async def space_id(connection: Connection, space: Space) -> int:
     """The id of a known space.
 
@@ -46,11 +68,8 @@ async def space_id(connection: Connection, space: Space) -> int:
     )
 
 
-def packed(values: bytes, dimension: int) -> bytes:
-    """A vector in pgvector's binary form for `vector`: two int16, then big-endian float32.
-
-    Args:
-        values: Little-endian float32.
+def packed(values: bytes, dimension: int) -> PackedVector:
+    """Checks a vector of little-endian float32, and packs it for Postgres.
 
     Raises:
         InvalidRequest: VECTOR_INVALID.
@@ -68,4 +87,4 @@ def packed(values: bytes, dimension: int) -> bytes:
             "VECTOR_INVALID", f"A vector has finite numbers and the length 1; this one has {norm:.3g}."
         )
     numbers.byteswap()
-    return struct.pack(">hh", dimension, 0) + numbers.tobytes()
+    return PackedVector(struct.pack(">hh", dimension, 0) + numbers.tobytes())

@@ -41,13 +41,15 @@ from document_versions
 where document_id = %(document_id)s and run_id = %(run_id)s
 """
 
-# A version and its space. Sharing the row lets writers work side by side, and publishing wait for them.
+# A version and its space.
 FIND = """
-select version_id, document_id, state, space_id, model, dimension, revision
+select version_id, state, space_id, model, dimension, revision
 from document_versions join spaces using (space_id)
 where version_id = %s
-for share of document_versions
 """
+
+# Sharing the row's lock, writers work side by side, and who publishes or sweeps waits for them.
+FIND_TO_WRITE = FIND + "for share of document_versions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,6 @@ class Version:
     """A version that can be filled or read."""
 
     version_id: uuid.UUID
-    document_id: uuid.UUID
     state: str
     space_id: int
     space: Space
@@ -114,17 +115,18 @@ async def begin(database: Database, tenant: str, wanted: Beginning, *, validate_
         return await _begin(connection, values)
 
 
-async def find(connection: Connection, version_id: str) -> Version:
-    """A version that has its content, kept from being published or swept during the transaction.
+async def find(connection: Connection, version_id: str, *, to_write: bool) -> Version:
+    """A version that has its content; one to write to is not published or swept meanwhile.
 
     Raises:
         NotFound: VERSION_NOT_FOUND.
     """
-    row = await (await connection.execute(FIND, [parse(version_id)])).fetchone()
+    query = FIND_TO_WRITE if to_write else FIND
+    row = await (await connection.execute(query, [parse(version_id)])).fetchone()
     if row is None or row["state"] in ("ABANDONED", "SWEPT"):
         raise not_found()
     space = Space(row["model"], row["dimension"], row["revision"])
-    return Version(row["version_id"], row["document_id"], row["state"], row["space_id"], space)
+    return Version(row["version_id"], row["state"], row["space_id"], space)
 
 
 def parse(version_id: str) -> uuid.UUID:
@@ -151,6 +153,7 @@ async def _begin(connection: Connection, values: dict[str, Any]) -> Begun:
     assert version is not None
     if not version["same"]:
         raise Conflict(
-            "RUN_ID_REUSED", "This run began this document with other content, recipe or space. Use a new run."
+            "RUN_ID_REUSED",
+            "This run began this document with other content, recipe or space. Use a new run.",
         )
     return Begun(False, str(document["document_id"]), str(version["version_id"]))

@@ -1,0 +1,63 @@
+# Everything is relative to this folder, so that its own path may hold spaces.
+.DEFAULT_GOAL := help
+.PHONY: help demo picture up up-docker down status test lint proto proto-check lock call clean run-env dev-env
+MAKEFLAGS += --no-print-directory
+PYTHON ?=
+export PYTHON SVC METHOD DATA TENANT
+BIN := .venv/bin
+CODE := waybill services tests
+BUF := $(BIN)/buf
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: run-env ## ingest the examples, ask the questions, show trace and bill
+	@$(BIN)/waybill demo
+
+picture: run-env ## the demo again, its waterfall and receipt drawn into docs/demo.svg
+	@$(BIN)/waybill demo --picture docs/demo.svg
+
+up: run-env ## start the stack on fixed ports (MODE=local; the others come later)
+	@$(BIN)/waybill up $(if $(MODE),--mode "$(MODE)")
+
+up-docker: ## start the stack by docker compose instead
+	@sh scripts/docker.sh up --build --detach --wait
+
+down: run-env ## stop the stack; the data stays
+	@$(BIN)/waybill down
+
+status: run-env ## show every program of the stack
+	@$(BIN)/waybill status
+
+test: dev-env ## the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: dev-env proto-check ## style, types, import arrows, protos
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports --no-cache
+	@$(BUF) lint protos
+	@$(BUF) format protos --diff --exit-code
+	@$(BUF) breaking protos --against protos/baseline.binpb
+
+proto: dev-env ## generate the code of protos/ again
+	@sh scripts/protos.sh .
+
+proto-check: dev-env ## fail where the committed generated code is not what protos/ gives
+	@sh scripts/protos.sh --check
+
+lock: ## resolve both lock files again (needs uv)
+	@sh scripts/lock.sh
+
+call: run-env ## call a service: SVC=storage METHOD=Stat DATA='{}' TENANT=local
+	@sh scripts/call.sh
+
+clean: ## remove the environment and caches; data in .waybill stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+run-env:
+	@sh scripts/environment.sh run
+
+dev-env:
+	@sh scripts/environment.sh dev

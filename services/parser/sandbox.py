@@ -1,0 +1,239 @@
+"""The only door for a binary file that we did not write: a short-lived, confined child process.
+
+PDFium aborts its whole process when memory runs out, and a PDF of 2.4 KB can make it so. Each document
+is therefore opened in a child of its own (see `child.py`) that can spend only what `Limits` allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from services.parser.limits import READY, Limits
+from services.parser.pages import Page
+from services.parser.refusals import refusal
+from waybill.runtime.errors import Unavailable
+
+Operation = Literal["count", "parse"]
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from services.parser.child import main; main()"
+_IMPORT_ROOT = str(Path(__file__).resolve().parents[2])
+_START_SECONDS = 20.0
+_REAP_SECONDS = 5.0
+_CHILD_REASONS = frozenset(("PDF_IS_PROTECTED", "PDF_IS_BROKEN", "DOCUMENT_TOO_LARGE"))
+# PDFium aborts when it gets no memory; the other two are the CPU limit, soft and hard.
+_LIMIT_SIGNALS = frozenset((-signal.SIGABRT, -signal.SIGXCPU, -signal.SIGKILL))
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a child found: how many pages, and after "parse" the pages themselves."""
+
+    page_count: int
+    pages: tuple[Page, ...] = ()
+
+
+class Sandbox:
+    """Reads PDFs in confined children, at most one a core at a time."""
+
+    def __init__(self, limits: Limits, size: int) -> None:
+        self._limits = limits
+        self._servers = [_ForkServer(limits) for _ in range(size)]
+        self._idle: asyncio.LifoQueue[_ForkServer] = asyncio.LifoQueue()
+        for server in self._servers:
+            self._idle.put_nowait(server)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, limits: Limits, size: int) -> AsyncIterator[Sandbox]:
+        """A sandbox of `size` fork servers, started when first needed, gone when the block is left."""
+        sandbox = cls(limits, size)
+        try:
+            yield sandbox
+        finally:
+            for server in sandbox._servers:
+                await server.stop()
+
+    async def check(self) -> bool:
+        """Whether a document would be read: an idle fork server runs, or all are at work."""
+        if not self._idle.empty():
+            async with self._server() as server:
+                await server.ensure()
+        return True
+
+    async def read(self, operation: Operation, document: int) -> Reading:
+        """Reads the PDF behind a file descriptor.
+
+        Raises:
+            InvalidRequest: PDF_IS_PROTECTED, PDF_IS_BROKEN, PARSER_CRASHED.
+            Quota: DOCUMENT_TOO_LARGE, PARSE_TIMEOUT.
+            Unavailable: SANDBOX_UNAVAILABLE: no child can be started on this machine now.
+        """
+        async with self._server() as server:
+            try:
+                output, code = await server.ask(operation, document)
+            except TimeoutError:
+                raise refusal("PARSE_TIMEOUT") from None
+        return await asyncio.to_thread(_understand, output, code)
+
+    @asynccontextmanager
+    async def _server(self) -> AsyncIterator[_ForkServer]:
+        server = await self._idle.get()
+        try:
+            yield server
+        finally:
+            self._idle.put_nowait(server)
+
+
+class _ForkServer:
+    """One clean process that forks a child for each document, one at a time; restarted when it dies."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._process: asyncio.subprocess.Process | None = None
+        self._control: socket.socket | None = None
+        self._in_step = False
+
+    async def ensure(self) -> socket.socket:
+        """The control socket of a living server that waits for work."""
+        alive = self._process is not None and self._process.returncode is None
+        if self._control is None or not alive or not self._in_step:
+            await self.stop()
+            self._control = await self._start()
+            self._in_step = True
+        return self._control
+
+    async def ask(self, operation: Operation, document: int) -> tuple[bytes, int]:
+        """What the child wrote and its exit code (negative: the signal that ended it).
+
+        Raises:
+            TimeoutError: It was killed at the wall limit.
+        """
+        control = await self.ensure()
+        request = {"operation": operation, "limits": asdict(self._limits)}
+        read_end, write_end = os.pipe()
+        self._in_step = False
+        try:
+            socket.send_fds(control, [json.dumps(request).encode()], [document, write_end])
+        except OSError as error:
+            os.close(read_end)
+            raise _unavailable(error) from error
+        finally:
+            os.close(write_end)
+        try:
+            output = await self._read(read_end)
+        finally:
+            code = await self._reap(control)
+        return output, code
+
+    async def stop(self) -> None:
+        """Ends the server; end of file makes it kill its child first."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                async with asyncio.timeout(_REAP_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+            self._process = None
+
+    async def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-c", _BOOT, _IMPORT_ROOT,
+                stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        ours.setblocking(False)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                greeting = await asyncio.get_running_loop().sock_recv(ours, 64)
+        except (TimeoutError, OSError) as error:
+            ours.close()
+            raise _unavailable(error) from error
+        except BaseException:
+            ours.close()
+            raise
+        if greeting != READY:
+            ours.close()
+            raise _unavailable(None)
+        return ours
+
+    async def _read(self, read_end: int) -> bytes:
+        """All that the child writes, up to what JSON can make of the most text a document may have."""
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+        )
+        output = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.wall_seconds):
+                while piece := await reader.read(1 << 18):
+                    output += piece
+                    if len(output) > 2 * self._limits.output_bytes:
+                        raise refusal("DOCUMENT_TOO_LARGE")
+        finally:
+            transport.close()
+        return bytes(output)
+
+    async def _reap(self, control: socket.socket) -> int:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_REAP_SECONDS):
+                await loop.sock_sendall(control, b"r")
+                answer = await loop.sock_recv(control, 64)
+        except (TimeoutError, OSError) as error:
+            raise _unavailable(error) from error
+        if not answer.endswith(b"\n"):
+            raise _unavailable(None)
+        self._in_step = True
+        return int(answer)
+
+
+def _understand(output: bytes, code: int) -> Reading:
+    """The child is not trusted: what it wrote may be cut short, or be anything at all."""
+    page_count, pages, refused, done = 0, [], "", False
+    with suppress(ValueError, KeyError, TypeError):
+        for row in _rows(output.splitlines()):
+            if "page" in row:
+                pages.append(Page(int(row["page"]), str(row["markdown"]), bool(row["truncated"])))
+            else:
+                page_count = int(row.get("pages", page_count))
+                refused, done = str(row.get("refused", "")), bool(row.get("done"))
+    if refused in _CHILD_REASONS:
+        raise refusal(refused, pages=str(page_count))
+    if done and code == 0 and len(pages) in (0, page_count):
+        return Reading(page_count, tuple(pages))
+    log.warning("parser child failed", exit_code=code)
+    raise refusal("DOCUMENT_TOO_LARGE" if code in _LIMIT_SIGNALS else "PARSER_CRASHED")
+
+
+def _rows(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:
+    for line in lines:
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise TypeError("a row is an object")
+        yield row
+
+
+def _unavailable(error: BaseException | None) -> Unavailable:
+    return Unavailable(
+        "SANDBOX_UNAVAILABLE",
+        f"The confined process for PDFs does not answer ({type(error).__name__}). Repeat in a moment; "
+        "the parser's log says why it cannot start.",
+        retry_after_seconds=0.5,
+    )

@@ -1,0 +1,62 @@
+"""Starts the storage service: `python -m services.storage`."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.storage.backends.local import LocalObjects
+from services.storage.config import StorageConfig
+from services.storage.index_servicer import DocumentIndexServicer
+from services.storage.objects import Objects
+from services.storage.objects_servicer import ObjectStorageServicer
+from services.storage.sweep import Patience, Sweeper
+from waybill.runtime import server
+from waybill.runtime.postgres import Database
+from waybill.runtime.telemetry import Telemetry
+from waybill.storage.v1 import document_index_service_pb2_grpc as index_grpc
+from waybill.storage.v1 import object_storage_service_pb2_grpc as objects_grpc
+
+PATIENCE = Patience()
+
+
+@asynccontextmanager
+async def build(
+    config: StorageConfig, telemetry: Telemetry, patience: Patience = PATIENCE
+) -> AsyncIterator[server.Service]:
+    """Joins the storage service's parts; tests call it with a configuration of their own."""
+    store = LocalObjects(config.objects_dir, lambda: datetime.datetime.now(datetime.UTC))
+    database = await Database.open(config.database_url)
+    owner = await Database.open(config.owner_database_url, max_size=1)
+    sweeper = Sweeper(owner, patience)
+    sweeping = asyncio.create_task(sweeper.run())
+    index = DocumentIndexServicer(database, sweeper.wake)
+    try:
+        yield server.Service(
+            rpcs=[
+                (
+                    objects_grpc.add_ObjectStorageServiceServicer_to_server,
+                    ObjectStorageServicer(Objects(store)),
+                    "waybill.storage.v1.ObjectStorageService",
+                ),
+                (
+                    index_grpc.add_DocumentIndexServiceServicer_to_server,
+                    index,
+                    "waybill.storage.v1.DocumentIndexService",
+                ),
+            ],
+            backends={"storage/local": store.healthy, "storage/postgres": database.ping},
+        )
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+        await database.close()
+        await owner.close()
+
+
+if __name__ == "__main__":
+    settings = StorageConfig.from_env(os.environ)
+    server.run(settings.server, lambda telemetry: build(settings, telemetry))

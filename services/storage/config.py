@@ -1,0 +1,40 @@
+"""The storage service's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from waybill.runtime.config import Settings
+from waybill.runtime.server import ServerConfig
+
+
+@dataclass(frozen=True)
+class StorageConfig:
+    """From the environment.
+
+    Attributes:
+        server: Where to serve.
+        database_url: WAYBILL_DATABASE_URL, the login role waybill_storage.
+        owner_database_url: WAYBILL_OWNER_DATABASE_URL, the role that sees every tenant.
+        objects_dir: WAYBILL_OBJECTS_DIR, a folder that no other process writes to.
+    """
+
+    server: ServerConfig
+    database_url: str
+    owner_database_url: str
+    objects_dir: Path
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> StorageConfig:
+        """Raises ConfigError naming everything that is missing."""
+        settings = Settings(environ)
+        config = cls(
+            server=ServerConfig.read(settings, "storage", 7402),
+            database_url=settings.text("WAYBILL_DATABASE_URL"),
+            owner_database_url=settings.text("WAYBILL_OWNER_DATABASE_URL"),
+            objects_dir=settings.path("WAYBILL_OBJECTS_DIR"),
+        )
+        settings.check()
+        return config

@@ -1,0 +1,169 @@
+"""DocumentIndexService: request → versions, chunks, publishing or search → response."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import Any
+
+from services.storage import chunks, publish, search, versions
+from services.storage.chunks import Chunk, Listing, chunk_id
+from services.storage.search import DEFAULT_LIMIT, Mode, Question
+from services.storage.spaces import Space
+from services.storage.versions import Beginning
+from waybill.common.v1 import space_pb2
+from waybill.runtime import identity
+from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.postgres import Database
+from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc
+from waybill.storage.v1 import document_index_service_pb2 as pb
+
+DEFAULT_COLLECTION = "default"
+MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES = 128, 1024, 512
+MAX_DOCUMENT_KEYS = 1_000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK_FIELDS = [field.name for field in fields(Chunk)]
+_MODES = {
+    pb.SearchRequest.MODE_UNSPECIFIED: Mode.HYBRID,
+    pb.SearchRequest.MODE_VECTOR: Mode.VECTOR,
+    pb.SearchRequest.MODE_TEXT: Mode.TEXT,
+    pb.SearchRequest.MODE_HYBRID: Mode.HYBRID,
+}
+
+
+class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexServiceServicer):
+    """The RPCs of the document index."""
+
+    def __init__(self, database: Database, on_replaced: Callable[[], None]) -> None:
+        """Args:
+        on_replaced: Told after a version was replaced by another.
+        """
+        self._database = database
+        self._on_replaced = on_replaced
+
+    async def BeginVersion(self, request: pb.BeginVersionRequest, context: Any) -> pb.BeginVersionResponse:  # noqa: N802
+        """Begins a version."""
+        begun = await versions.begin(
+            self._database, _tenant(), _beginning(request), validate_only=request.validate_only
+        )
+        kind = pb.BeginVersionResponse
+        return kind(
+            outcome=kind.OUTCOME_UNCHANGED if begun.unchanged else kind.OUTCOME_BEGUN,
+            version_id=begun.version_id,
+            document_id=begun.document_id,
+            chunk_count=begun.chunk_count,
+        )
+
+    async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:  # noqa: N802
+        """Writes chunks."""
+        sent = [Chunk(**{name: getattr(chunk, name) for name in _CHUNK_FIELDS}) for chunk in request.chunks]
+        reused = await chunks.put_chunks(self._database, _tenant(), request.version_id, sent)
+        return pb.PutChunksResponse(reused_vectors=reused)
+
+    async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:  # noqa: N802
+        """Lists chunks."""
+        if min(request.page_size, request.start_ordinal, request.end_ordinal) < 0:
+            raise InvalidRequest("INVALID_REQUEST", "page_size and ordinals are at least 0.")
+        wanted = Listing(**{field.name: getattr(request, field.name) for field in fields(Listing)})
+        version, page, token = await chunks.list_chunks(self._database, _tenant(), wanted)
+        listed = [
+            chunk_pb2.Chunk(**asdict(one), chunk_id=chunk_id(version.version_id, one.ordinal)) for one in page
+        ]
+        return pb.ListChunksResponse(chunks=listed, next_page_token=token)
+
+    async def PutVectors(self, request: pb.PutVectorsRequest, context: Any) -> pb.PutVectorsResponse:  # noqa: N802
+        """Writes vectors."""
+        vectors = {vector.ordinal: vector.values for vector in request.vectors}
+        space = _space(request.space)
+        await chunks.put_vectors(self._database, _tenant(), request.version_id, space, vectors)
+        return pb.PutVectorsResponse()
+
+    async def PublishVersion(  # noqa: N802
+        self, request: pb.PublishVersionRequest, context: Any
+    ) -> pb.PublishVersionResponse:
+        """Publishes a version."""
+        if request.chunk_count < 1:
+            raise InvalidRequest(
+                "INVALID_REQUEST", "chunk_count is at least 1: a document without text fails."
+            )
+        published = await publish.publish(self._database, _tenant(), request.version_id, request.chunk_count)
+        if published.replaced_version_id:
+            self._on_replaced()
+        return pb.PublishVersionResponse(
+            document_id=str(published.document_id),
+            replaced_version_id=str(published.replaced_version_id or ""),
+        )
+
+    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
+        """Finds chunks."""
+        question = _question(request)
+        answer = await search.search(self._database, _tenant(), question)
+        return pb.SearchResponse(
+            hits=[_hit(row, question.collection) for row in answer.hits],
+            space=request.space if request.HasField("space") else None,
+            coverage=chunk_pb2.Coverage(chunks=answer.chunks, vectors=answer.vectors),
+        )
+
+
+def _tenant() -> str:
+    return identity.caller().tenant
+
+
+def _beginning(request: pb.BeginVersionRequest) -> Beginning:
+    if not _SHA256.fullmatch(request.source_sha256):
+        raise InvalidRequest("INVALID_REQUEST", "source_sha256 has 64 lower-case hex digits.")
+    if not request.run_id and not request.validate_only:
+        raise InvalidRequest("INVALID_REQUEST", "run_id is missing; only validate_only does without.")
+    if not request.document_key:
+        raise InvalidRequest("INVALID_REQUEST", "document_key is missing.")
+    return Beginning(
+        collection=_name("collection", request.collection or DEFAULT_COLLECTION, MAX_COLLECTION_BYTES),
+        document_key=_name("document_key", request.document_key, MAX_KEY_BYTES),
+        source_sha256=request.source_sha256,
+        recipe=_name("recipe", request.recipe, MAX_NAME_BYTES),
+        space=_space(request.space),
+        run_id=_name("run_id", request.run_id, MAX_NAME_BYTES),
+    )
+
+
+def _question(request: pb.SearchRequest) -> Question:
+    if request.mode not in _MODES or len(request.document_keys) > MAX_DOCUMENT_KEYS:
+        raise InvalidRequest(
+            "INVALID_REQUEST", f"mode is one of the enum's, and at most {MAX_DOCUMENT_KEYS} document_keys."
+        )
+    return Question(
+        collection=_name("collection", request.collection or DEFAULT_COLLECTION, MAX_COLLECTION_BYTES),
+        mode=_MODES[request.mode],
+        query=request.query,
+        vector=request.vector,
+        space=_space(request.space) if request.HasField("space") else None,
+        limit=request.limit or DEFAULT_LIMIT,
+        document_keys=[_name("document_keys", key, MAX_KEY_BYTES) for key in request.document_keys],
+    )
+
+
+def _space(space: space_pb2.Space) -> Space:
+    return Space(space.model, space.dimension, space.revision)
+
+
+def _name(field: str, text: str, most_bytes: int) -> str:
+    if len(text.encode()) > most_bytes or "\0" in text:
+        raise InvalidRequest(
+            "INVALID_REQUEST", f"{field} has at most {most_bytes} bytes, and no NUL character."
+        )
+    return text
+
+
+def _hit(row: dict[str, Any], collection: str) -> chunk_pb2.Hit:
+    chunk = chunk_pb2.Chunk(
+        **{name: row[name] for name in _CHUNK_FIELDS}, chunk_id=chunk_id(row["version_id"], row["ordinal"])
+    )
+    return chunk_pb2.Hit(
+        chunk=chunk,
+        collection=collection,
+        document_key=row["document_key"],
+        document_id=str(row["document_id"]),
+        version_id=str(row["version_id"]),
+        score=row["score"],
+    )

@@ -1,0 +1,207 @@
+"""Stand-ins for the two services that the CLI talks to, on a real socket, and makers of what they tell."""
+
+# ruff: noqa: N802 gRPC names the methods
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import grpc
+from grpc_status import rpc_status
+
+from waybill.client import FIXED_PORTS
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.common.v1.space_pb2 import Space
+from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
+from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
+from waybill.ledger.v1.ledger_service_pb2_grpc import (
+    LedgerServiceServicer,
+    add_LedgerServiceServicer_to_server,
+)
+from waybill.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
+from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
+    OrchestratorServiceServicer,
+    add_OrchestratorServiceServicer_to_server,
+)
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.runtime.errors import NotFound, ServiceError, to_status
+from waybill.storage.v1.chunk_pb2 import Chunk, Coverage, Hit
+
+RUN_ID = "0193e0c4-1111-7000-8000-{:012d}"
+# What a hostile document, name or vendor may hold: a colour, a title, a bell, bidi, C1, and Rich markup.
+NASTY = "\x1b[31m\x1b]0;x\x07[bold red]\u202e\x9b2J[/]\u2028"
+
+
+def make_run(number: int = 1, **fields: Any) -> Run:
+    """A READY run."""
+    run_id = RUN_ID.format(number)
+    defaults: dict[str, Any] = {
+        "run_id": run_id,
+        "correlation_id": "label-1",
+        "trace_id": run_id.replace("-", ""),
+        "state": Run.STATE_READY,
+        "step": "publish",
+        "document_key": f"document-{number}.md",
+        "document_id": f"id-{number}",
+        "pages": 2,
+        "chunks": 5,
+        "simulated_nano_usd": 6_000_840,
+        "size_bytes": 10,
+    }
+    return Run(**(defaults | fields))
+
+
+def make_entry(run_id: str, **fields: Any) -> Entry:
+    """A settled, simulated embedding of 42 tokens."""
+    defaults: dict[str, Any] = {
+        "entry_id": f"entry-{run_id[-2:]}",
+        "run_id": run_id,
+        "correlation_id": "label-1",
+        "operation": "embed",
+        "vendor": "openai",
+        "model": "text-embedding-3-small",
+        "kind": CostKind.COST_KIND_SIMULATED,
+        "state": Entry.STATE_SETTLED,
+        "attempt": 1,
+        "quantity": 42,
+        "unit": "token",
+        "price_nano_usd_per_million": 20_000_000,
+        "expected_nano_usd": 840,
+        "reported_nano_usd": 840,
+    }
+    return Entry(**(defaults | fields))
+
+
+def make_spans() -> list[Span]:
+    """A root, a step, and a vendor call in it whose process died."""
+    root = Span(span_id="a" * 16, service="orchestrator", name="ingest", duration_nano=2_000_000_000)
+    step = Span(span_id="b" * 16, parent_span_id=root.span_id, service="orchestrator", name="embed")
+    step.start_unix_nano, step.duration_nano = 500_000_000, 1_000_000_000
+    call = Span(span_id="c" * 16, parent_span_id=step.span_id, service="embedder", name="openai embed")
+    call.start_unix_nano, call.duration_nano = 1_000_000_000, 400_000_000
+    call.interrupted, call.simulated_nano_usd, call.entry_id = True, 840, "entry-1"
+    return [root, step, call]
+
+
+class Orchestrator(OrchestratorServiceServicer):
+    """Remembers what it was sent; refuses by key what `refusals` names."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, ServiceError] = {}
+        self.runs: dict[str, Run] = {}
+        self.endings: dict[str, Run] = {}
+        self.headers: list[orchestrator.IngestRequest.Header] = []
+        self.contents: dict[str, str] = {}
+        self.metadata: dict[str, str | bytes] = {}
+        self.hits: list[Hit] = []
+        self.traces: list[orchestrator.GetTraceResponse.Trace] = []
+
+    def Ingest(self, request_iterator: Any, context: Any) -> orchestrator.IngestResponse:
+        self.metadata = dict(context.invocation_metadata())
+        header = next(request_iterator).header
+        self.headers.append(header)
+        if header.document_key in self.refusals:
+            abort(context, self.refusals[header.document_key])
+        content = b"".join(message.data for message in request_iterator)
+        self.contents[header.document_key] = hashlib.sha256(content).hexdigest()
+        run = make_run(
+            len(self.headers), state=Run.STATE_QUEUED, step="store", document_key=header.document_key
+        )
+        self.runs[run.run_id] = run
+        return orchestrator.IngestResponse(run=run)
+
+    def WatchRun(self, request: Any, context: Any) -> Iterator[orchestrator.WatchRunResponse]:
+        run = self.known(request.run_id, context)
+        yield orchestrator.WatchRunResponse(run=run, resume_token="1")
+        ending = self.endings.get(run.document_key, Run(state=Run.STATE_READY, step="publish"))
+        run.MergeFrom(ending)
+        yield orchestrator.WatchRunResponse(run=run, resume_token="2")
+
+    def GetRun(self, request: Any, context: Any) -> orchestrator.GetRunResponse:
+        return orchestrator.GetRunResponse(run=self.known(request.run_id, context))
+
+    def ListRuns(self, request: Any, context: Any) -> orchestrator.ListRunsResponse:
+        """Two a page."""
+        newest = [
+            run for run in reversed(self.runs.values()) if request.correlation_id in ("", run.correlation_id)
+        ]
+        start = int(request.page_token or 0)
+        token = str(start + 2) if start + 2 < len(newest) else ""
+        return orchestrator.ListRunsResponse(runs=newest[start : start + 2], next_page_token=token)
+
+    def Search(self, request: Any, context: Any) -> orchestrator.SearchResponse:
+        return orchestrator.SearchResponse(
+            hits=self.hits[: request.limit],
+            space=Space(model="local", dimension=256),
+            coverage=Coverage(chunks=5, vectors=5),
+        )
+
+    def GetTrace(self, request: Any, context: Any) -> orchestrator.GetTraceResponse:
+        return orchestrator.GetTraceResponse(traces=self.traces)
+
+    def known(self, run_id: str, context: Any) -> Run:
+        if run_id not in self.runs:
+            abort(context, NotFound("RUN_NOT_FOUND", f"No run {run_id}."))
+        return self.runs[run_id]
+
+    def has(self, *runs: Run) -> None:
+        """Takes these runs for its own, oldest first."""
+        self.runs.update({run.run_id: run for run in runs})
+
+
+class Ledger(LedgerServiceServicer):
+    """Lists what it was given, one entry a page."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.totals: list[RunTotal] = []
+
+    def ListEntries(self, request: ListEntriesRequest, context: Any) -> ListEntriesResponse:
+        matching = [
+            entry
+            for entry in self.entries
+            if (not request.run_ids or entry.run_id in request.run_ids)
+            and request.correlation_id in ("", entry.correlation_id)
+        ]
+        start = int(request.page_token or 0)
+        token = str(start + 1) if start + 1 < len(matching) else ""
+        totals = [] if start else self.totals
+        return ListEntriesResponse(entries=matching[start : start + 1], next_page_token=token, totals=totals)
+
+    def Hold(self, request: Any, context: Any) -> NoReturn:
+        raise NotImplementedError
+
+    Settle = Release = Hold
+
+
+def make_hit(text: str = "A passage.", **fields: Any) -> Hit:
+    """A hit on page 3."""
+    chunk = Chunk(text=text, heading="Top › Below", page=3, chunk_id="chunk-1")
+    defaults: dict[str, Any] = {"chunk": chunk, "document_key": "document-1.md", "score": 0.03}
+    return Hit(**(defaults | fields))
+
+
+def abort(context: Any, error: ServiceError) -> NoReturn:
+    """Ends a call as our servers do."""
+    context.abort_with_status(rpc_status.to_status(to_status(error)))
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def serving(orchestrator_servicer: Orchestrator, ledger: Ledger) -> Iterator[dict[str, str]]:
+    """Both on one free port; the environment that leads every client there."""
+    server = grpc.server(ThreadPoolExecutor(8))
+
+    add_OrchestratorServiceServicer_to_server(orchestrator_servicer, server)
+    add_LedgerServiceServicer_to_server(ledger, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield {f"WAYBILL_{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name in FIXED_PORTS}
+    finally:
+        server.stop(None).wait()

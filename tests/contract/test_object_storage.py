@@ -1,0 +1,242 @@
+"""ObjectStorageService, the same for each backend."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from services.storage.backends.local import LocalObjects
+from services.storage.backends.port import ObjectStore
+from services.storage.objects import Objects
+from services.storage.objects_servicer import ObjectStorageServicer
+from tests.contract.makers_storage import channel_to, get, header, messages, refused, tenant_headers
+from waybill.runtime.server import Service
+from waybill.storage.v1 import object_storage_service_pb2 as pb
+from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+NOW = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
+BACKENDS: dict[str, Callable[[Path], ObjectStore]] = {"local": lambda root: LocalObjects(root, lambda: NOW)}
+CONTENT = bytes(range(256)) * 4_000
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The service, and what lies behind it."""
+
+    stub: rpc.ObjectStorageServiceStub
+    store: ObjectStore
+    root: Path
+
+    def files(self) -> list[Path]:
+        """Every file that the backend keeps."""
+        return sorted(path for path in self.root.rglob("*") if path.is_file())
+
+
+@pytest.fixture(params=BACKENDS)
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """The service over each backend, empty."""
+    store = BACKENDS[request.param](tmp_path)
+    add = rpc.add_ObjectStorageServiceServicer_to_server
+    service = Service(
+        [(add, ObjectStorageServicer(Objects(store)), "waybill.storage.v1.ObjectStorageService")]
+    )
+    async with channel_to(service) as channel:
+        yield Storage(rpc.ObjectStorageServiceStub(channel), store, tmp_path)
+
+
+async def put(storage: Storage, headers: object, sent: Iterable[pb.PutRequest]) -> pb.PutResponse:
+    """Puts these messages as they are."""
+    return await storage.stub.Put(iter(sent), metadata=headers)
+
+
+async def test_what_was_put_comes_back_in_pieces_with_its_description(storage: Storage) -> None:
+    me = tenant_headers()
+    stored = (await put(storage, me, messages("a/b.pdf", CONTENT, content_type="application/pdf"))).object
+    first, pieces = await get(storage.stub, me, "a/b.pdf")
+    assert b"".join(pieces) == CONTENT
+    assert max(map(len, pieces)) <= 256 * 1024
+    assert first.object == stored
+    assert (stored.key, stored.size_bytes, stored.content_type) == (
+        "a/b.pdf",
+        len(CONTENT),
+        "application/pdf",
+    )
+    assert stored.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert stored.create_time.ToDatetime(datetime.UTC) == NOW
+    assert (await storage.stub.Stat(pb.StatRequest(key="a/b.pdf"), metadata=me)).object == stored
+
+
+async def test_an_empty_object_is_an_object_of_the_default_type(storage: Storage) -> None:
+    me = tenant_headers()
+    await put(storage, me, messages("empty", b""))
+    first, pieces = await get(storage.stub, me, "empty")
+    assert (first.object.content_type, pieces) == ("application/octet-stream", [])
+
+
+@pytest.mark.parametrize(
+    ("offset", "limit", "expected"),
+    [
+        (0, 5, CONTENT[:5]),
+        (300_000, 400_000, CONTENT[300_000:700_000]),
+        (len(CONTENT) - 3, 0, CONTENT[-3:]),
+        (len(CONTENT) - 3, 100, CONTENT[-3:]),
+        (len(CONTENT), 0, b""),
+        (2**63 - 1, 2**63 - 1, b""),
+    ],
+)
+async def test_a_range_is_just_these_bytes(
+    storage: Storage, offset: int, limit: int, expected: bytes
+) -> None:
+    me = tenant_headers()
+    await put(storage, me, messages("k", CONTENT))
+    first, pieces = await get(storage.stub, me, "k", offset_bytes=offset, limit_bytes=limit)
+    assert b"".join(pieces) == expected
+    assert first.object.size_bytes == len(CONTENT)
+
+
+async def test_a_negative_range_is_refused(storage: Storage) -> None:
+    async with refused("INVALID_REQUEST", INVALID):
+        await get(storage.stub, tenant_headers(), "k", offset_bytes=-1)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/etc/passwd",
+        "../up",
+        "a/../b",
+        "a/..",
+        ".",
+        "a//b",
+        "a/",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "\x1b[31m",
+        "é" * 257,
+    ],
+)
+async def test_a_key_that_is_no_plain_path_is_refused_by_every_call(storage: Storage, key: str) -> None:
+    me = tenant_headers()
+    for call in (
+        put(storage, me, messages(key, b"x")),
+        get(storage.stub, me, key),
+        storage.stub.Stat(pb.StatRequest(key=key), metadata=me),
+    ):
+        async with refused("PATH_NOT_ALLOWED", INVALID):
+            await call
+    assert storage.files() == []
+
+
+@pytest.mark.parametrize(
+    "key", ["ünïcødé/日本語.pdf", 'a b/c\'s "d" [e].md', "...", "~", "é" * 256, "a:b", "-rf"]
+)
+async def test_any_other_name_is_kept_as_it_is(storage: Storage, key: str) -> None:
+    me = tenant_headers()
+    await put(storage, me, messages(key, b"x"))
+    first, _ = await get(storage.stub, me, key)
+    assert first.object.key == key
+
+
+async def test_names_that_a_disk_could_confuse_stay_apart(storage: Storage) -> None:
+    me = tenant_headers()
+    keys = ["a", "A", "a/b", "e\u0301", "\u00e9"]
+    for key in keys:
+        await put(storage, me, messages(key, key.encode()))
+    assert [b"".join((await get(storage.stub, me, key))[1]).decode() for key in keys] == keys
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (messages("k", CONTENT, sha256="0" * 64), "CHECKSUM_MISMATCH"),
+        (messages("k", CONTENT, size_bytes=len(CONTENT) + 1), "INVALID_REQUEST"),
+        (messages("k", CONTENT, size_bytes=len(CONTENT) - 1), "INVALID_REQUEST"),
+        (messages("k", CONTENT, size_bytes=-1), "INVALID_REQUEST"),
+        (messages("k", CONTENT, sha256="no hash"), "INVALID_REQUEST"),
+        (messages("k", CONTENT, content_type="a\nb"), "INVALID_REQUEST"),
+        (messages("k", CONTENT)[1:], "INVALID_REQUEST"),
+        ([header("k", CONTENT), header("k", CONTENT)], "INVALID_REQUEST"),
+        ([header("k", b"x" * 1_048_577), pb.PutRequest(data=b"x" * 1_048_577)], "INVALID_REQUEST"),
+        ([], "INVALID_REQUEST"),
+    ],
+)
+async def test_a_put_that_is_not_what_it_says_leaves_nothing(
+    storage: Storage, sent: list[pb.PutRequest], reason: str
+) -> None:
+    async with refused(reason, INVALID):
+        await put(storage, tenant_headers(), sent)
+    assert storage.files() == []
+
+
+async def test_a_put_over_the_backends_limit_is_refused_before_its_bytes_come(storage: Storage) -> None:
+    size = storage.store.capabilities.max_object_bytes + 1
+    async with refused("OBJECT_TOO_LARGE", grpc.StatusCode.RESOURCE_EXHAUSTED):
+        await put(storage, tenant_headers(), [header("k", b"", size_bytes=size)])
+    assert storage.files() == []
+
+
+async def test_an_object_is_seen_only_when_whole_and_a_cancelled_put_leaves_nothing(storage: Storage) -> None:
+    me, written = tenant_headers(), asyncio.Event()
+
+    async def stuck() -> AsyncIterator[pb.PutRequest]:
+        for message in messages("k", CONTENT)[:-1]:
+            yield message
+        written.set()
+        await asyncio.Event().wait()
+
+    call = storage.stub.Put(stuck(), metadata=me)
+    await asyncio.wait_for(written.wait(), 5)
+    await until(lambda: storage.files() != [])
+    async with refused("OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+        await storage.stub.Stat(pb.StatRequest(key="k"), metadata=me)
+    call.cancel()
+    await until(lambda: storage.files() == [])
+
+
+async def test_an_object_is_replaced_whole_and_a_failed_put_keeps_the_old_one(storage: Storage) -> None:
+    me = tenant_headers()
+    await put(storage, me, messages("k", b"old", content_type="text/old"))
+    async with refused("CHECKSUM_MISMATCH", INVALID):
+        await put(storage, me, messages("k", b"broken", sha256="0" * 64))
+    first, pieces = await get(storage.stub, me, "k")
+    assert (first.object.content_type, pieces) == ("text/old", [b"old"])
+    await put(storage, me, messages("k", b"newer", content_type="text/new"))
+    first, pieces = await get(storage.stub, me, "k")
+    assert (first.object.content_type, pieces) == ("text/new", [b"newer"])
+    assert len(storage.files()) == 1
+
+
+async def test_a_read_goes_on_undisturbed_while_its_object_is_replaced(storage: Storage) -> None:
+    me = tenant_headers()
+    await put(storage, me, messages("k", b"old"))
+    objects = Objects(storage.store)
+    async with objects.open(dict(me)["x-waybill-tenant"], "k") as reading:
+        await put(storage, me, messages("k", b"newer"))
+        assert [piece async for piece in reading.pieces] == [b"old"]
+
+
+async def test_a_tenant_never_reaches_anothers_object(storage: Storage) -> None:
+    mine, theirs = tenant_headers(), tenant_headers()
+    await put(storage, mine, messages("k", b"mine"))
+    for call in (get(storage.stub, theirs, "k"), storage.stub.Stat(pb.StatRequest(key="k"), metadata=theirs)):
+        async with refused("OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
+            await call
+    await put(storage, theirs, messages("k", b"theirs"))
+    assert (await get(storage.stub, mine, "k"))[1] == [b"mine"]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits for a condition, for 5 s at most."""
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.01)
