@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
+export BUF_CACHE_DIR = $(CURDIR)/.venv/buf
 BIN := .venv/bin
 CODE := waybill services tests
 BUF := $(BIN)/buf
@@ -20,7 +21,7 @@ picture: run-env ## the demo again, its waterfall and receipt drawn into docs/de
 up: run-env ## start the stack on fixed ports (MODE=local; the others come later)
 	@$(BIN)/waybill up $(if $(MODE),--mode "$(MODE)")
 
-up-docker: ## start the stack by docker compose instead
+up-docker: ## start the stack by docker compose (stop: sh scripts/docker.sh down)
 	@sh scripts/docker.sh up --build --detach --wait
 
 down: run-env ## stop the stack; the data stays

@@ -6,9 +6,11 @@ file=.waybill/docker.env
 if ! [ -f "$file" ]; then
     mkdir -p .waybill
     umask 077
-    for role in admin storage storage_owner parser parser_owner ledger ledger_owner orchestrator orchestrator_owner; do
-        password=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
-        printf 'WAYBILL_PASSWORD_%s=%s\n' "$(echo "$role" | tr '[:lower:]' '[:upper:]')" "$password"
+    for role in admin waybill_storage waybill_parser waybill_ledger waybill_orchestrator; do
+        for kind in '' _owner; do
+            password=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
+            echo "WAYBILL_PASSWORD_$(echo "$role$kind" | tr '[:lower:]' '[:upper:]')=$password"
+        done
     done >"$file"
 fi
 exec docker compose --env-file "$file" "$@"

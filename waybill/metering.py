@@ -15,7 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import duration_pb2
@@ -24,11 +24,13 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
-from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
 from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.channel import caller_attributes
 from waybill.runtime.errors import Credential, InvalidRequest, NotFound, Precondition, Quota, from_status
 from waybill.runtime.retry import insist
+
+if TYPE_CHECKING:  # the async stubs exist for type checkers only
+    from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
 
 HOLD_SECONDS = 10.0
 CALL_SECONDS = 5.0

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Tracer
 
 from services.orchestrator.config import OrchestratorConfig
-from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceAsyncStub, EmbedderServiceStub
-from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub, LedgerServiceStub
-from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub, ParserServiceStub
+from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime.channel import connect
-from waybill.storage.v1.document_index_service_pb2_grpc import (
-    DocumentIndexServiceAsyncStub,
-    DocumentIndexServiceStub,
-)
-from waybill.storage.v1.object_storage_service_pb2_grpc import (
-    ObjectStorageServiceAsyncStub,
-    ObjectStorageServiceStub,
-)
+from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
+from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+
+if TYPE_CHECKING:  # the async stubs exist for type checkers only
+    from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceAsyncStub
+    from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+    from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
+    from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceAsyncStub
+    from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
 
 
 @dataclass(frozen=True)

@@ -38,3 +38,6 @@ class Limits:
     def wall_seconds(self) -> float:
         """When the child is killed, whatever it is waiting for."""
         return self.cpu_seconds_for(self.pages) * self.wall_seconds_per_cpu_second
+
+
+DEFAULT_LIMITS = Limits()

@@ -80,12 +80,22 @@ class Sandbox:
             Quota: DOCUMENT_TOO_LARGE, PARSE_TIMEOUT.
             Unavailable: SANDBOX_UNAVAILABLE: no child can be started on this machine now.
         """
-        async with self._server() as server:
-            try:
-                output, code = await server.ask(operation, document)
-            except TimeoutError:
-                raise refusal("PARSE_TIMEOUT") from None
-        return await asyncio.to_thread(_understand, output, code)
+        for _ in range(2):
+            async with self._server() as server:
+                await server.ensure()
+                try:
+                    output, code = await server.ask(operation, document)
+                except TimeoutError:
+                    raise refusal("PARSE_TIMEOUT") from None
+                except _ServerLost:
+                    continue  # somebody killed it, who may never have seen the document
+            return await asyncio.to_thread(_understand, output, code)
+        raise refusal("PARSER_CRASHED")
+
+    @property
+    def pids(self) -> list[int]:
+        """The fork servers that have been started."""
+        return [server.pid for server in self._servers if server.pid]
 
     @asynccontextmanager
     async def _server(self) -> AsyncIterator[_ForkServer]:
@@ -96,6 +106,10 @@ class Sandbox:
             self._idle.put_nowait(server)
 
 
+class _ServerLost(Exception):
+    """A fork server ended, or answered out of turn, while a document was with it."""
+
+
 class _ForkServer:
     """One clean process that forks a child for each document, one at a time; restarted when it dies."""
 
@@ -104,6 +118,11 @@ class _ForkServer:
         self._process: asyncio.subprocess.Process | None = None
         self._control: socket.socket | None = None
         self._in_step = False
+
+    @property
+    def pid(self) -> int:
+        """The server's process, 0 while there is none."""
+        return self._process.pid if self._process is not None else 0
 
     async def ensure(self) -> socket.socket:
         """The control socket of a living server that waits for work."""
@@ -119,6 +138,7 @@ class _ForkServer:
 
         Raises:
             TimeoutError: It was killed at the wall limit.
+            _ServerLost: Nobody knows how it ended.
         """
         control = await self.ensure()
         request = {"operation": operation, "limits": asdict(self._limits)}
@@ -128,7 +148,7 @@ class _ForkServer:
             socket.send_fds(control, [json.dumps(request).encode()], [document, write_end])
         except OSError as error:
             os.close(read_end)
-            raise _unavailable(error) from error
+            raise _ServerLost from error
         finally:
             os.close(write_end)
         try:
@@ -156,7 +176,8 @@ class _ForkServer:
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-c", _BOOT, _IMPORT_ROOT,
-                stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd="/", start_new_session=True,
+                stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd="/",
+                start_new_session=True,
             )  # fmt: skip
         ours.setblocking(False)
         try:
@@ -197,9 +218,9 @@ class _ForkServer:
                 await loop.sock_sendall(control, b"r")
                 answer = await loop.sock_recv(control, 64)
         except (TimeoutError, OSError) as error:
-            raise _unavailable(error) from error
+            raise _ServerLost from error
         if not answer.endswith(b"\n"):
-            raise _unavailable(None)
+            raise _ServerLost
         self._in_step = True
         return int(answer)
 

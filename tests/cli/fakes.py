@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import StringIO
 from typing import Any, NoReturn
 
 import grpc
 from grpc_status import rpc_status
 
+from waybill.cli.screen import Screen, plain_console
 from waybill.client import FIXED_PORTS
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
@@ -92,6 +95,7 @@ class Orchestrator(OrchestratorServiceServicer):
     """Remembers what it was sent; refuses by key what `refusals` names."""
 
     def __init__(self) -> None:
+        self._numbers = itertools.count(1)
         self.refusals: dict[str, ServiceError] = {}
         self.runs: dict[str, Run] = {}
         self.endings: dict[str, Run] = {}
@@ -110,7 +114,11 @@ class Orchestrator(OrchestratorServiceServicer):
         content = b"".join(message.data for message in request_iterator)
         self.contents[header.document_key] = hashlib.sha256(content).hexdigest()
         run = make_run(
-            len(self.headers), state=Run.STATE_QUEUED, step="store", document_key=header.document_key
+            next(self._numbers),
+            state=Run.STATE_QUEUED,
+            step="store",
+            document_key=header.document_key,
+            correlation_id=dict(context.invocation_metadata())["x-correlation-id"],
         )
         self.runs[run.run_id] = run
         return orchestrator.IngestResponse(run=run)
@@ -160,8 +168,11 @@ class Ledger(LedgerServiceServicer):
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.totals: list[RunTotal] = []
+        self.fault: ServiceError | None = None
 
     def ListEntries(self, request: ListEntriesRequest, context: Any) -> ListEntriesResponse:
+        if self.fault:
+            abort(context, self.fault)
         matching = [
             entry
             for entry in self.entries
@@ -184,6 +195,12 @@ def make_hit(text: str = "A passage.", **fields: Any) -> Hit:
     chunk = Chunk(text=text, heading="Top › Below", page=3, chunk_id="chunk-1")
     defaults: dict[str, Any] = {"chunk": chunk, "document_key": "document-1.md", "score": 0.03}
     return Hit(**(defaults | fields))
+
+
+def make_screen(as_json: bool = False, terminal: bool = False) -> Screen:
+    """A screen in memory, 60 columns wide, its results recorded."""
+    out = plain_console(file=StringIO(), width=60, record=True)
+    return Screen(out, plain_console(file=StringIO(), width=60, force_terminal=terminal), as_json)
 
 
 def abort(context: Any, error: ServiceError) -> NoReturn:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import contextlib
 import hashlib
 import math
 import random
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import grpc
+import pytest
 
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime import errors
@@ -46,14 +48,18 @@ async def channel_to(service: Service) -> AsyncIterator[grpc.aio.Channel]:
 @contextlib.asynccontextmanager
 async def refused(reason: str, code: grpc.StatusCode) -> AsyncIterator[None]:
     """The block's call fails in just this way."""
-    try:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield
-    except grpc.aio.AioRpcError as error:
-        found = errors.from_status(error)
-        assert (found.reason, error.code()) == (reason, code), error.details()
-        assert found.message, "an error says what to do"
-        return
-    raise AssertionError(f"not refused with {reason}")
+    found = errors.from_status(caught.value)
+    assert (found.reason, caught.value.code()) == (reason, code), found.message
+    assert found.message, "an error says what to do"
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for a condition, for 5 s at most."""
+    async with asyncio.timeout(5):
+        while not await holds():  # noqa: ASYNC110 - nobody tells when a disk or a table has changed
+            await asyncio.sleep(0.01)
 
 
 # Objects

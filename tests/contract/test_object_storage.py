@@ -16,7 +16,7 @@ from services.storage.backends.local import LocalObjects
 from services.storage.backends.port import ObjectStore
 from services.storage.objects import Objects
 from services.storage.objects_servicer import ObjectStorageServicer
-from tests.contract.makers_storage import channel_to, get, header, messages, refused, tenant_headers
+from tests.contract.makers_storage import channel_to, get, header, messages, refused, tenant_headers, until
 from waybill.runtime.server import Service
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
@@ -34,6 +34,14 @@ class Storage:
     stub: rpc.ObjectStorageServiceStub
     store: ObjectStore
     root: Path
+
+    async def has_files(self) -> bool:
+        """Whether the backend keeps anything, finished or not."""
+        return self.files() != []
+
+    async def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return self.files() == []
 
     def files(self) -> list[Path]:
         """Every file that the backend keeps."""
@@ -196,11 +204,11 @@ async def test_an_object_is_seen_only_when_whole_and_a_cancelled_put_leaves_noth
 
     call = storage.stub.Put(stuck(), metadata=me)
     await asyncio.wait_for(written.wait(), 5)
-    await until(lambda: storage.files() != [])
+    await until(storage.has_files)
     async with refused("OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         await storage.stub.Stat(pb.StatRequest(key="k"), metadata=me)
     call.cancel()
-    await until(lambda: storage.files() == [])
+    await until(storage.is_empty)
 
 
 async def test_an_object_is_replaced_whole_and_a_failed_put_keeps_the_old_one(storage: Storage) -> None:
@@ -233,10 +241,3 @@ async def test_a_tenant_never_reaches_anothers_object(storage: Storage) -> None:
             await call
     await put(storage, theirs, messages("k", b"theirs"))
     assert (await get(storage.stub, mine, "k"))[1] == [b"mine"]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Waits for a condition, for 5 s at most."""
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)

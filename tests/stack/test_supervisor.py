@@ -69,6 +69,18 @@ async def test_a_killed_program_is_started_again_and_its_neighbour_left_alone(tm
         await watched.until(lambda: serving(one))
 
 
+async def test_what_a_killed_program_had_started_itself_dies_with_it(tmp_path: Path) -> None:
+    grandchild = tmp_path / "grandchild"
+    shell = f"sleep 60 & echo $! > {grandchild}; wait"
+    async with supervised(
+        [[Program("parent", ["/bin/sh", "-c", shell], {"PATH": os.defpath})]], tmp_path
+    ) as watched:
+        await watched.until(lambda: grandchild.exists() and grandchild.read_text().endswith("\n"))
+        left = Process.of(int(grandchild.read_text()))
+        os.kill(watched.programs["parent"].process.pid, signal.SIGKILL)
+        await watched.until(lambda: not left.alive())
+
+
 async def test_each_further_death_in_a_row_waits_twice_as_long(tmp_path: Path) -> None:
     births = tmp_path / "births"
     dying = Program("dying", ["/bin/sh", "-c", f"date +%s.%N >> {births}"], {"PATH": os.defpath})

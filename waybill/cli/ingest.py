@@ -80,7 +80,7 @@ def ingest(
 def ingest_sources(
     client: Client, screen: Screen, sources: Sequence[Source], correlation_id: str
 ) -> list[Outcome]:
-    """Ingests files and reports each as it ends. Files passed over are not in the answer.
+    """Ingests files and reports each as it ends; answers in their order, without those passed over.
 
     Raises:
         ServiceError: Nothing was sent: two keys are alike, the stack is not there, or there is no document.
@@ -104,7 +104,7 @@ def ingest_sources(
         raise
     if not outcomes:
         raise InvalidRequest("NOTHING_TO_INGEST", "There is no document of a supported type here.")
-    return outcomes
+    return sorted(outcomes, key=lambda outcome: sources.index(outcome.source))
 
 
 def exit_of(outcomes: Sequence[Outcome]) -> Exit:

@@ -25,7 +25,7 @@ _REMARKS = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class _Item:
     """What makes entries one line: the same thing at the same price, ended the same way."""
 
@@ -83,7 +83,7 @@ def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
     grouped: defaultdict[_Item, list[Entry]] = defaultdict(list)
     for entry in entries:
         grouped[_Item.of(entry)].append(entry)
-    for item, same in sorted(grouped.items()):
+    for item, same in grouped.items():
         repeated = "repeated, " if item.repeated else ""
         remark = f", {item.remark}" if item.remark else ""
         what = Text(f"  {inert(item.operation)}  {inert(item.vendor)} {inert(item.model)}".rstrip(), "cyan")

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from waybill.cli.inert import inert
-from waybill.cli.money import Figures
+from waybill.cli.money import Figures, dollars
 from waybill.cli.objects import run_object, state_name
 from waybill.cli.screen import Screen, spread
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
@@ -58,8 +58,11 @@ def show_run(client: Client, screen: Screen, run_id: str) -> None:
         screen.emit(shape)
         return
     for key, value in shape.items():
-        if value not in (None, ""):
-            screen.out.print(Text(f"{key:<29}", "dim") + Text(inert(str(value))), soft_wrap=True)
+        if value in (None, ""):
+            continue
+        label, money, _ = key.partition("_nano_usd")
+        shown = Text(f"{label:<20}", "dim") + Text(dollars(value) if money else inert(str(value)))
+        screen.out.print(shown, soft_wrap=not screen.out.is_terminal)
 
 
 def _newest(client: Client, limit: int) -> Iterator[Run]:

@@ -104,11 +104,16 @@ def health(
 
 def migrate() -> None:
     """Bring the database up to date: the running stack's, or WAYBILL_ADMIN_DATABASE_URL's."""
-    from waybill.stack import migrate as migrations  # DBOS's migrations are slow to import
+    import psycopg  # slow to import, as DBOS is, and no other command needs them
+
+    from waybill.stack import migrate as migrations
 
     with _said():
         config = _migrate_config(here())
-        applied = migrations.migrate(config.database_url, config.passwords, config.migrations)
+        try:
+            applied = migrations.migrate(config.database_url, config.passwords, config.migrations)
+        except (psycopg.Error, OSError) as error:
+            _fail(f"The database could not be brought up to date: {error}")
     for line in applied:
         typer.echo(f"applied {line}")
     typer.echo("The database is up to date.")

@@ -45,7 +45,7 @@ def waterfall(trace: GetTraceResponse.Trace, width: int) -> Iterator[Text]:
     service_width = max((Text(row.service).cell_len for row in rows), default=0)
     cost_width = max((len(row.cost) for row in rows), default=0)
     left = width - service_width - cost_width - _DURATION_WIDTH - 6
-    bar_width = max(6, left * 2 // 5)
+    bar_width = max(6, left // 2)
     for row in rows:
         line = Text(f"{row.mark} ", "bold red") + _cell(row.label, max(8, left - bar_width))
         line += Text(" ") + _cell(row.service, service_width, "dim") + Text(" ")
@@ -60,14 +60,9 @@ def _row(depth: int, span: Span) -> _Row:
     mark = "!" if span.interrupted else _MARKS.get(span.status, " ")
     figures = Figures(span.cost_nano_usd, span.simulated_nano_usd)
     cost = figures.short() if span.cost_nano_usd or span.simulated_nano_usd else ""
-    indent = " " * min(depth, _DEEPEST_INDENT)
-    return _Row(indent + _short_name(inert(span.name)), inert(span.service), mark, span, cost)
-
-
-def _short_name(name: str) -> str:
-    """An RPC's span is named package.Service/Method; the method and its service tell it apart."""
-    service, slash, method = name.rpartition("/")
-    return f"{service.rpartition('.')[2]}/{method}" if slash else name
+    # An RPC's span is named package.Service/Method; beside the service's column the method is enough.
+    label = " " * min(depth, _DEEPEST_INDENT) + inert(span.name).rpartition("/")[2]
+    return _Row(label, inert(span.service), mark, span, cost)
 
 
 def _tree(spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:

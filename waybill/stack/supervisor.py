@@ -27,6 +27,7 @@ READY_POLL_SECONDS = 0.1
 TIER_SECONDS = 60.0
 # So many exits before it ever answered mean that it cannot start at all.
 EXITS_BEFORE_READY = 5
+LAST_LINES = 8
 LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -57,7 +58,7 @@ class Program:
     prepare: Callable[[], None] = lambda: None
     job: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
-    grace_seconds: float = 10.0
+    grace_seconds: float = 15.0  # a service drains for ten
     account: Account | None = None
 
 
@@ -184,6 +185,8 @@ class _Keeper:
         try:
             code = await child.wait()
         finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # what it had started itself and left behind
             watch.cancel()
             self.process = None
             self._changed()
@@ -222,10 +225,7 @@ class _Keeper:
         if self._child is None or self._child.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            if number is signal.SIGKILL:
-                os.killpg(self._child.pid, number)  # what it started dies with it
-            else:
-                self._child.send_signal(number)
+            self._child.send_signal(number)
 
     def _settle(self, failure: StartFailed | None) -> None:
         if self._up.done():
@@ -236,7 +236,8 @@ class _Keeper:
             self._up.set_exception(failure)
 
     def _failed(self, how: str) -> StartFailed:
-        last_words = self._log.read_text(errors="replace")[-1000:].strip() if self._log.exists() else ""
+        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
+        last_words = "\n".join(line[:1000] for line in lines[-LAST_LINES:])
         return StartFailed(f"{self.program.name} {how}; the end of {self._log}:\n{last_words}")
 
 

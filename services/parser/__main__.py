@@ -1,0 +1,62 @@
+"""Starts the parser: `python -m services.parser`."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from services.parser.backends.local import LocalParser
+from services.parser.config import ParserConfig
+from services.parser.jobs import PostgresJobs
+from services.parser.limits import DEFAULT_LIMITS, Limits
+from services.parser.objects import Objects
+from services.parser.runner import Runner
+from services.parser.sandbox import Sandbox
+from services.parser.servicer import ParserServicer
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.metering import Meter
+from waybill.parser.v1 import parser_service_pb2_grpc
+from waybill.runtime import server
+from waybill.runtime.channel import connect
+from waybill.runtime.postgres import Database
+from waybill.runtime.telemetry import Telemetry
+from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+
+
+@asynccontextmanager
+async def build(
+    config: ParserConfig, telemetry: Telemetry, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[server.Service]:
+    """Joins the parser's parts; tests call it with a configuration of their own."""
+    async with AsyncExitStack() as stack:
+        database = await Database.open(config.database_url)
+        stack.push_async_callback(database.close)
+        owner = await Database.open(config.owner_database_url, max_size=1)
+        stack.push_async_callback(owner.close)
+        storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
+        ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
+        sandbox = await stack.enter_async_context(Sandbox.open(limits, config.children))
+        engine = LocalParser(sandbox, limits)
+        store = PostgresJobs(database, owner, f"parser/{uuid.uuid4()}")
+        objects = Objects(ObjectStorageServiceStub(storage))
+        meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
+        runner = Runner(store, objects, engine, meter, limits)
+        await stack.enter_async_context(runner.running(config.children))
+        able = engine.capabilities
+        yield server.Service(
+            rpcs=[
+                (
+                    parser_service_pb2_grpc.add_ParserServiceServicer_to_server,
+                    ParserServicer(store, runner, objects, able, limits),
+                    "waybill.parser.v1.ParserService",
+                )
+            ],
+            backends={f"parser/{able.name}": engine.check, "parser/postgres": database.ping},
+        )
+
+
+if __name__ == "__main__":
+    settings = ParserConfig.from_env(os.environ)
+    server.run(settings.server, lambda telemetry: build(settings, telemetry))

@@ -1,0 +1,88 @@
+"""The parser's way to the bytes: the storage service, on behalf of the current caller."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+import grpc
+
+from services.parser.refusals import refusal
+from waybill.runtime.channel import reading
+from waybill.runtime.errors import NotFound, from_status
+from waybill.storage.v1 import object_storage_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
+
+_PIECE_BYTES = 256 * 1024
+
+
+class Objects:
+    """Objects of the current caller's tenant. Every method raises ServiceError for a failed call."""
+
+    def __init__(self, storage: ObjectStorageServiceAsyncStub) -> None:
+        self._storage = storage
+
+    async def size(self, key: str) -> int:
+        """Bytes of an object. Raises NotFound OBJECT_NOT_FOUND."""
+        with _translated():
+            return (await self._storage.Stat(pb.StatRequest(key=key))).object.size_bytes
+
+    async def fetch(self, key: str, sha256: str, into: BinaryIO, limit_bytes: int) -> None:
+        """Copies an object into a file.
+
+        Raises:
+            InvalidRequest: CHECKSUM_MISMATCH.
+            Quota: DOCUMENT_TOO_LARGE.
+        """
+        digest, size = hashlib.sha256(), 0
+        async for piece in self._pieces(key):
+            size += len(piece)
+            if size > limit_bytes:
+                raise refusal("DOCUMENT_TOO_LARGE")
+            digest.update(piece)
+            into.write(piece)
+        into.flush()
+        if digest.hexdigest() != sha256:
+            raise refusal("CHECKSUM_MISMATCH")
+
+    async def count_lines(self, key: str) -> int | None:
+        """Line feeds in an object, or None where there is no such object."""
+        try:
+            return sum([piece.count(b"\n") async for piece in self._pieces(key)])
+        except NotFound:
+            return None
+
+    async def put(self, key: str, content: bytes, content_type: str) -> None:
+        """Stores an object whole."""
+        header = pb.PutRequest.Header(
+            key=key,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            content_type=content_type,
+        )
+        with _translated():
+            await self._storage.Put(_put_requests(header, content))
+
+    async def _pieces(self, key: str) -> AsyncIterator[bytes]:
+        with _translated():
+            async with reading(self._storage.Get(pb.GetRequest(key=key))) as responses:
+                async for response in responses:
+                    yield response.data
+
+
+async def _put_requests(header: pb.PutRequest.Header, content: bytes) -> AsyncIterator[pb.PutRequest]:
+    yield pb.PutRequest(header=header)
+    for at in range(0, len(content), _PIECE_BYTES):
+        yield pb.PutRequest(data=content[at : at + _PIECE_BYTES])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise from_status(error) from error

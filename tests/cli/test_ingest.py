@@ -1,0 +1,239 @@
+"""`waybill ingest`: which files are meant, how each ends, and what the command says of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.cli.conftest import Waybill
+from tests.cli.fakes import Ledger, Orchestrator, make_entry, make_run, make_screen, serving
+from waybill.cli.ingest import exit_of, ingest_sources
+from waybill.cli.progress import Bars, Lines, watcher
+from waybill.cli.screen import Screen
+from waybill.cli.sources import Source, gather
+from waybill.client import FIXED_PORTS, CallPolicy, Client, connect
+from waybill.ledger.v1.entry_pb2 import RunTotal
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.errors import InvalidRequest, Unavailable
+
+
+def make_folder(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"text of {name}")
+    return root
+
+
+def objects(output: str) -> dict[str, dict[str, Any]]:
+    return {shape["document_key"]: shape for shape in map(json.loads, output.splitlines())}
+
+
+def keys(*paths: Path) -> list[str]:
+    return [source.document_key for source in gather(paths).sources]
+
+
+def test_a_files_key_is_its_name_and_a_folders_files_have_their_path_below_it(tmp_path: Path) -> None:
+    make_folder(tmp_path, "docs/b.md", "docs/sub/a.md", "notes.txt")
+    assert keys(tmp_path / "docs", tmp_path / "notes.txt") == ["b.md", "sub/a.md", "notes.txt"]
+
+
+def test_hidden_files_and_folders_inside_a_folder_are_passed_over(tmp_path: Path) -> None:
+    make_folder(tmp_path, ".hidden.md", ".git/a.md", "sub/.b.md", "seen.md")
+    assert keys(tmp_path) == ["seen.md"]
+    assert keys(tmp_path / ".hidden.md") == [".hidden.md"]
+
+
+def test_links_to_folders_and_things_that_are_no_files_are_passed_over_and_said(tmp_path: Path) -> None:
+    make_folder(tmp_path, "a.md")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "gone.md").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.md")
+    found = gather([tmp_path])
+    assert [source.document_key for source in found.sources] == ["a.md"]
+    assert len(found.passed_over) == 3
+    assert gather([tmp_path / "pipe.md"]).sources[0].fault is not None
+
+
+def test_a_name_that_is_no_text_is_a_fault_of_that_file(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.md"))
+    path.write_text("x")
+    (source,) = gather([tmp_path]).sources
+    assert source.fault is not None
+    assert source.fault.reason == "FILE_NAME_INVALID"
+
+
+def test_every_byte_arrives_and_the_header_tells_hash_and_size(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    content = os.urandom(600_000)
+    (tmp_path / "a.txt").write_bytes(content)
+    assert waybill("ingest", str(tmp_path / "a.txt"), "--tenant", "acme").exit_code == 0
+    header = orchestrator.headers[0]
+    assert (header.size_bytes, header.filename) == (600_000, "a.txt")
+    assert orchestrator.contents["a.txt"] == header.sha256 == hashlib.sha256(content).hexdigest()
+    assert orchestrator.metadata["x-waybill-tenant"] == "acme"
+
+
+def test_progress_is_one_line_a_change_and_the_receipt_comes_last(
+    waybill: Waybill, ledger: Ledger, tmp_path: Path
+) -> None:
+    run = make_run(1)
+    ledger.entries = [make_entry(run.run_id)]
+    ledger.totals = [RunTotal(run_id=run.run_id, simulated_nano_usd=840)]
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md") / "a.md"))
+    assert result.stderr.splitlines() == ["a.md: QUEUED store", "a.md: READY publish", "READY a.md"]
+    assert f"  trace {run.trace_id}" in result.stdout.splitlines()
+    assert "42 tokens × $0.02 per million" in result.stdout
+    assert "simulated, owed to nobody" in result.stdout.splitlines()[-1]
+    assert result.stdout.endswith("$0.00000084\n")
+
+
+def test_two_files_with_one_key_are_refused_before_anything_is_sent(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    make_folder(tmp_path, "one/a.md", "two/a.md")
+    result = waybill("ingest", str(tmp_path / "one"), str(tmp_path / "two"), "--json")
+    assert result.exit_code == 2
+    refused = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {shape["error"]["reason"] for shape in refused} == {"DOCUMENT_KEY_DUPLICATE"}
+    assert len(refused) == 2
+    assert not orchestrator.headers
+
+
+def test_an_unsupported_file_is_reported_in_a_folder_and_fatal_when_named(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    make_folder(tmp_path, "a.md", "picture.png")
+    orchestrator.refusals["picture.png"] = InvalidRequest("FILE_TYPE_UNSUPPORTED", "No.")
+    in_folder = waybill("ingest", str(tmp_path), "--json")
+    assert (in_folder.exit_code, list(objects(in_folder.stdout))) == (0, ["a.md"])
+    assert "passed over picture.png" in in_folder.stderr
+    named = waybill("ingest", str(tmp_path / "picture.png"), "--json")
+    shape = objects(named.stdout)["picture.png"]
+    assert (named.exit_code, shape["run_id"], shape["state"]) == (1, None, "FAILED")
+    assert shape["error"] == {"code": "INVALID_ARGUMENT", "reason": "FILE_TYPE_UNSUPPORTED", "message": "No."}
+
+
+def test_a_bad_document_does_not_keep_the_others_back(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    make_folder(tmp_path, "good.md", "bad.md")
+    orchestrator.endings["bad.md"] = Run(
+        state=Run.STATE_FAILED, step="parse", reason="PDF_ENCRYPTED", message="M."
+    )
+    result = waybill("ingest", str(tmp_path), str(tmp_path / "absent.md"), "--json")
+    found = objects(result.stdout)
+    assert result.exit_code == 1
+    assert found["good.md"]["error"] is None
+    assert found["bad.md"]["run_id"] is not None
+    assert found["bad.md"]["error"] == {"code": "FAILED", "reason": "PDF_ENCRYPTED", "message": "M."}
+    assert found["absent.md"]["error"]["reason"] == "FILE_NOT_FOUND"
+    assert len({shape["correlation_id"] for shape in found.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [(Run.STATE_UNCHANGED, 0), (Run.STATE_READY_DEGRADED, 1), (Run.STATE_EXPIRED, 1)]
+)
+def test_only_ready_and_unchanged_are_success(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path, state: Any, code: int
+) -> None:
+    orchestrator.endings["a.md"] = Run(state=state)
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md")), "--json")
+    assert result.exit_code == code
+    assert (objects(result.stdout)["a.md"]["error"] is None) == (code == 0)
+
+
+def test_a_folder_without_documents_is_a_mistake(waybill: Waybill, tmp_path: Path) -> None:
+    result = waybill("ingest", str(tmp_path))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "NOTHING_TO_INGEST" in result.stderr
+
+
+def test_a_ledger_that_is_away_takes_the_receipt_not_the_success(
+    waybill: Waybill, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.fault = Unavailable("RESTARTING", "", retry_after_seconds=600)
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md")))
+    assert result.exit_code == 0
+    assert "waybill bill " in result.stderr
+
+
+def said(screen: Screen) -> str:
+    assert isinstance(screen.err.file, StringIO)
+    return screen.err.file.getvalue()
+
+
+def test_a_stack_that_is_down_gives_each_document_its_error() -> None:
+    class Down(Client):
+        def wait_until_reachable(self, service: str, seconds: float) -> None:
+            raise Unavailable("NOT_REACHABLE", f"No {service}.")
+
+    screen = make_screen(as_json=True)
+    nowhere = {name: grpc.insecure_channel("127.0.0.1:1") for name in FIXED_PORTS}
+    with Down(nowhere, CallPolicy()) as client, pytest.raises(Unavailable):
+        ingest_sources(client, screen, [Source(Path("a.md"), "a.md"), Source(Path("b.md"), "b.md")], "label")
+    assert isinstance(screen.out.file, StringIO)
+    assert set(objects(screen.out.file.getvalue())) == {"a.md", "b.md"}
+
+
+def test_an_interrupt_says_what_goes_on_and_how_to_look_at_it(tmp_path: Path) -> None:
+    """The fake presses Ctrl-C where the main thread would get it: while it reports a document."""
+
+    class Interrupting(Screen):
+        def note(self, text: str, style: str = "") -> None:
+            super().note(text, style)
+            if text.startswith("READY"):
+                raise KeyboardInterrupt
+
+    class Stuck(Orchestrator):
+        """Ends a.md once b.md is watched, and b.md never."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.watched = threading.Event()
+
+        def WatchRun(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+            if self.runs[request.run_id].document_key == "a.md":
+                self.watched.wait(10)
+                yield from super().WatchRun(request, context)
+                return
+            self.watched.set()
+            ended = threading.Event()
+            context.add_callback(ended.set)
+            ended.wait(30)
+
+    make_folder(tmp_path, "a.md", "b.md")
+    plain, stuck = make_screen(), Stuck()
+    screen = Interrupting(plain.out, plain.err)
+    with (
+        serving(stuck, Ledger()) as environ,
+        connect(environ=environ, correlation_id="label") as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        ingest_sources(client, screen, gather([tmp_path]).sources, "label")
+    (run_id,) = (run.run_id for run in stuck.runs.values() if run.document_key == "b.md")
+    assert f"goes on in the stack: b.md: waybill run {run_id}" in said(screen)
+
+
+def test_a_terminal_gets_bars_and_a_pipe_gets_lines(tmp_path: Path) -> None:
+    assert isinstance(watcher(make_screen(terminal=False)), Lines)
+    screen = make_screen(terminal=True)
+    assert isinstance(watcher(screen), Bars)
+    make_folder(tmp_path, "a.md")
+    with (
+        serving(Orchestrator(), Ledger()) as environ,
+        connect(environ=environ, correlation_id="label") as client,
+    ):
+        outcomes = ingest_sources(client, screen, gather([tmp_path]).sources, "label")
+    assert exit_of(outcomes) == 0
+    assert "READY a.md" in said(screen)

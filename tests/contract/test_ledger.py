@@ -1,0 +1,231 @@
+"""The ledger: each attempt once, money exact, every way out of a state but no other."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import grpc
+import psycopg
+import pytest
+
+from services.ledger.__main__ import build
+from services.ledger.config import LedgerConfig
+from services.ledger.entries import expire_holds
+from tests.conftest import MigratedPostgres
+from tests.inprocess import channel, served, server_config, someone
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.ledger_service_pb2 import (
+    HoldRequest,
+    ListEntriesRequest,
+    ReleaseRequest,
+    SettleRequest,
+)
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.runtime import identity
+from waybill.runtime.errors import from_status
+from waybill.runtime.postgres import Database
+
+if TYPE_CHECKING:
+    from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+
+
+@asynccontextmanager
+async def ledger(database: MigratedPostgres) -> AsyncIterator[LedgerServiceAsyncStub]:
+    config = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
+    async with served("ledger", partial(build, config)) as address, channel(address) as opened:
+        yield LedgerServiceStub(opened)
+
+
+def hold(
+    spend_key: str = "embed:s:1", quantity: int = 1000, owner: str = "embedder/1", **more: object
+) -> HoldRequest:
+    fields = {
+        "entry_id": str(uuid.uuid4()),
+        "kind": CostKind.COST_KIND_SIMULATED,
+        "service": "embedder",
+        "operation": "embed",
+        "vendor": "openai",
+        "model": "text-embedding-3-small",
+        "unit": "token",
+    }
+    return HoldRequest(spend_key=spend_key, quantity=quantity, owner=owner, **(fields | more))  # type: ignore[arg-type]
+
+
+def a_run(tenant: str = "") -> identity.Caller:
+    return someone(tenant or f"t{uuid.uuid4().hex[:12]}", str(uuid.uuid4()))
+
+
+async def refused(call: object) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call  # type: ignore[misc]
+    return caught.value.code(), from_status(caught.value).reason
+
+
+async def test_a_hold_is_priced_by_the_table_to_the_nano_dollar(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            entry = (await stub.Hold(hold(quantity=1234))).entry
+    assert (entry.state, entry.attempt, entry.expected_nano_usd) == (Entry.STATE_HELD, 1, 24_680)
+
+
+async def test_a_repeated_hold_is_the_same_entry_and_a_new_one_is_the_next_attempt(
+    database: MigratedPostgres,
+) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            request = hold()
+            first, again = await stub.Hold(request), await stub.Hold(request)
+            second = await stub.Hold(hold())
+    assert first.entry == again.entry
+    assert second.entry.attempt == 2
+
+
+async def test_an_entry_id_is_refused_for_another_spend_key(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            request = hold()
+            await stub.Hold(request)
+            other = hold(spend_key="embed:s:2", entry_id=request.entry_id)
+            assert await refused(stub.Hold(other)) == (grpc.StatusCode.ALREADY_EXISTS, "ENTRY_CONFLICT")
+
+
+async def test_concurrent_attempts_of_one_spend_key_get_different_numbers(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            answers = await asyncio.gather(*(stub.Hold(hold()) for _ in range(12)))
+    assert sorted(answer.entry.attempt for answer in answers) == list(range(1, 13))
+
+
+async def test_settling_twice_is_one_settlement_and_with_another_figure_a_conflict(
+    database: MigratedPostgres,
+) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            entry_id = (await stub.Hold(hold())).entry.entry_id
+            settle = SettleRequest(entry_id=entry_id, quantity=1100)
+            first, again = await stub.Settle(settle), await stub.Settle(settle)
+            assert first.entry == again.entry
+            assert (first.entry.quantity, first.entry.reported_nano_usd) == (1100, 22_000)
+            conflict = (grpc.StatusCode.ALREADY_EXISTS, "ENTRY_CONFLICT")
+            assert await refused(stub.Settle(SettleRequest(entry_id=entry_id, quantity=1))) == conflict
+            assert await refused(stub.Release(ReleaseRequest(entry_id=entry_id))) == conflict
+
+
+async def test_a_doubt_can_still_be_settled_and_a_release_can_not(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            doubted = (await stub.Hold(hold("embed:s:d"))).entry.entry_id
+            released = (await stub.Hold(hold("embed:s:r"))).entry.entry_id
+            await stub.Settle(SettleRequest(entry_id=doubted, doubt_reason="reset"))
+            await stub.Release(ReleaseRequest(entry_id=released, reason="refused"))
+            settled = await stub.Settle(SettleRequest(entry_id=doubted, quantity=5))
+            assert settled.entry.state == Entry.STATE_SETTLED
+            code, _ = await refused(stub.Settle(SettleRequest(entry_id=released, quantity=5)))
+            assert code is grpc.StatusCode.ALREADY_EXISTS
+
+
+async def test_what_a_dead_process_held_is_in_doubt_once_another_tries_again(
+    database: MigratedPostgres,
+) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            await stub.Hold(hold(owner="embedder/dead"))
+            await stub.Hold(hold(owner="embedder/new"))
+            listed = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
+    assert [entry.state for entry in listed.entries] == [Entry.STATE_IN_DOUBT, Entry.STATE_HELD]
+
+
+async def test_a_hold_that_outlives_its_time_is_in_doubt(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            request = hold()
+            request.ttl.FromMilliseconds(0)
+            await stub.Hold(request)
+            owner = await Database.open(database.owner_url("ledger"), max_size=1)
+            assert await expire_holds(owner) >= 1
+            await owner.close()
+            listed = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
+    assert listed.entries[0].state == Entry.STATE_IN_DOUBT
+    assert listed.totals[0].uncertain_simulated_nano_usd == 20_000
+
+
+async def test_totals_keep_real_and_simulated_and_settled_and_uncertain_apart(
+    database: MigratedPostgres,
+) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            for number, kind in enumerate((CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)):
+                entry = (await stub.Hold(hold(f"embed:s:{number}", kind=kind))).entry
+                await stub.Settle(SettleRequest(entry_id=entry.entry_id, quantity=10 + number))
+                await stub.Hold(hold(f"embed:h:{number}", quantity=100 + number, kind=kind))
+            (total,) = (await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id], page_size=1))).totals
+    assert (total.cost_nano_usd, total.simulated_nano_usd) == (200, 220)
+    assert (total.uncertain_nano_usd, total.uncertain_simulated_nano_usd) == (2000, 2020)
+
+
+async def test_pages_list_every_entry_once_in_order(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            held = [(await stub.Hold(hold(f"embed:s:{number}"))).entry.entry_id for number in range(5)]
+            request, seen = ListEntriesRequest(run_ids=[who.run_id], page_size=2), []
+            while True:
+                page = await stub.ListEntries(request)
+                seen += [entry.entry_id for entry in page.entries]
+                if not page.next_page_token:
+                    break
+                request.page_token = page.next_page_token
+    assert seen == held
+
+
+async def test_an_unknown_price_is_refused_and_leaves_no_entry(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            code, reason = await refused(stub.Hold(hold(model="text-embedding-9")))
+            assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PRICE_UNKNOWN")
+            assert not (await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))).entries
+
+
+async def test_no_tenant_sees_or_ends_an_entry_of_another(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        mine, other = a_run(), a_run()
+        with identity.acting_as(mine):
+            entry_id = (await stub.Hold(hold())).entry.entry_id
+        with identity.acting_as(other):
+            assert not (await stub.ListEntries(ListEntriesRequest(run_ids=[mine.run_id]))).entries
+            code, reason = await refused(stub.Settle(SettleRequest(entry_id=entry_id, quantity=1)))
+            assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "ENTRY_NOT_FOUND")
+
+
+@pytest.mark.parametrize("broken", [{"entry_id": "no"}, {"vendor": ""}, {"kind": 0}, {"quantity": -1}])
+async def test_a_hold_that_says_too_little_is_refused(
+    database: MigratedPostgres, broken: dict[str, object]
+) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            assert await refused(stub.Hold(hold(**broken))) == (  # type: ignore[arg-type]
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "INVALID_REQUEST",
+            )
+
+
+async def test_the_database_shows_and_takes_nothing_without_a_tenant(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            await stub.Hold(hold())
+    async with await psycopg.AsyncConnection.connect(database.url("ledger")) as connection:
+        rows = await (await connection.execute("select * from waybill_ledger.entries")).fetchall()
+        assert rows == []
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(
+                "insert into waybill_ledger.entries (entry_id, tenant, correlation_id, spend_key, attempt,"
+                " state, kind, service, operation, vendor, model, unit, quantity, price_nano_usd_per_million,"
+                " expected_nano_usd, owner, trace_id, parent_span_id, step_span_id, expires_at) values"
+                " (gen_random_uuid(), 'x', 'c', 'k', 1, 'HELD', 'REAL', 's', 'o', 'v', 'm', 'u', 1, 1, 1,"
+                " 'o', '', '', '', now())"
+            )

@@ -1,0 +1,416 @@
+"""The parser over the real storage and ledger: a file becomes pages once, and is paid for once."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import psycopg
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from services.ledger.__main__ import build as build_ledger
+from services.ledger.config import LedgerConfig
+from services.parser import pages
+from services.parser.__main__ import build as build_parser
+from services.parser.backends.local import LocalParser
+from services.parser.config import ParserConfig
+from services.parser.jobs import JobState, NewJob, PostgresJobs
+from services.parser.limits import DEFAULT_LIMITS
+from services.parser.objects import Objects
+from services.parser.runner import CUT_OFF, Runner
+from services.parser.sandbox import Sandbox
+from services.storage.__main__ import build as build_storage
+from services.storage.config import StorageConfig
+from tests import hostile_pdfs
+from tests.conftest import MigratedPostgres
+from tests.inprocess import Recorder, channel, served, server_config, someone
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.metering import Meter
+from waybill.parser.v1.parse_job_pb2 import ParseJob, ParseOptions
+from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, GetParseJobRequest
+from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
+from waybill.runtime import identity
+from waybill.runtime.errors import Unavailable, from_status
+from waybill.runtime.postgres import Database
+from waybill.storage.v1.object_storage_service_pb2 import GetRequest
+from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+
+if TYPE_CHECKING:
+    from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+    from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
+    from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
+
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+MARKDOWN = b"# Tides\n\nThey turn.\n\fAnd turn again.\n"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Storage and ledger, and where they are."""
+
+    storage: ObjectStorageServiceAsyncStub
+    storage_address: str
+    ledger: LedgerServiceAsyncStub
+    ledger_address: str
+
+    async def store(self, content: bytes) -> str:
+        """Puts a source; its key."""
+        key = f"sources/{hashlib.sha256(content).hexdigest()}"
+        await Objects(self.storage).put(key, content, "")
+        return key
+
+    async def entries(self) -> Sequence[Entry]:
+        """What the current caller's run has spent."""
+        request = ListEntriesRequest(run_ids=[identity.caller().run_id])
+        return (await self.ledger.ListEntries(request)).entries
+
+    async def result(self, key: str) -> Sequence[pages.Page]:
+        """The pages of an artifact."""
+        answers = [answer async for answer in self.storage.Get(GetRequest(key=key))]
+        return pages.load(b"".join(answer.data for answer in answers))
+
+
+@asynccontextmanager
+async def neighbours(database: MigratedPostgres, folder: Path) -> AsyncIterator[Neighbours]:
+    config = StorageConfig(
+        server_config("storage"), database.url("storage"), database.owner_url("storage"), folder
+    )
+    books = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(served("storage", partial(build_storage, config)))
+        ledger = await stack.enter_async_context(served("ledger", partial(build_ledger, books)))
+        to_storage = await stack.enter_async_context(channel(storage))
+        to_ledger = await stack.enter_async_context(channel(ledger))
+        yield Neighbours(ObjectStorageServiceStub(to_storage), storage, LedgerServiceStub(to_ledger), ledger)
+
+
+@asynccontextmanager
+async def parser(database: MigratedPostgres, near: Neighbours) -> AsyncIterator[ParserServiceAsyncStub]:
+    config = ParserConfig(
+        server_config("parser"),
+        database.url("parser"),
+        database.owner_url("parser"),
+        near.storage_address,
+        near.ledger_address,
+    )
+    async with served("parser", partial(build_parser, config)) as address, channel(address) as opened:
+        yield ParserServiceStub(opened)
+
+
+def a_run() -> identity.Caller:
+    return someone(f"t{uuid.uuid4().hex[:12]}", str(uuid.uuid4()))
+
+
+def job_request(key: str, filename: str, content: bytes, **more: Any) -> CreateParseJobRequest:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return CreateParseJobRequest(source_key=key, source_sha256=sha256, filename=filename, **more)
+
+
+async def ended(stub: ParserServiceAsyncStub, job: ParseJob) -> ParseJob:
+    """The job at its end: one call, which waits for it."""
+    request = GetParseJobRequest(job_id=job.job_id, wait=Duration(seconds=30))
+    return (await stub.GetParseJob(request)).job
+
+
+async def parsed(
+    stub: ParserServiceAsyncStub, near: Neighbours, filename: str, content: bytes, **more: Any
+) -> ParseJob:
+    request = job_request(await near.store(content), filename, content, **more)
+    return await ended(stub, (await stub.CreateParseJob(request)).job)
+
+
+async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), from_status(caught.value).reason
+
+
+async def test_a_file_becomes_pages_in_storage_and_one_settled_entry(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            job = await parsed(stub, near, "tides.md", MARKDOWN)
+            (entry,) = await near.entries()
+            assert (job.state, job.page_count, job.backend) == (ParseJob.STATE_SUCCEEDED, 2, "local")
+            assert job.HasField("end_time")
+            assert await near.result(job.result_key) == [
+                pages.Page(1, "# Tides\n\nThey turn."),
+                pages.Page(2, "And turn again."),
+            ]
+            assert (entry.state, entry.quantity, entry.vendor, entry.model, entry.kind) == (
+                Entry.STATE_SETTLED, 2, "llamaparse", "cost_effective", CostKind.COST_KIND_SIMULATED,
+            )  # fmt: skip
+            assert entry.spend_key == f"parse:{job.source_sha256}:cost_effective"
+            assert entry.reported_nano_usd == 2 * 3_750_000
+
+
+async def test_the_same_content_and_tier_are_one_job_and_another_tier_is_another(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            first = await parsed(stub, near, "a.txt", b"same")
+            again = await parsed(stub, near, "b.txt", b"same")
+            other = await parsed(stub, near, "a.txt", b"same", options=ParseOptions(tier="agentic"))
+            assert again == first
+            assert (other.job_id == first.job_id, other.state) == (False, ParseJob.STATE_SUCCEEDED)
+            assert [entry.model for entry in await near.entries()] == ["cost_effective", "agentic"]
+
+
+async def test_two_tenants_pay_each_and_see_nothing_of_each_other(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            mine = await parsed(stub, near, "a.txt", b"shared")
+        with identity.acting_as(a_run()):
+            not_found = (grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
+            assert await refused(stub.GetParseJob(GetParseJobRequest(job_id=mine.job_id))) == not_found
+            theirs = await parsed(stub, near, "a.txt", b"shared")
+            assert theirs.job_id != mine.job_id
+            assert [entry.state for entry in await near.entries()] == [Entry.STATE_SETTLED]
+
+
+@pytest.mark.parametrize(
+    ("filename", "make", "reason"),
+    [
+        ("a.pdf", hostile_pdfs.encrypted, "PDF_IS_PROTECTED"),
+        ("a.pdf", hostile_pdfs.random_bytes, "PDF_IS_BROKEN"),
+        ("a.pdf", bytes, "DOCUMENT_EMPTY"),
+        ("a.pdf", hostile_pdfs.without_text, "DOCUMENT_EMPTY"),
+        ("a.pdf", hostile_pdfs.nested_forms, "DOCUMENT_TOO_LARGE"),
+        ("a.txt", lambda: b"caf\xe9", "TEXT_NOT_UTF8"),
+        ("a.md", lambda: b"\0\1\2", "FILE_TYPE_UNSUPPORTED"),
+    ],
+)
+async def test_a_document_that_cannot_be_read_fails_with_its_reason_and_costs_nothing(
+    database: MigratedPostgres, tmp_path: Path, filename: str, make: Callable[[], bytes], reason: str
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            job = await parsed(stub, near, filename, make())
+            assert (job.state, job.reason) == (ParseJob.STATE_FAILED, reason)
+            assert job.message.endswith(".")
+            assert {entry.state for entry in await near.entries()} <= {Entry.STATE_RELEASED}
+            again = await parsed(stub, near, filename, make())
+            assert again.job_id != job.job_id, "a failed job does not stand in the way of another try"
+
+
+async def test_what_can_never_work_is_refused_before_there_is_a_job(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            key = await near.store(b"x")
+            invalid = grpc.StatusCode.INVALID_ARGUMENT
+            for request, expected in [
+                (job_request(key, "a.docx", b"x"), (invalid, "FILE_TYPE_UNSUPPORTED")),
+                (job_request("none", "a.txt", b"x"), (grpc.StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND")),
+                (job_request("../up", "a.txt", b"x"), (invalid, "PATH_NOT_ALLOWED")),
+                (CreateParseJobRequest(source_key=key, filename="a.txt"), (invalid, "INVALID_REQUEST")),
+                (
+                    job_request(key, "a.txt", b"x", options=ParseOptions(tier="../x")),
+                    (invalid, "INVALID_REQUEST"),
+                ),
+            ]:
+                assert await refused(stub.CreateParseJob(request)) == expected
+            for job_id, expected in [
+                ("7", (invalid, "INVALID_REQUEST")),
+                (str(uuid.uuid4()), (grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")),
+            ]:
+                assert await refused(stub.GetParseJob(GetParseJobRequest(job_id=job_id))) == expected
+
+
+async def test_bytes_that_are_not_those_that_were_named_fail_the_job(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            request = job_request(await near.store(b"these"), "a.txt", b"others")
+            job = await ended(stub, (await stub.CreateParseJob(request)).job)
+            assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "CHECKSUM_MISMATCH")
+
+
+async def test_an_unknown_price_fails_the_job_before_anything_is_parsed(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            job = await parsed(stub, near, "a.txt", b"x", options=ParseOptions(tier="platinum"))
+            assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "PRICE_UNKNOWN")
+
+
+async def test_a_starting_parser_finishes_what_a_dead_one_left_on_behalf_of_who_asked(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near:
+        async with jobs_of(database, "parser/dead") as dead:
+            with identity.acting_as(who):
+                job = await dead.create(new_job(who, MARKDOWN, await near.store(MARKDOWN)))
+            await dead.claim(who.tenant, job.job_id)
+        async with parser(database, near) as stub:
+            with identity.acting_as(who):
+                request = GetParseJobRequest(job_id=str(job.job_id), wait=Duration(seconds=30))
+                assert (await stub.GetParseJob(request)).job.page_count == 2
+                (entry,) = await near.entries()
+        assert (entry.correlation_id, entry.span.trace_id) == (who.correlation_id, "a" * 32)
+
+
+async def test_the_database_shows_and_takes_no_job_without_a_tenant(database: MigratedPostgres) -> None:
+    who = a_run()
+    async with jobs_of(database, "parser/1") as store:
+        await store.create(new_job(who, b"x", "k"))
+    async with await psycopg.AsyncConnection.connect(database.url("parser")) as connection:
+        assert await (await connection.execute("select * from waybill_parser.jobs")).fetchall() == []
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(
+                "insert into waybill_parser.jobs select gen_random_uuid(), 'other', '', repeat('0', 64), '',"
+                " 't', 'QUEUED', 'local', 'SIMULATED', '', '', '', ''"
+            )
+
+
+class Died(BaseException):
+    """Stands for kill -9: from here on nothing this process tries has any effect."""
+
+
+class Fuse:
+    """Lets so many operations through, then fails: once, or for ever."""
+
+    def __init__(self, operations: int, error: BaseException, *, for_ever: bool) -> None:
+        self._left = operations
+        self._error = error
+        self._for_ever = for_ever
+        self.blown = False
+
+    def burn(self) -> None:
+        self._left -= 1
+        if self._left == -1 or (self._left < 0 and self._for_ever):
+            self.blown = True
+            raise self._error
+
+
+class Fused:
+    """Anything whose every method first asks the fuse."""
+
+    def __init__(self, target: Any, fuse: Fuse) -> None:
+        self._target = target
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._target, name)
+        if not callable(member):
+            return member
+
+        def method(*arguments: Any, **named: Any) -> Any:
+            self._fuse.burn()
+            return member(*arguments, **named)
+
+        return method
+
+
+@asynccontextmanager
+async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[PostgresJobs]:
+    one, all_of_them = (
+        await Database.open(database.url("parser")),
+        await Database.open(database.owner_url("parser")),
+    )
+    yield PostgresJobs(one, all_of_them, owner)
+    await one.close()
+    await all_of_them.close()
+
+
+def new_job(who: identity.Caller, content: bytes, key: str) -> NewJob:
+    return NewJob(
+        caller=who,
+        traceparent=TRACEPARENT,
+        source_key=key,
+        source_sha256=hashlib.sha256(content).hexdigest(),
+        filename="a.md",
+        tier="cost_effective",
+        backend="local",
+        cost_kind=CostKind.COST_KIND_SIMULATED,
+    )
+
+
+def a_runner(store: PostgresJobs, near: Neighbours, engine: LocalParser, fuse: Fuse | None = None) -> Runner:
+    """A process's runner; with a fuse in each of its ways out."""
+
+    async def no_pause(seconds: float) -> None:
+        assert seconds > 0
+
+    def way(target: Any) -> Any:
+        return target if fuse is None else Fused(target, fuse)
+
+    meter = Meter(way(near.ledger), Recorder().telemetry("parser").tracer, "parser")
+    return Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS, no_pause)
+
+
+async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_one_payment(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/first") as first,
+        jobs_of(database, "parser/second") as second,
+        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+    ):
+        engine = LocalParser(sandbox, DEFAULT_LIMITS)
+        for operations in itertools.count():
+            who, content = a_run(), b"# %d\n\fnext" % operations
+            with identity.acting_as(who):
+                job = await first.create(new_job(who, content, await near.store(content)))
+            fuse = Fuse(operations, Died(), for_ever=True)
+            try:
+                await a_runner(first, near, engine, fuse).finish(who.tenant, job.job_id)
+            except Died:
+                await a_runner(second, near, engine).finish(who.tenant, job.job_id)
+            with identity.acting_as(who):
+                await assert_paid_once(near, await first.get(who.tenant, job.job_id))
+            if not fuse.blown:
+                break
+        assert operations >= 9, "claim, fetch, count, attach, hold, parse, put, settle, succeed"
+
+
+async def test_a_neighbour_that_is_away_for_a_moment_delays_a_job_and_no_more(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/1") as store,
+        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+    ):
+        engine = LocalParser(sandbox, DEFAULT_LIMITS)
+        for operations in itertools.count():
+            who, content = a_run(), b"# again %d\n\fnext" % operations
+            with identity.acting_as(who):
+                job = await store.create(new_job(who, content, await near.store(content)))
+            fuse = Fuse(operations, Unavailable("AWAY", "Repeat."), for_ever=False)
+            await a_runner(store, near, engine, fuse).finish(who.tenant, job.job_id)
+            with identity.acting_as(who):
+                await assert_paid_once(near, await store.get(who.tenant, job.job_id))
+            if not fuse.blown:
+                break
+        assert operations >= 9
+
+
+async def assert_paid_once(near: Neighbours, job: Any) -> None:
+    assert (job.state, job.page_count) == (JobState.SUCCEEDED, 2)
+    entries = await near.entries()
+    assert [entry.quantity for entry in entries if entry.state == Entry.STATE_SETTLED] == [2]
+    others = {(entry.state, entry.end_reason) for entry in entries if entry.state != Entry.STATE_SETTLED}
+    assert others <= {(Entry.STATE_RELEASED, CUT_OFF)}
+    assert len(await near.result(job.result_key)) == 2

@@ -1,0 +1,64 @@
+"""Health, asked of servers that list their names and of those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from waybill.stack import probe
+from waybill.stack.ports import free_ports
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Listing(health.HealthServicer):  # type: ignore[misc]
+    """A servicer that lists two names."""
+
+    def List(  # noqa: N802 the RPC's name
+        self, request: health_pb2.HealthListRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthListResponse:
+        statuses = {"": SERVING, "parser/local": NOT_SERVING}
+        answers = {name: health_pb2.HealthCheckResponse(status=status) for name, status in statuses.items()}
+        return health_pb2.HealthListResponse(statuses=answers)
+
+
+@contextmanager
+def server(servicer: health.HealthServicer) -> Iterator[str]:
+    servicer.set("", SERVING)
+    servicer.set("parser/local", NOT_SERVING)
+    running = grpc.server(ThreadPoolExecutor(2))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, running)
+    port = running.add_insecure_port("127.0.0.1:0")
+    running.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        running.stop(None).wait()
+
+
+def test_a_server_and_its_backends_answer_each_for_themselves() -> None:
+    with server(health.HealthServicer()) as address:
+        assert probe.check(address) == "SERVING"
+        assert probe.check(address, "parser/local") == "NOT_SERVING"
+        assert probe.check(address, "parser/absent") == "SERVICE_UNKNOWN"
+
+
+def test_every_name_is_listed_where_the_server_lists_them() -> None:
+    with server(Listing()) as address:
+        assert probe.check_all(address) == {"": "SERVING", "parser/local": "NOT_SERVING"}
+
+
+def test_a_server_that_does_not_list_answers_for_the_whole() -> None:
+    with server(health.HealthServicer()) as address:
+        assert probe.check_all(address) == {"": "SERVING"}
+
+
+def test_nobody_there_is_unreachable() -> None:
+    (port,) = free_ports(1)
+    assert probe.check(f"127.0.0.1:{port}") == "UNREACHABLE"
+    assert probe.check_all(f"127.0.0.1:{port}") == {"": "UNREACHABLE"}

@@ -1,0 +1,161 @@
+"""The sandbox reads what it can, refuses what means harm, and is as usable afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
+
+from services.parser.limits import DEFAULT_LIMITS, Limits
+from services.parser.pages import Page
+from services.parser.sandbox import Operation, Reading, Sandbox
+from tests import hostile_pdfs
+from waybill.runtime.errors import ServiceError
+
+# Half the usual, so that what grows without end is stopped sooner.
+TIGHT = Limits(memory_bytes=1 << 29, cpu_seconds=4)
+
+
+async def read(sandbox: Sandbox, content: bytes, operation: Operation = "parse") -> Reading:
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return await sandbox.read(operation, file.fileno())
+
+
+async def reason_of(sandbox: Sandbox, content: bytes) -> str:
+    with pytest.raises(ServiceError) as caught:
+        await read(sandbox, content)
+    return caught.value.reason
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def report() -> bytes:
+    out, styles = io.BytesIO(), getSampleStyleSheet()
+    story = [
+        Paragraph("Annual report", styles["Heading1"]),
+        Paragraph("Weather", styles["Heading2"]),
+        Paragraph("It rained, and the cisterns were full before the first of May. " * 5, styles["BodyText"]),
+        Table([["Month", "Rain"], ["April", "81 mm"], ["May", "12 mm"]]),
+        PageBreak(),
+        Paragraph("Money", styles["Heading2"]),
+        Paragraph("There was none, and it was spent with care on efficient fluff.", styles["BodyText"]),
+    ]
+    SimpleDocTemplate(out, pagesize=A4, invariant=1).build(story)
+    return out.getvalue()
+
+
+async def test_a_pdf_becomes_pages_with_headings_and_tables_the_same_each_time() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        reading = await read(sandbox, report())
+        again = await read(sandbox, report())
+    first, second = (page.markdown for page in reading.pages)
+    assert first.startswith("# Annual report\n\n## Weather\n\nIt rained, and")
+    assert "| Month | Rain |\n| --- | --- |\n| April | 81 mm |\n| May | 12 mm |" in first
+    assert second == ("## Money\n\nThere was none, and it was spent with care on efficient fluff.")
+    assert reading == again
+
+
+async def test_pages_are_counted_without_reading_them() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        assert await read(sandbox, hostile_pdfs.simple(pages=7), "count") == Reading(7)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (hostile_pdfs.encrypted, "PDF_IS_PROTECTED"),
+        (hostile_pdfs.truncated, "PDF_IS_BROKEN"),
+        (hostile_pdfs.random_bytes, "PDF_IS_BROKEN"),
+        (bytes, "PDF_IS_BROKEN"),
+        (hostile_pdfs.double_deflate, "DOCUMENT_TOO_LARGE"),
+        (hostile_pdfs.nested_forms, "DOCUMENT_TOO_LARGE"),
+        (hostile_pdfs.million_kids, "DOCUMENT_TOO_LARGE"),
+        (hostile_pdfs.many_text_operators, "DOCUMENT_TOO_LARGE"),
+    ],
+)
+async def test_a_hostile_pdf_gets_its_reason_and_the_next_document_is_read(
+    make: Callable[[], bytes], reason: str
+) -> None:
+    async with Sandbox.open(TIGHT, 1) as sandbox:
+        assert await reason_of(sandbox, make()) == reason
+        reading = await read(sandbox, hostile_pdfs.simple())
+        assert reading.pages == (Page(1, "Quiet water 1"),)
+        assert [children_of(pid) for pid in sandbox.pids] == [[]]
+
+
+async def test_a_page_of_absurd_size_is_read_for_its_text() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        assert (await read(sandbox, hostile_pdfs.huge_media_box())).pages == (Page(1, "far"),)
+
+
+async def test_text_beyond_the_limit_of_a_page_is_cut_and_the_page_says_so() -> None:
+    async with Sandbox.open(Limits(page_text_bytes=40), 1) as sandbox:
+        (page,) = (await read(sandbox, hostile_pdfs.simple("x" * 80))).pages
+    assert page == Page(1, "x" * 40, truncated=True)
+
+
+async def test_a_document_with_more_text_than_allowed_is_refused() -> None:
+    async with Sandbox.open(Limits(output_bytes=100), 1) as sandbox:
+        assert await reason_of(sandbox, hostile_pdfs.simple(pages=20)) == "DOCUMENT_TOO_LARGE"
+
+
+async def test_a_document_that_takes_too_long_is_killed_and_nothing_is_left() -> None:
+    async with Sandbox.open(Limits(wall_seconds_per_cpu_second=0.005), 1) as sandbox:
+        await sandbox.check()
+        assert await reason_of(sandbox, hostile_pdfs.many_text_operators()) == "PARSE_TIMEOUT"
+        assert [children_of(pid) for pid in sandbox.pids] == [[]]
+
+
+async def test_a_cancelled_reading_kills_its_child_and_the_sandbox_goes_on() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        await sandbox.check()
+        (pid,) = sandbox.pids
+        task = asyncio.create_task(read(sandbox, hostile_pdfs.many_text_operators()))
+        async with asyncio.timeout(10):
+            while not children_of(pid):  # noqa: ASYNC110 - the kernel does not call when a child is born
+                await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (sandbox.pids, children_of(pid)) == ([pid], [])
+        assert (await read(sandbox, hostile_pdfs.simple())).page_count == 1
+
+
+async def test_a_killed_fork_server_is_replaced() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        await sandbox.check()
+        (first,) = sandbox.pids
+        os.kill(first, signal.SIGKILL)
+        assert (await read(sandbox, hostile_pdfs.simple())).page_count == 1
+        assert sandbox.pids != [first]
+
+
+async def test_nothing_is_left_when_the_sandbox_is_closed() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 2) as sandbox:
+        await read(sandbox, hostile_pdfs.simple())
+        pids = sandbox.pids
+    assert pids
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_the_service_itself_never_loads_pdfium() -> None:
+    code = "import sys, services.parser.__main__; sys.exit('pypdfium2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
