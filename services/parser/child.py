@@ -30,6 +30,7 @@ UNPRIVILEGED_ID = 65_533
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
@@ -111,6 +112,7 @@ def _confine(libc: ctypes.CDLL, limits: Limits) -> None:
     _die_with_parent(libc)  # again: a change of user clears it
     if sys.platform == "linux":
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _drop_capabilities(libc)
         _limit(resource.RLIMIT_AS, limits.memory_bytes)
         _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -132,6 +134,13 @@ def _limit(what: int, value: int) -> None:
 def _die_with_parent(libc: ctypes.CDLL) -> None:
     if sys.platform == "linux":
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """An ordinary user has them all inside the namespace that cut off the network."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+        raise OSError(ctypes.get_errno(), "capabilities cannot be dropped")
 
 
 def _leave_the_network(libc: ctypes.CDLL) -> None:

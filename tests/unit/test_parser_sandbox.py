@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,8 +46,18 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < ends
+        os.sched_yield()
+
+
 def is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    """Whether it can still act; a zombie waits for its new parent alone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    return False
 
 
 def report() -> bytes:
@@ -154,6 +166,35 @@ async def test_nothing_is_left_when_the_sandbox_is_closed() -> None:
         pids = sandbox.pids
     assert pids
     assert not any(is_alive(pid) for pid in pids)
+
+
+_SERVICE = """
+import asyncio, tempfile
+from services.parser.limits import DEFAULT_LIMITS
+from services.parser.sandbox import Sandbox
+from tests import hostile_pdfs
+
+async def main():
+    with tempfile.TemporaryFile() as file:
+        file.write(hostile_pdfs.many_text_operators())
+        file.flush()
+        async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+            await sandbox.check()
+            print(*sandbox.pids, flush=True)
+            await sandbox.read("parse", file.fileno())
+
+asyncio.run(main())
+"""
+
+
+def test_neither_server_nor_child_outlives_a_service_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", _SERVICE], stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        server = int(service.stdout.readline())
+        wait_until(lambda: bool(children_of(server)))
+        (child,) = children_of(server)
+        service.kill()
+    wait_until(lambda: not is_alive(server) and not is_alive(child))
 
 
 def test_the_service_itself_never_loads_pdfium() -> None:
