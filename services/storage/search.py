@@ -29,7 +29,7 @@ select set_config('hnsw.iterative_scan', 'relaxed_order', true),
 
 # The published versions that are searched.
 REACH = """
-reach as (
+reach as not materialized (
     select document_id, document_key, current_version_id as version_id
     from documents
     where collection = %(collection)s and current_version_id is not null

@@ -76,7 +76,6 @@ def full(orchestrator: Orchestrator, ledger: Ledger) -> tuple[Run, Run]:
     ledger.totals = [
         RunTotal(run_id=first.run_id, simulated_nano_usd=1680, uncertain_nano_usd=42_000_000),
         RunTotal(run_id=second.run_id, simulated_nano_usd=840),
-        RunTotal(run_id="", simulated_nano_usd=840),
     ]
     return first, second
 

@@ -26,7 +26,7 @@ class Bill:
     Attributes:
         run: None for what was bought outside any run: the embedding of questions.
         entries: Oldest first.
-        figures: The ledger's own sums over them.
+        figures: The ledger's own sums over them, for a run.
     """
 
     run: Run | None
@@ -95,7 +95,8 @@ class _Bought:
 
     def bill(self, run: Run | None) -> Bill:
         run_id = run.run_id if run else ""
-        return Bill(run, tuple(self.entries[run_id]), self._figures.get(run_id, _NOTHING))
+        entries = tuple(self.entries[run_id])
+        return Bill(run, entries, self._figures.get(run_id, _NOTHING) if run else Figures.summed(entries))
 
 
 def _pages(client: Client, request: ListEntriesRequest) -> Iterator[ListEntriesResponse]:

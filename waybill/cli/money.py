@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from waybill.ledger.v1.entry_pb2 import RunTotal
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
 
 _NANO = 1_000_000_000
 _MILLION = 1_000_000
@@ -42,6 +44,22 @@ class Figures:
             total.uncertain_nano_usd,
             total.uncertain_simulated_nano_usd,
         )
+
+    @classmethod
+    def summed(cls, entries: Iterable[Entry]) -> Figures:
+        """Sums over entries that belong to no run, of which the ledger gives none."""
+        return sum((cls._of_entry(entry) for entry in entries), cls())
+
+    @classmethod
+    def _of_entry(cls, entry: Entry) -> Figures:
+        real = entry.kind == CostKind.COST_KIND_REAL
+        if entry.state == Entry.STATE_SETTLED:
+            settled = entry.reported_nano_usd
+            return cls(cost_nano_usd=settled) if real else cls(simulated_nano_usd=settled)
+        if entry.state in (Entry.STATE_HELD, Entry.STATE_IN_DOUBT):
+            held = entry.expected_nano_usd
+            return cls(uncertain_nano_usd=held) if real else cls(uncertain_simulated_nano_usd=held)
+        return cls()
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(

@@ -47,7 +47,7 @@ class _Item:
             entry.unit,
             entry.price_nano_usd_per_million,
             kind_name(entry),
-            entry.attempt > 1,
+            entry.attempt > 1 and entry.run_id != "",  # a question may be asked again
             _REMARKS.get(entry.state, ""),
         )
 
@@ -70,9 +70,9 @@ def _block(bill: Bill, width: int) -> Iterator[Text]:
     if bill.run is None:
         yield Text("searches", "bold")
     else:
-        pages, chunks = _count(bill.run.pages, "page"), _count(bill.run.chunks, "chunk")
         yield spread(Text(inert(bill.run.document_key), "bold"), state_name(bill.run), width)
-        yield spread(f"  {pages}, {chunks}", bill.figures.short(), width)
+        size = [_count(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
+        yield spread(f"  {', '.join(size)}", bill.figures.short(), width)
     yield from _items(bill.entries, width)
     if bill.run is not None:
         yield Text(f"  trace {inert(bill.run.trace_id)}", "dim")

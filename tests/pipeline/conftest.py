@@ -1,0 +1,30 @@
+"""The whole stack, as processes, on free ports."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import open_folder
+from tests.pipeline.workbench import Workbench
+from waybill.stack import operate
+from waybill.stack.home import Home
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """The state folder of a stack that runs for the session; what a test kills comes back."""
+    home = Home(open_folder(tmp_path_factory) / "a stack")
+    operate.up(home, "free")
+    yield home
+    operate.down(home)
+
+
+@pytest.fixture
+def bench(home: Home, tmp_path: Path) -> Iterator[Workbench]:
+    """The stack, seen by a tenant of the test's own."""
+    with Workbench.of(home, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
+        yield bench

@@ -1,0 +1,97 @@
+"""kill -9 of each service during an ingest: every run ends READY and nothing is done or owed twice."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.workbench import Workbench, eventually
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.orchestrator_service_pb2 import ListRunsRequest
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.stack.home import Home
+
+DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
+FILES = sorted(DOCUMENTS.iterdir())
+LIST = ListRunsRequest()
+# Each service is killed where it has work in hand.
+MOMENTS = [
+    ("storage", "chunk"),
+    ("parser", "parse"),
+    ("ledger", "parse"),
+    ("embedder", "embed"),
+    ("orchestrator", "parse"),
+    ("orchestrator", "embed"),
+]
+
+
+def first_attempts(bench: Workbench, runs: list[str]) -> list[tuple[str, str, int, str]]:
+    return sorted(
+        (entry.spend_key, entry.operation, entry.quantity, entry.unit)
+        for run in runs
+        for entry in bench.entries(run)
+        if entry.attempt == 1
+    )
+
+
+def ingest_all(bench: Workbench) -> list[str]:
+    return [bench.client.ingest(path).run_id for path in FILES]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """A tenant whose runs nobody disturbed."""
+    with Workbench.of(home, f"t{uuid.uuid4().hex[:12]}", tmp_path_factory.mktemp("u")) as bench:
+        for run_id in ingest_all(bench):
+            assert bench.finish(run_id).state == Run.STATE_READY
+        yield bench
+
+
+@pytest.mark.parametrize(("service", "step"), MOMENTS)
+def test_a_killed_service_costs_no_document_and_no_money_twice(
+    bench: Workbench, undisturbed: Workbench, service: str, step: str
+) -> None:
+    before = [run.run_id for run in undisturbed.client.orchestrator.ListRuns(LIST).runs]
+    runs = ingest_all(bench)
+    bench.reach(runs[0], step)
+    killed_at = time.time_ns()
+    bench.kill(service)
+    for run_id in runs:
+        run = bench.finish(run_id)
+        assert run.state == Run.STATE_READY, (run.reason, run.message)
+    eventually(bench.all_serving, "the stack serves again")
+    assert bench.indexed() == undisturbed.indexed()
+    assert first_attempts(bench, runs) == first_attempts(undisturbed, before)
+    for run_id in runs:
+        settled = [entry for entry in bench.entries(run_id) if entry.state == Entry.STATE_SETTLED]
+        assert len({entry.spend_key for entry in settled}) == len(settled), "something was paid twice"
+        check_trace(bench, run_id, killed_at)
+
+
+def check_trace(bench: Workbench, run_id: str, killed_at: int) -> None:
+    """Every span reaches the root, and every ledger row is one vendor span."""
+    spans, entries = bench.trace(run_id), bench.entries(run_id)
+    by_id = {span.span_id: span for span in spans}
+    assert len(by_id) == len(spans)
+    for span in spans[1:]:
+        seen = set()
+        while span.parent_span_id:
+            assert span.span_id not in seen
+            seen.add(span.span_id)
+            span = by_id[span.parent_span_id]
+        assert span is by_id[spans[0].span_id]
+    assert sorted(span.entry_id for span in spans if span.entry_id) == sorted(one.entry_id for one in entries)
+    settled = sum(one.reported_nano_usd for one in entries if one.state == Entry.STATE_SETTLED)
+    assert sum(span.simulated_nano_usd for span in spans) == settled
+    # What was lost with a process was open when it died, or had not left it yet.
+    for span in spans:
+        if span.interrupted:
+            assert span.start_unix_nano <= killed_at + 5_000_000_000
+            assert (
+                not span.duration_nano
+                or span.start_unix_nano + span.duration_nano >= killed_at - 1_000_000_000
+            )

@@ -1,0 +1,71 @@
+"""Undisturbed, the trace and the bill are two views of the same spending, to the nano-dollar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.pipeline.workbench import Workbench, eventually
+from waybill.orchestrator.v1.run_pb2 import Run
+
+HANDBOOK = next((Path(__file__).parents[2] / "examples" / "documents").glob("*.pdf"))
+
+
+def test_vendor_spans_are_ledger_rows_one_to_one_and_add_up_to_the_bill(bench: Workbench) -> None:
+    run = bench.ingest(HANDBOOK)
+    assert run.state == Run.STATE_READY
+    entries = bench.entries(run.run_id)
+
+    def exported() -> list[str]:
+        query = "select entry_id from waybill_runs.spans where trace_id = %s and entry_id <> ''"
+        return sorted(row["entry_id"] for row in bench.rows(query, run.trace_id))
+
+    eventually(lambda: exported() == sorted(entry.entry_id for entry in entries), "vendor spans arrive")
+    spans = bench.trace(run.run_id)
+    assert not [span.name for span in spans if span.interrupted]
+    assert sum(span.simulated_nano_usd for span in spans) == run.simulated_nano_usd
+    assert run.simulated_nano_usd == sum(entry.reported_nano_usd for entry in entries) > 0
+    assert run.cost_nano_usd == 0
+
+
+def test_every_span_reaches_the_root_through_its_caller(bench: Workbench) -> None:
+    run = bench.ingest(HANDBOOK)
+
+    def whole() -> bool:
+        spans = bench.trace(run.run_id)
+        return not any(span.interrupted for span in spans) and "PublishVersion" in spans[-1].name
+
+    eventually(whole, "the last spans arrive")
+    spans = bench.trace(run.run_id)
+    by_id = {span.span_id: span for span in spans}
+    assert [span.name for span in spans if not span.parent_span_id] == ["ingest"]
+    for span in spans[1:]:
+        caller = by_id[span.parent_span_id]
+        if span.kind == "SERVER":
+            # The caller of a server span is the client span of the same RPC, in another service.
+            assert (caller.kind, caller.name) == ("CLIENT", span.name)
+            assert caller.service != span.service
+        assert caller.start_unix_nano <= span.start_unix_nano + 1_000_000
+    steps = [span.name for span in spans if span.parent_span_id == spans[0].span_id]
+    assert steps == ["receive", "store", "parse", "chunk", "embed 1", "publish"]
+
+
+def test_an_unchanged_document_costs_nothing_and_calls_no_vendor(bench: Workbench) -> None:
+    first, second = bench.ingest(HANDBOOK), bench.ingest(HANDBOOK)
+    assert second.state == Run.STATE_UNCHANGED
+    assert (second.document_id, second.chunks) == (first.document_id, first.chunks)
+    assert bench.entries(second.run_id) == []
+
+
+def test_an_edit_embeds_only_what_changed_and_replaces_what_searches_see(bench: Workbench) -> None:
+    text = "".join(f"# Part {n}\n\n" + f"Sentence {n} of this part. " * 60 + "\n\n" for n in range(12))
+    before = bench.ingest(bench.file("notes.md", text.encode()))
+    after = bench.ingest(bench.file("notes.md", text.replace("Sentence 7", "A heron 7").encode()))
+    assert after.state == Run.STATE_READY
+    tokens = {
+        run: sum(e.quantity for e in bench.entries(run) if e.unit == "token")
+        for run in (before.run_id, after.run_id)
+    }
+    assert 0 < tokens[after.run_id] < tokens[before.run_id] / 4
+    texts = [row["text"] for row in bench.indexed()]
+    assert any("A heron 7" in one for one in texts)
+    assert not any("Sentence 7 " in one for one in texts)

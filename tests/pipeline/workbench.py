@@ -1,0 +1,128 @@
+"""What tests of the whole stack do again and again: ingest, kill, wait, and read what is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg.rows import dict_row
+
+from waybill.client import Client, connect
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.stack import operate, state
+from waybill.stack.home import Home
+
+PATIENCE_SECONDS = 90.0
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits until a condition holds; fails with `what` it waited for."""
+    ends_at, pause = time.monotonic() + seconds, threading.Event()
+    while not holds():
+        assert time.monotonic() < ends_at, f"waited {seconds} s in vain: {what}"
+        pause.wait(0.05)
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A stack, and a tenant of it.
+
+    Args:
+        home: The stack's state folder.
+        tenant: Whose client it is.
+        client: Calls the services.
+        folder: Where the test's own files are.
+    """
+
+    home: Home
+    tenant: str
+    client: Client
+    folder: Path
+
+    @classmethod
+    @contextmanager
+    def of(cls, home: Home, tenant: str, folder: Path) -> Iterator[Self]:
+        """Opens a client for a tenant."""
+        found = operate.running(home)
+        assert found is not None
+        with connect(found.addresses, tenant=tenant, environ={}) as client:
+            yield cls(home, tenant, client, folder)
+
+    def as_tenant(self, tenant: str) -> Any:
+        """The same stack, seen by another tenant."""
+        return Workbench.of(self.home, tenant, self.folder)
+
+    def file(self, name: str, content: bytes) -> Path:
+        """A file to ingest."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def finish(self, run_id: str) -> Run:
+        """Waits for a run's end."""
+        *_, last = self.client.watch(run_id)
+        return last
+
+    def ingest(self, path: Path) -> Run:
+        """Ingests a file and waits for the end of its run."""
+        return self.finish(self.client.ingest(path).run_id)
+
+    def reach(self, run_id: str, step: str) -> None:
+        """Waits until a run is at a step, or past it."""
+        order = ["store", "parse", "chunk", "embed", "publish"]
+        for run in self.client.watch(run_id):
+            if order.index(run.step) >= order.index(step):
+                return
+
+    def kill(self, name: str) -> int:
+        """kill -9 of a program, which must run; answers its pid."""
+        found = state.read(self.home)
+        assert found is not None
+        program = found.programs[name].process
+        assert program.alive()
+        os.kill(program.pid, signal.SIGKILL)
+        return program.pid
+
+    def all_serving(self) -> bool:
+        """Whether every program of the stack works."""
+        return operate.status(self.home).serving
+
+    def entries(self, run_id: str) -> Sequence[Entry]:
+        """The ledger's rows of a run."""
+        request = ListEntriesRequest(run_ids=[run_id], page_size=1000)
+        return list(self.client.ledger.ListEntries(request).entries)
+
+    def trace(self, run_id: str) -> Sequence[Span]:
+        """The spans of a run."""
+        return list(self.client.orchestrator.GetTrace(GetTraceRequest(id=run_id)).traces[0].spans)
+
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """What is in the database, past row-level security."""
+        found = state.read(self.home)
+        assert found is not None
+        with psycopg.connect(operate.admin_url(self.home, found), row_factory=dict_row) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def indexed(self) -> list[dict[str, Any]]:
+        """The tenant's published chunks with their vectors, in order."""
+        return self.rows(
+            "select d.document_key, c.ordinal, c.sha256, c.text, c.heading, c.page, v.e::text as vector"
+            " from waybill_index.documents d"
+            " join waybill_index.chunks c on c.version_id = d.current_version_id"
+            " left join waybill_index.vectors v on (v.version_id, v.ordinal) = (c.version_id, c.ordinal)"
+            " where d.tenant = %s order by d.document_key, c.ordinal",
+            self.tenant,
+        )
