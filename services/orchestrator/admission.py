@@ -21,7 +21,7 @@ from services.orchestrator.runs import NewRun, Row, Runs, new_run_id
 from services.orchestrator.steps import Steps
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.runtime import identity
-from waybill.runtime.channel import traceparent
+from waybill.runtime.channel import send, traceparent
 from waybill.runtime.errors import InvalidRequest, Quota
 from waybill.runtime.telemetry import remote_parent
 from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest, BeginVersionResponse
@@ -122,7 +122,7 @@ class Admission:
         parent = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), step))
         try:
             with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
-                await self._peers.objects.Put(_pieces(arrival, messages))
+                await send(self._peers.objects.Put(), _pieces(arrival, messages))
         finally:
             otel_context.detach(parent)
         return await self._runs.accept(run, stored_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -151,6 +152,7 @@ def _trace(
             [step for step in steps if step["run_id"] == row["run_id"]],
             [span for span in live if span["trace_id"] == trace_id],
             [entry for entry in entries if entry.run_id == run_id],
+            time.time_ns(),
         ),
     )
 

@@ -20,6 +20,8 @@ from waybill.orchestrator.v1.span_pb2 import Span
 
 Row = dict[str, Any]
 SERVICE = "orchestrator"
+# A span arrives within a fraction of this after its end; what is missing later was lost.
+LATE_NANOS = 2_000_000_000
 _STATUS_OF_STATE = {"READY": "OK", "UNCHANGED": "OK", "FAILED": "ERROR", "EXPIRED": "ERROR",
                     "CANCELLED": "CANCELLED", "READY_DEGRADED": "OK"}  # fmt: skip
 
@@ -30,7 +32,9 @@ class _Placed:
     step_span_id: str = ""
 
 
-def assemble(run: Row, steps: Sequence[Row], live: Sequence[Row], entries: Sequence[Entry]) -> list[Span]:
+def assemble(
+    run: Row, steps: Sequence[Row], live: Sequence[Row], entries: Sequence[Entry], now_unix_nano: int
+) -> list[Span]:
     """The spans of one run, the root first, then by start.
 
     Args:
@@ -38,6 +42,7 @@ def assemble(run: Row, steps: Sequence[Row], live: Sequence[Row], entries: Seque
         steps: Its rows of waybill_runs.steps.
         live: Its rows of waybill_runs.spans.
         entries: Its ledger entries.
+        now_unix_nano: What has ended just now may still be on its way here, and is not called lost.
     """
     root = _root(run)
     by_entry = {entry.entry_id: entry for entry in entries}
@@ -50,6 +55,12 @@ def assemble(run: Row, steps: Sequence[Row], live: Sequence[Row], entries: Seque
         if entry.entry_id not in seen
     ]
     _hang(placed, root.span_id)
+    for one in placed:
+        span = one.span
+        ended = (
+            span.duration_nano > 0 and span.start_unix_nano + span.duration_nano < now_unix_nano - LATE_NANOS
+        )
+        span.interrupted = span.interrupted and ended
     rest = sorted((one.span for one in placed[1:]), key=lambda span: (span.start_unix_nano, span.span_id))
     return [root, *rest]
 

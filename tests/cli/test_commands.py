@@ -25,7 +25,7 @@ from tests.cli.fakes import (
     make_spans,
     serving,
 )
-from waybill.cli.demo import run_demo
+from waybill.cli.demo import run_demo, svg
 from waybill.cli.exits import Exit
 from waybill.cli.inert import inert
 from waybill.cli.money import Figures, dollars, unit_price
@@ -291,6 +291,8 @@ def test_the_demo_holds_only_when_every_page_comes_first(
     screen = make_screen()
     with serving(orchestrator, Ledger()) as environ, connect(environ=environ, correlation_id="l") as client:
         assert run_demo(client, screen, examples, "l") == code
-    shown = screen.out.export_text()
+    shown = screen.out.export_text(clear=False)
     assert "trace " in shown
     assert "total" in shown
+    assert "Why?" not in shown
+    assert "url(" not in svg(screen).replace("url(#", "")

@@ -21,7 +21,6 @@ def test_vendor_spans_are_ledger_rows_one_to_one_and_add_up_to_the_bill(bench: W
 
     eventually(lambda: exported() == sorted(entry.entry_id for entry in entries), "vendor spans arrive")
     spans = bench.trace(run.run_id)
-    assert not [span.name for span in spans if span.interrupted]
     assert sum(span.simulated_nano_usd for span in spans) == run.simulated_nano_usd
     assert run.simulated_nano_usd == sum(entry.reported_nano_usd for entry in entries) > 0
     assert run.cost_nano_usd == 0

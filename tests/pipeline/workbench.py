@@ -23,6 +23,7 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.stack import operate, state
 from waybill.stack.home import Home
+from waybill.stack.postgres import Postgres
 
 PATIENCE_SECONDS = 90.0
 
@@ -115,6 +116,14 @@ class Workbench:
         assert found is not None
         with psycopg.connect(operate.admin_url(self.home, found), row_factory=dict_row) as connection:
             return connection.execute(query.encode(), values).fetchall()
+
+    def database_url(self, service: str) -> str:
+        """What the service gets as WAYBILL_DATABASE_URL."""
+        found = state.read(self.home)
+        assert found is not None
+        role = f"waybill_{service}"
+        server = Postgres(self.home.postgres, int(found.addresses["postgres"].rpartition(":")[2]), "")
+        return server.url(role, self.home.passwords()[role])
 
     def indexed(self) -> list[dict[str, Any]]:
         """The tenant's published chunks with their vectors, in order."""

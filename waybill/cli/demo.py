@@ -66,7 +66,7 @@ def demo(
         screen.note(f"error: {failure}", "bold red")
         raise typer.Exit(Exit.DOCUMENT_FAILED) from None
     if picture:
-        picture.write_text(_svg(screen), encoding="utf-8")
+        picture.write_text(svg(screen), encoding="utf-8")
     raise typer.Exit(code)
 
 
@@ -138,7 +138,7 @@ def _builder(client: Client, run: Run) -> Run | None:
     return next((other for other in same if other.state == Run.STATE_READY), None)
 
 
-def _svg(screen: Screen) -> str:
-    """The recorded part as SVG, without Rich's links to fonts on the web."""
-    template = re.sub(r"@font-face \{.*?\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+def svg(screen: Screen) -> str:
+    """What the screen has recorded, as SVG without Rich's links to fonts on the web."""
+    template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     return screen.out.export_svg(title="waybill: where time and money went", code_format=template)

@@ -72,7 +72,8 @@ def _block(bill: Bill, width: int) -> Iterator[Text]:
     else:
         yield spread(Text(inert(bill.run.document_key), "bold"), state_name(bill.run), width)
         size = [_count(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
-        yield spread(f"  {', '.join(size)}", bill.figures.short(), width)
+        if size:
+            yield spread(f"  {', '.join(size)}", bill.figures.short(), width)
     yield from _items(bill.entries, width)
     if bill.run is not None:
         yield Text(f"  trace {inert(bill.run.trace_id)}", "dim")

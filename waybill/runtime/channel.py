@@ -50,6 +50,24 @@ async def reading(call: Any) -> AsyncIterator[Any]:
         call.cancel()
 
 
+async def send(call: Any, messages: AsyncIterator[Any]) -> Any:
+    """Sends a request stream and answers the response.
+
+    An error while the messages are made cancels the call and travels; grpc.aio, given the iterator,
+    would log it and leave the server waiting.
+    """
+    try:
+        async for message in messages:
+            await call.write(message)
+        await call.done_writing()
+    except asyncio.InvalidStateError:
+        pass  # the server has answered before the end; the status below says what
+    except BaseException:
+        call.cancel()
+        raise
+    return await call
+
+
 class _Outgoing:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer

@@ -25,6 +25,7 @@ from waybill.runtime.telemetry import Telemetry
 
 MAX_CONCURRENT_RPCS = 256
 DRAIN_SECONDS = 10.0
+ORPHAN_SECONDS = 5.0
 HEALTH_INTERVAL_SECONDS = 5.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 log = structlog.get_logger()
@@ -136,9 +137,19 @@ def run(config: ServerConfig, build: Build) -> None:
     """Runs a service's process until SIGTERM, SIGINT or the supervisor's end. Exits 0 after a drain."""
     logs.configure(config.name)
     asyncio.run(_main(config, build))
+    _leave()
+
+
+def _leave() -> None:
     sys.stderr.flush()
     # Threads of libraries may still wait for the network; everything of ours has been drained.
     os._exit(0)
+
+
+def _leave_within(seconds: float) -> None:
+    timer = threading.Timer(seconds, _leave)
+    timer.daemon = True
+    timer.start()
 
 
 async def _main(config: ServerConfig, build: Build) -> None:
@@ -155,6 +166,8 @@ async def _main(config: ServerConfig, build: Build) -> None:
             log.info("serving", address=address)
             await stopping.wait()
             log.info("draining")
+            # A neighbour that has gone for good must not hold us.
+            _leave_within(DRAIN_SECONDS + 5.0)
     finally:
         await asyncio.to_thread(telemetry.shutdown)
 
@@ -163,3 +176,5 @@ def _wait_for_eof(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> N
     while os.read(0, 1024):
         pass
     loop.call_soon_threadsafe(stopping.set)
+    # The supervisor is gone, and Postgres with it: there is little to drain to.
+    _leave_within(ORPHAN_SECONDS)
