@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from services.embedder.backends.local import LocalEmbedder
 from services.embedder.config import EmbedderConfig
 from services.embedder.servicer import EmbedderServicer
+from waybill import tokens
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
@@ -21,6 +22,8 @@ from waybill.runtime.telemetry import Telemetry
 async def build(config: EmbedderConfig, telemetry: Telemetry) -> AsyncIterator[server.Service]:
     """Joins the embedder's parts; tests call it with a configuration of their own."""
     backend = LocalEmbedder()
+    # Loading the vocabulary holds the GIL for half a second: now, and not in the first call.
+    tokens.count(["warm"])
     async with connect(config.ledger_address, telemetry.tracer) as channel:
         meter = Meter(LedgerServiceStub(channel), telemetry.tracer, "embedder")
         yield server.Service(

@@ -18,6 +18,7 @@ from services.orchestrator.runs import Runs
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.spans import TraceServicer
 from services.orchestrator.steps import Steps
+from waybill import tokens
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.runtime import server
 from waybill.runtime.postgres import Database
@@ -27,6 +28,8 @@ from waybill.runtime.telemetry import Telemetry
 @asynccontextmanager
 async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterator[server.Service]:
     """Joins the orchestrator's parts."""
+    # Loading the vocabulary holds the GIL for half a second: now, and not in the first run.
+    tokens.count(["warm"])
     database = await Database.open(config.database_url)
     owner = await Database.open(config.owner_database_url, max_size=1)
     async with connected(config, telemetry.tracer) as peers:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
 from services.storage import spaces
 from services.storage.spaces import Space
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.postgres import Database
+from waybill.runtime.postgres import Connection, Database
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 MAX_QUERY_BYTES = 8 * 1024
@@ -38,7 +38,7 @@ reach as not materialized (
 """
 
 # The index is on the expression of its space, so both numbers must stand in the statement itself.
-# The index answers nearly in order: the outer row_number puts it right.
+# It answers nearly in order: the outer row_number puts it right.
 NEAREST = """
 nearest as (
     select version_id, ordinal,
@@ -47,7 +47,7 @@ nearest as (
         select version_id, ordinal, document_key, e::halfvec({dimension}) <=> {vector} as distance
         from vectors join reach using (version_id)
         where space_id = {space_id}
-        order by e::halfvec({dimension}) <=> {vector}
+        order by (e::halfvec({dimension}) <=> {vector}) {exactly}
         limit %(depth)s
     ) found
 )
@@ -62,6 +62,10 @@ question as (
         ) as any_word
 )
 """
+
+# Beyond some hundred equal vectors the index may not see what else there is, and answers too few.
+# Ordered by a sum, which no index is on, Postgres looks at each vector instead.
+EXACTLY = "+ 0"
 
 # Chunks with any of the words, best first; `place_with_every` counts those that have all.
 MATCHED = """
@@ -90,7 +94,8 @@ with {parts}, fused as (
     from ({lists}) lists
     group by version_id, ordinal
 )
-select fused.score::float8 as score, document_id, document_key, version_id, ordinal,
+select {nearest_count} as nearest_count, fused.score::float8 as score,
+    document_id, document_key, version_id, ordinal,
     text, heading, page, start_char, end_char, sha256, token_count
 from fused join reach using (version_id) join chunks using (version_id, ordinal)
 order by fused.score desc, document_key, ordinal
@@ -159,11 +164,20 @@ async def search(database: Database, tenant: str, question: Question) -> Answer:
             spaces.teach(connection)
             await connection.execute(TUNE)
         coverage_of = sql.SQL(COVERAGE).format(reach=sql.SQL(REACH))
-        statement = _statement(question, values["space_id"])
-        hits = await (await connection.execute(statement, values)).fetchall()
         coverage = await (await connection.execute(coverage_of, values)).fetchone()
-    assert coverage is not None
+        assert coverage is not None
+        hits = await _hits(connection, question, values)
+        nearest = hits[0]["nearest_count"] if hits else 0
+        if question.mode is not Mode.TEXT and nearest < min(values["depth"], coverage["vectors"]):
+            hits = await _hits(connection, question, values, exactly=EXACTLY)
     return Answer(hits, coverage["chunks"], coverage["vectors"])
+
+
+async def _hits(
+    connection: Connection, question: Question, values: dict[str, Any], *, exactly: LiteralString = ""
+) -> list[dict[str, Any]]:
+    statement = _statement(question, values["space_id"], exactly)
+    return await (await connection.execute(statement, values)).fetchall()
 
 
 def _check(question: Question) -> None:
@@ -177,18 +191,24 @@ def _check(question: Question) -> None:
         raise InvalidRequest("INVALID_REQUEST", "vector and space are missing; only MODE_TEXT does without.")
 
 
-def _statement(question: Question, space_id: int | None) -> sql.Composed:
+def _statement(question: Question, space_id: int | None, exactly: LiteralString) -> sql.Composed:
     parts: list[sql.Composable] = [sql.SQL(REACH)]
     lists = []
     if question.mode is not Mode.TEXT:
         assert question.space is not None
         dimension = sql.Literal(question.space.dimension)
         vector = sql.SQL("(%(vector)b::vector)::halfvec({})").format(dimension)
-        numbers = {"dimension": dimension, "space_id": sql.Literal(space_id), "vector": vector}
-        parts.append(sql.SQL(NEAREST).format(**numbers))
+        nearest = sql.SQL(NEAREST).format(
+            dimension=dimension, space_id=sql.Literal(space_id), vector=vector, exactly=sql.SQL(exactly)
+        )
+        parts.append(nearest)
         lists.append("nearest")
     if question.mode is not Mode.VECTOR:
         parts += [sql.SQL(QUESTION), sql.SQL(MATCHED)]
         lists += ["any_word", "every_word"]
     selects = [sql.SQL("select * from {}").format(sql.Identifier(name)) for name in lists]
-    return sql.SQL(FUSED).format(parts=sql.SQL(", ").join(parts), lists=sql.SQL(" union all ").join(selects))
+    return sql.SQL(FUSED).format(
+        parts=sql.SQL(", ").join(parts),
+        lists=sql.SQL(" union all ").join(selects),
+        nearest_count=sql.SQL("(select count(*) from nearest)" if "nearest" in lists else "0"),
+    )

@@ -288,6 +288,7 @@ def test_the_demo_holds_only_when_every_page_comes_first(
     waybill: Waybill, orchestrator: Orchestrator, full: tuple[Run, Run], tmp_path: Path, page: int, code: Exit
 ) -> None:
     examples = make_examples(tmp_path, {"question": "Why?", "document_key": "document-1.md", "page": page})
+    orchestrator.hits.reverse()  # a document of the user's own answers even better
     screen = make_screen()
     with serving(orchestrator, Ledger()) as environ, connect(environ=environ, correlation_id="l") as client:
         assert run_demo(client, screen, examples, "l") == code

@@ -9,8 +9,9 @@ import hashlib
 import math
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -22,16 +23,18 @@ from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1 import document_index_service_pb2 as index_pb
 from waybill.storage.v1 import object_storage_service_pb2 as objects_pb
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
-from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
-from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+
+if TYPE_CHECKING:
+    from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceAsyncStub
+    from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
 
 SPACE = Space(model="wordllama-l2-supercat", dimension=256, revision="0.4.0")
-Headers = Sequence[tuple[str, str]]
+Headers = tuple[tuple[str, str | bytes], ...]
 
 
 def tenant_headers(name: str = "") -> Headers:
     """Metadata of a tenant that no other test uses."""
-    return [("x-waybill-tenant", name or f"t-{uuid.uuid4()}")]
+    return (("x-waybill-tenant", name or f"t-{uuid.uuid4()}"),)
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +82,7 @@ def messages(key: str, content: bytes, **changed: object) -> list[objects_pb.Put
 
 
 async def get(
-    stub: ObjectStorageServiceStub, headers: Headers, key: str, **wanted: int
+    stub: ObjectStorageServiceAsyncStub, headers: Headers, key: str, **wanted: int
 ) -> tuple[objects_pb.GetResponse, list[bytes]]:
     """The first message of a Get, and the pieces after it."""
     answers = [
@@ -93,7 +96,23 @@ async def get(
 
 def unit_vector(seed: int, dimension: int = 256) -> bytes:
     """A vector of length 1 in a direction of its own."""
-    numbers = [random.Random(seed * 10_000 + place).gauss(0, 1) for place in range(dimension)]
+    return _of_length_one(_direction(seed, dimension))
+
+
+def vector_near(seed: int, place: int, spread: float) -> bytes:
+    """One of many vectors round `unit_vector(seed)`, further away the greater `spread` is."""
+    stray = _direction(1_000 + place, 256)
+    return _of_length_one(
+        [number + spread * off for number, off in zip(_direction(seed, 256), stray, strict=True)]
+    )
+
+
+def _direction(seed: int, dimension: int) -> list[float]:
+    numbers = random.Random(seed)
+    return [numbers.gauss(0, 1) for _ in range(dimension)]
+
+
+def _of_length_one(numbers: list[float]) -> bytes:
     length = math.hypot(*numbers)
     return array.array("f", [number / length for number in numbers]).tobytes()
 
@@ -116,7 +135,7 @@ def chunk(ordinal: int, text: str, heading: str = "", page: int = 1) -> Chunk:
 class Index:
     """One tenant's view of the index; calls in short."""
 
-    stub: DocumentIndexServiceStub
+    stub: DocumentIndexServiceAsyncStub
     headers: Headers
 
     def as_tenant(self, name: str = "") -> Index:

@@ -24,6 +24,7 @@ from tests.contract.makers_storage import (
     refused,
     tenant_headers,
     unit_vector,
+    vector_near,
 )
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.postgres import Database
@@ -345,7 +346,7 @@ async def test_headings_are_searched_and_word_forms_match(index: Index) -> None:
 
 
 async def test_a_chunk_with_every_word_is_above_one_that_repeats_some(index: Index) -> None:
-    await index.add("a.md", "storm storm storm storm warning", "storm warning flag")
+    await index.add("a.md", "storm " * 10 + "warning " * 10, "storm warning flag")
     assert found(await index.search("flag in a storm with a warning"))[0] == "storm warning flag"
 
 
@@ -414,21 +415,22 @@ async def test_a_search_that_makes_no_sense_is_refused(index: Index, changed: di
         await index.search(**changed)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("spread", [0.3, 0.0], ids=["alike", "identical"])
 async def test_every_hit_that_was_asked_for_comes_though_most_vectors_are_stale(
-    database: MigratedPostgres,
+    database: MigratedPostgres, spread: float
 ) -> None:
     """The nearest 600 vectors are of replaced and foreign versions; the planner must use their index."""
     by_index_alone = quote("-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off")
-    near = unit_vector(1)
+    stale = {place: vector_near(1, place, spread) for place in range(300)}
     async with index_at(f"{database.url('storage')}?options={by_index_alone}") as index:
         await index.add("a.md", *(f"current {place}" for place in range(10)), seed=100)
         for who in (index, index.as_tenant()):
             version_id = (await who.begin("b.md", "stale")).version_id
             await who.put_chunks(version_id, *(chunk(place, f"stale {place}") for place in range(300)))
-            await who.put_vectors(version_id, dict.fromkeys(range(300), near))
+            await who.put_vectors(version_id, stale)
             await who.publish(version_id, 300)
         await index.add("b.md", "its replacement", seed=200)
-        assert len(found(await index.search(vector=near, limit=10))) == 10
+        assert len(found(await index.search(vector=unit_vector(1), limit=10))) == 10
 
 
 # Whose is what
@@ -445,7 +447,7 @@ async def test_tenants_with_the_same_file_never_see_each_other(index: Index) -> 
         {"vector": unit_vector(0)},
         {"query": "harbour", "vector": unit_vector(0)},
     ):
-        answer = await them.search(**query)  # type: ignore[arg-type]
+        answer = await them.search(**query)
         assert (found(answer), answer.coverage.chunks) == ([], 0)
     await them.put_vectors(begun.version_id, {0: unit_vector(0)})
     await them.publish(begun.version_id, 1)
@@ -464,7 +466,7 @@ async def test_the_database_shows_and_takes_nothing_without_a_tenant(
         if setting is not None:
             await connection.execute("select set_config('waybill.tenant', %s, false)", [setting])
         for table in TABLES:
-            rows = await connection.execute(f"select * from {table}")  # type: ignore[arg-type]  # noqa: S608
+            rows = await connection.execute(f"select * from {table}")  # noqa: S608
             assert await rows.fetchall() == []
         for tenant in ("somebody", ""):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -145,9 +145,7 @@ def test_an_ingest_that_its_caller_gives_up_leaves_no_run_and_no_object(bench: W
             yield IngestRequest(data=content[:10])
             call.cancel()
 
-        holder: list[grpc.Future] = []
-        call = stub.Ingest.future(messages(), metadata=[("x-waybill-tenant", bench.tenant)])
-        holder.append(call)
+        call = stub.Ingest.future(messages(), metadata=(("x-waybill-tenant", bench.tenant),))
         with pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
             call.result(timeout=30)
     key = f"sources/{hashlib.sha256(content).hexdigest()}"
@@ -162,7 +160,7 @@ def test_an_invalid_tenant_is_refused_by_name(bench: Workbench) -> None:
     with grpc.insecure_channel(found.addresses["orchestrator"]) as channel:
         stub = OrchestratorServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
-            stub.ListRuns(ListRunsRequest(), metadata=[("x-waybill-tenant", "../other")], timeout=10)
+            stub.ListRuns(ListRunsRequest(), metadata=(("x-waybill-tenant", "../other"),), timeout=10)
     assert from_status(caught.value).reason == "TENANT_INVALID"
 
 

@@ -13,7 +13,7 @@ from tests.pipeline.workbench import Workbench
 from waybill.stack import probe, state
 
 BUF = Path(sys.executable).with_name("buf")
-SERVICES = {
+SERVICES: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     "orchestrator": {"waybill.orchestrator.v1.OrchestratorService": ("ListRuns", {})},
     "storage": {
         "waybill.storage.v1.ObjectStorageService": ("Stat", {"key": "nothing"}),

@@ -15,6 +15,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     GetTraceRequest,
     ListRunsRequest,
     SearchRequest,
+    WatchRunRequest,
 )
 from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
 from waybill.runtime.errors import NotFound
@@ -59,7 +60,7 @@ def test_a_stranger_finds_nothing_by_any_rpc(bench: Workbench) -> None:
         assert not c.ledger.ListEntries(ListEntriesRequest(run_ids=[run.run_id])).entries
         closed: list[Callable[[], object]] = [
             lambda: c.orchestrator.GetRun(GetRunRequest(run_id=run.run_id)),
-            lambda: list(c.orchestrator.WatchRun(GetRunRequest(run_id=run.run_id))),  # type: ignore[arg-type]
+            lambda: list(c.orchestrator.WatchRun(WatchRunRequest(run_id=run.run_id))),
             lambda: c.orchestrator.GetTrace(GetTraceRequest(id=run.correlation_id)),
             lambda: c.parser.GetParseJob(GetParseJobRequest(job_id=str(job))),
             lambda: c.storage.Stat(StatRequest(key=source)),

@@ -34,8 +34,8 @@ from waybill.stack.ports import PortTaken
 from waybill.stack.postgres import PostgresFailed
 
 EXAMPLES = CHECKOUT / "examples"
-_PICTURE_WIDTH = 84
-_LIMIT = 10
+_PICTURE_WIDTH = 80
+_LIMIT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +85,17 @@ def run_demo(client: Client, screen: Screen, examples: Path, correlation_id: str
 
 
 def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
-    """Asks each question; whether its page came first every time."""
-    screen.show(Text("questions, and where the page that answers each was found", "bold"))
+    """Asks each question; whether its page came first among the documents asked about, every time."""
+    screen.show(Text("questions, and the rank of the page that answers each", "bold"))
     ranks = []
+    ours = {question.document_key for question in questions}
     for question in questions:
         hits = client.orchestrator.Search(SearchRequest(query=question.question, limit=_LIMIT)).hits
-        places = [(hit.document_key, hit.chunk.page) for hit in hits]
+        # The stack is the user's, and so may hold documents of theirs that answer as well.
+        places = [(hit.document_key, hit.chunk.page) for hit in hits if hit.document_key in ours]
         wanted = (question.document_key, question.page)
         ranks.append(places.index(wanted) + 1 if wanted in places else None)
-        found = f"rank {ranks[-1]}" if ranks[-1] else f"not in the first {_LIMIT}"
+        found = f"rank {ranks[-1]}" if ranks[-1] else "not found"
         width = min(screen.out.width, 100)
         screen.show(Text(inert(question.question)))
         place = f"  {inert(question.document_key)}, page {question.page}"

@@ -47,11 +47,16 @@ def waterfall(trace: GetTraceResponse.Trace, width: int) -> Iterator[Text]:
     left = width - service_width - cost_width - _DURATION_WIDTH - 6
     bar_width = max(6, left // 2)
     for row in rows:
-        line = Text(f"{row.mark} ", "bold red") + _cell(row.label, max(8, left - bar_width))
-        line += Text(" ") + _cell(row.service, service_width, "dim") + Text(" ")
-        line += Text(_bar(row.span, start, whole, bar_width), "yellow" if row.cost else "green") + Text(" ")
-        line += Text(_duration(row.span.duration_nano).rjust(_DURATION_WIDTH))
-        yield line + Text(f" {row.cost:>{cost_width}}" if cost_width else "")
+        yield Text.assemble(
+            (f"{row.mark} ", "bold red"),
+            _cell(row.label, max(8, left - bar_width)),
+            " ",
+            _cell(row.service, service_width, "dim"),
+            " ",
+            (_bar(row.span, start, whole, bar_width), "yellow" if row.cost else "green"),
+            f" {_duration(row.span.duration_nano):>{_DURATION_WIDTH}}",
+            f" {row.cost:>{cost_width}}" if cost_width else "",
+        )
     shown = {row.mark for row in rows} | {row.cost[:1] for row in rows}
     yield from (Text(text, "dim") for mark, text in _LEGEND.items() if mark in shown)
 

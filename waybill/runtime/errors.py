@@ -115,6 +115,13 @@ def to_status(error: ServiceError) -> status_pb2.Status:
     return status_pb2.Status(code=code.value[0], message=error.message[:MAX_MESSAGE_CHARS], details=details)
 
 
+def internal_status() -> status_pb2.Status:
+    """What a caller is told of a defect of ours: nothing but where to look."""
+    info = error_details_pb2.ErrorInfo(reason="INTERNAL_ERROR", domain=DOMAIN)
+    message = "A defect of Waybill. The service's log has it, under this correlation id."
+    return status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message=message, details=[_packed(info)])
+
+
 def from_status(error: grpc.RpcError) -> ServiceError:
     """The error behind a failed call of ours; the reason is the code's name where a server gave none."""
     code = error.code()

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf.message import Message
+from google.rpc import status_pb2
 from grpc_status import rpc_status
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Tracer
@@ -21,7 +22,15 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.channel import MAX_MESSAGE_BYTES, caller_attributes, finish
-from waybill.runtime.errors import Deadline, Quota, ServiceError, from_status, status_code, to_status
+from waybill.runtime.errors import (
+    Deadline,
+    Quota,
+    ServiceError,
+    from_status,
+    internal_status,
+    status_code,
+    to_status,
+)
 
 UNARY_SECONDS = 300.0
 STREAM_SECONDS = 3600.0
@@ -94,7 +103,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                         yield
                     code = grpc.StatusCode.OK
                 except Exception as error:
-                    status = to_status(_as_service_error(error, details.method))
+                    status = _status_of(error, details.method)
                     code = status_code(status)
                     await context.abort_with_status(rpc_status.to_status(status))
         finally:
@@ -139,15 +148,14 @@ def _bound(context: Any, default_seconds: float) -> float:
     return float(seconds)
 
 
-def _as_service_error(error: Exception, method: str) -> ServiceError:
+def _status_of(error: Exception, method: str) -> status_pb2.Status:
     match error:
         case ServiceError():
-            return error
+            return to_status(error)
         case grpc.aio.AioRpcError():
-            return from_status(error)
+            return to_status(from_status(error))
         case TimeoutError():
-            return Deadline(
-                "DEADLINE_EXCEEDED", "The deadline passed before the work was done; allow more time."
-            )
+            late = Deadline("DEADLINE_EXCEEDED", "The deadline passed before the work was done; allow more.")
+            return to_status(late)
     log.exception("unhandled error", method=method, error=type(error).__name__)
-    raise error
+    return internal_status()
