@@ -238,7 +238,7 @@ def test_label_token_and_default_deadline_go_over_the_wire() -> None:
         client.orchestrator.GetRun(pb.GetRunRequest(run_id="r"))
     assert (seen["x-waybill-tenant"], seen["x-correlation-id"]) == ("acme", "l")
     assert seen["authorization"] == "Bearer t"
-    assert 0 < seen["left"] <= 5
+    assert 4 < seen["left"] < 6  # the wire rounds
 
 
 def test_addresses_are_those_given_then_the_environments_then_the_fixed_ports() -> None:
