@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +51,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MigratedPostg
 
 def open_folder(factory: pytest.TempPathFactory) -> Path:
     """A temporary folder that Postgres' unprivileged user can reach when pytest runs as root."""
-    folder = factory.mktemp("waybill")
-    if postgres.account() is not None:
-        for level in (folder, folder.parent, folder.parent.parent):
-            level.chmod(0o711)
+    if postgres.account() is None:
+        return factory.mktemp("waybill")
+    # Not below pytest's own root, which another session closes again.
+    folder = Path(tempfile.mkdtemp(prefix="waybill-test-"))
+    folder.chmod(0o711)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

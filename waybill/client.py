@@ -21,12 +21,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, cast
 
 import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -109,6 +111,15 @@ def idempotent(rpc_path: str) -> bool:
     name = rpc_path.lstrip("/").replace("/", ".")
     options = descriptor_pool.Default().FindMethodByName(name).GetOptions()
     return bool(options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN)
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A moment with a time zone, as messages take it; None leaves a field unset."""
+    if moment is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +238,14 @@ class Upload:
     header: IngestRequest.Header
 
     @classmethod
-    def of(cls, path: Path, document_key: str, collection: str, request_id: str) -> Self:
+    def of(
+        cls,
+        path: Path,
+        document_key: str,
+        collection: str,
+        request_id: str,
+        complete_by: datetime | None = None,
+    ) -> Self:
         """Reads the file once for its size and hash. Raises OSError."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -239,6 +257,7 @@ class Upload:
             size_bytes=size_bytes,
             sha256=digest,
             request_id=request_id,
+            complete_by=timestamp(complete_by),
         )
         return cls(path, header)
 
@@ -297,7 +316,13 @@ class Client:
             raise Unavailable("NOT_REACHABLE", f"No {service} answers at {where}.") from None
 
     def ingest(
-        self, path: Path, *, document_key: str = "", collection: str = "", request_id: str = ""
+        self,
+        path: Path,
+        *,
+        document_key: str = "",
+        collection: str = "",
+        request_id: str = "",
+        complete_by: datetime | None = None,
     ) -> Run:
         """Sends a file and returns its run, queued or UNCHANGED.
 
@@ -306,12 +331,14 @@ class Client:
             document_key: Names the document; the file's name when empty.
             collection: "default" when empty.
             request_id: A UUID under which the call may be repeated for 24 h; a fresh one when empty.
+            complete_by: When the run must be done, with a time zone; None: never late.
 
         Raises:
             OSError: The file cannot be read.
-            ServiceError: The service refused it.
+            ServiceError: The service refused it; a Quota QUEUE_FULL is not repeated here, and says when to.
         """
-        upload = Upload.of(path, document_key or path.name, collection, request_id or str(uuid.uuid4()))
+        request_id = request_id or str(uuid.uuid4())
+        upload = Upload.of(path, document_key or path.name, collection, request_id, complete_by)
         return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
 
     def watch(self, run_id: str) -> Iterator[Run]:

@@ -24,7 +24,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
-from waybill.runtime import deadline, identity, semconv
+from waybill.runtime import deadline, faults, identity, semconv
 from waybill.runtime.channel import caller_attributes
 from waybill.runtime.errors import Credential, InvalidRequest, NotFound, Precondition, Quota, from_status
 from waybill.runtime.retry import insist
@@ -117,7 +117,10 @@ class Meter:
         failure: BaseException | None = None
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+                place = f"call.{purchase.operation}"
+                await faults.point(f"{place}.before", f"{place}.before.{attempt.number}")
                 yield attempt
+                await faults.point(f"{place}.after", f"{place}.after.{attempt.number}")
         except BaseException as error:
             failure = error
             span.set_status(Status(StatusCode.ERROR, type(error).__name__))

@@ -9,15 +9,20 @@ from contextlib import asynccontextmanager
 
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
-from services.orchestrator import durable
+from services.orchestrator import engine
 from services.orchestrator.admission import Admission
 from services.orchestrator.config import OrchestratorConfig
+from services.orchestrator.control import Control
+from services.orchestrator.durable import Durable
 from services.orchestrator.peers import connected
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.runs import Runs
+from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.spans import TraceServicer
+from services.orchestrator.step_log import StepLog
 from services.orchestrator.steps import Steps
+from services.orchestrator.traces import Traces
 from waybill import tokens
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.runtime import server
@@ -33,11 +38,19 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
     database = await Database.open(config.database_url)
     owner = await Database.open(config.owner_database_url, max_size=1)
     async with connected(config, telemetry.tracer) as peers:
-        runs = Runs(database, durable.APPLICATION_VERSION)
-        steps = Steps(peers, runs)
-        keeper = durable.Durable(runs)
-        await durable.launch(config, keeper, Pipeline(steps, keeper))
-        servicer = OrchestratorServicer(Admission(peers, runs, steps), runs, steps, peers, database)
+        runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
+        steps, step_log = Steps(peers, runs), StepLog(database)
+        durable = Durable(runs, step_log)
+        pipeline = Pipeline(steps, durable)
+        await engine.launch(config, durable, pipeline)
+        servicer = OrchestratorServicer(
+            admission=Admission(peers, runs, steps),
+            runs=runs,
+            control=Control(runs, durable, pipeline, peers),
+            traces=Traces(runs, step_log, peers, database),
+            searches=Searches(steps, peers),
+            peers=peers,
+        )
         try:
             yield server.Service(
                 rpcs=[
@@ -55,7 +68,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                 backends={"orchestrator/postgres": database.ping},
             )
         finally:
-            await asyncio.to_thread(durable.shut_down)
+            await asyncio.to_thread(engine.shut_down)
             await database.close()
             await owner.close()
 

@@ -10,22 +10,25 @@ import unicodedata
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 
+import grpc
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from services.orchestrator import trace_ids
 from services.orchestrator.chunking import RECIPE
 from services.orchestrator.peers import Peers
-from services.orchestrator.runs import NewRun, Row, Runs, new_run_id
+from services.orchestrator.run_rows import NewRun, Row, new_run_id
+from services.orchestrator.runs import Runs
 from services.orchestrator.steps import Steps
-from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, RetryRunRequest
 from waybill.runtime import identity
 from waybill.runtime.channel import send, traceparent
 from waybill.runtime.errors import InvalidRequest, Quota
 from waybill.runtime.telemetry import remote_parent
 from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest, BeginVersionResponse
-from waybill.storage.v1.object_storage_service_pb2 import PutRequest
+from waybill.storage.v1.object_storage_service_pb2 import PutRequest, StatRequest
 
 MAX_BYTES = 64_000_000
 SUFFIXES = (".pdf", ".md", ".markdown", ".txt")
@@ -43,11 +46,17 @@ class Arrival:
     size_bytes: int
     sha256: str
     request_id: str | None
+    complete_by: datetime.datetime | None
 
     @property
     def source_key(self) -> str:
         """Where the source is stored: by content, so that a repeat stores nothing twice."""
-        return f"sources/{self.sha256}"
+        return source_key(self.sha256)
+
+
+def source_key(sha256: str) -> str:
+    """Where a source of this content is stored."""
+    return f"sources/{sha256}"
 
 
 def read_header(header: IngestRequest.Header) -> Arrival:
@@ -80,6 +89,7 @@ def read_header(header: IngestRequest.Header) -> Arrival:
         size_bytes=header.size_bytes,
         sha256=header.sha256,
         request_id=_request_id(header.request_id),
+        complete_by=read_complete_by(header),
     )
 
 
@@ -106,6 +116,7 @@ class Admission:
             known = await self._runs.find_request(who.tenant, arrival.request_id, arrival.sha256)
             if known is not None:
                 return known
+        await self._runs.check_room(who.tenant)
         run = self._new_run(arrival, who)
         version = await self._published(arrival)
         if version.outcome == BeginVersionResponse.OUTCOME_UNCHANGED:
@@ -123,9 +134,18 @@ class Admission:
         try:
             with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
                 await send(self._peers.objects.Put(), _pieces(arrival, messages))
+                return await self._runs.accept(run, stored_at, partial(self._is_stored, arrival))
         finally:
             otel_context.detach(parent)
-        return await self._runs.accept(run, stored_at)
+
+    async def _is_stored(self, arrival: Arrival) -> bool:
+        try:
+            await self._peers.objects.Stat(StatRequest(key=arrival.source_key))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
 
     async def _published(self, arrival: Arrival) -> BeginVersionResponse:
         request = BeginVersionRequest(
@@ -153,6 +173,7 @@ class Admission:
             size_bytes=arrival.size_bytes,
             source_key=arrival.source_key,
             created_at=_now(),
+            complete_by=arrival.complete_by,
         )
 
 
@@ -162,6 +183,20 @@ async def _pieces(arrival: Arrival, messages: AsyncIterator[IngestRequest]) -> A
     )
     async for message in messages:
         yield PutRequest(data=message.data)
+
+
+def read_complete_by(message: IngestRequest.Header | RetryRunRequest) -> datetime.datetime | None:
+    """When a run must be done; None where nothing was said.
+
+    Raises:
+        InvalidRequest: COMPLETE_BY_PAST.
+    """
+    if not message.HasField("complete_by"):
+        return None
+    complete_by = message.complete_by.ToDatetime(tzinfo=datetime.UTC)
+    if complete_by <= _now():
+        raise InvalidRequest("COMPLETE_BY_PAST", "complete_by is past. Name a time to come, or none.")
+    return complete_by
 
 
 def _check_name(field: str, name: str, max_bytes: int) -> None:

@@ -19,8 +19,8 @@ from waybill import tokens
 MAX_TOKENS = 512
 # Below this a chunk says too little to be found by; it takes the next section in.
 WORTH_TOKENS = 96
-# A breadcrumb longer than this would crowd out the passage.
-MAX_HEADING_TOKENS = 64
+# A breadcrumb of more than one part in so many would crowd out the passage.
+MAX_HEADING_SHARE = 8
 SEPARATOR = " › "
 # Names the rules above in a version's recipe: change it when chunks change.
 RECIPE = "markdown-greedy-1"
@@ -99,7 +99,7 @@ def _spans(text: str, trail: list[tuple[int, str]], max_tokens: int) -> Iterator
         if used == 0:
             start, only_headings = block.start, True
         if only_headings:
-            heading = _breadcrumb(trail)
+            heading = _breadcrumb(trail, max_tokens // MAX_HEADING_SHARE)
             room = max_tokens - _heading_cost(heading)
             only_headings = block.level > 0
         end, used = block.end, used + count
@@ -155,10 +155,10 @@ def _enter(trail: list[tuple[int, str]], block: _Block) -> None:
     trail.append((block.level, block.title))
 
 
-def _breadcrumb(trail: list[tuple[int, str]]) -> str:
+def _breadcrumb(trail: list[tuple[int, str]], limit: int) -> str:
     """Open headings, outermost first; the outer ones give way where they are too long together."""
     titles = [title for _, title in trail if title]
-    while titles and tokens.count([SEPARATOR.join(titles)])[0] > MAX_HEADING_TOKENS:
+    while titles and tokens.count([SEPARATOR.join(titles)])[0] > limit:
         titles.pop(0)
     return SEPARATOR.join(titles)
 

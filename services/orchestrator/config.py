@@ -21,6 +21,7 @@ class OrchestratorConfig:
         executor_id: WAYBILL_EXECUTOR_ID; stable, so that a restart takes its own runs again.
         runs_in_flight: WAYBILL_RUNS_IN_FLIGHT, documents worked on at a time.
         tenant_runs_in_flight: WAYBILL_TENANT_RUNS_IN_FLIGHT, the same for one tenant.
+        tenant_unfinished_runs: WAYBILL_TENANT_UNFINISHED_RUNS, queued or worked on; more are refused.
     """
 
     server: ServerConfig
@@ -33,6 +34,7 @@ class OrchestratorConfig:
     executor_id: str
     runs_in_flight: int
     tenant_runs_in_flight: int
+    tenant_unfinished_runs: int
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> OrchestratorConfig:
@@ -49,6 +51,7 @@ class OrchestratorConfig:
             executor_id=settings.text("WAYBILL_EXECUTOR_ID", "orchestrator-1"),
             runs_in_flight=settings.integer("WAYBILL_RUNS_IN_FLIGHT", 8, minimum=1),
             tenant_runs_in_flight=settings.integer("WAYBILL_TENANT_RUNS_IN_FLIGHT", 6, minimum=1),
+            tenant_unfinished_runs=settings.integer("WAYBILL_TENANT_UNFINISHED_RUNS", 5000, minimum=1),
         )
         settings.check()
         return config

@@ -1,32 +1,47 @@
-"""What makes the story durable: DBOS remembers finished steps, our rows tell what happened when.
+"""What makes the story durable: each step once, to the run's end, in time, or until it is cancelled.
 
-Nothing but JSON goes into the engine's tables, which have no row-level security: ids, counts, and
-errors as reason and message. No exception crosses it, since it would be stored with its text.
+DBOS remembers finished steps of a try, our rows those of the tries before. Nothing but JSON goes into
+the engine's tables, which have no row-level security: ids, counts, and errors as reason and message. No
+exception crosses it, since it would be stored with its text.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import json
-from collections.abc import Awaitable, Callable
+import datetime
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from dbos import DBOS, DBOSConfig, Serializer
+from dbos import DBOS
 from opentelemetry import context as otel_context
 
 from services.orchestrator import trace_ids
-from services.orchestrator.config import OrchestratorConfig
-from services.orchestrator.runs import QUEUE, WORKFLOW, RunRef, Runs
-from waybill.runtime import deadline, identity
+from services.orchestrator.run_rows import FINAL_STATES, Row, RunRef
+from services.orchestrator.runs import Runs, workflow_id
+from services.orchestrator.step_log import StepLog
+from waybill.runtime import deadline, faults, identity
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.telemetry import remote_parent
 
-# Raised only when the order of the steps changes: runs of another version wait for their own.
-APPLICATION_VERSION = "1"
-QUEUE_POLL_SECONDS = 0.2
+# From this start on a run is a suspect: it may be what kills the process.
+SUSPECT_STARTS = 3
 T = TypeVar("T")
+Outcome = dict[str, Any]
 log = structlog.get_logger()
+
+CANCELLED = {"reason": "CANCELLED", "message": "The run was cancelled. `waybill retry` takes it up again."}
+EXPIRED = {
+    "reason": "EXPIRED",
+    "message": "The run was not done by its complete_by. Retry it with a later one.",
+}
+POISON = {
+    "reason": "POISON",
+    "message": "This document ended the process that worked on it three times. Look at it, and at the log.",
+}
 
 
 class Story(Protocol):
@@ -35,36 +50,26 @@ class Story(Protocol):
     async def ingest(self, run: RunRef) -> None:
         """The steps, in order."""
 
+    async def stop(self, run: RunRef) -> None:
+        """Stops work of the run that goes on elsewhere."""
+
 
 @dataclasses.dataclass
 class StepFailed(Exception):
-    """A step ended in an error that repeating does not mend; the run ends FAILED."""
+    """A step ended in an error that repeating does not mend."""
 
     reason: str
     message: str
 
 
-class JsonSerializer(Serializer):
-    """Rows that a person can read, and that run no code when read back."""
-
-    def serialize(self, data: Any) -> str:
-        """JSON; an exception becomes its class name alone."""
-        return json.dumps(data, default=lambda value: {"error": type(value).__name__})
-
-    def deserialize(cls, serialized_data: str) -> Any:  # noqa: N805  (the library's own spelling)
-        """The value that was written."""
-        return json.loads(serialized_data)
-
-    def name(self) -> str:
-        """Stands in every row."""
-        return "waybill_json"
-
-
 class Durable:
     """Runs steps once each, and a story to its end."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, steps: StepLog) -> None:
         self._runs = runs
+        self._steps = steps
+        self._bodies: dict[str, set[asyncio.Task[Any]]] = defaultdict(set)
+        self._suspects = asyncio.Lock()
 
     async def step(
         self, run: RunRef, name: str, kind: Callable[..., T], body: Callable[[], Awaitable[T]]
@@ -80,41 +85,117 @@ class Durable:
             body: May run again from its start after a crash.
 
         Raises:
-            StepFailed: The body raised a ServiceError.
+            StepFailed: The body raised a ServiceError, or the run was cancelled or is late.
         """
-        outcome = await DBOS.run_step_async({"name": name}, self._recorded, run, name, body)
+        outcome = await DBOS.run_step_async({"name": name}, self._once, run, name, body)
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
     async def tell(self, run: RunRef, story: Story) -> None:
-        """Runs a story and writes down how it ended."""
-        await self._runs.change(run, state="RUNNING", starts=1)
+        """Runs a story and writes down how it ended. A drain hands the run back as if never begun."""
+        row = await self._runs.change(run, state="RUNNING", starts=1)
+        if row["state"] in FINAL_STATES:
+            return
         try:
-            await story.ingest(run)
+            async with self._alone_if_suspect(run, row):
+                await story.ingest(run)
         except StepFailed as error:
-            await self._runs.change(run, state="FAILED", reason=error.reason, message=error.message)
+            state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
+            if state == "EXPIRED":
+                await story.stop(run)
+            await self._runs.change(run, state=state, reason=error.reason, message=error.message)
         else:
             await self._runs.change(run, state="READY")
 
-    async def _recorded(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
+    async def cancel(self, run: RunRef, story: Story) -> Row:
+        """Cancels a run, and answers once its work has stopped; a final run stays as it is."""
+        row = await self._runs.change(
+            run, state="CANCELLED", reason=CANCELLED["reason"], message=CANCELLED["message"]
+        )
+        if row["state"] == "CANCELLED":
+            bodies = list(self._bodies[run.run_id])
+            for body in bodies:
+                body.cancel()
+            await asyncio.gather(*bodies, return_exceptions=True)
+            await story.stop(run)
+            await DBOS.cancel_workflow_async(workflow_id(run.run_id, row["tries"]))
+        return row
+
+    @asynccontextmanager
+    async def _alone_if_suspect(self, run: RunRef, row: Row) -> AsyncIterator[None]:
+        """Suspects go one at a time, so that a death there has one cause."""
+        if row["alone_starts"]:
+            raise StepFailed(**POISON)
+        if row["starts"] < SUSPECT_STARTS:
+            yield
+            return
+        async with self._suspects:
+            await self._runs.change(run, alone_starts=1)
+            yield
+
+    async def _once(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
         row = await self._runs.find(run)
-        span_id = trace_ids.step_span_id(run.run_id, name)
-        who = identity.Caller(run.tenant, row["correlation_id"], run.run_id, span_id)
-        deadline.clear()
-        parent = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), span_id))
+        if row["state"] in FINAL_STATES:
+            return {"failed": CANCELLED}
+        seconds = _seconds_left(row)
+        if seconds is not None and seconds <= 0:
+            return {"failed": EXPIRED}
+        done: Outcome | None = await self._steps.finished(run, name)
+        if done is not None:
+            return done
+        await faults.point(f"step.{name.split()[0]}.start")
+        await self._steps.begin(run, name, row["tries"])
+        self._runs.tell_watchers(run.run_id)
+        with _in_trace(run, row, name):
+            outcome = await self._bounded(run, seconds, body)
+        await self._steps.end(run, name, row["tries"], outcome)
+        return outcome
+
+    async def _bounded(
+        self, run: RunRef, seconds: float | None, body: Callable[[], Awaitable[Any]]
+    ) -> Outcome:
+        """Runs a body that a cancel of the run reaches, and that ends when the run is late."""
+        deadline.clear() if seconds is None else deadline.start(seconds)
+        task = asyncio.ensure_future(_outcome(body))
+        self._bodies[run.run_id].add(task)
         try:
-            with identity.acting_as(who):
-                await self._runs.begin_step(run, name)
-                outcome = await _outcome(body)
-                await self._runs.end_step(run, name, "ERROR" if "failed" in outcome else "OK")
-                return outcome
+            async with asyncio.timeout(seconds) as limit:
+                return await task
+        except TimeoutError:
+            return {"failed": EXPIRED}
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling() and not limit.expired():
+                raise  # the process drains
+            return {"failed": CANCELLED}
         finally:
-            otel_context.detach(parent)
+            self._bodies[run.run_id].discard(task)
+            if not self._bodies[run.run_id]:
+                del self._bodies[run.run_id]
 
 
-async def _outcome(body: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
+def _seconds_left(row: Row) -> float | None:
+    if row["complete_by"] is None:
+        return None
+    left: datetime.timedelta = row["complete_by"] - datetime.datetime.now(datetime.UTC)
+    return left.total_seconds()
+
+
+@contextmanager
+def _in_trace(run: RunRef, row: Row, name: str) -> Iterator[None]:
+    """Calls made inside belong to the run, and stand under the step in its trace."""
+    span_id = trace_ids.step_span_id(run.run_id, name, row["tries"])
+    token = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), span_id))
+    try:
+        with identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id, span_id)):
+            yield
+    finally:
+        otel_context.detach(token)
+
+
+async def _outcome(body: Callable[[], Awaitable[Any]]) -> Outcome:
     try:
         value = await body()
     except ServiceError as error:
@@ -124,38 +205,6 @@ async def _outcome(body: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
         log.exception("step broke")
         message = f"The step broke ({type(error).__name__}): a defect of Waybill. Its log tells more."
         return {"failed": {"reason": "INTERNAL_ERROR", "message": message}}
-    return {"value": dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value}  # type: ignore[arg-type]
-
-
-async def launch(config: OrchestratorConfig, durable: Durable, story: Story) -> None:
-    """Starts the engine: it takes its own unfinished runs again, then new ones from the queue."""
-    settings: DBOSConfig = {
-        "name": "waybill",
-        "system_database_url": config.database_url,
-        "sys_db_pool_size": 4,
-        "application_version": APPLICATION_VERSION,
-        "executor_id": config.executor_id,
-        "serializer": JsonSerializer(),
-        "run_migrations": False,
-        "log_level": "ERROR",
-    }
-    DBOS(config=settings)
-
-    # The engine's own cap counts process deaths and would dead-letter healthy neighbours.
-    @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
-    async def ingest(tenant: str, run_id: str) -> None:
-        await durable.tell(RunRef(tenant, run_id), story)
-
-    DBOS.launch()
-    await DBOS.register_queue_async(
-        QUEUE,
-        worker_concurrency=config.runs_in_flight,
-        partition_worker_concurrency=config.tenant_runs_in_flight,
-        polling_interval_sec=QUEUE_POLL_SECONDS,
-        on_conflict="always_update",
-    )
-
-
-def shut_down() -> None:
-    """Stops the engine at once; runs under way are taken again at the next start."""
-    DBOS.destroy(workflow_completion_timeout_sec=0)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"value": dataclasses.asdict(value)}
+    return {"value": value}

@@ -10,7 +10,7 @@ import asyncio
 from functools import partial
 
 from services.orchestrator.durable import Durable
-from services.orchestrator.runs import RunRef
+from services.orchestrator.run_rows import RunRef
 from services.orchestrator.steps import Cut, Parsed, Steps
 
 
@@ -33,3 +33,7 @@ class Pipeline:
             )
         )
         await step(run, "publish", str, partial(self._steps.publish, run, cut))
+
+    async def stop(self, run: RunRef) -> None:
+        """Stops what goes on elsewhere for a run: its parse jobs."""
+        await self._steps.stop(run)

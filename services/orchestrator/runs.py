@@ -1,37 +1,38 @@
-"""Runs and their steps, as rows; who watches a run is told when its row changes."""
+"""Runs as rows: accepted, changed, taken up again; who watches a run is told when its row changes."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.types.json import Json
 
-from services.orchestrator import trace_ids
-from waybill.runtime.errors import Conflict, NotFound
+from services.orchestrator.run_rows import FINAL_STATES, RETRIABLE_STATES, NewRun, Row, RunRef
+from services.orchestrator.step_log import note_past
+from waybill.runtime.errors import Conflict, NotFound, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
 
-Row = dict[str, Any]
 WORKFLOW = "ingest"
 QUEUE = "ingest"
-FINAL_STATES = ("READY", "READY_DEGRADED", "UNCHANGED", "FAILED", "EXPIRED", "CANCELLED")
 # A change made by another replica is seen after this at the latest.
 RECHECK_SECONDS = 2.0
+QUEUE_FULL_SECONDS = 2.0
 
 INSERT = """
 insert into waybill_runs.runs (
     run_id, tenant, correlation_id, request_id, caller_traceparent, collection, document_key, filename,
-    source_sha256, size_bytes, source_key, state, step, document_id, chunks, created_at, ended_at)
+    source_sha256, size_bytes, source_key, state, step, document_id, chunks, created_at, ended_at,
+    complete_by)
 values (
     %(run_id)s, %(tenant)s, %(correlation_id)s, %(request_id)s, %(caller_traceparent)s, %(collection)s,
     %(document_key)s, %(filename)s, %(source_sha256)s, %(size_bytes)s, %(source_key)s, %(state)s, %(step)s,
-    %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s)
+    %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s)
+on conflict do nothing
+returning *
 """
 
 # The engine's own queue entry, in the transaction of the run's row.
@@ -41,19 +42,6 @@ select dbos.enqueue_workflow(
     workflow_id => %(workflow_id)s, app_version => %(version)s, queue_partition_key => %(tenant)s)
 """
 
-# A step that is begun again keeps its first start: the span covers all that it took.
-BEGIN_STEP = """
-insert into waybill_runs.steps (tenant, run_id, span_id, name, status, started_at)
-values (%(tenant)s, %(run_id)s, %(span_id)s, %(name)s, 'UNSET', clock_timestamp())
-on conflict (run_id, span_id) do update set starts = waybill_runs.steps.starts + 1, status = 'UNSET',
-    ended_at = null
-"""
-
-END_STEP = """
-update waybill_runs.steps set status = %(status)s, ended_at = clock_timestamp()
-where run_id = %(run_id)s and span_id = %(span_id)s
-"""
-
 # Only columns that are named change, and a final run changes no more.
 CHANGE = """
 update waybill_runs.runs set
@@ -61,11 +49,21 @@ update waybill_runs.runs set
     reason = coalesce(%(reason)s, reason), message = coalesce(%(message)s, message),
     document_id = coalesce(%(document_id)s, document_id),
     version_id = coalesce(%(version_id)s, version_id), pages = coalesce(%(pages)s, pages),
-    chunks = coalesce(%(chunks)s, chunks), starts = starts + %(starts)s,
+    chunks = coalesce(%(chunks)s, chunks),
+    starts = starts + %(starts)s, alone_starts = alone_starts + %(alone_starts)s,
     ended_at = case when %(state)s::text = any(%(final)s) then clock_timestamp() end,
     embedded_chunks = greatest(embedded_chunks, coalesce(%(embedded_chunks)s, 0)),
     revision = revision + 1
 where run_id = %(run_id)s and ended_at is null
+returning *
+"""
+
+# Back to the queue, as the next try.
+RETRY = """
+update waybill_runs.runs set state = 'QUEUED', reason = '', message = '', ended_at = null, starts = 0,
+    alone_starts = 0, tries = tries + 1, revision = revision + 1,
+    complete_by = coalesce(%(complete_by)s, complete_by)
+where run_id = %(run_id)s and state = any(%(from)s::waybill_runs.run_state[])
 returning *
 """
 
@@ -76,33 +74,8 @@ where (%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
 order by run_id desc limit %(limit)s
 """
 
-
-@dataclass(frozen=True)
-class RunRef:
-    """Names a run and whose it is."""
-
-    tenant: str
-    run_id: str
-
-
-@dataclass(frozen=True)
-class NewRun:
-    """A run about to be written; see the columns of waybill_runs.runs."""
-
-    run_id: str
-    tenant: str
-    correlation_id: str
-    request_id: str | None
-    caller_traceparent: str
-    collection: str
-    document_key: str
-    filename: str
-    source_sha256: str
-    size_bytes: int
-    source_key: str
-    created_at: datetime.datetime
-    document_id: str = ""
-    chunks: int = 0
+# Keeps the acceptance of a source apart from the deletion of the same.
+LOCK_SOURCE = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 @dataclass
@@ -112,40 +85,57 @@ class _Watch:
 
 
 class Runs:
-    """The runs of every tenant, each seen through its tenant's transactions."""
+    """The runs of every tenant, each seen through its tenant's transactions.
 
-    def __init__(self, database: Database, application_version: str) -> None:
+    Args:
+        database: One tenant at a time.
+        application_version: Of the engine's workflows.
+        max_unfinished: Runs that one tenant may have queued or under way.
+    """
+
+    def __init__(self, database: Database, application_version: str, max_unfinished: int) -> None:
         self._database = database
         self._version = application_version
+        self._max_unfinished = max_unfinished
         self._watches: dict[str, _Watch] = defaultdict(_Watch)
 
-    async def accept(self, run: NewRun, stored_at: datetime.datetime) -> Row:
+    async def check_room(self, tenant: str) -> None:
+        """Raises Quota QUEUE_FULL, with the time after which a repeat may work."""
+        query = "select count(*) as unfinished from waybill_runs.runs where ended_at is null"
+        async with self._database.transaction(tenant) as connection:
+            row = await (await connection.execute(query)).fetchone()
+        if row is not None and row["unfinished"] >= self._max_unfinished:
+            raise Quota(
+                "QUEUE_FULL",
+                f"{row['unfinished']} documents of this tenant are waiting. Send it again a little later.",
+                retry_after_seconds=QUEUE_FULL_SECONDS,
+            )
+
+    async def accept(
+        self, run: NewRun, stored_at: datetime.datetime, is_stored: Callable[[], Awaitable[bool]]
+    ) -> Row:
         """Writes run, the steps that are behind it, and the queue entry, in one transaction.
 
         Raises:
             Conflict: REQUEST_ID_REUSED.
+            Precondition: SOURCE_DELETED, a deletion of the same content came between; send it again.
         """
-        async with self._writing(run) as connection:
+        async with self._database.transaction(run.tenant) as connection:
+            await connection.execute(LOCK_SOURCE, [f"{run.tenant}/{run.source_sha256}"])
+            if not await is_stored():
+                raise Precondition("SOURCE_DELETED", "The same content was just deleted. Send it again.")
             row = await _insert(connection, run, "QUEUED", "store", None)
-            await _past_step(connection, run, "receive", run.created_at, stored_at)
-            await _past_step(connection, run, "store", stored_at, None)
-            values = {
-                "workflow": WORKFLOW,
-                "queue": QUEUE,
-                "arguments": [Json(run.tenant), Json(run.run_id)],
-                "workflow_id": f"{run.run_id}.1",
-                "version": self._version,
-                "tenant": run.tenant,
-            }
-            await connection.execute(ENQUEUE, values)
+            await note_past(connection, run.ref, "receive", run.created_at, stored_at)
+            await note_past(connection, run.ref, "store", stored_at, None)
+            await self._enqueue(connection, run.ref, 1)
         return row
 
     async def record_unchanged(self, run: NewRun) -> Row:
         """Writes a run that has nothing to do."""
-        async with self._writing(run) as connection:
+        async with self._database.transaction(run.tenant) as connection:
             ended_at = datetime.datetime.now(datetime.UTC)
             row = await _insert(connection, run, "UNCHANGED", "receive", ended_at)
-            await _past_step(connection, run, "receive", run.created_at, ended_at)
+            await note_past(connection, run.ref, "receive", run.created_at, ended_at)
         return row
 
     async def find(self, ref: RunRef) -> Row:
@@ -174,48 +164,69 @@ class Runs:
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(LIST, values)).fetchall()
 
-    async def change(self, ref: RunRef, *, starts: int = 0, **columns: Any) -> Row:
+    async def change(self, ref: RunRef, *, starts: int = 0, alone_starts: int = 0, **columns: Any) -> Row:
         """Changes columns of a run that is not final, and tells who watches it."""
         names = ("state", "step", "reason", "message", "document_id", "version_id", "pages", "chunks",
                  "embedded_chunks")  # fmt: skip
         values = {name: columns.pop(name, None) for name in names}
         if columns:
             raise TypeError(f"no such column: {', '.join(columns)}")
-        values |= {"run_id": ref.run_id, "starts": starts, "final": list(FINAL_STATES)}
+        values |= {"run_id": ref.run_id, "final": list(FINAL_STATES)}
+        values |= {"starts": starts, "alone_starts": alone_starts}
         async with self._database.transaction(ref.tenant) as connection:
             row = await (await connection.execute(CHANGE, values)).fetchone()
             row = row or await _find(connection, ref.run_id)
-        self._tell(ref.run_id)
+        self.tell_watchers(ref.run_id)
         return row
 
-    async def begin_step(self, ref: RunRef, name: str) -> None:
-        """Notes that a step is under way, and makes it the run's step."""
-        values = {
-            "tenant": ref.tenant,
-            "run_id": ref.run_id,
-            "span_id": trace_ids.step_span_id(ref.run_id, name),
-            "name": name,
-        }
-        async with self._database.transaction(ref.tenant) as connection:
-            await connection.execute(BEGIN_STEP, values)
-            await connection.execute(
-                "update waybill_runs.runs set step = %s, revision = revision + 1 where run_id = %s"
-                " and ended_at is null and step <> %s",
-                [name.split()[0], ref.run_id, name.split()[0]],
-            )
-        self._tell(ref.run_id)
+    async def retry(self, ref: RunRef, complete_by: datetime.datetime | None) -> Row:
+        """Queues a run that ended badly again, as its next try; one under way is answered as it is.
 
-    async def end_step(self, ref: RunRef, name: str, status: str) -> None:
-        """Notes how a step ended: OK or ERROR."""
-        span_id = trace_ids.step_span_id(ref.run_id, name)
+        Raises:
+            NotFound: RUN_NOT_FOUND.
+            Precondition: RUN_READY, there is nothing to retry; COMPLETE_BY_PAST.
+        """
+        values = {"run_id": ref.run_id, "from": list(RETRIABLE_STATES), "complete_by": complete_by}
         async with self._database.transaction(ref.tenant) as connection:
-            await connection.execute(END_STEP, {"run_id": ref.run_id, "span_id": span_id, "status": status})
+            row = await (await connection.execute(RETRY, values)).fetchone()
+            if row is None:
+                row = await _find(connection, ref.run_id)
+                if row["state"] in FINAL_STATES:
+                    raise Precondition("RUN_READY", f"The run is {row['state']}: there is nothing to retry.")
+                return row
+            if row["complete_by"] and row["complete_by"] <= datetime.datetime.now(datetime.UTC):
+                raise Precondition(
+                    "COMPLETE_BY_PAST", "The run's complete_by is past. Name a later one with the retry."
+                )
+            await self._enqueue(connection, ref, row["tries"])
+        self.tell_watchers(ref.run_id)
+        return row
 
-    async def steps(self, tenant: str, run_ids: Sequence[str]) -> list[Row]:
-        """The steps of runs, by start."""
-        query = "select * from waybill_runs.steps where run_id = any(%s::uuid[]) order by started_at"
+    async def delete_source(self, tenant: str, sha256: str, delete: Callable[[], Awaitable[None]]) -> bool:
+        """Deletes a source unless an unfinished run needs it; answers whether it was deleted."""
+        query = "select 1 from waybill_runs.runs where source_sha256 = %s and ended_at is null limit 1"
         async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(query, [list(run_ids)])).fetchall()
+            await connection.execute(LOCK_SOURCE, [f"{tenant}/{sha256}"])
+            if await (await connection.execute(query, [sha256])).fetchone():
+                return False
+            await delete()
+        return True
+
+    async def check_finished(self, tenant: str, collection: str, document_key: str) -> None:
+        """Raises Precondition RUN_UNFINISHED while a run of the document is under way."""
+        query = (
+            "select run_id from waybill_runs.runs"
+            " where (collection, document_key) = (%s, %s) and ended_at is null limit 1"
+        )
+        async with self._database.transaction(tenant) as connection:
+            row = await (await connection.execute(query, [collection, document_key])).fetchone()
+        if row is not None:
+            run_id = str(row["run_id"])
+            raise Precondition(
+                "RUN_UNFINISHED",
+                f"Run {run_id} of this document is under way. Await or cancel it.",
+                {"run_id": run_id},
+            )
 
     async def watch(self, ref: RunRef, seen_revision: int) -> AsyncIterator[Row]:
         """A run's row, each time its revision is above the one seen, until it is final."""
@@ -236,41 +247,38 @@ class Runs:
             if watch.watchers == 0:
                 self._watches.pop(ref.run_id, None)
 
-    def _tell(self, run_id: str) -> None:
+    def tell_watchers(self, run_id: str) -> None:
+        """Lets who watches a run look at it again."""
         watch = self._watches.get(run_id)
         if watch is not None:
             watch.changed.set()
             watch.changed = asyncio.Event()
 
-    @asynccontextmanager
-    async def _writing(self, run: NewRun) -> AsyncIterator[Connection]:
-        async with self._database.transaction(run.tenant) as connection:
-            yield connection
+    async def _enqueue(self, connection: Connection, ref: RunRef, number: int) -> None:
+        values = {
+            "workflow": WORKFLOW,
+            "queue": QUEUE,
+            "arguments": [Json(ref.tenant), Json(ref.run_id)],
+            "workflow_id": workflow_id(ref.run_id, number),
+            "version": self._version,
+            "tenant": ref.tenant,
+        }
+        await connection.execute(ENQUEUE, values)
+
+
+def workflow_id(run_id: str, number: int) -> str:
+    """The engine's name for try `number` of a run."""
+    return f"{run_id}.{number}"
 
 
 async def _insert(
     connection: Connection, run: NewRun, state: str, step: str, ended_at: datetime.datetime | None
 ) -> Row:
     values = {**vars(run), "state": state, "step": step, "ended_at": ended_at}
-    cursor = await connection.execute(INSERT + " on conflict do nothing returning *", values)
-    row = await cursor.fetchone()
+    row = await (await connection.execute(INSERT, values)).fetchone()
     if row is None:
         raise _reused()
     return row
-
-
-async def _past_step(
-    connection: Connection,
-    run: NewRun,
-    name: str,
-    started_at: datetime.datetime,
-    ended_at: datetime.datetime | None,
-) -> None:
-    await connection.execute(
-        "insert into waybill_runs.steps (tenant, run_id, span_id, name, status, started_at, ended_at)"
-        " values (%s, %s, %s, %s, 'OK', %s, coalesce(%s, clock_timestamp()))",
-        [run.tenant, run.run_id, trace_ids.step_span_id(run.run_id, name), name, started_at, ended_at],
-    )
 
 
 async def _find(connection: Connection, run_id: str) -> Row:
@@ -290,15 +298,3 @@ async def _set_within(event: asyncio.Event, seconds: float) -> None:
 
 def _reused() -> Conflict:
     return Conflict("REQUEST_ID_REUSED", "This request_id was used before; take a new one for other content.")
-
-
-def new_run_id(now_ms: int, random: bytes) -> str:
-    """A UUIDv7 (RFC 9562): sorts by time.
-
-    Args:
-        now_ms: Unix time in milliseconds.
-        random: 10 random bytes.
-    """
-    value = now_ms.to_bytes(6, "big") + random[:10]
-    bits = int.from_bytes(value, "big") & ~(0xF << 76) & ~(0x3 << 62)
-    return str(uuid.UUID(int=bits | 0x7 << 76 | 0x2 << 62))

@@ -13,11 +13,17 @@ from google.protobuf.duration_pb2 import Duration
 
 from services.orchestrator.chunking import RECIPE, Page, Passage, cut, embedded_text
 from services.orchestrator.peers import Peers
-from services.orchestrator.runs import RunRef, Runs
+from services.orchestrator.run_rows import RunRef
+from services.orchestrator.runs import Runs
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.parser.v1.parse_job_pb2 import ParseJob
-from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, GetParseJobRequest
+from waybill.parser.v1.parser_service_pb2 import (
+    CancelParseJobRequest,
+    CreateParseJobRequest,
+    GetParseJobRequest,
+)
+from waybill.runtime import deadline, identity
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import InvalidRequest, VendorContract
 from waybill.runtime.retry import insist
@@ -131,6 +137,14 @@ class Steps:
         response = await _steady(lambda: self._peers.index.PublishVersion(request))
         return response.document_id
 
+    async def stop(self, run: RunRef) -> None:
+        """Cancels the run's parse jobs; answers once they have stopped."""
+        row = await self._runs.find(run)
+        with identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id)):
+            await _steady(
+                partial(self._peers.parser.CancelParseJob, CancelParseJobRequest(run_id=run.run_id))
+            )
+
     async def _ended(self, request: CreateParseJobRequest) -> ParseJob:
         job = (await _steady(lambda: self._peers.parser.CreateParseJob(request))).job
         while job.state in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
@@ -177,7 +191,7 @@ class Steps:
 
 async def _steady(operation: Callable[[], Awaitable[T]]) -> T:
     """A call that waits out a restart of its service."""
-    return await insist(operation, seconds=PATIENCE_SECONDS)
+    return await insist(operation, seconds=deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0)
 
 
 def _batches(passages: Sequence[Passage]) -> Iterator[tuple[int, int]]:

@@ -19,9 +19,14 @@ def root_span_id(run_id: str) -> str:
     return _derived(run_id, "run")
 
 
-def step_span_id(run_id: str, step: str) -> str:
-    """16 hex digits, for a step's name as it stands in the trace ("embed 2")."""
-    return _derived(run_id, f"step:{step}")
+def try_span_id(run_id: str, number: int) -> str:
+    """16 hex digits, for the root of a try after the first."""
+    return _derived(run_id, f"try:{number}")
+
+
+def step_span_id(run_id: str, step: str, number: int = 1) -> str:
+    """16 hex digits, for a step's name as it stands in the trace ("embed 2"), in try `number`."""
+    return _derived(run_id, f"step:{step}:{number}")
 
 
 def _derived(run_id: str, what: str) -> str:

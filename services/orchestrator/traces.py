@@ -8,22 +8,83 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import time
+import uuid
 from collections.abc import Sequence
-from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.orchestrator import trace_ids
+from services.orchestrator import bills, spans, trace_ids
+from services.orchestrator.peers import Peers
+from services.orchestrator.run_rows import Row, RunRef
+from services.orchestrator.runs import Runs
+from services.orchestrator.step_log import StepLog
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
 from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.runtime.errors import NotFound
+from waybill.runtime.postgres import Database
 
-Row = dict[str, Any]
+MAX_TRACES = 50
 SERVICE = "orchestrator"
 # A span arrives within a fraction of this after its end; what is missing later was lost.
 LATE_NANOS = 2_000_000_000
 _STATUS_OF_STATE = {"READY": "OK", "UNCHANGED": "OK", "FAILED": "ERROR", "EXPIRED": "ERROR",
                     "CANCELLED": "CANCELLED", "READY_DEGRADED": "OK"}  # fmt: skip
+
+
+class Traces:
+    """Reads what the traces of runs are made of."""
+
+    def __init__(self, runs: Runs, steps: StepLog, peers: Peers, database: Database) -> None:
+        self._runs = runs
+        self._steps = steps
+        self._peers = peers
+        self._database = database
+
+    async def of(self, tenant: str, name: str) -> list[GetTraceResponse.Trace]:
+        """The traces of the run, or of the correlation id, of that name; oldest first.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND.
+        """
+        rows = await self._named(tenant, name)
+        run_ids = [str(row["run_id"]) for row in rows]
+        steps = await self._steps.of_runs(tenant, run_ids)
+        live = await spans.of_traces(self._database, tenant, [trace_ids.trace_id(one) for one in run_ids])
+        entries = await bills.entries(self._peers, run_ids)
+        return [_trace(row, steps, live, entries) for row in rows]
+
+    async def _named(self, tenant: str, name: str) -> list[Row]:
+        try:
+            return [await self._runs.find(RunRef(tenant, str(uuid.UUID(name))))]
+        except (ValueError, NotFound):
+            rows = await self._runs.page(tenant, MAX_TRACES, None, name)
+        if not name or not rows:
+            raise NotFound(
+                "RUN_NOT_FOUND",
+                "No run has this run id or correlation id. `waybill runs` lists those there are.",
+            )
+        return rows[::-1]
+
+
+def _trace(
+    row: Row, steps: Sequence[Row], live: Sequence[Row], entries: Sequence[Entry]
+) -> GetTraceResponse.Trace:
+    run_id = str(row["run_id"])
+    trace_id = trace_ids.trace_id(run_id)
+    return GetTraceResponse.Trace(
+        run_id=run_id,
+        trace_id=trace_id,
+        spans=assemble(
+            row,
+            [step for step in steps if step["run_id"] == row["run_id"]],
+            [span for span in live if span["trace_id"] == trace_id],
+            [entry for entry in entries if entry.run_id == run_id],
+            time.time_ns(),
+        ),
+    )
 
 
 @dataclasses.dataclass
@@ -46,7 +107,9 @@ def assemble(
     """
     root = _root(run)
     by_entry = {entry.entry_id: entry for entry in entries}
-    placed = [_Placed(root), *(_Placed(_step(row, root.span_id)) for row in steps)]
+    tries = {row["try"]: _try(run, row["try"], steps, root) for row in steps if row["try"] > 1}
+    placed = [_Placed(root), *(_Placed(span) for span in tries.values())]
+    placed += [_Placed(_step(row, tries.get(row["try"], root).span_id)) for row in steps]
     placed += [_Placed(_live(row, by_entry), row["step_span_id"]) for row in live]
     seen = {one.span.entry_id for one in placed}
     placed += [
@@ -84,6 +147,23 @@ def _root(run: Row) -> Span:
         start_unix_nano=start,
         duration_nano=_nanos(run["ended_at"]) - start if run["ended_at"] else 0,
         status=_STATUS_OF_STATE.get(run["state"], "UNSET"),
+    )
+
+
+def _try(run: Row, number: int, steps: Sequence[Row], root: Span) -> Span:
+    """The root of a later try: it covers that try's steps."""
+    own = [row for row in steps if row["try"] == number]
+    start = min(_nanos(row["started_at"]) for row in own)
+    end = max(_nanos(row["ended_at"]) if row["ended_at"] else 0 for row in own)
+    return Span(
+        span_id=trace_ids.try_span_id(str(run["run_id"]), number),
+        parent_span_id=root.span_id,
+        service=SERVICE,
+        name=f"try {number}",
+        kind="INTERNAL",
+        start_unix_nano=start,
+        duration_nano=max(0, end - start),
+        status=root.status,
     )
 
 

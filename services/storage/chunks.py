@@ -19,8 +19,7 @@ from waybill.runtime.postgres import Database
 
 # 512 tokens of at most 128 bytes. Also far below what a tsvector can hold.
 MAX_CHUNK_BYTES = 64 * 1024
-MAX_PAGE = 500
-MAX_PAGE_BYTES = 1024 * 1024
+MAX_PAGE, MAX_PAGE_BYTES = 500, 1024 * 1024
 
 ADD_CHUNKS = """
 insert into chunks (
@@ -193,6 +192,8 @@ async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple
             "max_bytes": MAX_PAGE_BYTES,
         }
         rows = await (await connection.execute(LIST, values)).fetchall()
+        if not rows:  # also where the document was deleted just now, which is no empty page
+            await versions.find(connection, wanted.version_id, to_write=False)
     page = [Chunk(**{field.name: row[field.name] for field in fields(Chunk)}) for row in rows[:size]]
     more = bool(rows) and rows[0]["found"] > len(page)
     return version, page, _token(version.version_id, page[-1].ordinal + 1) if more else ""

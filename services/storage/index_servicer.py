@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Any
 
-from services.storage import chunks, publish, search, versions
+from services.storage import chunks, delete, publish, search, versions
 from services.storage.chunks import Chunk, Listing, chunk_id
 from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
@@ -95,6 +95,15 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             replaced_version_id=str(published.replaced_version_id or ""),
         )
 
+    async def DeleteDocument(  # noqa: N802
+        self, request: pb.DeleteDocumentRequest, context: Any
+    ) -> pb.DeleteDocumentResponse:
+        """Deletes a document."""
+        deleted = await delete.delete_document(
+            self._database, _tenant(), _collection(request.collection), _document_key(request.document_key)
+        )
+        return pb.DeleteDocumentResponse(**asdict(deleted))
+
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
         """Finds chunks."""
         question = _question(request)
@@ -115,11 +124,9 @@ def _beginning(request: pb.BeginVersionRequest) -> Beginning:
         raise InvalidRequest("INVALID_REQUEST", "source_sha256 has 64 lower-case hex digits.")
     if not request.run_id and not request.validate_only:
         raise InvalidRequest("INVALID_REQUEST", "run_id is missing; only validate_only does without.")
-    if not request.document_key:
-        raise InvalidRequest("INVALID_REQUEST", "document_key is missing.")
     return Beginning(
-        collection=_name("collection", request.collection or DEFAULT_COLLECTION, MAX_COLLECTION_BYTES),
-        document_key=_name("document_key", request.document_key, MAX_KEY_BYTES),
+        collection=_collection(request.collection),
+        document_key=_document_key(request.document_key),
         source_sha256=request.source_sha256,
         recipe=_name("recipe", request.recipe, MAX_NAME_BYTES),
         space=_space(request.space),
@@ -133,7 +140,7 @@ def _question(request: pb.SearchRequest) -> Question:
             "INVALID_REQUEST", f"mode is one of the enum's, and at most {MAX_DOCUMENT_KEYS} document_keys."
         )
     return Question(
-        collection=_name("collection", request.collection or DEFAULT_COLLECTION, MAX_COLLECTION_BYTES),
+        collection=_collection(request.collection),
         mode=_MODES[request.mode],
         query=request.query,
         vector=request.vector,
@@ -145,6 +152,16 @@ def _question(request: pb.SearchRequest) -> Question:
 
 def _space(space: space_pb2.Space) -> Space:
     return Space(space.model, space.dimension, space.revision)
+
+
+def _collection(text: str) -> str:
+    return _name("collection", text or DEFAULT_COLLECTION, MAX_COLLECTION_BYTES)
+
+
+def _document_key(text: str) -> str:
+    if not text:
+        raise InvalidRequest("INVALID_REQUEST", "document_key is missing.")
+    return _name("document_key", text, MAX_KEY_BYTES)
 
 
 def _name(field: str, text: str, most_bytes: int) -> str:

@@ -59,6 +59,15 @@ class Objects:
         return self._store.open(tenant, check_key(key), offset_bytes, limit_bytes)
 
 
+    async def delete(self, tenant: str, key: str) -> bool:
+        """Deletes an object; says whether there was one. See ObjectStore.delete.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED.
+        """
+        return await self._store.delete(tenant, check_key(key))
+
+
 async def _as_announced(spec: ObjectSpec, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The content, which ends in an error unless size and hash agree."""
     digest, size_bytes = hashlib.sha256(), 0

@@ -45,6 +45,10 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         async with self._objects.open(identity.caller().tenant, request.key) as reading:
             return pb.StatResponse(object=_object(reading.stored))
 
+    async def Delete(self, request: pb.DeleteRequest, context: Any) -> pb.DeleteResponse:  # noqa: N802
+        """Deletes one object."""
+        return pb.DeleteResponse(deleted=await self._objects.delete(identity.caller().tenant, request.key))
+
 
 async def _header(messages: AsyncIterator[pb.PutRequest]) -> pb.PutRequest.Header:
     async for message in messages:

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from services.storage import versions
+from waybill.runtime import faults
 from waybill.runtime.errors import Precondition
 from waybill.runtime.postgres import Connection, Database
 
@@ -68,6 +69,7 @@ async def publish(database: Database, tenant: str, version_id: str, chunk_count:
         if locked["state"] != "BUILDING":
             return Published(document["document_id"])
         await _publish_whole(connection, version, chunk_count)
+        await faults.point("publish.inside")
         replaced = document["current_version_id"]
         await connection.execute(FLIP, [version, document["document_id"]])
         await connection.execute(SUPERSEDE, [replaced])

@@ -16,9 +16,14 @@ RETRY_SECONDS = 5.0
 log = structlog.get_logger()
 
 # Versions that were begun long ago and never published are given up, so that nobody adds to them.
+# One that is being written, published or deleted has its turn at the next sweep: waiting for it here,
+# with others locked, could be waiting for who waits for us.
 ABANDON = """
 update document_versions set state = 'ABANDONED'
-where state = 'BUILDING' and began_at <= clock_timestamp() - make_interval(secs => %s)
+where version_id = any(array(
+    select version_id from document_versions
+    where state = 'BUILDING' and began_at <= clock_timestamp() - make_interval(secs => %s)
+    for update skip locked))
 """
 
 # One version whose content may go. A replaced one stays a moment, for readers that know its id.
@@ -29,15 +34,26 @@ where state = 'ABANDONED'
 limit 1
 """
 
-DELETE_VECTORS = """
-delete from vectors where (version_id, ordinal, space_id) in (
-    select version_id, ordinal, space_id from vectors where version_id = %s limit %s)
+# Each batch holds the version, if it is still there, against who writes to it or deletes its document.
+HOLD = """
+with held as materialized (select version_id from document_versions where version_id = %s for update)
 """
 
-DELETE_CHUNKS = """
+DELETE_CHUNKS = (
+    HOLD
+    + """
 delete from chunks where (version_id, ordinal) in (
-    select version_id, ordinal from chunks where version_id = %s limit %s)
+    select version_id, ordinal from chunks join held using (version_id) limit %s)
 """
+)
+
+DELETE_VECTORS = (
+    HOLD
+    + """
+delete from vectors where (version_id, ordinal, space_id) in (
+    select version_id, ordinal, space_id from vectors join held using (version_id) limit %s)
+"""
+)
 
 # The row of a replaced version stays, so that a late repeat of its publishing is answered.
 END_SUPERSEDED = """
@@ -91,7 +107,8 @@ class Sweeper:
         async with self._owner.transaction(None) as connection:
             await connection.execute(ABANDON, [self._patience.abandoned_seconds])
         while (version_id := await self._next()) is not None:
-            for statement in (DELETE_VECTORS, DELETE_CHUNKS):
+            # A vector is only taken for a chunk that is there: with chunks gone first, none comes late.
+            for statement in (DELETE_CHUNKS, DELETE_VECTORS):
                 while await self._rows(statement, [version_id, BATCH_ROWS]) == BATCH_ROWS:
                     pass
             for statement in (END_SUPERSEDED, END_ABANDONED):

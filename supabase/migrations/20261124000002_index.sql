@@ -51,6 +51,9 @@ create table waybill_index.document_versions (
 create index versions_to_sweep on waybill_index.document_versions (state)
     where state in ('BUILDING', 'SUPERSEDED', 'ABANDONED');
 
+-- Says whether another document needs a source that one was made from.
+create index versions_by_source on waybill_index.document_versions (tenant, source_sha256);
+
 alter table waybill_index.documents
     add foreign key (tenant, current_version_id)
     references waybill_index.document_versions (tenant, version_id);
@@ -114,7 +117,7 @@ begin
         execute format(
             'create policy every_tenant on waybill_index.%I to waybill_storage_owner'
             ' using (true) with check (true)', name);
-        execute format('grant select, insert on waybill_index.%I to waybill_storage', name);
+        execute format('grant select, insert, delete on waybill_index.%I to waybill_storage', name);
         execute format('alter table waybill_index.%I owner to waybill_storage_owner', name);
     end loop;
 end

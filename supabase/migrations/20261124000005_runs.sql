@@ -27,7 +27,11 @@ create table waybill_runs.runs (
     pages integer not null default 0,
     chunks integer not null default 0,
     embedded_chunks integer not null default 0,
+    -- Of the newest try; those alone in the slot for suspects too.
     starts integer not null default 0,
+    alone_starts integer not null default 0,
+    tries integer not null default 1,
+    complete_by timestamptz,
     -- Grows with every change; a watcher resumes after the last one it saw.
     revision bigint not null default 1,
     created_at timestamptz not null,
@@ -36,6 +40,7 @@ create table waybill_runs.runs (
         ('READY', 'READY_DEGRADED', 'UNCHANGED', 'FAILED', 'EXPIRED', 'CANCELLED'))),
     unique (tenant, request_id)
 );
+create index runs_unfinished on waybill_runs.runs (tenant, source_sha256) where ended_at is null;
 create index runs_newest on waybill_runs.runs (tenant, run_id desc);
 create index runs_by_correlation on waybill_runs.runs (tenant, correlation_id, run_id desc);
 
@@ -45,7 +50,10 @@ create table waybill_runs.steps (
     run_id uuid not null references waybill_runs.runs on delete cascade,
     span_id text not null,
     name text not null,
+    try integer not null default 1,
     status text not null check (status in ('UNSET', 'OK', 'ERROR')),
+    -- What the step answered when it ended well; ids and counts, for a later try.
+    outcome jsonb,
     -- More than one after a crash in it.
     starts integer not null default 1,
     started_at timestamptz not null,

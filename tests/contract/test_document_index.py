@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ from tests.contract.makers_storage import (
     refused,
     tenant_headers,
     unit_vector,
+    until,
     vector_near,
 )
 from waybill.common.v1.space_pb2 import Space
@@ -41,11 +42,11 @@ TABLES = ["documents", "document_versions", "chunks", "vectors"]
 
 
 @asynccontextmanager
-async def index_at(url: str) -> AsyncIterator[Index]:
+async def index_at(url: str, on_replaced: Callable[[], None] = lambda: None) -> AsyncIterator[Index]:
     """The service over this database, seen by a new tenant."""
     pool = await Database.open(url)
     add = rpc.add_DocumentIndexServiceServicer_to_server
-    servicer = DocumentIndexServicer(pool, lambda: None)
+    servicer = DocumentIndexServicer(pool, on_replaced)
     service = Service([(add, servicer, "waybill.storage.v1.DocumentIndexService")])
     try:
         async with channel_to(service) as channel:
@@ -506,6 +507,16 @@ async def contents(database: MigratedPostgres, version_id: str) -> tuple[int, in
     return row[0], row[1]
 
 
+@asynccontextmanager
+async def owner_of(database: MigratedPostgres) -> AsyncIterator[Database]:
+    """The role that sweeps."""
+    owner = await Database.open(database.owner_url("storage"), max_size=1)
+    try:
+        yield owner
+    finally:
+        await owner.close()
+
+
 async def test_a_sweep_drops_replaced_versions_after_their_grace_and_nothing_else(
     index: Index, database: MigratedPostgres
 ) -> None:
@@ -513,15 +524,49 @@ async def test_a_sweep_drops_replaced_versions_after_their_grace_and_nothing_els
     new = await index.add("a.md", "new harbour")
     building = (await index.begin("b.md")).version_id
     await index.put_chunks(building, chunk(0, "being built"))
-    owner = await Database.open(database.owner_url("storage"), max_size=1)
-    try:
+    async with owner_of(database) as owner:
         await Sweeper(owner, Patience(superseded_seconds=3_600)).sweep()
         assert await contents(database, old) == (3, 3)
         await Sweeper(owner, Patience(superseded_seconds=0)).sweep()
-    finally:
-        await owner.close()
     assert [await contents(database, one) for one in (old, new, building)] == [(0, 0), (1, 1), (1, 0)]
     async with refused("VERSION_NOT_FOUND", NOT_FOUND):
         await index.list_chunks(old)
     assert (await index.publish(old, 3)).replaced_version_id == "", "a late repeat is answered as before"
     assert found(await index.search("harbour")) == ["new harbour"]
+
+
+async def test_a_version_left_unpublished_for_a_day_goes_without_a_trace(
+    index: Index, database: MigratedPostgres
+) -> None:
+    run_id = str(uuid.uuid4())
+    left = (await index.begin("a.md", run_id=run_id)).version_id
+    await index.put_chunks(left, chunk(0, "harbour"))
+    await index.put_vectors(left, {0: unit_vector(0)})
+    async with owner_of(database) as owner:
+        async with owner.transaction(None) as connection:
+            age = (
+                "update document_versions set began_at = began_at - interval '25 hours' where version_id = %s"
+            )
+            await connection.execute(age, [left])
+        await Sweeper(owner, Patience()).sweep()
+    assert await contents(database, left) == (0, 0)
+    async with refused("VERSION_NOT_FOUND", NOT_FOUND):
+        await index.publish(left, 1)
+    assert (await index.begin("a.md", run_id=run_id)).version_id not in ("", left)
+
+
+async def test_the_sweeper_comes_soon_after_a_version_was_replaced(database: MigratedPostgres) -> None:
+    async with owner_of(database) as owner:
+        sweeper = Sweeper(owner, Patience(superseded_seconds=0))
+        sweeping = asyncio.create_task(sweeper.run())
+        async with index_at(database.url("storage"), sweeper.wake) as index:
+            for content in ("one", "two", "three"):
+                replaced = await index.add("a.md", content)
+                await index.add("a.md", f"not {content}")
+
+                async def gone(version_id: str = replaced) -> bool:
+                    return await contents(database, version_id) == (0, 0)
+
+                await until(gone)
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)

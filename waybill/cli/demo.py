@@ -6,7 +6,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,16 @@ import typer
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.text import Text
 
+from waybill.cli.accidents import Accidents, Aftermath, told
+from waybill.cli.bills import bills_of_runs
 from waybill.cli.exits import Exit, advice
 from waybill.cli.inert import inert
-from waybill.cli.ingest import Outcome, exit_of, ingest_sources, show_receipt
+from waybill.cli.ingest import ingest_sources, show_receipt
+from waybill.cli.outcome import Outcome, exit_of
+from waybill.cli.progress import watcher
 from waybill.cli.screen import Screen, plain_console, spread
-from waybill.cli.sources import gather
+from waybill.cli.sources import Source, gather
+from waybill.cli.stack import saying_failures
 from waybill.cli.waterfall import waterfall
 from waybill.client import Client, connect
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest, ListRunsRequest, SearchRequest
@@ -28,10 +33,8 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import ServiceError
 from waybill.stack import home, operate
 from waybill.stack.config import CHECKOUT
-from waybill.stack.home import HomeUnusable
-from waybill.stack.operate import StackFailed
-from waybill.stack.ports import PortTaken
-from waybill.stack.postgres import PostgresFailed
+from waybill.stack.home import Home
+from waybill.stack.process import Process
 
 EXAMPLES = CHECKOUT / "examples"
 _PICTURE_WIDTH = 80
@@ -52,36 +55,74 @@ def demo(
         Path | None, typer.Option("--picture", help="Also write waterfall and receipt to this SVG file.")
     ] = None,
 ) -> None:
-    """Ingest the example documents, ask the example questions, show trace and bill."""
+    """Ingest the example documents through two kills, ask the example questions, show trace and bill."""
     width = _PICTURE_WIDTH if picture else None
     screen = Screen(plain_console(width=width, record=picture is not None), plain_console(stderr=True))
     correlation_id = f"demo-{uuid.uuid4()}"
     try:
-        with _stack(screen) as addresses, connect(addresses, correlation_id=correlation_id) as client:
-            code = run_demo(client, screen, EXAMPLES, correlation_id)
+        with (
+            saying_failures(),
+            _stack(screen) as (folder, addresses),
+            connect(addresses, correlation_id=correlation_id) as client,
+        ):
+            code = run_demo(client, screen, EXAMPLES, correlation_id, lambda: _orchestrator(folder))
     except ServiceError as error:
         screen.fail(error)
         raise typer.Exit(advice(error).exit) from None
-    except (StackFailed, HomeUnusable, PortTaken, PostgresFailed) as failure:
-        screen.note(f"error: {failure}", "bold red")
-        raise typer.Exit(Exit.DOCUMENT_FAILED) from None
     if picture:
         picture.write_text(svg(screen), encoding="utf-8")
     raise typer.Exit(code)
 
 
-def run_demo(client: Client, screen: Screen, examples: Path, correlation_id: str) -> Exit:
+def run_demo(
+    client: Client,
+    screen: Screen,
+    examples: Path,
+    correlation_id: str,
+    orchestrator: Callable[[], Process | None],
+) -> Exit:
     """The demo against a stack that runs; whether everything was as it should be."""
     sources = gather([examples / "documents"]).sources
     screen.note(f"ingesting {len(sources)} documents", "bold")
-    outcomes = ingest_sources(client, screen, sources, correlation_id)
+    accidents, outcomes = _ingest(client, screen, sources, correlation_id, orchestrator)
     lines = (examples / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     right = ask(client, screen, [Question(**json.loads(line)) for line in lines if line])
     if screen.out.record:
         screen.out.export_text(clear=True)  # the picture holds what follows
     _show_waterfall(client, screen, outcomes)
     show_receipt(client, screen, outcomes, correlation_id)
-    return exit_of(outcomes) if right else Exit.DOCUMENT_FAILED
+    whole = _show_aftermath(client, screen, outcomes, accidents)
+    return exit_of(outcomes) if right and whole else Exit.DOCUMENT_FAILED
+
+
+def _ingest(
+    client: Client,
+    screen: Screen,
+    sources: Sequence[Source],
+    correlation_id: str,
+    orchestrator: Callable[[], Process | None],
+) -> tuple[Accidents, list[Outcome]]:
+    accidents = Accidents(watcher(screen), screen, sources[0].document_key, orchestrator)
+    outcomes = ingest_sources(client, screen, sources, correlation_id, watching_on=lambda _: accidents)
+    return accidents, outcomes
+
+
+def _show_aftermath(
+    client: Client, screen: Screen, outcomes: Sequence[Outcome], accidents: Accidents
+) -> bool:
+    """Says what the kills cost, where there was work to kill; whether nothing was lost or paid twice."""
+    runs = [outcome.run for outcome in outcomes if outcome.run is not None]
+    victim = next((run for run in runs if run.document_key == accidents.document_key), None)
+    if victim is None or victim.state == Run.STATE_UNCHANGED:
+        return True
+    requests = (GetTraceRequest(id=run.run_id) for run in runs)
+    traces = [trace for request in requests for trace in client.orchestrator.GetTrace(request).traces]
+    spans = [span for trace in traces if trace.run_id == victim.run_id for span in trace.spans]
+    aftermath = Aftermath.of(bills_of_runs(client, runs), traces)
+    screen.show("", Text("kill -9 of the orchestrator, and what was repeated", "bold"))
+    screen.show(*told(accidents.kills, victim.document_key, spans, screen.out.width))
+    screen.show(*aftermath.lines(screen.out.width))
+    return aftermath.whole
 
 
 def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
@@ -104,19 +145,26 @@ def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
 
 
 @contextmanager
-def _stack(screen: Screen) -> Iterator[dict[str, str]]:
-    """A running stack's addresses. One that ran before is left running, one of ours is stopped."""
+def _stack(screen: Screen) -> Iterator[tuple[Home, dict[str, str]]]:
+    """A running stack's folder and addresses. One that ran before is left running, one of ours is stopped."""
     folder = home.find(os.environ, Path.cwd())
     screen.note(f"starting the stack, state in {folder.folder}", "bold")
     stack = operate.up(folder, "free")
     try:
-        yield dict(stack.addresses)
+        yield folder, dict(stack.addresses)
     finally:
         if stack.started:
             operate.down(folder)
             screen.note("the stack is stopped, its data stays; next: make up", "bold")
         else:
             screen.note("the stack was up before and stays up; next: waybill search QUESTION", "bold")
+
+
+def _orchestrator(folder: Home) -> Process | None:
+    """The process that the stack's state names now."""
+    running = operate.running(folder)
+    program = running.programs.get("orchestrator") if running else None
+    return program.process if program else None
 
 
 def _show_waterfall(client: Client, screen: Screen, outcomes: Sequence[Outcome]) -> None:

@@ -39,6 +39,7 @@ class Advice:
 
 
 _STATUS = "`waybill status` shows which service is not SERVING; repeat the command once all are."
+_LATER = "Give it more time, such as `--within 10m`."
 _RUNS = "`waybill runs` lists this tenant's runs; another tenant's need --tenant."
 
 ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
@@ -69,6 +70,15 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     ),
     (StatusCode.ALREADY_EXISTS, ""): Advice(Exit.REFUSED, "Use a fresh id."),
     (StatusCode.FAILED_PRECONDITION, ""): Advice(Exit.REFUSED, "Change what it names, then repeat."),
+    (StatusCode.INVALID_ARGUMENT, "COMPLETE_BY_PAST"): Advice(Exit.REFUSED, _LATER),
+    (StatusCode.FAILED_PRECONDITION, "COMPLETE_BY_PAST"): Advice(Exit.REFUSED, _LATER),
+    (StatusCode.FAILED_PRECONDITION, "RUN_READY"): Advice(
+        Exit.REFUSED, "Nothing is left to do; when the document has changed, ingest it."
+    ),
+    (StatusCode.FAILED_PRECONDITION, "RUN_UNFINISHED"): Advice(
+        Exit.REFUSED, "Stop it with `waybill cancel ID`, or await it: `waybill run ID`."
+    ),
+    (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"): Advice(Exit.QUOTA, "Repeat it a little later."),
     (StatusCode.RESOURCE_EXHAUSTED, ""): Advice(Exit.QUOTA, "Ask for less, or repeat later."),
     (StatusCode.RESOURCE_EXHAUSTED, "DOCUMENT_TOO_LARGE"): Advice(
         Exit.QUOTA, "Split it: a document has at most 64 MB and 3,000 pages."

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from waybill.cli.bills import bills_of_runs
-from waybill.cli.exits import Exit, advice, code_of
+from waybill.cli.durations import Within, from_now
+from waybill.cli.exits import advice
 from waybill.cli.inert import inert
-from waybill.cli.objects import Shape, state_name
+from waybill.cli.outcome import Outcome, document_object, error_object, exit_of
 from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
@@ -23,30 +26,11 @@ from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.cli.sources import Source, alike, gather, unreadable
 from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import InvalidRequest, ServiceError
+from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
 
 IN_FLIGHT = 4
-GOOD_STATES = frozenset({Run.STATE_READY, Run.STATE_UNCHANGED})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one document ended: its last known run, and what went wrong between us and the service."""
-
-    source: Source
-    run: Run | None = None
-    error: ServiceError | None = None
-
-    @property
-    def good(self) -> bool:
-        """Whether the document is in the index with this content."""
-        return self.error is None and self.run is not None and self.run.state in GOOD_STATES
-
-    @property
-    def passed_over(self) -> bool:
-        """Nobody named the file, and its type is not ours."""
-        reason = self.error.reason if self.error else self.run.reason if self.run else ""
-        return self.source.from_folder and reason == "FILE_TYPE_UNSUPPORTED"
+QUEUE_FULL = "QUEUE_FULL"
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -62,25 +46,40 @@ class Board:
 
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files and folders.", metavar="PATH...")],
+    within: Within = None,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
     """Put documents into the index; ends in a receipt."""
+    complete_by = from_now(within)
     correlation_id = str(uuid.uuid4())
     with session(tenant, as_json, correlation_id) as here:
         found = gather(map(Path, paths))
         for what in found.passed_over:
             here.screen.note(f"passed over {inert(what)}")
-        outcomes = ingest_sources(here.client, here.screen, found.sources, correlation_id)
+        outcomes = ingest_sources(here.client, here.screen, found.sources, correlation_id, complete_by)
         if not as_json:
             show_receipt(here.client, here.screen, outcomes, correlation_id)
     raise typer.Exit(exit_of(outcomes))
 
 
 def ingest_sources(
-    client: Client, screen: Screen, sources: Sequence[Source], correlation_id: str
+    client: Client,
+    screen: Screen,
+    sources: Sequence[Source],
+    correlation_id: str,
+    complete_by: datetime | None = None,
+    watching_on: Callable[[Screen], Watcher] = watcher,
 ) -> list[Outcome]:
     """Ingests files and reports each as it ends; answers in their order, without those passed over.
+
+    Args:
+        client: Where they go.
+        screen: Where it is told.
+        sources: What to send.
+        correlation_id: The client's label, for what gets no run.
+        complete_by: When all must be done; None: never late.
+        watching_on: Makes what is told of each change.
 
     Raises:
         ServiceError: Nothing was sent: two keys are alike, the stack is not there, or there is no document.
@@ -94,7 +93,10 @@ def ingest_sources(
     outcomes: list[Outcome] = []
     board = Board()
     try:
-        with watcher(screen) as watching, closing(_ingest_all(client, sources, watching, board)) as ending:
+        with (
+            watching_on(screen) as watching,
+            closing(_Sending(client, watching, board, complete_by).outcomes(sources)) as ending,
+        ):
             for outcome in ending:
                 _report(screen, outcome, correlation_id)
                 if not outcome.passed_over:
@@ -107,78 +109,69 @@ def ingest_sources(
     return sorted(outcomes, key=lambda outcome: sources.index(outcome.source))
 
 
-def exit_of(outcomes: Sequence[Outcome]) -> Exit:
-    """OK only when every document is in the index with its present content."""
-    return Exit.OK if all(outcome.good for outcome in outcomes) else Exit.DOCUMENT_FAILED
+class _Sending:
+    """Documents on their way, a bounded number at a time."""
 
+    def __init__(self, client: Client, watching: Watcher, board: Board, complete_by: datetime | None) -> None:
+        self._client = client
+        self._watching = watching
+        self._board = board
+        self._complete_by = complete_by
+        self._given_up = threading.Event()
 
-def document_object(outcome: Outcome, correlation_id: str) -> Shape:
-    """A document, as `ingest` prints it; a refused one has no run and is FAILED."""
-    run, error = outcome.run, _error_object(outcome)
-    return {
-        "path": str(outcome.source.path),
-        "document_key": outcome.source.document_key,
-        "document_id": (run.document_id or None) if run else None,
-        "run_id": run.run_id if run else None,
-        "correlation_id": run.correlation_id if run else correlation_id,
-        "state": state_name(run) if run else "FAILED",
-        "pages": run.pages if run else 0,
-        "chunks": run.chunks if run else 0,
-        "cost_nano_usd": run.cost_nano_usd if run else 0,
-        "simulated_nano_usd": run.simulated_nano_usd if run else 0,
-        "error": error,
-    }
+    def outcomes(self, sources: Sequence[Source]) -> Generator[Outcome]:
+        """Outcomes as they come."""
+        pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="ingest")
+        try:
+            jobs = [pool.submit(self._one, source) for source in sources]
+            for job in as_completed(jobs):
+                outcome = job.result()
+                self._watching.ended(outcome.source)
+                yield outcome
+        except BaseException:
+            # Ends the pauses and calls that the workers are in, so that the pool can end.
+            self._given_up.set()
+            self._client.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
+    def _one(self, source: Source) -> Outcome:
+        if source.fault is not None:
+            return Outcome(source, error=source.fault)
+        try:
+            run = self._accepted(source)
+            self._note(source, run)
+            if run.state not in FINAL_STATES:
+                for changed in self._client.watch(run.run_id):
+                    self._note(source, changed)
+        except OSError as error:
+            return Outcome(source, error=unreadable(source.path, error))
+        except ServiceError as error:
+            return Outcome(source, self._board.runs.get(source), error)
+        return Outcome(source, self._board.runs[source])
 
-def _error_object(outcome: Outcome) -> Shape | None:
-    if outcome.good:
-        return None
-    if outcome.error is not None:
-        error = outcome.error
-        return {"code": code_of(error).name, "reason": error.reason, "message": error.message}
-    assert outcome.run is not None
-    run = outcome.run
-    return {"code": state_name(run), "reason": run.reason or state_name(run), "message": run.message}
+    def _accepted(self, source: Source) -> Run:
+        """Sends a document, again and again for as long as the queue is full."""
+        request_id = str(uuid.uuid4())
+        while True:
+            try:
+                return self._client.ingest(
+                    source.path,
+                    document_key=source.document_key,
+                    request_id=request_id,
+                    complete_by=self._complete_by,
+                )
+            except Quota as error:
+                if error.reason != QUEUE_FULL:
+                    raise
+                self._watching.waits(source)
+                if self._given_up.wait(error.retry_after_seconds or _PAUSE_SECONDS):
+                    raise
 
-
-def _ingest_all(
-    client: Client, sources: Sequence[Source], watching: Watcher, board: Board
-) -> Generator[Outcome]:
-    """Outcomes as they come, a bounded number of documents at a time."""
-    pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="ingest")
-    try:
-        jobs = [pool.submit(_ingest_one, client, source, watching, board) for source in sources]
-        for job in as_completed(jobs):
-            outcome = job.result()
-            watching.ended(outcome.source)
-            yield outcome
-    except BaseException:
-        # Closing the client ends the calls that the workers are in, so that the pool can end.
-        client.close()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ingest_one(client: Client, source: Source, watching: Watcher, board: Board) -> Outcome:
-    if source.fault is not None:
-        return Outcome(source, error=source.fault)
-    try:
-        run = client.ingest(source.path, document_key=source.document_key)
-        _note(source, run, watching, board)
-        if run.state not in FINAL_STATES:
-            for changed in client.watch(run.run_id):
-                _note(source, changed, watching, board)
-    except OSError as error:
-        return Outcome(source, error=unreadable(source.path, error))
-    except ServiceError as error:
-        return Outcome(source, board.runs.get(source), error)
-    return Outcome(source, board.runs[source])
-
-
-def _note(source: Source, run: Run, watching: Watcher, board: Board) -> None:
-    board.runs[source] = run
-    watching.saw(source, run)
+    def _note(self, source: Source, run: Run) -> None:
+        self._board.runs[source] = run
+        self._watching.saw(source, run)
 
 
 def _report(screen: Screen, outcome: Outcome, correlation_id: str) -> None:
@@ -188,13 +181,11 @@ def _report(screen: Screen, outcome: Outcome, correlation_id: str) -> None:
         return
     if screen.as_json:
         screen.emit(document_object(outcome, correlation_id))
-    error = _error_object(outcome)
+    error = error_object(outcome)
     if error is None:
-        assert outcome.run is not None
-        screen.note(f"{state_name(outcome.run)} {key}", "green")
+        screen.note(f"{outcome.state} {key}", "green")
         return
-    state = state_name(outcome.run) if outcome.run else "FAILED"
-    screen.note(f"{state} {key}: {inert(error['reason'])}: {inert(error['message'])}", "red")
+    screen.note(f"{outcome.state} {key}: {inert(error['reason'])}: {inert(error['message'])}", "red")
     if outcome.error is not None:
         screen.note(f"  next: {advice(outcome.error).next_step}")
 
@@ -217,15 +208,17 @@ def show_receipt(client: Client, screen: Screen, outcomes: Sequence[Outcome], co
         screen.show(*receipt(bills_of_runs(client, runs), screen.out.width))
     except ServiceError as error:
         screen.fail(error)
-        screen.note(f"The documents are as reported; their bill: waybill bill {correlation_id}")
+        bill = screen.command(f"bill {inert(correlation_id)}")
+        screen.note(f"The documents are as reported; their bill: {bill}")
 
 
 def _say_what_goes_on(screen: Screen, board: Board, unsent: int) -> None:
     going_on = board.going_on()
     screen.note("interrupted")
     for run in going_on:
-        screen.note(f"goes on in the stack: {inert(run.document_key)}: waybill run {inert(run.run_id)}")
+        command = screen.command(f"run {inert(run.run_id)}")
+        screen.note(f"goes on in the stack: {inert(run.document_key)}: {command}")
     if unsent:
         screen.note(f"documents not sent: {unsent}; the same command sends them, and skips what is unchanged")
     if going_on:
-        screen.note("all runs: waybill runs")
+        screen.note(f"all runs: {screen.command('runs')}; stop one: {screen.command('cancel ID')}")

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from waybill.cli import bill, demo, ingest, runs, search, stack, trace
+from waybill.cli import bill, delete, demo, ingest, runs, search, stack, trace
 
 app = typer.Typer(
     name="waybill",
@@ -21,6 +21,9 @@ for command in (
     ingest.ingest,
     runs.runs,
     runs.run,
+    runs.cancel,
+    runs.retry,
+    delete.delete,
     search.search,
     trace.trace,
     bill.bill,

@@ -9,7 +9,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
+from waybill.orchestrator.v1.orchestrator_service_pb2 import (
+    CancelRunResponse,
+    DeleteDocumentResponse,
+    GetTraceResponse,
+)
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.storage.v1.chunk_pb2 import Hit
@@ -53,6 +57,28 @@ def run_object(run: Run) -> Shape:
         "create_time": _time(run, "create_time"),
         "end_time": _time(run, "end_time"),
         "starts": run.starts,
+        "complete_by": _time(run, "complete_by"),
+        "tries": run.tries,
+    }
+
+
+def cancelled_object(answer: CancelRunResponse) -> Shape:
+    """What `cancel` prints: the run, and the holds that were given back."""
+    return {
+        **run_object(answer.run),
+        "released_nano_usd": answer.released_nano_usd,
+        "released_simulated_nano_usd": answer.released_simulated_nano_usd,
+    }
+
+
+def deleted_object(answer: DeleteDocumentResponse) -> Shape:
+    """How much `delete` has deleted."""
+    return {
+        "versions": answer.versions,
+        "chunks": answer.chunks,
+        "vectors": answer.vectors,
+        "sources": answer.sources,
+        "parse_results": answer.parse_results,
     }
 
 

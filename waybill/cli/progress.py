@@ -15,6 +15,7 @@ from waybill.client import FINAL_STATES
 from waybill.orchestrator.v1.run_pb2 import Run
 
 STEPS = ("receive", "store", "parse", "chunk", "embed", "publish")
+QUEUE_FULL = "waits, the queue is full"
 
 
 class Watcher(Protocol):
@@ -26,6 +27,10 @@ class Watcher(Protocol):
 
     def saw(self, source: Source, run: Run) -> None:
         """The run of this document has changed."""
+        ...
+
+    def waits(self, source: Source) -> None:
+        """This document is not accepted yet: the queue is full. Said before each pause."""
         ...
 
     def ended(self, source: Source) -> None:
@@ -43,7 +48,7 @@ class Lines:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._last: dict[Source, tuple[str, str]] = {}
+        self._last: dict[Source, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -51,13 +56,18 @@ class Lines:
     def __exit__(self, *exc: object) -> None: ...
 
     def saw(self, source: Source, run: Run) -> None:
-        where = (state_name(run), run.step)
-        if self._last.get(source) != where:
-            self._last[source] = where
-            self._screen.note(f"{inert(source.document_key)}: {' '.join(filter(None, map(inert, where)))}")
+        self._say(source, " ".join(filter(None, map(inert, (state_name(run), run.step)))))
+
+    def waits(self, source: Source) -> None:
+        self._say(source, QUEUE_FULL)
 
     def ended(self, source: Source) -> None:
         self._last.pop(source, None)
+
+    def _say(self, source: Source, what: str) -> None:
+        if self._last.get(source) != what:
+            self._last[source] = what
+            self._screen.note(f"{inert(source.document_key)}: {what}")
 
 
 class Bars:
@@ -84,17 +94,23 @@ class Bars:
         self._progress.stop()
 
     def saw(self, source: Source, run: Run) -> None:
-        with self._lock:
-            if source not in self._tasks:
-                name = inert(source.document_key)[-self._name_width :]
-                self._tasks[source] = self._progress.add_task(name, total=len(STEPS), step="")
-            step = run.step if run.state == Run.STATE_RUNNING else state_name(run)
-            self._progress.update(self._tasks[source], completed=_steps_done(run), step=inert(step))
+        step = run.step if run.state == Run.STATE_RUNNING else state_name(run)
+        self._draw(source, _steps_done(run), inert(step))
+
+    def waits(self, source: Source) -> None:
+        self._draw(source, 0.0, QUEUE_FULL)
 
     def ended(self, source: Source) -> None:
         with self._lock:
             if source in self._tasks:
                 self._progress.remove_task(self._tasks.pop(source))
+
+    def _draw(self, source: Source, steps_done: float, what: str) -> None:
+        with self._lock:
+            if source not in self._tasks:
+                name = inert(source.document_key)[-self._name_width :]
+                self._tasks[source] = self._progress.add_task(name, total=len(STEPS), step="")
+            self._progress.update(self._tasks[source], completed=steps_done, step=what)
 
 
 def _steps_done(run: Run) -> float:

@@ -12,7 +12,7 @@ from waybill.cli.bills import Bill
 from waybill.cli.inert import inert
 from waybill.cli.money import Figures, dollars, unit_price
 from waybill.cli.objects import kind_name, state_name
-from waybill.cli.screen import spread
+from waybill.cli.screen import counted, spread
 from waybill.ledger.v1.entry_pb2 import Entry
 
 MOST_BLOCKS = 12
@@ -71,7 +71,7 @@ def _block(bill: Bill, width: int) -> Iterator[Text]:
         yield Text("searches", "bold")
     else:
         yield spread(Text(inert(bill.run.document_key), "bold"), state_name(bill.run), width)
-        size = [_count(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
+        size = [counted(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
         if size:
             yield spread(f"  {', '.join(size)}", bill.figures.short(), width)
     yield from _items(bill.entries, width)
@@ -91,7 +91,7 @@ def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
         yield spread(
             what, Text(f"{repeated}{item.kind}{remark}", "yellow" if item.kind != "real" else ""), width
         )
-        quantity = _count(sum(entry.quantity for entry in same), inert(item.unit))
+        quantity = counted(sum(entry.quantity for entry in same), inert(item.unit))
         price = unit_price(item.price_nano_usd_per_million)
         yield spread(f"    {quantity} × {price}", dollars(sum(map(_amount, same))), width)
 
@@ -110,7 +110,3 @@ def _sums(figures: Figures, width: int) -> Iterator[Text]:
         yield spread("simulated, owed to nobody", Text(dollars(figures.simulated_nano_usd), "yellow"), width)
     if figures.uncertain_simulated_nano_usd:
         yield spread("simulated, held or in doubt", dollars(figures.uncertain_simulated_nano_usd), width)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

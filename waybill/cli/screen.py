@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,18 @@ class Screen:
     out: Console
     err: Console
     as_json: bool = False
+    # As the caller named it; empty for the default, which no command needs to name.
+    tenant: str = ""
 
     @classmethod
-    def open(cls, as_json: bool) -> Screen:
+    def open(cls, as_json: bool, tenant: str = "") -> Screen:
         """On the process's own stdout and stderr."""
-        return cls(plain_console(), plain_console(stderr=True), as_json)
+        return cls(plain_console(), plain_console(stderr=True), as_json, tenant)
+
+    def command(self, words: str) -> str:
+        """A command to try next, for the same tenant."""
+        tenant = f" --tenant {shlex.quote(inert(self.tenant))}" if self.tenant else ""
+        return f"waybill {words}{tenant}"
 
     def emit(self, shape: Mapping[str, Any]) -> None:
         """Prints one JSON object as one line."""
@@ -60,3 +68,8 @@ def spread(left: Text | str, right: Text | str, width: int) -> Text:
     left.truncate(max(1, width - right.cell_len - 2), overflow="ellipsis")
     left.append(" " * max(2, width - left.cell_len - right.cell_len))
     return left.append_text(right)
+
+
+def counted(number: int, noun: str) -> str:
+    """For instance `1 page`, `2,000 pages`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

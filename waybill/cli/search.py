@@ -21,12 +21,12 @@ _MOST_WIDTH = 100
 
 
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUESTION")],
+    query: Annotated[str, typer.Argument(metavar="QUESTION", help="In plain words; quote it.")],
     limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="Most hits.")] = 10,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
-    """Find passages, best first."""
+    """Find the passages that answer a question, best first."""
     with session(tenant, as_json) as here:
         show_search(reachable(here.client), here.screen, query, limit)
 
@@ -48,7 +48,7 @@ def show_search(client: Client, screen: Screen, query: str, limit: int) -> None:
     for rank, hit in enumerate(answer.hits, 1):
         _show_hit(screen, rank, hit)
     if not answer.hits:
-        screen.note("Nothing found. What is there to be found: waybill runs")
+        screen.note(f"Nothing found. What is there to be found: {screen.command('runs')}")
     if coverage.vectors < coverage.chunks:
         screen.note(
             f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone"

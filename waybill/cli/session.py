@@ -33,7 +33,7 @@ class Session:
 @contextmanager
 def session(tenant: str, as_json: bool, correlation_id: str | None = None) -> Iterator[Session]:
     """Opens what a command needs. A ServiceError inside ends the command with its exit code."""
-    screen = Screen.open(as_json)
+    screen = Screen.open(as_json, "" if tenant == DEFAULT_TENANT else tenant)
     try:
         with connect(stack_addresses(os.environ), tenant=tenant, correlation_id=correlation_id) as client:
             yield Session(client, screen)

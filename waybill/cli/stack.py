@@ -46,7 +46,7 @@ def up(
     if mode != "local":
         _fail(f"Mode {mode!r} does not work yet; only local does: waybill up --mode local")
     home = here()
-    with _said():
+    with saying_failures():
         if foreground:
             raise typer.Exit(_foreground(home, ports, mode))
         stack = operate.up(home, ports, mode)
@@ -58,17 +58,20 @@ def up(
         typer.echo(f"  {name:<13} {address}")
 
 
-def down() -> None:
+def down(as_json: Json = False) -> None:
     """Stop the stack; the data stays."""
     home = here()
-    with _said():
+    with saying_failures():
         stopped = operate.down(home)
+    if as_json:
+        typer.echo(json.dumps({"stopped": stopped}))
+        return
     typer.echo("The stack is down; its data stays." if stopped else "No stack is running.")
 
 
 def status(as_json: Json = False) -> None:
     """Show every program; exit 0 only when all are SERVING."""
-    with _said():
+    with saying_failures():
         found = operate.status(here())
     if as_json:
         typer.echo(found.as_json())
@@ -102,18 +105,21 @@ def health(
     raise typer.Exit(0 if all(word == probe.SERVING for word in whole) else 1)
 
 
-def migrate() -> None:
+def migrate(as_json: Json = False) -> None:
     """Bring the database up to date: the running stack's, or WAYBILL_ADMIN_DATABASE_URL's."""
     import psycopg  # slow to import, as DBOS is, and no other command needs them
 
     from waybill.stack import migrate as migrations
 
-    with _said():
+    with saying_failures():
         config = _migrate_config(here())
         try:
             applied = migrations.migrate(config.database_url, config.passwords, config.migrations)
         except (psycopg.Error, OSError) as error:
             _fail(f"The database could not be brought up to date: {error}")
+    if as_json:
+        typer.echo(json.dumps({"applied": applied}))
+        return
     for line in applied:
         typer.echo(f"applied {line}")
     typer.echo("The database is up to date.")
@@ -158,7 +164,7 @@ def _line(status: ServiceStatus) -> str:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def saying_failures() -> Iterator[None]:
     """Failures that carry their own advice become that sentence and exit code 1."""
     try:
         yield

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from waybill.runtime import faults
 from waybill.runtime.errors import Unavailable
 
 Connection = psycopg.AsyncConnection[DictRow]
@@ -57,6 +58,8 @@ class Database:
                 if tenant is not None:
                     await connection.execute("select set_config('waybill.tenant', %s, true)", [tenant])
                 yield connection
+                await faults.point("commit.before")
+            await faults.point("commit.after")
         except (psycopg.OperationalError, psycopg.errors.InternalError_, PoolTimeout) as error:
             kind = type(error).__name__
             raise Unavailable(

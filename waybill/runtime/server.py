@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +18,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from waybill.runtime import logs
+from waybill.runtime import faults, logs
 from waybill.runtime.channel import TRANSPORT_MAX_BYTES
 from waybill.runtime.config import Settings
 from waybill.runtime.interceptors import ServerInterceptor
@@ -42,23 +43,32 @@ class ServerConfig:
         bind: host:port; port 0 takes a free one. Loopback only.
         collectors: OTLP/gRPC addresses that spans go to.
         stop_on_eof: Standard input is a pipe from the supervisor; its end means: drain and exit.
+        faults: Folder in which tests arm faults; see `runtime.faults`.
     """
 
     name: str
     bind: str
     collectors: Sequence[str] = ()
     stop_on_eof: bool = False
+    faults: Path | None = None
 
     @classmethod
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
-        """From WAYBILL_BIND, WAYBILL_OTLP_ADDRESS, OTEL_EXPORTER_OTLP_ENDPOINT, WAYBILL_STOP_ON_EOF."""
+        """From WAYBILL_BIND, _OTLP_ADDRESS, _STOP_ON_EOF, _FAULTS and OTEL_EXPORTER_OTLP_ENDPOINT."""
         bind = settings.text("WAYBILL_BIND", f"127.0.0.1:{port}")
         if bind.rpartition(":")[0] not in LOOPBACK:
             settings.fault(f"WAYBILL_BIND is {bind!r}; only loopback is allowed without TLS and auth")
         standard = settings.text("OTEL_EXPORTER_OTLP_ENDPOINT", "").removeprefix("http://")
         collectors = [settings.text("WAYBILL_OTLP_ADDRESS", ""), standard]
+        faults_folder = settings.text("WAYBILL_FAULTS", "")
+        if faults_folder and settings.text("WAYBILL_ENV", "") == "production":
+            settings.fault("WAYBILL_FAULTS is set, which WAYBILL_ENV=production refuses")
         return cls(
-            name, bind, [one for one in collectors if one], settings.text("WAYBILL_STOP_ON_EOF", "0") == "1"
+            name,
+            bind,
+            [one for one in collectors if one],
+            settings.text("WAYBILL_STOP_ON_EOF", "0") == "1",
+            Path(faults_folder) if faults_folder else None,
         )
 
 
@@ -136,6 +146,7 @@ async def _probe(name: str, probe: Callable[[], Awaitable[bool]]) -> bool:
 def run(config: ServerConfig, build: Build) -> None:
     """Runs a service's process until SIGTERM, SIGINT or the supervisor's end. Exits 0 after a drain."""
     logs.configure(config.name)
+    faults.arm(config.name, config.faults)
     asyncio.run(_main(config, build))
     _leave()
 

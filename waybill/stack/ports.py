@@ -6,14 +6,9 @@ import contextlib
 import socket
 from collections.abc import Mapping
 
-FIXED: Mapping[str, int] = {
-    "orchestrator": 7401,
-    "storage": 7402,
-    "parser": 7403,
-    "embedder": 7404,
-    "ledger": 7405,
-    "postgres": 7406,
-}
+from waybill.client import FIXED_PORTS
+
+FIXED: Mapping[str, int] = {**FIXED_PORTS, "postgres": 7406}
 
 
 class PortTaken(Exception):

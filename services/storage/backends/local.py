@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import struct
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +29,7 @@ PIECE_BYTES = 256 * 1024
 INCOMING = "incoming"
 _LENGTH = struct.Struct(">I")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_EMPTY_OR_GONE = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
 Result = TypeVar("Result")
 Clock = Callable[[], datetime.datetime]
 
@@ -42,6 +44,8 @@ class LocalObjects:
         self._root = root
         self._clock = clock
         self._incoming = root / INCOMING
+        # Held from making a folder to having a file in it: empty folders are dropped.
+        self._folders = threading.Lock()
         self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._incoming.iterdir():
             left.unlink()
@@ -54,7 +58,7 @@ class LocalObjects:
             await _in_thread(upload.begin, stored)
             async for piece in content:
                 await _in_thread(upload.write, piece)
-            await _in_thread(upload.finish, self._path(tenant, spec.key))
+            await _in_thread(upload.finish, self._path(tenant, spec.key), self._folders)
         except BaseException:
             await _in_thread(upload.discard)
             raise
@@ -73,6 +77,10 @@ class LocalObjects:
             raise NotFound("OBJECT_NOT_FOUND", "No object of this key is stored. Put it first.") from None
         finally:
             await _in_thread(opened.close)
+
+    async def delete(self, tenant: str, key: str) -> bool:
+        """See ObjectStore."""
+        return await _in_thread(_delete, self._path(tenant, key), self._folders)
 
     async def healthy(self) -> bool:
         """See ObjectStore."""
@@ -100,15 +108,17 @@ class _Upload:
         while left:
             left = left[self._file.write(left) :]
 
-    def finish(self, path: Path) -> None:
+    def finish(self, path: Path, folders: threading.Lock) -> None:
         """Makes the file the object. The disk has its bytes before its name."""
         assert self._file is not None
         os.fsync(self._file.fileno())
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(path.parent.parent)
-        os.replace(self._path, path)
-        _sync_folder(path.parent)
+        with folders:
+            if not path.parent.exists():
+                path.parent.mkdir(mode=0o700)
+                _sync_folder(path.parent.parent)
+            os.replace(self._path, path)
+            folder = os.open(path.parent, os.O_RDONLY)
+        _sync(folder)
         self._file.close()
 
     def discard(self) -> None:
@@ -138,6 +148,22 @@ class _Opened:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _delete(path: Path, folders: threading.Lock) -> bool:
+    """Drops an object's file, and its folder with the last one; a repeat ends what was cut off."""
+    with folders:
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        try:
+            path.parent.rmdir()
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY_OR_GONE:
+                raise
+        # Only a change needs to reach the disk, and only the folder that still is there.
+        if there:
+            _sync_folder(path.parent if path.parent.exists() else path.parent.parent)
+    return there
 
 
 @contextmanager
@@ -189,7 +215,11 @@ def _range(stored: StoredObject, offset_bytes: int, limit_bytes: int) -> tuple[i
 
 
 def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
+    _sync(os.open(path, os.O_RDONLY))
+
+
+def _sync(folder: int) -> None:
+    """Brings an opened folder to the disk, and closes it."""
     try:
         os.fsync(folder)
     finally:

@@ -81,6 +81,14 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def delete(self, tenant: str, key: str) -> bool:
+        """Deletes an object, and says whether there was one. Who has it open reads on undisturbed.
+
+        Raises:
+            Unavailable: STORAGE_UNAVAILABLE.
+        """
+        ...
+
     async def healthy(self) -> bool:
         """Whether objects can be stored now."""
         ...

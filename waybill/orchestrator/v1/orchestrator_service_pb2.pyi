@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.orchestrator.v1 import run_pb2 as _run_pb2
 from waybill.orchestrator.v1 import span_pb2 as _span_pb2
@@ -13,20 +16,22 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class IngestRequest(_message.Message):
     __slots__ = ("header", "data")
     class Header(_message.Message):
-        __slots__ = ("collection", "document_key", "filename", "size_bytes", "sha256", "request_id")
+        __slots__ = ("collection", "document_key", "filename", "size_bytes", "sha256", "request_id", "complete_by")
         COLLECTION_FIELD_NUMBER: _ClassVar[int]
         DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
         FILENAME_FIELD_NUMBER: _ClassVar[int]
         SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
         SHA256_FIELD_NUMBER: _ClassVar[int]
         REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+        COMPLETE_BY_FIELD_NUMBER: _ClassVar[int]
         collection: str
         document_key: str
         filename: str
         size_bytes: int
         sha256: str
         request_id: str
-        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+        complete_by: _timestamp_pb2.Timestamp
+        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., request_id: _Optional[str] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     header: IngestRequest.Header
@@ -84,6 +89,58 @@ class WatchRunResponse(_message.Message):
     run: _run_pb2.Run
     resume_token: str
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ..., resume_token: _Optional[str] = ...) -> None: ...
+
+class CancelRunRequest(_message.Message):
+    __slots__ = ("run_id",)
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+
+class CancelRunResponse(_message.Message):
+    __slots__ = ("run", "released_nano_usd", "released_simulated_nano_usd")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_NANO_USD_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_SIMULATED_NANO_USD_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    released_nano_usd: int
+    released_simulated_nano_usd: int
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ..., released_nano_usd: _Optional[int] = ..., released_simulated_nano_usd: _Optional[int] = ...) -> None: ...
+
+class RetryRunRequest(_message.Message):
+    __slots__ = ("run_id", "complete_by")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_BY_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    complete_by: _timestamp_pb2.Timestamp
+    def __init__(self, run_id: _Optional[str] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RetryRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
+
+class DeleteDocumentRequest(_message.Message):
+    __slots__ = ("collection", "document_key")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    document_key: str
+    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ...) -> None: ...
+
+class DeleteDocumentResponse(_message.Message):
+    __slots__ = ("versions", "chunks", "vectors", "sources", "parse_results")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    PARSE_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    versions: int
+    chunks: int
+    vectors: int
+    sources: int
+    parse_results: int
+    def __init__(self, versions: _Optional[int] = ..., chunks: _Optional[int] = ..., vectors: _Optional[int] = ..., sources: _Optional[int] = ..., parse_results: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
     __slots__ = ("collection", "query", "limit")

@@ -55,6 +55,21 @@ class OrchestratorServiceStub:
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchRunRequest.SerializeToString,
                 response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchRunResponse.FromString,
                 _registered_method=True)
+        self.CancelRun = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/CancelRun',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRunRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRunResponse.FromString,
+                _registered_method=True)
+        self.RetryRun = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/RetryRun',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunResponse.FromString,
+                _registered_method=True)
+        self.DeleteDocument = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/DeleteDocument',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentResponse.FromString,
+                _registered_method=True)
         self.Search = channel.unary_unary(
                 '/waybill.orchestrator.v1.OrchestratorService/Search',
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.SearchRequest.SerializeToString,
@@ -104,6 +119,32 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelRun(self, request, context):
+        """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
+        it is. Reasons: RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryRun(self, request, context):
+        """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
+        A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
+        COMPLETE_BY_PAST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteDocument(self, request, context):
+        """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
+        needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+        Reasons: RUN_UNFINISHED (cancel or await the document's run first).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Search(self, request, context):
         """Finds passages. The question's own embedding is paid and stands in the ledger without a run.
         Reasons: INVALID_REQUEST.
@@ -142,6 +183,21 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.WatchRun,
                     request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchRunRequest.FromString,
                     response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchRunResponse.SerializeToString,
+            ),
+            'CancelRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelRun,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRunRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'RetryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryRun,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunResponse.SerializeToString,
+            ),
+            'DeleteDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDocument,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentResponse.SerializeToString,
             ),
             'Search': grpc.unary_unary_rpc_method_handler(
                     servicer.Search,
@@ -263,6 +319,87 @@ class OrchestratorService:
             '/waybill.orchestrator.v1.OrchestratorService/WatchRun',
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchRunRequest.SerializeToString,
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/CancelRun',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRunRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/RetryRun',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/DeleteDocument',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

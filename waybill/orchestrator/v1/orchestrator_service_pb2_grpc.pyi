@@ -48,6 +48,20 @@ class OrchestratorServiceStub:
     """Sends a run each time it has changed, at once for the first time, and ends when it is final.
     With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
     """
+    CancelRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]
+    """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
+    it is. Reasons: RUN_NOT_FOUND.
+    """
+    RetryRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryRunRequest, _orchestrator_service_pb2.RetryRunResponse]
+    """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
+    A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
+    COMPLETE_BY_PAST.
+    """
+    DeleteDocument: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]
+    """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
+    needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+    Reasons: RUN_UNFINISHED (cancel or await the document's run first).
+    """
     Search: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SearchRequest, _orchestrator_service_pb2.SearchResponse]
     """Finds passages. The question's own embedding is paid and stands in the ledger without a run.
     Reasons: INVALID_REQUEST.
@@ -76,6 +90,20 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     WatchRun: _aio.UnaryStreamMultiCallable[_orchestrator_service_pb2.WatchRunRequest, _orchestrator_service_pb2.WatchRunResponse]  # type: ignore[assignment]
     """Sends a run each time it has changed, at once for the first time, and ends when it is final.
     With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
+    """
+    CancelRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]  # type: ignore[assignment]
+    """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
+    it is. Reasons: RUN_NOT_FOUND.
+    """
+    RetryRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryRunRequest, _orchestrator_service_pb2.RetryRunResponse]  # type: ignore[assignment]
+    """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
+    A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
+    COMPLETE_BY_PAST.
+    """
+    DeleteDocument: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
+    """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
+    needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+    Reasons: RUN_UNFINISHED (cancel or await the document's run first).
     """
     Search: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SearchRequest, _orchestrator_service_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds passages. The question's own embedding is paid and stands in the ledger without a run.
@@ -126,6 +154,38 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_orchestrator_service_pb2.WatchRunResponse], _abc.AsyncIterator[_orchestrator_service_pb2.WatchRunResponse]]:
         """Sends a run each time it has changed, at once for the first time, and ends when it is final.
         With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelRun(
+        self,
+        request: _orchestrator_service_pb2.CancelRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.CancelRunResponse, _abc.Awaitable[_orchestrator_service_pb2.CancelRunResponse]]:
+        """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
+        it is. Reasons: RUN_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryRun(
+        self,
+        request: _orchestrator_service_pb2.RetryRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.RetryRunResponse, _abc.Awaitable[_orchestrator_service_pb2.RetryRunResponse]]:
+        """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
+        A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
+        COMPLETE_BY_PAST.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteDocument(
+        self,
+        request: _orchestrator_service_pb2.DeleteDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_orchestrator_service_pb2.DeleteDocumentResponse]]:
+        """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
+        needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+        Reasons: RUN_UNFINISHED (cancel or await the document's run first).
         """
 
     @_abc_1.abstractmethod

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts")
+    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts", "complete_by", "tries")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Run.State]
@@ -57,6 +57,8 @@ class Run(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     STARTS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_BY_FIELD_NUMBER: _ClassVar[int]
+    TRIES_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     correlation_id: str
     state: Run.State
@@ -79,4 +81,6 @@ class Run(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     starts: int
-    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ...) -> None: ...
+    complete_by: _timestamp_pb2.Timestamp
+    tries: int
+    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tries: _Optional[int] = ...) -> None: ...

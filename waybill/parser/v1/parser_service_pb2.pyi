@@ -2,9 +2,10 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from waybill.parser.v1 import parse_job_pb2 as _parse_job_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -40,3 +41,43 @@ class GetParseJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _ClassVar[int]
     job: _parse_job_pb2.ParseJob
     def __init__(self, job: _Optional[_Union[_parse_job_pb2.ParseJob, _Mapping]] = ...) -> None: ...
+
+class WatchParseJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class WatchParseJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _parse_job_pb2.ParseJob
+    def __init__(self, job: _Optional[_Union[_parse_job_pb2.ParseJob, _Mapping]] = ...) -> None: ...
+
+class CancelParseJobRequest(_message.Message):
+    __slots__ = ("job_id", "run_id")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    run_id: str
+    def __init__(self, job_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+
+class CancelParseJobResponse(_message.Message):
+    __slots__ = ("jobs",)
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[_parse_job_pb2.ParseJob]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_parse_job_pb2.ParseJob, _Mapping]]] = ...) -> None: ...
+
+class DeleteParseJobsRequest(_message.Message):
+    __slots__ = ("source_sha256",)
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    source_sha256: str
+    def __init__(self, source_sha256: _Optional[str] = ...) -> None: ...
+
+class DeleteParseJobsResponse(_message.Message):
+    __slots__ = ("jobs", "results")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    jobs: int
+    results: int
+    def __init__(self, jobs: _Optional[int] = ..., results: _Optional[int] = ...) -> None: ...

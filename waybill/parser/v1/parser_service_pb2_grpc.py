@@ -45,6 +45,21 @@ class ParserServiceStub:
                 request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.GetParseJobRequest.SerializeToString,
                 response_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.GetParseJobResponse.FromString,
                 _registered_method=True)
+        self.WatchParseJob = channel.unary_stream(
+                '/waybill.parser.v1.ParserService/WatchParseJob',
+                request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.WatchParseJobRequest.SerializeToString,
+                response_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.WatchParseJobResponse.FromString,
+                _registered_method=True)
+        self.CancelParseJob = channel.unary_unary(
+                '/waybill.parser.v1.ParserService/CancelParseJob',
+                request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.CancelParseJobRequest.SerializeToString,
+                response_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.CancelParseJobResponse.FromString,
+                _registered_method=True)
+        self.DeleteParseJobs = channel.unary_unary(
+                '/waybill.parser.v1.ParserService/DeleteParseJobs',
+                request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.SerializeToString,
+                response_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.FromString,
+                _registered_method=True)
 
 
 class ParserServiceServicer:
@@ -67,6 +82,30 @@ class ParserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchParseJob(self, request, context):
+        """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+        Reasons: JOB_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelParseJob(self, request, context):
+        """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
+        has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteParseJobs(self, request, context):
+        """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
+        parse of it is a new one. Reasons: JOB_UNFINISHED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ParserServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +118,21 @@ def add_ParserServiceServicer_to_server(servicer, server):
                     servicer.GetParseJob,
                     request_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.GetParseJobRequest.FromString,
                     response_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.GetParseJobResponse.SerializeToString,
+            ),
+            'WatchParseJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchParseJob,
+                    request_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.WatchParseJobRequest.FromString,
+                    response_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.WatchParseJobResponse.SerializeToString,
+            ),
+            'CancelParseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelParseJob,
+                    request_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.CancelParseJobRequest.FromString,
+                    response_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.CancelParseJobResponse.SerializeToString,
+            ),
+            'DeleteParseJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteParseJobs,
+                    request_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.FromString,
+                    response_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +190,87 @@ class ParserService:
             '/waybill.parser.v1.ParserService/GetParseJob',
             waybill_dot_parser_dot_v1_dot_parser__service__pb2.GetParseJobRequest.SerializeToString,
             waybill_dot_parser_dot_v1_dot_parser__service__pb2.GetParseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchParseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/waybill.parser.v1.ParserService/WatchParseJob',
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.WatchParseJobRequest.SerializeToString,
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.WatchParseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelParseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.parser.v1.ParserService/CancelParseJob',
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.CancelParseJobRequest.SerializeToString,
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.CancelParseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteParseJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.parser.v1.ParserService/DeleteParseJobs',
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.SerializeToString,
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

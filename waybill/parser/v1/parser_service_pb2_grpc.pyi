@@ -40,6 +40,18 @@ class ParserServiceStub:
     """
     GetParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]
     """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
+    WatchParseJob: _grpc.UnaryStreamMultiCallable[_parser_service_pb2.WatchParseJobRequest, _parser_service_pb2.WatchParseJobResponse]
+    """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+    Reasons: JOB_NOT_FOUND.
+    """
+    CancelParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.CancelParseJobRequest, _parser_service_pb2.CancelParseJobResponse]
+    """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
+    has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+    """
+    DeleteParseJobs: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.DeleteParseJobsRequest, _parser_service_pb2.DeleteParseJobsResponse]
+    """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
+    parse of it is a new one. Reasons: JOB_UNFINISHED.
+    """
 
 @_typing.type_check_only
 class ParserServiceAsyncStub(ParserServiceStub):
@@ -53,6 +65,18 @@ class ParserServiceAsyncStub(ParserServiceStub):
     """
     GetParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]  # type: ignore[assignment]
     """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
+    WatchParseJob: _aio.UnaryStreamMultiCallable[_parser_service_pb2.WatchParseJobRequest, _parser_service_pb2.WatchParseJobResponse]  # type: ignore[assignment]
+    """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+    Reasons: JOB_NOT_FOUND.
+    """
+    CancelParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.CancelParseJobRequest, _parser_service_pb2.CancelParseJobResponse]  # type: ignore[assignment]
+    """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
+    has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+    """
+    DeleteParseJobs: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.DeleteParseJobsRequest, _parser_service_pb2.DeleteParseJobsResponse]  # type: ignore[assignment]
+    """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
+    parse of it is a new one. Reasons: JOB_UNFINISHED.
+    """
 
 class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns stored files into pages of Markdown: PDF, Markdown, plain text."""
@@ -75,5 +99,35 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_parser_service_pb2.GetParseJobResponse, _abc.Awaitable[_parser_service_pb2.GetParseJobResponse]]:
         """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def WatchParseJob(
+        self,
+        request: _parser_service_pb2.WatchParseJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_parser_service_pb2.WatchParseJobResponse], _abc.AsyncIterator[_parser_service_pb2.WatchParseJobResponse]]:
+        """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+        Reasons: JOB_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelParseJob(
+        self,
+        request: _parser_service_pb2.CancelParseJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_parser_service_pb2.CancelParseJobResponse, _abc.Awaitable[_parser_service_pb2.CancelParseJobResponse]]:
+        """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
+        has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteParseJobs(
+        self,
+        request: _parser_service_pb2.DeleteParseJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_parser_service_pb2.DeleteParseJobsResponse, _abc.Awaitable[_parser_service_pb2.DeleteParseJobsResponse]]:
+        """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
+        parse of it is a new one. Reasons: JOB_UNFINISHED.
+        """
 
 def add_ParserServiceServicer_to_server(servicer: ParserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -115,6 +115,26 @@ class PublishVersionResponse(_message.Message):
     replaced_version_id: str
     def __init__(self, document_id: _Optional[str] = ..., replaced_version_id: _Optional[str] = ...) -> None: ...
 
+class DeleteDocumentRequest(_message.Message):
+    __slots__ = ("collection", "document_key")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    document_key: str
+    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ...) -> None: ...
+
+class DeleteDocumentResponse(_message.Message):
+    __slots__ = ("versions", "chunks", "vectors", "orphaned_source_sha256")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    ORPHANED_SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    versions: int
+    chunks: int
+    vectors: int
+    orphaned_source_sha256: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, versions: _Optional[int] = ..., chunks: _Optional[int] = ..., vectors: _Optional[int] = ..., orphaned_source_sha256: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class SearchRequest(_message.Message):
     __slots__ = ("collection", "query", "vector", "space", "mode", "limit", "document_keys")
     class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -62,6 +62,11 @@ class DocumentIndexServiceStub:
                 request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.PublishVersionRequest.SerializeToString,
                 response_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.PublishVersionResponse.FromString,
                 _registered_method=True)
+        self.DeleteDocument = channel.unary_unary(
+                '/waybill.storage.v1.DocumentIndexService/DeleteDocument',
+                request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentResponse.FromString,
+                _registered_method=True)
         self.Search = channel.unary_unary(
                 '/waybill.storage.v1.DocumentIndexService/Search',
                 request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.SearchRequest.SerializeToString,
@@ -115,6 +120,14 @@ class DocumentIndexServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteDocument(self, request, context):
+        """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
+        finding it at once. Deleting what is not there is OK and counts nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Search(self, request, context):
         """Finds chunks of published versions by vector, by text, or by both, fused by reciprocal rank.
         Best first. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
@@ -150,6 +163,11 @@ def add_DocumentIndexServiceServicer_to_server(servicer, server):
                     servicer.PublishVersion,
                     request_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.PublishVersionRequest.FromString,
                     response_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.PublishVersionResponse.SerializeToString,
+            ),
+            'DeleteDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDocument,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentResponse.SerializeToString,
             ),
             'Search': grpc.unary_unary_rpc_method_handler(
                     servicer.Search,
@@ -295,6 +313,33 @@ class DocumentIndexService:
             '/waybill.storage.v1.DocumentIndexService/PublishVersion',
             waybill_dot_storage_dot_v1_dot_document__index__service__pb2.PublishVersionRequest.SerializeToString,
             waybill_dot_storage_dot_v1_dot_document__index__service__pb2.PublishVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.DocumentIndexService/DeleteDocument',
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

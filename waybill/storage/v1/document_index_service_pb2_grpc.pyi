@@ -55,6 +55,10 @@ class DocumentIndexServiceStub:
     """Makes a version the one that searches see, in one transaction. Publishing the current version
     again is OK. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
     """
+    DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]
+    """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
+    finding it at once. Deleting what is not there is OK and counts nothing.
+    """
     Search: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]
     """Finds chunks of published versions by vector, by text, or by both, fused by reciprocal rank.
     Best first. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
@@ -86,6 +90,10 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     PublishVersion: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
     """Makes a version the one that searches see, in one transaction. Publishing the current version
     again is OK. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+    """
+    DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
+    """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
+    finding it at once. Deleting what is not there is OK and counts nothing.
     """
     Search: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds chunks of published versions by vector, by text, or by both, fused by reciprocal rank.
@@ -145,6 +153,16 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_index_service_pb2.PublishVersionResponse, _abc.Awaitable[_document_index_service_pb2.PublishVersionResponse]]:
         """Makes a version the one that searches see, in one transaction. Publishing the current version
         again is OK. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteDocument(
+        self,
+        request: _document_index_service_pb2.DeleteDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_index_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_document_index_service_pb2.DeleteDocumentResponse]]:
+        """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
+        finding it at once. Deleting what is not there is OK and counts nothing.
         """
 
     @_abc_1.abstractmethod

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from waybill.storage.v1 import object_pb2 as waybill_dot_storage_dot_v1_dot_object__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/storage/v1/object.proto\"\xae\x01\n\nPutRequest\x12\x37\n\x06header\x18\x01 \x01(\x0b\x32%.waybill.storage.v1.PutRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1aO\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x06\n\x04part\"9\n\x0bPutResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"D\n\nGetRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"S\n\x0bGetResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x1a\n\x0bStatRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\":\n\x0cStatResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object2\x84\x02\n\x14ObjectStorageService\x12M\n\x03Put\x12\x1e.waybill.storage.v1.PutRequest\x1a\x1f.waybill.storage.v1.PutResponse\"\x03\x90\x02\x02(\x01\x12M\n\x03Get\x12\x1e.waybill.storage.v1.GetRequest\x1a\x1f.waybill.storage.v1.GetResponse\"\x03\x90\x02\x01\x30\x01\x12N\n\x04Stat\x12\x1f.waybill.storage.v1.StatRequest\x1a .waybill.storage.v1.StatResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/storage/v1/object.proto\"\xae\x01\n\nPutRequest\x12\x37\n\x06header\x18\x01 \x01(\x0b\x32%.waybill.storage.v1.PutRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1aO\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x06\n\x04part\"9\n\x0bPutResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"D\n\nGetRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"S\n\x0bGetResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x1a\n\x0bStatRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\":\n\x0cStatResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\x1c\n\rDeleteRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x32\xda\x02\n\x14ObjectStorageService\x12M\n\x03Put\x12\x1e.waybill.storage.v1.PutRequest\x1a\x1f.waybill.storage.v1.PutResponse\"\x03\x90\x02\x02(\x01\x12M\n\x03Get\x12\x1e.waybill.storage.v1.GetRequest\x1a\x1f.waybill.storage.v1.GetResponse\"\x03\x90\x02\x01\x30\x01\x12N\n\x04Stat\x12\x1f.waybill.storage.v1.StatRequest\x1a .waybill.storage.v1.StatResponse\"\x03\x90\x02\x01\x12T\n\x06\x44\x65lete\x12!.waybill.storage.v1.DeleteRequest\x1a\".waybill.storage.v1.DeleteResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Get']._serialized_options = b'\220\002\001'
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Stat']._loaded_options = None
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Stat']._serialized_options = b'\220\002\001'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Delete']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Delete']._serialized_options = b'\220\002\002'
   _globals['_PUTREQUEST']._serialized_start=105
   _globals['_PUTREQUEST']._serialized_end=279
   _globals['_PUTREQUEST_HEADER']._serialized_start=192
@@ -52,6 +54,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATREQUEST']._serialized_end=521
   _globals['_STATRESPONSE']._serialized_start=523
   _globals['_STATRESPONSE']._serialized_end=581
-  _globals['_OBJECTSTORAGESERVICE']._serialized_start=584
-  _globals['_OBJECTSTORAGESERVICE']._serialized_end=844
+  _globals['_DELETEREQUEST']._serialized_start=583
+  _globals['_DELETEREQUEST']._serialized_end=611
+  _globals['_DELETERESPONSE']._serialized_start=613
+  _globals['_DELETERESPONSE']._serialized_end=646
+  _globals['_OBJECTSTORAGESERVICE']._serialized_start=649
+  _globals['_OBJECTSTORAGESERVICE']._serialized_end=995
 # @@protoc_insertion_point(module_scope)

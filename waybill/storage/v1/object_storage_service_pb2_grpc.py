@@ -50,6 +50,11 @@ class ObjectStorageServiceStub:
                 request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatRequest.SerializeToString,
                 response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatResponse.FromString,
                 _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/Delete',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteResponse.FromString,
+                _registered_method=True)
 
 
 class ObjectStorageServiceServicer:
@@ -81,6 +86,14 @@ class ObjectStorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Delete(self, request, context):
+        """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+        Reasons: PATH_NOT_ALLOWED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ObjectStorageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +111,11 @@ def add_ObjectStorageServiceServicer_to_server(servicer, server):
                     servicer.Stat,
                     request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatRequest.FromString,
                     response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatResponse.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +200,33 @@ class ObjectStorageService:
             '/waybill.storage.v1.ObjectStorageService/Stat',
             waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatRequest.SerializeToString,
             waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.ObjectStorageService/Delete',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class ObjectStorageServiceStub:
     """
     Stat: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatRequest, _object_storage_service_pb2.StatResponse]
     """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
+    Delete: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteRequest, _object_storage_service_pb2.DeleteResponse]
+    """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+    Reasons: PATH_NOT_ALLOWED.
+    """
 
 @_typing.type_check_only
 class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
@@ -63,6 +67,10 @@ class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
     """
     Stat: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatRequest, _object_storage_service_pb2.StatResponse]  # type: ignore[assignment]
     """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
+    Delete: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteRequest, _object_storage_service_pb2.DeleteResponse]  # type: ignore[assignment]
+    """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+    Reasons: PATH_NOT_ALLOWED.
+    """
 
 class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
     """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant."""
@@ -96,5 +104,15 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_object_storage_service_pb2.StatResponse, _abc.Awaitable[_object_storage_service_pb2.StatResponse]]:
         """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _object_storage_service_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_storage_service_pb2.DeleteResponse, _abc.Awaitable[_object_storage_service_pb2.DeleteResponse]]:
+        """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+        Reasons: PATH_NOT_ALLOWED.
+        """
 
 def add_ObjectStorageServiceServicer_to_server(servicer: ObjectStorageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

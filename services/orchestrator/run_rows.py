@@ -1,0 +1,58 @@
+"""Values that name runs, and a run about to be written."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+FINAL_STATES = ("READY", "READY_DEGRADED", "UNCHANGED", "FAILED", "EXPIRED", "CANCELLED")
+RETRIABLE_STATES = ("FAILED", "EXPIRED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """Names a run and whose it is."""
+
+    tenant: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run about to be written; see the columns of waybill_runs.runs."""
+
+    run_id: str
+    tenant: str
+    correlation_id: str
+    request_id: str | None
+    caller_traceparent: str
+    collection: str
+    document_key: str
+    filename: str
+    source_sha256: str
+    size_bytes: int
+    source_key: str
+    created_at: datetime.datetime
+    complete_by: datetime.datetime | None
+    document_id: str = ""
+    chunks: int = 0
+
+    @property
+    def ref(self) -> RunRef:
+        """Its name."""
+        return RunRef(self.tenant, self.run_id)
+
+
+def new_run_id(now_ms: int, random: bytes) -> str:
+    """A UUIDv7 (RFC 9562): sorts by time.
+
+    Args:
+        now_ms: Unix time in milliseconds.
+        random: 10 random bytes.
+    """
+    value = now_ms.to_bytes(6, "big") + random[:10]
+    bits = int.from_bytes(value, "big") & ~(0xF << 76) & ~(0x3 << 62)
+    return str(uuid.UUID(int=bits | 0x7 << 76 | 0x2 << 62))

@@ -1,0 +1,48 @@
+"""A question: embedded, and asked of the index."""
+
+from __future__ import annotations
+
+from services.orchestrator.admission import DEFAULT_COLLECTION
+from services.orchestrator.peers import Peers
+from services.orchestrator.steps import Steps
+from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
+from waybill.runtime.channel import reading
+from waybill.runtime.errors import InvalidRequest
+from waybill.storage.v1 import document_index_service_pb2 as index
+
+MAX_QUERY_CHARS, DEFAULT_LIMIT, MAX_LIMIT = 8_000, 10, 100
+
+
+class Searches:
+    """Answers questions from what is published."""
+
+    def __init__(self, steps: Steps, peers: Peers) -> None:
+        self._steps = steps
+        self._peers = peers
+
+    async def search(self, request: SearchRequest) -> index.SearchResponse:
+        """Finds passages by vector and by text.
+
+        Raises:
+            InvalidRequest: INVALID_REQUEST.
+        """
+        query, limit = request.query.strip(), request.limit or DEFAULT_LIMIT
+        if not query or len(query) > MAX_QUERY_CHARS or not 1 <= limit <= MAX_LIMIT:
+            raise InvalidRequest(
+                "INVALID_REQUEST", f"Ask with 1 to {MAX_QUERY_CHARS} characters, for 1 to {MAX_LIMIT} hits."
+            )
+        space, vector = await self._steps.space(), b""
+        async with reading(self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))) as answers:
+            async for answer in answers:
+                vector += b"".join(one.values for one in answer.embeddings)
+        return await self._peers.index.Search(
+            index.SearchRequest(
+                collection=request.collection or DEFAULT_COLLECTION,
+                query=query,
+                vector=vector,
+                space=space,
+                mode=index.SearchRequest.MODE_HYBRID,
+                limit=limit,
+            )
+        )

@@ -1,0 +1,99 @@
+"""Steps as rows: when each began and ended, and what it answered. Their spans are these rows."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types.json import Json
+
+from services.orchestrator import trace_ids
+from services.orchestrator.run_rows import Row, RunRef
+from waybill.runtime.postgres import Connection, Database
+
+# A step that is begun again keeps its first start: the span covers all that it took.
+BEGIN = """
+insert into waybill_runs.steps (tenant, run_id, span_id, name, try, status, started_at)
+values (%(tenant)s, %(run_id)s, %(span_id)s, %(name)s, %(try)s, 'UNSET', clock_timestamp())
+on conflict (run_id, span_id) do update set starts = waybill_runs.steps.starts + 1, status = 'UNSET',
+    ended_at = null
+"""
+
+REACH = """
+update waybill_runs.runs set step = %(step)s, revision = revision + 1
+where run_id = %(run_id)s and ended_at is null and step <> %(step)s
+"""
+
+END = """
+update waybill_runs.steps set status = %(status)s, outcome = %(outcome)s, ended_at = clock_timestamp()
+where run_id = %(run_id)s and span_id = %(span_id)s
+"""
+
+# What an earlier try finished. A version that nobody published is given up after a day, so that a much
+# later retry begins again.
+FINISHED = """
+select outcome from waybill_runs.steps
+where run_id = %s and name = %s and status = 'OK' and outcome is not null
+    and ended_at > clock_timestamp() - interval '20 hours'
+limit 1
+"""
+
+
+class StepLog:
+    """The steps of every tenant's runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def finished(self, ref: RunRef, name: str) -> Any | None:
+        """What the step answered when it ended well, in this try or an earlier one."""
+        async with self._database.transaction(ref.tenant) as connection:
+            row = await (await connection.execute(FINISHED, [ref.run_id, name])).fetchone()
+        return row["outcome"] if row else None
+
+    async def begin(self, ref: RunRef, name: str, number: int) -> None:
+        """Notes that a step of try `number` is under way, and makes it the run's step."""
+        values = {
+            "tenant": ref.tenant,
+            "run_id": ref.run_id,
+            "span_id": trace_ids.step_span_id(ref.run_id, name, number),
+            "name": name,
+            "step": name.split()[0],
+            "try": number,
+        }
+        async with self._database.transaction(ref.tenant) as connection:
+            await connection.execute(BEGIN, values)
+            await connection.execute(REACH, values)
+
+    async def end(self, ref: RunRef, name: str, number: int, outcome: dict[str, Any]) -> None:
+        """Notes how a step ended; `outcome` has a value, or says what failed."""
+        values = {
+            "run_id": ref.run_id,
+            "span_id": trace_ids.step_span_id(ref.run_id, name, number),
+            "status": "ERROR" if "failed" in outcome else "OK",
+            "outcome": None if "failed" in outcome else Json(outcome),
+        }
+        async with self._database.transaction(ref.tenant) as connection:
+            await connection.execute(END, values)
+
+    async def of_runs(self, tenant: str, run_ids: Sequence[str]) -> list[Row]:
+        """The steps of runs, by start."""
+        query = "select * from waybill_runs.steps where run_id = any(%s::uuid[]) order by started_at"
+        async with self._database.transaction(tenant) as connection:
+            return await (await connection.execute(query, [list(run_ids)])).fetchall()
+
+
+async def note_past(
+    connection: Connection,
+    ref: RunRef,
+    name: str,
+    started_at: datetime.datetime,
+    ended_at: datetime.datetime | None,
+) -> None:
+    """Notes a step that was done inside Ingest; an open end is now."""
+    await connection.execute(
+        "insert into waybill_runs.steps (tenant, run_id, span_id, name, status, started_at, ended_at)"
+        " values (%s, %s, %s, %s, 'OK', %s, coalesce(%s, clock_timestamp()))",
+        [ref.tenant, ref.run_id, trace_ids.step_span_id(ref.run_id, name), name, started_at, ended_at],
+    )

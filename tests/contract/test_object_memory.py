@@ -1,0 +1,102 @@
+"""A storage process of its own needs no more memory for a large object than for a small one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_storage import tenant_headers
+from waybill.stack.ports import free_ports
+from waybill.storage.v1 import object_storage_service_pb2 as pb
+from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
+
+CHECKOUT = Path(__file__).parents[2]
+SMALL_BYTES, LARGE_BYTES = 64_000_000, 512_000_000
+MOST_GROWTH_BYTES = 16_000_000
+PIECE = bytes(1_000_000)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory")
+
+
+@dataclass(frozen=True)
+class StorageProcess:
+    """A running `python -m services.storage`."""
+
+    pid: int
+    address: str
+
+    def peak_bytes(self) -> int:
+        """The most memory that it ever had."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        (peak,) = [line.split() for line in lines if line.startswith("VmHWM:")]
+        assert peak[2] == "kB"
+        return int(peak[1]) * 1024
+
+
+@pytest.fixture
+def storage(database: MigratedPostgres, tmp_path: Path) -> Iterator[StorageProcess]:
+    """Ended with the test; what it wrote is dropped at once, it is large."""
+    objects, address = tmp_path / "objects", f"127.0.0.1:{free_ports(1)[0]}"
+    environ = os.environ | {
+        "WAYBILL_BIND": address,
+        "WAYBILL_DATABASE_URL": database.url("storage"),
+        "WAYBILL_OWNER_DATABASE_URL": database.owner_url("storage"),
+        "WAYBILL_OBJECTS_DIR": str(objects),
+    }
+    child = subprocess.Popen([sys.executable, "-m", "services.storage"], cwd=CHECKOUT, env=environ)
+    try:
+        yield StorageProcess(child.pid, address)
+    finally:
+        child.kill()
+        child.wait()
+        for path in objects.rglob("*"):
+            if path.is_file():
+                path.unlink()
+
+
+def sha256(size_bytes: int) -> str:
+    """Of so many bytes."""
+    digest = hashlib.sha256()
+    for _ in range(size_bytes // len(PIECE)):
+        digest.update(PIECE)
+    return digest.hexdigest()
+
+
+async def there_and_back(stub: rpc.ObjectStorageServiceAsyncStub, size_bytes: int) -> None:
+    """Puts an object of so many bytes, reads it, and deletes it."""
+    me, key = tenant_headers(), f"{size_bytes}.bin"
+
+    async def sent() -> object:
+        yield pb.PutRequest(
+            header=pb.PutRequest.Header(key=key, size_bytes=size_bytes, sha256=sha256(size_bytes))
+        )
+        for _ in range(size_bytes // len(PIECE)):
+            yield pb.PutRequest(data=PIECE)
+
+    await stub.Put(sent(), metadata=me, wait_for_ready=True)
+    got_bytes = 0
+    async for answer in stub.Get(pb.GetRequest(key=key), metadata=me):
+        got_bytes += len(answer.data)
+    assert got_bytes == size_bytes
+    assert (await stub.Delete(pb.DeleteRequest(key=key), metadata=me)).deleted
+
+
+async def test_the_peak_of_memory_grows_by_little_between_a_small_object_and_a_large_one(
+    storage: StorageProcess,
+) -> None:
+    async with grpc.aio.insecure_channel(storage.address) as channel:
+        stub: rpc.ObjectStorageServiceAsyncStub = rpc.ObjectStorageServiceStub(channel)
+        await there_and_back(stub, SMALL_BYTES)
+        small = storage.peak_bytes()
+        await there_and_back(stub, LARGE_BYTES)
+        growth = storage.peak_bytes() - small
+    print("PEAK", small, growth)
+    assert growth <= MOST_GROWTH_BYTES, f"{growth / 1e6:.1f} MB over {small / 1e6:.1f} MB"

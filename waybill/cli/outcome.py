@@ -1,0 +1,74 @@
+"""How a document of an `ingest` ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from waybill.cli.exits import Exit, code_of
+from waybill.cli.objects import Shape, state_name
+from waybill.cli.sources import Source
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.errors import ServiceError
+
+GOOD_STATES = frozenset({Run.STATE_READY, Run.STATE_UNCHANGED})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one document ended: its last known run, and what went wrong between us and the service."""
+
+    source: Source
+    run: Run | None = None
+    error: ServiceError | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether the document is in the index with this content."""
+        return self.error is None and self.run is not None and self.run.state in GOOD_STATES
+
+    @property
+    def passed_over(self) -> bool:
+        """Nobody named the file, and its type is not ours."""
+        reason = self.error.reason if self.error else self.run.reason if self.run else ""
+        return self.source.from_folder and reason == "FILE_TYPE_UNSUPPORTED"
+
+    @property
+    def state(self) -> str:
+        """The run's state; FAILED for a document that has none."""
+        return state_name(self.run) if self.run else "FAILED"
+
+
+def exit_of(outcomes: Sequence[Outcome]) -> Exit:
+    """OK only when every document is in the index with its present content."""
+    return Exit.OK if all(outcome.good for outcome in outcomes) else Exit.DOCUMENT_FAILED
+
+
+def document_object(outcome: Outcome, correlation_id: str) -> Shape:
+    """A document, as `ingest` prints it; a refused one has no run and is FAILED."""
+    run = outcome.run
+    return {
+        "path": str(outcome.source.path),
+        "document_key": outcome.source.document_key,
+        "document_id": (run.document_id or None) if run else None,
+        "run_id": run.run_id if run else None,
+        "correlation_id": run.correlation_id if run else correlation_id,
+        "state": outcome.state,
+        "pages": run.pages if run else 0,
+        "chunks": run.chunks if run else 0,
+        "cost_nano_usd": run.cost_nano_usd if run else 0,
+        "simulated_nano_usd": run.simulated_nano_usd if run else 0,
+        "error": error_object(outcome),
+    }
+
+
+def error_object(outcome: Outcome) -> Shape | None:
+    """Why a document is not in the index; None where it is."""
+    if outcome.good:
+        return None
+    if outcome.error is not None:
+        error = outcome.error
+        return {"code": code_of(error).name, "reason": error.reason, "message": error.message}
+    assert outcome.run is not None
+    run = outcome.run
+    return {"code": state_name(run), "reason": run.reason or state_name(run), "message": run.message}
