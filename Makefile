@@ -15,8 +15,9 @@ help: ## show this
 demo: run-env ## ingest the examples, ask the questions, show trace and bill
 	@$(BIN)/waybill demo
 
-picture: run-env ## the demo again, its waterfall and receipt drawn into docs/demo.svg
-	@$(BIN)/waybill demo --picture docs/demo.svg
+picture: run-env ## the demo on an empty stack of its own, its waterfall and receipt drawn into docs/demo.svg
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT INT TERM && \
+	WAYBILL_HOME="$$home" $(BIN)/waybill demo --picture docs/demo.svg
 
 up: run-env ## start the stack on fixed ports (MODE=local; the others come later)
 	@$(BIN)/waybill up $(if $(MODE),--mode "$(MODE)")

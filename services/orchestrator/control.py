@@ -16,8 +16,11 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentResponse
 from waybill.parser.v1.parser_service_pb2 import DeleteParseJobsRequest
+from waybill.runtime.retry import insist
 from waybill.storage.v1.document_index_service_pb2 import DeleteDocumentRequest
 from waybill.storage.v1.object_storage_service_pb2 import DeleteRequest
+
+PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class Control:
         gone = await self._peers.index.DeleteDocument(request)
         answer = DeleteDocumentResponse(versions=gone.versions, chunks=gone.chunks, vectors=gone.vectors)
         for sha256 in gone.orphaned_source_sha256:
-            await self._runs.delete_source(tenant, sha256, partial(self._delete_source, sha256, answer))
+            # The document is gone from the index by now: only this call knows what is left to delete.
+            delete = partial(self._delete_source, sha256, answer)
+            await insist(partial(self._runs.delete_source, tenant, sha256, delete), seconds=PATIENCE_SECONDS)
         return answer
 
     async def _delete_source(self, sha256: str, answer: DeleteDocumentResponse) -> None:

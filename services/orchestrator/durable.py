@@ -13,6 +13,7 @@ import datetime
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -25,10 +26,13 @@ from services.orchestrator.runs import Runs, workflow_id
 from services.orchestrator.step_log import StepLog
 from waybill.runtime import deadline, faults, identity
 from waybill.runtime.errors import ServiceError
+from waybill.runtime.retry import insist
 from waybill.runtime.telemetry import remote_parent
 
 # From this start on a run is a suspect: it may be what kills the process.
 SUSPECT_STARTS = 3
+# How long a database that is away is waited for.
+PATIENCE_SECONDS = 600.0
 T = TypeVar("T")
 Outcome = dict[str, Any]
 log = structlog.get_logger()
@@ -87,7 +91,7 @@ class Durable:
         Raises:
             StepFailed: The body raised a ServiceError, or the run was cancelled or is late.
         """
-        outcome = await DBOS.run_step_async({"name": name}, self._once, run, name, body)
+        outcome = await DBOS.run_step_async({"name": name}, self._steadily, run, name, body)
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
         value = outcome["value"]
@@ -95,7 +99,7 @@ class Durable:
 
     async def tell(self, run: RunRef, story: Story) -> None:
         """Runs a story and writes down how it ended. A drain hands the run back as if never begun."""
-        row = await self._runs.change(run, state="RUNNING", starts=1)
+        row = await self._change(run, state="RUNNING", starts=1)
         if row["state"] in FINAL_STATES:
             return
         try:
@@ -104,10 +108,10 @@ class Durable:
         except StepFailed as error:
             state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
             if state == "EXPIRED":
-                await story.stop(run)
-            await self._runs.change(run, state=state, reason=error.reason, message=error.message)
+                await self._stop(run, story)
+            await self._change(run, state=state, reason=error.reason, message=error.message)
         else:
-            await self._runs.change(run, state="READY")
+            await self._change(run, state="READY")
 
     async def cancel(self, run: RunRef, story: Story) -> Row:
         """Cancels a run, and answers once its work has stopped; a final run stays as it is."""
@@ -132,8 +136,23 @@ class Durable:
             yield
             return
         async with self._suspects:
-            await self._runs.change(run, alone_starts=1)
+            await self._change(run, alone_starts=1)
             yield
+
+    async def _change(self, run: RunRef, **columns: Any) -> Row:
+        """Changes a run's row, whenever the database is back."""
+        return await insist(partial(self._runs.change, run, **columns), seconds=PATIENCE_SECONDS)
+
+    async def _stop(self, run: RunRef, story: Story) -> None:
+        try:
+            await story.stop(run)
+        except ServiceError as error:
+            # The run ends all the same; what still works for it ends by itself and is not published.
+            log.warning("work of a late run could not be stopped", run_id=run.run_id, reason=error.reason)
+
+    async def _steadily(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
+        """The step, again where the database went away around its body."""
+        return await insist(partial(self._once, run, name, body), seconds=PATIENCE_SECONDS)
 
     async def _once(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
         row = await self._runs.find(run)
@@ -157,8 +176,8 @@ class Durable:
         self, run: RunRef, seconds: float | None, body: Callable[[], Awaitable[Any]]
     ) -> Outcome:
         """Runs a body that a cancel of the run reaches, and that ends when the run is late."""
-        deadline.clear() if seconds is None else deadline.start(seconds)
-        task = asyncio.ensure_future(_outcome(body))
+        # The task has a context of its own: the step's deadline ends with it.
+        task = asyncio.ensure_future(_outcome(body, seconds))
         self._bodies[run.run_id].add(task)
         try:
             async with asyncio.timeout(seconds) as limit:
@@ -195,7 +214,11 @@ def _in_trace(run: RunRef, row: Row, name: str) -> Iterator[None]:
         otel_context.detach(token)
 
 
-async def _outcome(body: Callable[[], Awaitable[Any]]) -> Outcome:
+async def _outcome(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
+    if seconds is None:
+        deadline.clear()
+    else:
+        deadline.start(seconds)
     try:
         value = await body()
     except ServiceError as error:

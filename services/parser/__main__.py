@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from services.parser.backends.local import LocalParser
 from services.parser.config import ParserConfig
-from services.parser.jobs import PostgresJobs
 from services.parser.limits import DEFAULT_LIMITS, Limits
 from services.parser.objects import Objects
 from services.parser.runner import Runner
 from services.parser.sandbox import Sandbox
 from services.parser.servicer import ParserServicer
+from services.parser.store import PostgresJobs
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.parser.v1 import parser_service_pb2_grpc

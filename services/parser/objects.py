@@ -67,6 +67,11 @@ class Objects:
         with _translated():
             await self._storage.Put(_put_requests(header, content))
 
+    async def delete(self, key: str) -> bool:
+        """Whether there was such an object; there is none now."""
+        with _translated():
+            return (await self._storage.Delete(pb.DeleteRequest(key=key))).deleted
+
     async def _pieces(self, key: str) -> AsyncIterator[bytes]:
         with _translated():
             async with reading(self._storage.Get(pb.GetRequest(key=key))) as responses:

@@ -35,6 +35,10 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
         InvalidRequest,
         "The document makes the parser fail. Save it anew from another program and ingest that.",
     ),
+    "POISON": (
+        InvalidRequest,
+        "The parser died three times over the document. Save it anew from another program and ingest that.",
+    ),
     "FILE_TYPE_UNSUPPORTED": (
         InvalidRequest,
         "Only PDF (.pdf), Markdown (.md, .markdown) and plain text (.txt) are parsed. Convert it first.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,11 +13,13 @@ from opentelemetry import trace
 
 from services.parser import filetypes
 from services.parser.backends.port import Capabilities
-from services.parser.jobs import DEFAULT_TIER, Job, JobStore, NewJob
+from services.parser.forget import forget
+from services.parser.jobs import DEFAULT_TIER, Job, JobState, JobStore, NewJob
 from services.parser.limits import Limits
 from services.parser.objects import Objects
 from services.parser.refusals import refusal
 from services.parser.runner import Runner
+from services.parser.watch import watch
 from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_pb2_grpc
 from waybill.runtime import identity
 from waybill.runtime.channel import traceparent
@@ -50,7 +52,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
         job = await self._store.create(new)
         if not job.state.final:
-            self._runner.ensure(job.caller.tenant, job.job_id)
+            self._runner.ensure(job)
         return parser_service_pb2.CreateParseJobResponse(job=_message(job))
 
     async def GetParseJob(  # noqa: N802
@@ -63,12 +65,43 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             raise InvalidRequest("INVALID_REQUEST", "wait is a duration of at least 0 s.")
         job = await self._store.get(tenant, job_id)
         if not job.state.final:
-            ended = self._runner.ensure(tenant, job_id)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(wait, MOST_WAIT_SECONDS)):
-                    await ended.wait()
+            await asyncio.wait([self._runner.ensure(job).task], timeout=min(wait, MOST_WAIT_SECONDS))
             job = await self._store.get(tenant, job_id)
         return parser_service_pb2.GetParseJobResponse(job=_message(job))
+
+    async def WatchParseJob(  # noqa: N802
+        self, request: parser_service_pb2.WatchParseJobRequest, context: Any
+    ) -> AsyncIterator[parser_service_pb2.WatchParseJobResponse]:
+        """Sends a job as often as it changes."""
+        tenant, job_id = identity.caller().tenant, _uuid(request.job_id)
+        async for job in watch(self._store, self._runner, tenant, job_id):
+            yield parser_service_pb2.WatchParseJobResponse(job=_message(job))
+
+    async def CancelParseJob(  # noqa: N802
+        self, request: parser_service_pb2.CancelParseJobRequest, context: Any
+    ) -> parser_service_pb2.CancelParseJobResponse:
+        """Stops a job or a run's jobs."""
+        tenant, of_run = identity.caller().tenant, request.WhichOneof("target") == "run_id"
+        target = _uuid(request.run_id, "run_id") if of_run else _uuid(request.job_id)
+        opened = await self._store.cancel(tenant, target, of_run=of_run)
+        jobs = await self._runner.stop(opened)
+        if of_run:
+            jobs = [job for job in jobs if job.state is JobState.CANCELLED]
+        else:
+            jobs = jobs or [await self._store.get(tenant, target)]
+        return parser_service_pb2.CancelParseJobResponse(jobs=map(_message, jobs))
+
+    async def DeleteParseJobs(  # noqa: N802
+        self, request: parser_service_pb2.DeleteParseJobsRequest, context: Any
+    ) -> parser_service_pb2.DeleteParseJobsResponse:
+        """Forgets a content's jobs and their results."""
+        sha256 = request.source_sha256.lower()
+        if not _SHA256.fullmatch(sha256):
+            raise InvalidRequest("INVALID_REQUEST", "Name source_sha256 as 64 hex digits.")
+        jobs, results = await forget(
+            self._store, self._runner, self._objects, identity.caller().tenant, sha256
+        )
+        return parser_service_pb2.DeleteParseJobsResponse(jobs=jobs, results=results)
 
     def _new_job(self, request: parser_service_pb2.CreateParseJobRequest) -> NewJob:
         sha256, tier = request.source_sha256.lower(), request.options.tier or DEFAULT_TIER
@@ -89,11 +122,11 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         )
 
 
-def _uuid(text: str) -> uuid.UUID:
+def _uuid(text: str, name: str = "job_id") -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise InvalidRequest("INVALID_REQUEST", "job_id is the UUID that CreateParseJob gave.") from None
+        raise InvalidRequest("INVALID_REQUEST", f"{name} is a UUID, as Waybill gave it.") from None
 
 
 def _message(job: Job) -> parse_job_pb2.ParseJob:

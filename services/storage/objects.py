@@ -58,7 +58,6 @@ class Objects:
             raise InvalidRequest("INVALID_REQUEST", "offset_bytes and limit_bytes are at least 0.")
         return self._store.open(tenant, check_key(key), offset_bytes, limit_bytes)
 
-
     async def delete(self, tenant: str, key: str) -> bool:
         """Deletes an object; says whether there was one. See ObjectStore.delete.
 

@@ -35,25 +35,17 @@ limit 1
 """
 
 # Each batch holds the version, if it is still there, against who writes to it or deletes its document.
-HOLD = """
-with held as materialized (select version_id from document_versions where version_id = %s for update)
-"""
-
-DELETE_CHUNKS = (
-    HOLD
-    + """
+DELETE_CHUNKS = """
+with held as (select version_id from document_versions where version_id = %s for update)
 delete from chunks where (version_id, ordinal) in (
     select version_id, ordinal from chunks join held using (version_id) limit %s)
 """
-)
 
-DELETE_VECTORS = (
-    HOLD
-    + """
+DELETE_VECTORS = """
+with held as (select version_id from document_versions where version_id = %s for update)
 delete from vectors where (version_id, ordinal, space_id) in (
     select version_id, ordinal, space_id from vectors join held using (version_id) limit %s)
 """
-)
 
 # The row of a replaced version stays, so that a late repeat of its publishing is answered.
 END_SUPERSEDED = """

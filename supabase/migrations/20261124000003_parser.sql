@@ -18,9 +18,13 @@ create table waybill_parser.jobs (
     traceparent text not null,
     -- Process that works on it; a later one takes it over, and writes of the earlier are refused.
     owner text not null default '',
-    -- Ledger entry of the newest attempt, written before its hold.
+    -- Processes that have died while they worked on it.
+    deaths integer not null default 0 check (deaths >= 0),
+    -- Ledger entry of the newest attempt, written before its hold. A cancelled job has one for as long as
+    -- something may be left of it: the entry, or a result in storage.
     entry_id uuid,
     result_key text not null default '',
+    -- Above 0 once the result is stored: too late to cancel.
     page_count integer not null default 0 check (page_count >= 0),
     reason text not null default '',
     message text not null default '',
@@ -34,7 +38,8 @@ create table waybill_parser.jobs (
 -- One live parse of one content: who asks again gets the same job, and nothing is paid twice.
 create unique index jobs_by_content on waybill_parser.jobs (tenant, source_sha256, tier)
     where state not in ('FAILED', 'CANCELLED');
-create index jobs_unfinished on waybill_parser.jobs (created_at) where state in ('QUEUED', 'RUNNING');
+create index jobs_open on waybill_parser.jobs (created_at)
+    where state in ('QUEUED', 'RUNNING') or (state = 'CANCELLED' and entry_id is not null);
 
 alter table waybill_parser.jobs owner to waybill_parser_owner;
 alter table waybill_parser.jobs enable row level security;
@@ -46,4 +51,4 @@ create policy tenant_only on waybill_parser.jobs to waybill_parser
 create policy every_tenant on waybill_parser.jobs to waybill_parser_owner
     using (true) with check (true);
 
-grant select, insert, update on waybill_parser.jobs to waybill_parser;
+grant select, insert, update, delete on waybill_parser.jobs to waybill_parser;

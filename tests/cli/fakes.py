@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
 )
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
-from waybill.runtime.errors import NotFound, ServiceError, to_status
+from waybill.runtime.errors import NotFound, Precondition, Quota, ServiceError, to_status
 from waybill.storage.v1.chunk_pb2 import Chunk, Coverage, Hit
 
 RUN_ID = "0193e0c4-1111-7000-8000-{:012d}"
@@ -55,6 +56,7 @@ def make_run(number: int = 1, **fields: Any) -> Run:
         "chunks": 5,
         "simulated_nano_usd": 6_000_840,
         "size_bytes": 10,
+        "tries": 1,
     }
     return Run(**(defaults | fields))
 
@@ -97,6 +99,10 @@ class Orchestrator(OrchestratorServiceServicer):
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self.refusals: dict[str, ServiceError] = {}
+        # How often it is full, by key, before it takes a document.
+        self.full: Counter[str] = Counter()
+        self.requests: list[Any] = []
+        self.runs_begin_as: dict[str, Any] = {"state": Run.STATE_QUEUED, "step": "store"}
         self.runs: dict[str, Run] = {}
         self.endings: dict[str, Run] = {}
         self.headers: list[orchestrator.IngestRequest.Header] = []
@@ -109,14 +115,16 @@ class Orchestrator(OrchestratorServiceServicer):
         self.metadata = dict(context.invocation_metadata())
         header = next(request_iterator).header
         self.headers.append(header)
+        if self.full[header.document_key] > 0:
+            self.full[header.document_key] -= 1
+            abort(context, Quota("QUEUE_FULL", "Many documents are waiting.", retry_after_seconds=0.01))
         if header.document_key in self.refusals:
             abort(context, self.refusals[header.document_key])
         content = b"".join(message.data for message in request_iterator)
         self.contents[header.document_key] = hashlib.sha256(content).hexdigest()
         run = make_run(
             next(self._numbers),
-            state=Run.STATE_QUEUED,
-            step="store",
+            **self.runs_begin_as,
             document_key=header.document_key,
             correlation_id=dict(context.invocation_metadata())["x-correlation-id"],
         )
@@ -141,6 +149,29 @@ class Orchestrator(OrchestratorServiceServicer):
         start = int(request.page_token or 0)
         token = str(start + 2) if start + 2 < len(newest) else ""
         return orchestrator.ListRunsResponse(runs=newest[start : start + 2], next_page_token=token)
+
+    def CancelRun(self, request: Any, context: Any) -> orchestrator.CancelRunResponse:
+        run = self.known(request.run_id, context)
+        run.state, run.reason = Run.STATE_CANCELLED, "CANCELLED"
+        return orchestrator.CancelRunResponse(
+            run=run, released_nano_usd=3_000_000, released_simulated_nano_usd=840
+        )
+
+    def RetryRun(self, request: Any, context: Any) -> orchestrator.RetryRunResponse:
+        self.requests.append(request)
+        run = self.known(request.run_id, context)
+        if run.state == Run.STATE_READY:
+            abort(context, Precondition("RUN_READY", "There is nothing to retry."))
+        run.state, run.tries = Run.STATE_QUEUED, run.tries + 1
+        return orchestrator.RetryRunResponse(run=run)
+
+    def DeleteDocument(self, request: Any, context: Any) -> orchestrator.DeleteDocumentResponse:
+        self.requests.append(request)
+        if request.document_key == "nothing.md":
+            return orchestrator.DeleteDocumentResponse()
+        return orchestrator.DeleteDocumentResponse(
+            versions=1, chunks=2_000, vectors=2_000, sources=1, parse_results=1
+        )
 
     def Search(self, request: Any, context: Any) -> orchestrator.SearchResponse:
         return orchestrator.SearchResponse(

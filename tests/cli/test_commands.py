@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,15 +21,11 @@ from tests.cli.fakes import (
     make_entry,
     make_hit,
     make_run,
-    make_screen,
     make_spans,
-    serving,
 )
-from waybill.cli.demo import run_demo, svg
 from waybill.cli.exits import Exit
 from waybill.cli.inert import inert
 from waybill.cli.money import Figures, dollars, unit_price
-from waybill.client import connect
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
@@ -106,6 +102,61 @@ def test_json_has_the_documented_keys(
     for key, inner_section in inner.items():
         assert shape[key]
         assert all(list(part) == documented(inner_section) for part in shape[key])
+
+
+def test_cancel_retry_and_delete_have_the_documented_keys(
+    waybill: Waybill, orchestrator: Orchestrator
+) -> None:
+    run = make_run(state=Run.STATE_RUNNING)
+    orchestrator.has(run)
+    cancelled = json.loads(waybill("cancel", run.run_id, "--json").stdout)
+    assert list(cancelled) == documented("run") + documented("cancel")
+    assert (cancelled["state"], cancelled["released_nano_usd"]) == ("CANCELLED", 3_000_000)
+    retried = json.loads(waybill("retry", run.run_id, "--json").stdout)
+    assert list(retried) == documented("run")
+    assert (retried["state"], retried["tries"], retried["complete_by"]) == ("QUEUED", 2, None)
+    assert list(json.loads(waybill("delete", "a.md", "--json").stdout)) == documented("delete")
+
+
+def test_a_retry_takes_a_new_time_or_keeps_the_old_one(waybill: Waybill, orchestrator: Orchestrator) -> None:
+    orchestrator.has(make_run(state=Run.STATE_EXPIRED))
+    run_id = make_run().run_id
+    assert waybill("retry", run_id).exit_code == 0
+    assert waybill("retry", run_id, "--within", "2h").exit_code == 0
+    kept, later = orchestrator.requests
+    assert not kept.HasField("complete_by")
+    assert later.complete_by.ToDatetime(UTC) > datetime.now(UTC) + timedelta(minutes=119)
+
+
+def test_a_run_that_is_ready_cannot_be_retried(waybill: Waybill, orchestrator: Orchestrator) -> None:
+    orchestrator.has(make_run())
+    result = waybill("retry", make_run().run_id)
+    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    assert "error: RUN_READY" in result.stderr
+
+
+def test_a_cancel_says_what_was_given_back(waybill: Waybill, orchestrator: Orchestrator) -> None:
+    orchestrator.has(make_run(state=Run.STATE_RUNNING))
+    lines = [line.split() for line in waybill("cancel", make_run().run_id).stdout.splitlines()]
+    assert ["released", "$0.003"] in lines
+    assert ["released_simulated", "$0.00000084"] in lines
+
+
+def test_delete_counts_what_is_gone_and_says_when_nothing_was_there(
+    waybill: Waybill, orchestrator: Orchestrator
+) -> None:
+    gone = waybill("delete", "a.md", "--collection", "manuals")
+    assert gone.stdout == ("a.md: deleted 1 version, 2,000 chunks, 2,000 vectors, 1 source, 1 parse result\n")
+    assert orchestrator.requests[0].collection == "manuals"
+    nothing = waybill("delete", "nothing.md", "--tenant", "acme")
+    assert nothing.exit_code == 0
+    assert "waybill runs --tenant acme" in nothing.stderr
+
+
+def test_the_stacks_commands_have_the_documented_keys(waybill: Waybill, tmp_path: Path) -> None:
+    result = waybill("down", "--json", WAYBILL_HOME=str(tmp_path))
+    assert list(json.loads(result.stdout)) == documented("down")
+    assert json.loads(result.stdout) == {"stopped": False}
 
 
 def test_ingest_has_the_documented_keys(waybill: Waybill, tmp_path: Path) -> None:
@@ -274,26 +325,3 @@ def test_money_reads_as_people_write_it() -> None:
     assert unit_price(20_000_000) == "$0.02 per million"
     assert Figures(0, 5).short() == "~$0.000000005"
     assert Figures(10**9, 5).short() == "$1.00 ~$0.000000005"
-
-
-def make_examples(root: Path, *questions: dict[str, Any]) -> Path:
-    (root / "documents").mkdir()
-    (root / "documents" / "document-1.md").write_text("x")
-    (root / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)))
-    return root
-
-
-@pytest.mark.parametrize(("page", "code"), [(3, Exit.OK), (4, Exit.DOCUMENT_FAILED)])
-def test_the_demo_holds_only_when_every_page_comes_first(
-    waybill: Waybill, orchestrator: Orchestrator, full: tuple[Run, Run], tmp_path: Path, page: int, code: Exit
-) -> None:
-    examples = make_examples(tmp_path, {"question": "Why?", "document_key": "document-1.md", "page": page})
-    orchestrator.hits.reverse()  # a document of the user's own answers even better
-    screen = make_screen()
-    with serving(orchestrator, Ledger()) as environ, connect(environ=environ, correlation_id="l") as client:
-        assert run_demo(client, screen, examples, "l") == code
-    shown = screen.out.export_text(clear=False)
-    assert "trace " in shown
-    assert "total" in shown
-    assert "Why?" not in shown
-    assert "url(" not in svg(screen).replace("url(#", "")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,15 +18,18 @@ import grpc
 import pytest
 
 from tests.cli.conftest import Waybill
-from tests.cli.fakes import Ledger, Orchestrator, make_entry, make_run, make_screen, serving
-from waybill.cli.ingest import exit_of, ingest_sources
+from tests.cli.fakes import Ledger, Orchestrator, abort, make_entry, make_run, make_screen, serving
+from waybill.cli.durations import duration
+from waybill.cli.ingest import ingest_sources
+from waybill.cli.outcome import exit_of
 from waybill.cli.progress import Bars, Lines, watcher
 from waybill.cli.screen import Screen
 from waybill.cli.sources import Source, gather
 from waybill.client import FIXED_PORTS, CallPolicy, Client, connect
 from waybill.ledger.v1.entry_pb2 import RunTotal
+from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import InvalidRequest, Unavailable
+from waybill.runtime.errors import InvalidRequest, Quota, Unavailable
 
 
 def make_folder(root: Path, *names: str) -> Path:
@@ -214,7 +220,7 @@ def test_an_interrupt_says_what_goes_on_and_how_to_look_at_it(tmp_path: Path) ->
 
     make_folder(tmp_path, "a.md", "b.md")
     plain, stuck = make_screen(), Stuck()
-    screen = Interrupting(plain.out, plain.err)
+    screen = Interrupting(plain.out, plain.err, tenant="acme")
     with (
         serving(stuck, Ledger()) as environ,
         connect(environ=environ, correlation_id="label") as client,
@@ -222,7 +228,106 @@ def test_an_interrupt_says_what_goes_on_and_how_to_look_at_it(tmp_path: Path) ->
     ):
         ingest_sources(client, screen, gather([tmp_path]).sources, "label")
     (run_id,) = (run.run_id for run in stuck.runs.values() if run.document_key == "b.md")
-    assert f"goes on in the stack: b.md: waybill run {run_id}" in said(screen)
+    assert f"goes on in the stack: b.md: waybill run {run_id} --tenant acme" in said(screen)
+
+
+def test_a_full_queue_is_waited_out_and_said_once(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.full["a.md"] = 3
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md") / "a.md"))
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[:2] == ["a.md: waits, queue full", "a.md: QUEUED store"]
+    assert len({header.request_id for header in orchestrator.headers}) == 1
+    assert len(orchestrator.headers) == 4
+
+
+def test_a_quota_other_than_the_queue_is_not_waited_for(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.refusals["a.md"] = Quota("BUDGET_SPENT", "No.", retry_after_seconds=600)
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md")), "--json")
+    assert objects(result.stdout)["a.md"]["error"]["reason"] == "BUDGET_SPENT"
+
+
+def test_an_interrupt_ends_the_wait_for_the_queue(tmp_path: Path) -> None:
+    """The fake presses Ctrl-C when b.md waits for an hour."""
+
+    class Full(Orchestrator):
+        def Ingest(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802
+            header = next(request_iterator).header
+            if header.document_key == "b.md":
+                refused.set()
+                abort(context, Quota("QUEUE_FULL", "", retry_after_seconds=3_600))
+            refused.wait(10)
+            return super().Ingest(itertools.chain([IngestRequest(header=header)], request_iterator), context)
+
+    class Interrupting(Screen):
+        def note(self, text: str, style: str = "") -> None:
+            super().note(text, style)
+            if text.startswith("READY"):
+                raise KeyboardInterrupt
+
+    refused = threading.Event()
+    make_folder(tmp_path, "a.md", "b.md")
+    plain = make_screen()
+    screen = Interrupting(plain.out, plain.err)
+    with (
+        serving(Full(), Ledger()) as environ,
+        connect(environ=environ, correlation_id="label") as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        ingest_sources(client, screen, gather([tmp_path]).sources, "label")
+    assert "documents not sent: 1" in said(screen)
+
+
+def test_within_is_a_moment_so_far_from_now_and_absent_without_it(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    path = make_folder(tmp_path, "a.md") / "a.md"
+    before = datetime.now(UTC)
+    assert waybill("ingest", str(path), "--within", "10m").exit_code == 0
+    assert waybill("ingest", str(path)).exit_code == 0
+    late, never = orchestrator.headers
+    complete_by = late.complete_by.ToDatetime(UTC)
+    assert before + timedelta(minutes=10) <= complete_by <= datetime.now(UTC) + timedelta(minutes=10)
+    assert not never.HasField("complete_by")
+
+
+@pytest.mark.parametrize("text", ["", "0s", "10", "m", "-1m", "1.5h", "1d", "10 m", "9000h", "999999999999h"])
+def test_what_is_no_duration_is_refused_before_anything_is_sent(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path, text: str
+) -> None:
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md")), f"--within={text}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert not orchestrator.headers
+
+
+def test_durations_are_seconds_minutes_and_hours() -> None:
+    assert [duration(text).total_seconds() for text in ("90s", "10m", "2h")] == [90, 600, 7200]
+
+
+def test_hints_name_the_tenant_where_it_is_not_the_default(
+    waybill: Waybill, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.fault = Unavailable("RESTARTING", "", retry_after_seconds=600)
+    path = str(make_folder(tmp_path, "a.md"))
+    (bill,) = re.findall(r"waybill bill .*", waybill("ingest", path, "--tenant", "acme").stderr)
+    assert bill.endswith(" --tenant acme")
+    assert "--tenant" not in waybill("ingest", path).stderr
+    assert Screen(make_screen().out, make_screen().err, tenant="a b").command("runs") == (
+        "waybill runs --tenant 'a b'"
+    )
+
+
+def test_the_receipt_of_an_unchanged_document_counts_no_pages(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.runs_begin_as = {"state": Run.STATE_UNCHANGED, "pages": 0}
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md")))
+    assert "UNCHANGED" in result.stdout
+    assert "5 chunks" in result.stdout
+    assert "page" not in result.stdout
 
 
 def test_a_terminal_gets_bars_and_a_pipe_gets_lines(tmp_path: Path) -> None:

@@ -30,7 +30,10 @@ async def test_a_deleted_object_is_gone_and_deleting_it_again_says_so(storage: S
     me = tenant_headers()
     await put(storage, me, messages("a/b.pdf", CONTENT))
     assert await delete(storage, me, "a/b.pdf")
-    for call in (get(storage.stub, me, "a/b.pdf"), storage.stub.Stat(pb.StatRequest(key="a/b.pdf"), metadata=me)):
+    for call in (
+        get(storage.stub, me, "a/b.pdf"),
+        storage.stub.Stat(pb.StatRequest(key="a/b.pdf"), metadata=me),
+    ):
         async with refused("OBJECT_NOT_FOUND", NOT_FOUND):
             await call
     assert not await delete(storage, me, "a/b.pdf")

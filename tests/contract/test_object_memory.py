@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,7 @@ async def there_and_back(stub: rpc.ObjectStorageServiceAsyncStub, size_bytes: in
     """Puts an object of so many bytes, reads it, and deletes it."""
     me, key = tenant_headers(), f"{size_bytes}.bin"
 
-    async def sent() -> object:
+    async def sent() -> AsyncIterator[pb.PutRequest]:
         yield pb.PutRequest(
             header=pb.PutRequest.Header(key=key, size_bytes=size_bytes, sha256=sha256(size_bytes))
         )
@@ -98,5 +98,4 @@ async def test_the_peak_of_memory_grows_by_little_between_a_small_object_and_a_l
         small = storage.peak_bytes()
         await there_and_back(stub, LARGE_BYTES)
         growth = storage.peak_bytes() - small
-    print("PEAK", small, growth)
     assert growth <= MOST_GROWTH_BYTES, f"{growth / 1e6:.1f} MB over {small / 1e6:.1f} MB"

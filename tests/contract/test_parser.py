@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,124 +13,41 @@ import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from services.ledger.__main__ import build as build_ledger
-from services.ledger.config import LedgerConfig
 from services.parser import pages
-from services.parser.__main__ import build as build_parser
+from services.parser.attempt import CUT_OFF
 from services.parser.backends.local import LocalParser
-from services.parser.config import ParserConfig
-from services.parser.jobs import JobState, NewJob, PostgresJobs
+from services.parser.jobs import JobState
 from services.parser.limits import DEFAULT_LIMITS
 from services.parser.objects import Objects
-from services.parser.runner import CUT_OFF, Runner
+from services.parser.runner import Runner
 from services.parser.sandbox import Sandbox
-from services.storage.__main__ import build as build_storage
-from services.storage.config import StorageConfig
+from services.parser.store import PostgresJobs
 from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres
-from tests.inprocess import Recorder, channel, served, server_config, someone
+from tests.contract.makers_parser import (
+    MARKDOWN,
+    Neighbours,
+    a_run,
+    ended,
+    job_request,
+    jobs_of,
+    neighbours,
+    new_job,
+    parsed,
+    parser,
+    refused,
+)
+from tests.inprocess import Recorder
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
-from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob, ParseOptions
 from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, GetParseJobRequest
-from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import identity
-from waybill.runtime.errors import Unavailable, from_status
-from waybill.runtime.postgres import Database
-from waybill.storage.v1.object_storage_service_pb2 import GetRequest
-from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+from waybill.runtime.errors import Unavailable
 
 if TYPE_CHECKING:
-    from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
-    from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
-    from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
-
-TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
-MARKDOWN = b"# Tides\n\nThey turn.\n\fAnd turn again.\n"
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Storage and ledger, and where they are."""
-
-    storage: ObjectStorageServiceAsyncStub
-    storage_address: str
-    ledger: LedgerServiceAsyncStub
-    ledger_address: str
-
-    async def store(self, content: bytes) -> str:
-        """Puts a source; its key."""
-        key = f"sources/{hashlib.sha256(content).hexdigest()}"
-        await Objects(self.storage).put(key, content, "")
-        return key
-
-    async def entries(self) -> Sequence[Entry]:
-        """What the current caller's run has spent."""
-        request = ListEntriesRequest(run_ids=[identity.caller().run_id])
-        return (await self.ledger.ListEntries(request)).entries
-
-    async def result(self, key: str) -> Sequence[pages.Page]:
-        """The pages of an artifact."""
-        answers = [answer async for answer in self.storage.Get(GetRequest(key=key))]
-        return pages.load(b"".join(answer.data for answer in answers))
-
-
-@asynccontextmanager
-async def neighbours(database: MigratedPostgres, folder: Path) -> AsyncIterator[Neighbours]:
-    config = StorageConfig(
-        server_config("storage"), database.url("storage"), database.owner_url("storage"), folder
-    )
-    books = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
-    async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(served("storage", partial(build_storage, config)))
-        ledger = await stack.enter_async_context(served("ledger", partial(build_ledger, books)))
-        to_storage = await stack.enter_async_context(channel(storage))
-        to_ledger = await stack.enter_async_context(channel(ledger))
-        yield Neighbours(ObjectStorageServiceStub(to_storage), storage, LedgerServiceStub(to_ledger), ledger)
-
-
-@asynccontextmanager
-async def parser(database: MigratedPostgres, near: Neighbours) -> AsyncIterator[ParserServiceAsyncStub]:
-    config = ParserConfig(
-        server_config("parser"),
-        database.url("parser"),
-        database.owner_url("parser"),
-        near.storage_address,
-        near.ledger_address,
-    )
-    async with served("parser", partial(build_parser, config)) as address, channel(address) as opened:
-        yield ParserServiceStub(opened)
-
-
-def a_run() -> identity.Caller:
-    return someone(f"t{uuid.uuid4().hex[:12]}", str(uuid.uuid4()))
-
-
-def job_request(key: str, filename: str, content: bytes, **more: Any) -> CreateParseJobRequest:
-    sha256 = hashlib.sha256(content).hexdigest()
-    return CreateParseJobRequest(source_key=key, source_sha256=sha256, filename=filename, **more)
-
-
-async def ended(stub: ParserServiceAsyncStub, job: ParseJob) -> ParseJob:
-    """The job at its end: one call, which waits for it."""
-    request = GetParseJobRequest(job_id=job.job_id, wait=Duration(seconds=30))
-    return (await stub.GetParseJob(request)).job
-
-
-async def parsed(
-    stub: ParserServiceAsyncStub, near: Neighbours, filename: str, content: bytes, **more: Any
-) -> ParseJob:
-    request = job_request(await near.store(content), filename, content, **more)
-    return await ended(stub, (await stub.CreateParseJob(request)).job)
-
-
-async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return caught.value.code(), from_status(caught.value).reason
+    pass
 
 
 async def test_a_file_becomes_pages_in_storage_and_one_settled_entry(
@@ -322,30 +235,6 @@ class Fused:
         return method
 
 
-@asynccontextmanager
-async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[PostgresJobs]:
-    one, all_of_them = (
-        await Database.open(database.url("parser")),
-        await Database.open(database.owner_url("parser")),
-    )
-    yield PostgresJobs(one, all_of_them, owner)
-    await one.close()
-    await all_of_them.close()
-
-
-def new_job(who: identity.Caller, content: bytes, key: str) -> NewJob:
-    return NewJob(
-        caller=who,
-        traceparent=TRACEPARENT,
-        source_key=key,
-        source_sha256=hashlib.sha256(content).hexdigest(),
-        filename="a.md",
-        tier="cost_effective",
-        backend="local",
-        cost_kind=CostKind.COST_KIND_SIMULATED,
-    )
-
-
 def a_runner(store: PostgresJobs, near: Neighbours, engine: LocalParser, fuse: Fuse | None = None) -> Runner:
     """A process's runner; with a fuse in each of its ways out."""
 
@@ -382,7 +271,7 @@ async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_on
                 await assert_paid_once(near, await first.get(who.tenant, job.job_id))
             if not fuse.blown:
                 break
-        assert operations >= 9, "claim, fetch, count, attach, hold, parse, put, settle, succeed"
+        assert operations >= 10, "claim, fetch, count, attach, hold, parse, put, pages, settle, succeed"
 
 
 async def test_a_neighbour_that_is_away_for_a_moment_delays_a_job_and_no_more(

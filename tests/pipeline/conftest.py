@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_folder
-from tests.pipeline.workbench import Workbench
+from tests.pipeline.workbench import FAULTS, Workbench
 from waybill.stack import operate
 from waybill.stack.home import Home
 
@@ -18,7 +19,12 @@ from waybill.stack.home import Home
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """The state folder of a stack that runs for the session; what a test kills comes back."""
     home = Home(open_folder(tmp_path_factory) / "a stack")
-    operate.up(home, "free")
+    (home.folder / FAULTS).mkdir(parents=True)
+    os.environ["WAYBILL_FAULTS"] = str(home.folder / FAULTS)
+    try:
+        operate.up(home, "free")
+    finally:
+        del os.environ["WAYBILL_FAULTS"]
     yield home
     operate.down(home)
 
@@ -28,3 +34,4 @@ def bench(home: Home, tmp_path: Path) -> Iterator[Workbench]:
     """The stack, seen by a tenant of the test's own."""
     with Workbench.of(home, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
         yield bench
+        bench.disarm()

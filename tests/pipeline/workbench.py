@@ -26,6 +26,7 @@ from waybill.stack.home import Home
 from waybill.stack.postgres import Postgres
 
 PATIENCE_SECONDS = 90.0
+FAULTS = "faults"
 
 
 def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
@@ -96,6 +97,19 @@ class Workbench:
         assert program.alive()
         os.kill(program.pid, signal.SIGKILL)
         return program.pid
+
+    def arm(self, point: str, action: str) -> None:
+        """Arms a fault: `<service>.<point>`, and `kill`, `delay S` or `fail`, with ` after N`."""
+        (self.home.folder / FAULTS / point).write_text(action)
+
+    def used(self, point: str) -> bool:
+        """Whether an armed fault has struck."""
+        return (self.home.folder / FAULTS / f"{point}.used").exists()
+
+    def disarm(self) -> None:
+        """Takes back every fault, used or not."""
+        for file in (self.home.folder / FAULTS).iterdir():
+            file.unlink(missing_ok=True)
 
     def all_serving(self) -> bool:
         """Whether every program of the stack works."""

@@ -15,7 +15,7 @@ from waybill.client import FINAL_STATES
 from waybill.orchestrator.v1.run_pb2 import Run
 
 STEPS = ("receive", "store", "parse", "chunk", "embed", "publish")
-QUEUE_FULL = "waits, the queue is full"
+QUEUE_FULL = "waits, queue full"
 
 
 class Watcher(Protocol):

@@ -104,7 +104,7 @@ async def serving(config: ServerConfig, telemetry: Telemetry, service: Service) 
     for add, servicer, _ in service.rpcs:
         add(servicer, server)
     names = [name for _, _, name in service.rpcs]
-    healths = health.aio.HealthServicer()
+    healths = _Healths()
     health_pb2_grpc.add_HealthServicer_to_server(healths, server)
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     port = server.add_insecure_port(config.bind)
@@ -117,6 +117,24 @@ async def serving(config: ServerConfig, telemetry: Telemetry, service: Service) 
         await asyncio.gather(watcher, return_exceptions=True)
         await healths.enter_graceful_shutdown()
         await server.stop(DRAIN_SECONDS)
+
+
+class _Healths(health.aio.HealthServicer):  # type: ignore[misc]  # the library has no types
+    """The library's servicer, and the List that it lacks (grpc.health.v1, 2025)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
+
+    async def set(self, service: str, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        """Sets what Check, Watch and List answer for a name."""
+        self._known[service] = status
+        await super().set(service, status)
+
+    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Every name and how it is."""
+        statuses = {name: health_pb2.HealthCheckResponse(status=one) for name, one in self._known.items()}
+        return health_pb2.HealthListResponse(statuses=statuses)
 
 
 async def _watch_health(
@@ -180,7 +198,8 @@ async def _main(config: ServerConfig, build: Build) -> None:
             # A neighbour that has gone for good must not hold us.
             _leave_within(DRAIN_SECONDS + 5.0)
     finally:
-        await asyncio.to_thread(telemetry.shutdown)
+        # Not in a thread of the loop's pool: the engine may have closed that. Nothing else runs by now.
+        telemetry.shutdown()
 
 
 def _wait_for_eof(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:

@@ -19,6 +19,7 @@ from services.embedder.backends.port import Capabilities, Embedded, Vectors
 from waybill import tokens
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
+from waybill.runtime import faults
 from waybill.runtime.errors import Precondition
 
 DIMENSION = 256
@@ -50,6 +51,7 @@ class LocalEmbedder:
 
     async def embed(self, texts: Sequence[str], attempt_id: str) -> Embedded:
         """See the port."""
+        await faults.point("embed.under_way")
         return await asyncio.to_thread(self._embed, texts)
 
     async def healthy(self) -> bool:

@@ -14,6 +14,7 @@ from services.parser.pages import Page
 from services.parser.refusals import refusal
 from services.parser.sandbox import Sandbox
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.runtime import faults
 
 
 class LocalParser:
@@ -33,6 +34,7 @@ class LocalParser:
 
     async def parse(self, source: Source, tier: str) -> Sequence[Page]:
         """All pages; the tier sets the price alone."""
+        await faults.point("parse.under_way")
         if self._type(source) is FileType.TEXT:
             return await self._text(source)
         reading = await self._sandbox.read("parse", source.file.fileno())

@@ -1,0 +1,237 @@
+"""The parser between a real storage and a real ledger, and what its tests are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from services.ledger.__main__ import build as build_ledger
+from services.ledger.config import LedgerConfig
+from services.parser import pages
+from services.parser.__main__ import build as build_parser
+from services.parser.config import ParserConfig
+from services.parser.jobs import Job, NewJob
+from services.parser.objects import Objects
+from services.parser.store import PostgresJobs
+from services.storage.__main__ import build as build_storage
+from services.storage.config import StorageConfig
+from tests import hostile_pdfs
+from tests.conftest import MigratedPostgres
+from tests.inprocess import channel, served, server_config, someone
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.ledger_service_pb2 import HoldRequest, ListEntriesRequest
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, GetParseJobRequest
+from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
+from waybill.runtime import identity
+from waybill.runtime.errors import from_status
+from waybill.runtime.postgres import Database
+from waybill.storage.v1.object_storage_service_pb2 import GetRequest
+from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+
+if TYPE_CHECKING:
+    from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+    from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
+    from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
+
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+MARKDOWN = b"# Tides\n\nThey turn.\n\fAnd turn again.\n"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Storage and ledger, and where they are."""
+
+    storage: ObjectStorageServiceAsyncStub
+    storage_address: str
+    ledger: LedgerServiceAsyncStub
+    ledger_address: str
+
+    async def store(self, content: bytes) -> str:
+        """Puts a source; its key."""
+        key = f"sources/{hashlib.sha256(content).hexdigest()}"
+        await Objects(self.storage).put(key, content, "")
+        return key
+
+    async def entries(self) -> Sequence[Entry]:
+        """What the current caller's run has spent."""
+        request = ListEntriesRequest(run_ids=[identity.caller().run_id])
+        return (await self.ledger.ListEntries(request)).entries
+
+    async def result(self, key: str) -> Sequence[pages.Page]:
+        """The pages of an artifact."""
+        answers = [answer async for answer in self.storage.Get(GetRequest(key=key))]
+        return pages.load(b"".join(answer.data for answer in answers))
+
+
+@asynccontextmanager
+async def neighbours(database: MigratedPostgres, folder: Path) -> AsyncIterator[Neighbours]:
+    config = StorageConfig(
+        server_config("storage"), database.url("storage"), database.owner_url("storage"), folder
+    )
+    books = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(served("storage", partial(build_storage, config)))
+        ledger = await stack.enter_async_context(served("ledger", partial(build_ledger, books)))
+        to_storage = await stack.enter_async_context(channel(storage))
+        to_ledger = await stack.enter_async_context(channel(ledger))
+        yield Neighbours(ObjectStorageServiceStub(to_storage), storage, LedgerServiceStub(to_ledger), ledger)
+
+
+@asynccontextmanager
+async def parser(database: MigratedPostgres, near: Neighbours) -> AsyncIterator[ParserServiceAsyncStub]:
+    config = ParserConfig(
+        server_config("parser"),
+        database.url("parser"),
+        database.owner_url("parser"),
+        near.storage_address,
+        near.ledger_address,
+    )
+    async with served("parser", partial(build_parser, config)) as address, channel(address) as opened:
+        yield ParserServiceStub(opened)
+
+
+def a_run() -> identity.Caller:
+    return someone(f"t{uuid.uuid4().hex[:12]}", str(uuid.uuid4()))
+
+
+def job_request(key: str, filename: str, content: bytes, **more: Any) -> CreateParseJobRequest:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return CreateParseJobRequest(source_key=key, source_sha256=sha256, filename=filename, **more)
+
+
+async def ended(stub: ParserServiceAsyncStub, job: ParseJob) -> ParseJob:
+    """The job at its end: one call, which waits for it."""
+    request = GetParseJobRequest(job_id=job.job_id, wait=Duration(seconds=30))
+    return (await stub.GetParseJob(request)).job
+
+
+async def parsed(
+    stub: ParserServiceAsyncStub, near: Neighbours, filename: str, content: bytes, **more: Any
+) -> ParseJob:
+    request = job_request(await near.store(content), filename, content, **more)
+    return await ended(stub, (await stub.CreateParseJob(request)).job)
+
+
+async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), from_status(caught.value).reason
+
+
+@asynccontextmanager
+async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[PostgresJobs]:
+    one, all_of_them = (
+        await Database.open(database.url("parser")),
+        await Database.open(database.owner_url("parser")),
+    )
+    yield PostgresJobs(one, all_of_them, owner)
+    await one.close()
+    await all_of_them.close()
+
+
+def new_job(who: identity.Caller, content: bytes, key: str) -> NewJob:
+    return NewJob(
+        caller=who,
+        traceparent=TRACEPARENT,
+        source_key=key,
+        source_sha256=hashlib.sha256(content).hexdigest(),
+        filename="a.md",
+        tier="cost_effective",
+        backend="local",
+        cost_kind=CostKind.COST_KIND_SIMULATED,
+    )
+
+
+def slow_pdf() -> bytes:
+    """A content of its own that takes a child a second or two: time enough to halt it."""
+    return hostile_pdfs.many_text_operators() + f"%{uuid.uuid4()}\n".encode()
+
+
+def parse_children() -> Sequence[int]:
+    """Processes that read a document for this one."""
+    servers = [pid for pid in _children(os.getpid()) if b"services.parser.child" in _command(pid)]
+    return [child for server in servers for child in _children(server)]
+
+
+def _children(pid: int) -> Sequence[int]:
+    listings = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for listing in listings for child in listing.read_text().split()]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for a condition that asks a service each time."""
+    async with asyncio.timeout(20):
+        while not await holds():
+            pass
+
+
+async def started(stub: ParserServiceAsyncStub, near: Neighbours, content: bytes, name: str = "a.pdf") -> str:
+    """A job just created; its id."""
+    request = job_request(await near.store(content), name, content)
+    return (await stub.CreateParseJob(request)).job.job_id
+
+
+async def being_parsed(stub: ParserServiceAsyncStub, near: Neighbours) -> str:
+    """A job of the current run that a child is at work on, its price held; its id."""
+    job_id = await started(stub, near, slow_pdf())
+    await halted(near)
+    return job_id
+
+
+async def halted(near: Neighbours) -> None:
+    """Waits for the child that the current run has paid for, and halts it where it is."""
+
+    async def at_work() -> bool:
+        held = any(entry.state == Entry.STATE_HELD for entry in await near.entries())
+        return held and bool(parse_children())
+
+    await until(at_work)
+    for child in parse_children():
+        os.kill(child, signal.SIGSTOP)
+
+
+async def dead_attempt(store: PostgresJobs, near: Neighbours, who: identity.Caller, content: bytes) -> Job:
+    """A job whose process died right after it had stored the result: held, and not on the row yet."""
+    with identity.acting_as(who):
+        created = await store.create(new_job(who, content, await near.store(content)))
+        job = await store.claim(who.tenant, created.job_id)
+        assert job is not None
+        await store.attach_entry(job, str(uuid.uuid4()))
+        job = await store.get(who.tenant, job.job_id)
+        await near.ledger.Hold(
+            HoldRequest(
+                entry_id=job.entry_id, spend_key=job.spend_key, kind=job.cost_kind, service="parser",
+                operation="parse", vendor="llamaparse", model=job.tier, quantity=2, unit="page",
+                ttl=Duration(seconds=600), owner="parser/dead",
+            )
+        )  # fmt: skip
+        await Objects(near.storage).put(job.artifact_key, b"{}\n{}\n", "application/jsonl")
+    return job
+
+
+async def exists(near: Neighbours, key: str) -> bool:
+    """Whether the current caller has an object of this key."""
+    return await Objects(near.storage).count_lines(key) is not None

@@ -1,0 +1,272 @@
+"""A cancelled parse stops before the answer, costs nothing and leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from services.parser.backends.local import LocalParser
+from services.parser.jobs import Job, JobState
+from services.parser.limits import DEFAULT_LIMITS
+from services.parser.objects import Objects
+from services.parser.runner import Runner
+from services.parser.sandbox import Sandbox
+from services.parser.store import PostgresJobs
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_parser import (
+    MARKDOWN,
+    Neighbours,
+    a_run,
+    being_parsed,
+    dead_attempt,
+    exists,
+    jobs_of,
+    neighbours,
+    new_job,
+    parse_children,
+    parsed,
+    parser,
+    refused,
+    slow_pdf,
+    started,
+    until,
+)
+from tests.inprocess import Recorder, someone
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.metering import Meter
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
+from waybill.runtime import identity
+
+if TYPE_CHECKING:
+    from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
+
+RELEASED = [Entry.STATE_RELEASED]
+
+
+async def cancelled(stub: ParserServiceAsyncStub, **target: str) -> list[ParseJob]:
+    return list((await stub.CancelParseJob(CancelParseJobRequest(**target))).jobs)
+
+
+async def state_of(stub: ParserServiceAsyncStub, job_id: str) -> ParseJob.State:
+    return (await stub.GetParseJob(GetParseJobRequest(job_id=job_id))).job.state
+
+
+async def entry_states(near: Neighbours) -> list[Entry.State]:
+    return [entry.state for entry in await near.entries()]
+
+
+async def test_cancelling_a_running_job_kills_its_child_and_releases_its_entry_before_the_answer(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/other") as store,
+        parser(database, near) as stub,
+    ):
+        with identity.acting_as(who):
+            job_id = await being_parsed(stub, near)
+            waiting = GetParseJobRequest(job_id=job_id, wait=Duration(seconds=30))
+            poll = asyncio.ensure_future(stub.GetParseJob(waiting))
+            (job,) = await cancelled(stub, job_id=job_id)
+            assert (parse_children(), await entry_states(near)) == ([], RELEASED)
+            assert (job.job_id, job.state) == (job_id, ParseJob.STATE_CANCELLED)
+            assert job.HasField("end_time")
+            async with asyncio.timeout(5):
+                assert (await poll).job == job, "who waits for the job is told"
+            row = await store.get(who.tenant, uuid.UUID(job_id))
+            assert not await exists(near, row.artifact_key)
+
+
+async def test_a_queued_job_is_cancelled_without_a_cost_and_the_running_one_goes_on(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        first, second = a_run(), a_run()
+        with identity.acting_as(first):
+            running = await being_parsed(stub, near)
+        with identity.acting_as(second):
+            queued = await started(stub, near, slow_pdf())
+            (job,) = await cancelled(stub, job_id=queued)
+            assert (job.state, await entry_states(near)) == (ParseJob.STATE_CANCELLED, [])
+        with identity.acting_as(first):
+            assert await state_of(stub, running) == ParseJob.STATE_RUNNING
+            assert len(parse_children()) == 1
+            await cancelled(stub, job_id=running)
+
+
+async def test_a_final_job_stays_as_it_is_and_an_unknown_one_is_not_found(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            job = await parsed(stub, near, "a.md", MARKDOWN)
+            assert await cancelled(stub, job_id=job.job_id) == [job]
+            assert len(await near.result(job.result_key)) == 2
+            assert await entry_states(near) == [Entry.STATE_SETTLED]
+        with identity.acting_as(a_run()):
+            stranger = CancelParseJobRequest(job_id=job.job_id)
+            not_found = (grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
+            assert await refused(stub.CancelParseJob(stranger)) == not_found
+            invalid = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+            for request in [CancelParseJobRequest(), CancelParseJobRequest(run_id="x")]:
+                assert await refused(stub.CancelParseJob(request)) == invalid
+
+
+async def test_cancelling_a_run_stops_its_jobs_and_no_other_run_s(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        mine = a_run()
+        theirs = someone(mine.tenant, str(uuid.uuid4()))
+        with identity.acting_as(mine):
+            mine_ids = {await being_parsed(stub, near), await started(stub, near, slow_pdf())}
+        with identity.acting_as(theirs):
+            their_id = await started(stub, near, b"# theirs", "a.md")
+            stopped = await cancelled(stub, run_id=mine.run_id)
+            assert {job.job_id for job in stopped} == mine_ids
+            assert {job.state for job in stopped} == {ParseJob.STATE_CANCELLED}
+            assert await cancelled(stub, run_id=mine.run_id) == [], "there is nothing left to stop"
+            request = GetParseJobRequest(job_id=their_id, wait=Duration(seconds=30))
+            assert (await stub.GetParseJob(request)).job.state == ParseJob.STATE_SUCCEEDED
+
+
+async def test_the_same_content_is_a_new_job_after_a_cancel(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            blocker = await being_parsed(stub, near)
+            first = await started(stub, near, MARKDOWN, "a.md")
+            await cancelled(stub, job_id=first)
+            await cancelled(stub, job_id=blocker)
+            again = await parsed(stub, near, "a.md", MARKDOWN)
+            assert again.job_id != first
+            assert (again.state, again.page_count) == (ParseJob.STATE_SUCCEEDED, 2)
+
+
+async def test_a_job_whose_process_is_dead_is_cancelled_like_any_other(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/dead") as dead,
+        parser(database, near) as stub,
+    ):
+        job = await dead_attempt(dead, near, who, MARKDOWN)
+        with identity.acting_as(who):
+            (answer,) = await cancelled(stub, run_id=who.run_id)
+            assert (answer.job_id, answer.state) == (str(job.job_id), ParseJob.STATE_CANCELLED)
+            assert (await entry_states(near), await exists(near, job.artifact_key)) == (RELEASED, False)
+
+
+async def test_a_cancel_that_was_cut_off_is_finished_by_the_next_process(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/dead") as dead:
+        job = await dead_attempt(dead, near, who, MARKDOWN)
+        await dead.cancel(who.tenant, job.job_id, of_run=False)
+        async with parser(database, near):
+            with identity.acting_as(who):
+
+                async def cleared() -> bool:
+                    return await entry_states(near) == RELEASED and not await exists(near, job.artifact_key)
+
+                await until(cleared)
+
+
+async def test_a_job_that_is_about_to_be_paid_is_not_cancelled_but_waited_for(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/dead") as dead,
+        parser(database, near) as stub,
+    ):
+        job = await dead_attempt(dead, near, who, MARKDOWN)
+        await dead.result_stored(job, 2)
+        with identity.acting_as(who):
+            (answer,) = await cancelled(stub, job_id=str(job.job_id))
+            assert (answer.state, answer.page_count) == (ParseJob.STATE_SUCCEEDED, 2)
+            assert await entry_states(near) == [Entry.STATE_SETTLED]
+
+
+class Counted:
+    """Anything whose every method is first counted."""
+
+    def __init__(self, target: Any, count: Callable[[], None]) -> None:
+        self._target = target
+        self._count = count
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._target, name)
+        if not callable(member):
+            return member
+
+        def method(*arguments: Any, **named: Any) -> Any:
+            self._count()
+            return member(*arguments, **named)
+
+        return method
+
+
+async def cancelled_at(operation: int, store: PostgresJobs, near: Neighbours, engine: LocalParser) -> bool:
+    """Parses a document, cancelling as the operation of that number begins; False: there were fewer."""
+    who, content = a_run(), b"# %d\n\fnext" % operation
+    cancelling: list[asyncio.Task[Any]] = []
+    left = itertools.count(operation, -1)
+
+    async def cancel() -> None:
+        await runner.stop(await store.cancel(who.tenant, job.job_id, of_run=False))
+
+    def count() -> None:
+        if next(left) == 0:
+            cancelling.append(asyncio.create_task(cancel()))
+
+    def way(target: Any) -> Any:
+        return Counted(target, count)
+
+    meter = Meter(way(near.ledger), Recorder().telemetry("parser").tracer, "parser")
+    runner = Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS)
+    with identity.acting_as(who):
+        job = await store.create(new_job(who, content, await near.store(content)))
+        await asyncio.wait([runner.ensure(job).task])
+        await asyncio.gather(*cancelling)
+        await assert_whole(near, await store.get(who.tenant, job.job_id))
+    return bool(cancelling)
+
+
+async def assert_whole(near: Neighbours, job: Job) -> None:
+    """Either cancelled without a trace, or paid and there."""
+    states = await entry_states(near)
+    if job.state is JobState.CANCELLED:
+        assert (set(states) <= set(RELEASED), job.entry_id) == (True, "")
+    else:
+        assert (job.state, states) == (JobState.SUCCEEDED, [Entry.STATE_SETTLED])
+    assert await exists(near, job.artifact_key) == (job.state is JobState.SUCCEEDED)
+
+
+async def test_a_cancel_at_any_step_leaves_a_whole_result_that_is_paid_or_none_that_is_not(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/1") as store,
+        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+    ):
+        engine = LocalParser(sandbox, DEFAULT_LIMITS)
+        operation = 0
+        while await cancelled_at(operation, store, near, engine):
+            operation += 1
+        assert operation >= 10, "claim, fetch, count, attach, hold, parse, put, pages, settle, succeed"

@@ -1,0 +1,146 @@
+"""A document that kills its parser is given up after the third time, and takes nobody with it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from services.parser.backends.port import Capabilities, Source
+from services.parser.jobs import Job, JobState
+from services.parser.limits import DEFAULT_LIMITS
+from services.parser.objects import Objects
+from services.parser.pages import Page
+from services.parser.runner import Runner
+from services.parser.store import PostgresJobs
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_parser import (
+    MARKDOWN,
+    Neighbours,
+    a_run,
+    being_parsed,
+    dead_attempt,
+    ended,
+    jobs_of,
+    neighbours,
+    new_job,
+    parser,
+    until,
+)
+from tests.inprocess import Recorder
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.metering import Meter
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.runtime import identity
+
+
+async def after_deaths(
+    database: MigratedPostgres, near: Neighbours, who: identity.Caller, content: bytes, deaths: int
+) -> Job:
+    """A job that so many processes, all dead, have worked on."""
+    async with jobs_of(database, "parser/dead/0") as store:
+        with identity.acting_as(who):
+            job = await store.create(new_job(who, content, await near.store(content)))
+    for number in range(deaths):
+        async with jobs_of(database, f"parser/dead/{number}") as store:
+            await store.claim(who.tenant, job.job_id)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("deaths", "state", "reason"),
+    [(2, ParseJob.STATE_SUCCEEDED, ""), (3, ParseJob.STATE_FAILED, "POISON")],
+)
+async def test_a_job_is_poison_after_its_third_death_and_its_neighbour_is_parsed(
+    database: MigratedPostgres, tmp_path: Path, deaths: int, state: ParseJob.State, reason: str
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near:
+        suspect = await after_deaths(database, near, who, MARKDOWN, deaths)
+        neighbour = await after_deaths(database, near, who, b"# good", 1)
+        async with parser(database, near) as stub:
+            with identity.acting_as(who):
+                job = await ended(stub, ParseJob(job_id=str(suspect.job_id)))
+                beside = await ended(stub, ParseJob(job_id=str(neighbour.job_id)))
+        assert (job.state, job.reason, beside.state) == (state, reason, ParseJob.STATE_SUCCEEDED)
+
+
+async def test_what_a_killing_job_had_held_is_released(database: MigratedPostgres, tmp_path: Path) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/dead/0") as dead:
+        job = await dead_attempt(dead, near, who, MARKDOWN)
+        with identity.acting_as(who):
+            await Objects(near.storage).delete(job.artifact_key)
+        for number in (1, 2):
+            async with jobs_of(database, f"parser/dead/{number}") as next_one:
+                await next_one.claim(who.tenant, job.job_id)
+        async with parser(database, near) as stub:
+            with identity.acting_as(who):
+                assert (await ended(stub, ParseJob(job_id=str(job.job_id)))).reason == "POISON"
+                assert [entry.state for entry in await near.entries()] == [Entry.STATE_RELEASED]
+
+
+async def test_a_parser_that_is_told_to_stop_hands_its_job_back_which_is_no_death(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/next") as store:
+        async with parser(database, near) as stub:
+            with identity.acting_as(who):
+                job_id = uuid.UUID(await being_parsed(stub, near))
+        job = await store.get(who.tenant, job_id)
+        assert (job.state, job.deaths) == (JobState.QUEUED, 0)
+        await store.cancel(who.tenant, job_id, of_run=False)
+
+
+class Beside:
+    """An engine that notes which documents were being parsed as each began."""
+
+    capabilities = Capabilities("local", "llamaparse", CostKind.COST_KIND_SIMULATED)
+
+    def __init__(self, store: PostgresJobs, who: identity.Caller, job_id: uuid.UUID) -> None:
+        self._looking = (store, who.tenant, job_id)
+        self._now: set[str] = set()
+        self.seen: list[frozenset[str]] = []
+
+    async def count_pages(self, source: Source) -> int:
+        return 1
+
+    async def parse(self, source: Source, tier: str) -> Sequence[Page]:
+        name = os.pread(source.file.fileno(), 64, 0).decode()
+        self._now.add(name)
+        self.seen.append(frozenset(self._now))
+        store, tenant, job_id = self._looking
+        for _ in range(20):  # time enough for a neighbour to begin, if it may
+            await store.get(tenant, job_id)
+        self._now.remove(name)
+        return [Page(1, name)]
+
+    async def check(self) -> bool:
+        return True
+
+
+async def test_a_job_that_one_more_death_would_condemn_is_parsed_alone(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        deaths = {b"a": 1, b"b": 0, b"suspect": 2, b"other": 2, b"c": 0, b"d": 0}
+        jobs = [await after_deaths(database, near, who, name, number) for name, number in deaths.items()]
+        engine = Beside(store, who, jobs[0].job_id)
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+        async with runner.running(2):
+            for job in jobs:
+
+                async def final(job: Job = job) -> bool:
+                    return (await store.get(who.tenant, job.job_id)).state is JobState.SUCCEEDED
+
+                await until(final)
+        assert frozenset(("a", "b")) in engine.seen, "two of the others go together"
+        for name in ("suspect", "other"):
+            assert [together for together in engine.seen if name in together] == [frozenset((name,))]
