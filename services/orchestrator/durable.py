@@ -25,7 +25,7 @@ from services.orchestrator.run_rows import FINAL_STATES, Row, RunRef
 from services.orchestrator.runs import Runs, workflow_id
 from services.orchestrator.step_log import StepLog
 from waybill.runtime import deadline, faults, identity
-from waybill.runtime.errors import ServiceError
+from waybill.runtime.errors import ServiceError, Unavailable
 from waybill.runtime.retry import insist
 from waybill.runtime.telemetry import remote_parent
 
@@ -151,8 +151,11 @@ class Durable:
             log.warning("work of a late run could not be stopped", run_id=run.run_id, reason=error.reason)
 
     async def _steadily(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
-        """The step, again where the database went away around its body."""
-        return await insist(partial(self._once, run, name, body), seconds=PATIENCE_SECONDS)
+        """The step, again while something that it needs is away."""
+        try:
+            return await insist(partial(self._once, run, name, body), seconds=PATIENCE_SECONDS)
+        except ServiceError as error:
+            return _failed(error)
 
     async def _once(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
         row = await self._runs.find(run)
@@ -221,9 +224,10 @@ async def _outcome(body: Callable[[], Awaitable[Any]], seconds: float | None) ->
         deadline.start(seconds)
     try:
         value = await body()
+    except Unavailable:
+        raise
     except ServiceError as error:
-        log.warning("step failed", reason=error.reason)
-        return {"failed": {"reason": error.reason, "message": error.message}}
+        return _failed(error)
     except Exception as error:
         log.exception("step broke")
         message = f"The step broke ({type(error).__name__}): a defect of Waybill. Its log tells more."
@@ -231,3 +235,8 @@ async def _outcome(body: Callable[[], Awaitable[Any]], seconds: float | None) ->
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {"value": dataclasses.asdict(value)}
     return {"value": value}
+
+
+def _failed(error: ServiceError) -> Outcome:
+    log.warning("step failed", reason=error.reason)
+    return {"failed": {"reason": error.reason, "message": error.message}}
