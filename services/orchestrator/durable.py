@@ -167,7 +167,8 @@ class Durable:
         done: Outcome | None = await self._steps.finished(run, name)
         if done is not None:
             return done
-        await faults.point(f"step.{name.split()[0]}.start")
+        place = f"step.{name.split()[0]}.start"
+        await faults.point(place, f"{place}.{run.run_id}")
         await self._steps.begin(run, name, row["tries"])
         self._runs.tell_watchers(run.run_id)
         with _in_trace(run, row, name):

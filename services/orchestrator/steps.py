@@ -151,6 +151,9 @@ class Steps:
         while job.state in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
             read = GetParseJobRequest(job_id=job.job_id, wait=Duration(seconds=JOB_WAIT_SECONDS))
             job = (await _steady(partial(self._peers.parser.GetParseJob, read))).job
+        if job.state == ParseJob.STATE_CANCELLED:
+            # It was made for another run of the same content, which was cancelled: this one was not.
+            return await self._ended(request)
         return job
 
     async def _pages(self, parsed: Parsed) -> list[Page]:

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from services.parser.backends.local import LocalParser
-from services.parser.jobs import Job, JobState
-from services.parser.limits import DEFAULT_LIMITS
-from services.parser.objects import Objects
-from services.parser.runner import Runner
-from services.parser.sandbox import Sandbox
-from services.parser.store import PostgresJobs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
@@ -29,7 +20,6 @@ from tests.contract.makers_parser import (
     exists,
     jobs_of,
     neighbours,
-    new_job,
     parse_children,
     parsed,
     parser,
@@ -38,9 +28,8 @@ from tests.contract.makers_parser import (
     started,
     until,
 )
-from tests.inprocess import Recorder, someone
+from tests.inprocess import someone
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
 from waybill.runtime import identity
@@ -200,73 +189,3 @@ async def test_a_job_that_is_about_to_be_paid_is_not_cancelled_but_waited_for(
             (answer,) = await cancelled(stub, job_id=str(job.job_id))
             assert (answer.state, answer.page_count) == (ParseJob.STATE_SUCCEEDED, 2)
             assert await entry_states(near) == [Entry.STATE_SETTLED]
-
-
-class Counted:
-    """Anything whose every method is first counted."""
-
-    def __init__(self, target: Any, count: Callable[[], None]) -> None:
-        self._target = target
-        self._count = count
-
-    def __getattr__(self, name: str) -> Any:
-        member = getattr(self._target, name)
-        if not callable(member):
-            return member
-
-        def method(*arguments: Any, **named: Any) -> Any:
-            self._count()
-            return member(*arguments, **named)
-
-        return method
-
-
-async def cancelled_at(operation: int, store: PostgresJobs, near: Neighbours, engine: LocalParser) -> bool:
-    """Parses a document, cancelling as the operation of that number begins; False: there were fewer."""
-    who, content = a_run(), b"# %d\n\fnext" % operation
-    cancelling: list[asyncio.Task[Any]] = []
-    left = itertools.count(operation, -1)
-
-    async def cancel() -> None:
-        await runner.stop(await store.cancel(who.tenant, job.job_id, of_run=False))
-
-    def count() -> None:
-        if next(left) == 0:
-            cancelling.append(asyncio.create_task(cancel()))
-
-    def way(target: Any) -> Any:
-        return Counted(target, count)
-
-    meter = Meter(way(near.ledger), Recorder().telemetry("parser").tracer, "parser")
-    runner = Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS)
-    with identity.acting_as(who):
-        job = await store.create(new_job(who, content, await near.store(content)))
-        await asyncio.wait([runner.ensure(job).task])
-        await asyncio.gather(*cancelling)
-        await assert_whole(near, await store.get(who.tenant, job.job_id))
-    return bool(cancelling)
-
-
-async def assert_whole(near: Neighbours, job: Job) -> None:
-    """Either cancelled without a trace, or paid and there."""
-    states = await entry_states(near)
-    if job.state is JobState.CANCELLED:
-        assert (set(states) <= set(RELEASED), job.entry_id) == (True, "")
-    else:
-        assert (job.state, states) == (JobState.SUCCEEDED, [Entry.STATE_SETTLED])
-    assert await exists(near, job.artifact_key) == (job.state is JobState.SUCCEEDED)
-
-
-async def test_a_cancel_at_any_step_leaves_a_whole_result_that_is_paid_or_none_that_is_not(
-    database: MigratedPostgres, tmp_path: Path
-) -> None:
-    async with (
-        neighbours(database, tmp_path) as near,
-        jobs_of(database, "parser/1") as store,
-        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
-    ):
-        engine = LocalParser(sandbox, DEFAULT_LIMITS)
-        operation = 0
-        while await cancelled_at(operation, store, near, engine):
-            operation += 1
-        assert operation >= 10, "claim, fetch, count, attach, hold, parse, put, pages, settle, succeed"

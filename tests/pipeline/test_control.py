@@ -160,3 +160,25 @@ def test_a_document_under_way_is_not_deleted(bench: Workbench) -> None:
         bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key="ferry.md"))
     assert (caught.value.reason, caught.value.metadata["run_id"]) == ("RUN_UNFINISHED", run_id)
     cancel(bench, run_id)
+
+
+def test_a_cancelled_run_does_not_take_another_run_of_the_same_content_with_it(bench: Workbench) -> None:
+    first = ingest_held(bench, "parser.parse.under_way")
+    second = bench.client.ingest(bench.file("twin.md", TEXT)).run_id
+    bench.reach(second, "parse")
+    cancel(bench, first)
+    assert bench.finish(second).state == Run.STATE_READY
+
+
+def test_a_document_that_kills_its_worker_three_times_is_poison_and_its_neighbours_are_ready(
+    bench: Workbench,
+) -> None:
+    neighbours = [bench.client.ingest(bench.file(f"good-{n}.md", TEXT + b"%d" % n)).run_id for n in range(3)]
+    bad = bench.client.ingest(bench.file("bad.md", b"# Bad\n\nThis one kills.")).run_id
+    for death in range(3):
+        bench.arm(f"orchestrator.step.parse.start.{bad}", "kill")
+        eventually(lambda: bench.used(f"orchestrator.step.parse.start.{bad}"), f"death {death + 1}")
+        bench.disarm()
+    run = bench.finish(bad)
+    assert (run.state, run.reason) == (Run.STATE_FAILED, "POISON")
+    assert [bench.finish(one).state for one in neighbours] == [Run.STATE_READY] * 3

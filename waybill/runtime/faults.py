@@ -4,8 +4,9 @@ A fault is armed by a file in the folder that WAYBILL_FAULTS names (refused in p
 `<service>.<point>`, holding `kill`, `delay SECONDS` or `fail`, with ` after N` to let N hits pass. It is
 used up by the hit that it breaks, also across restarts. Without the folder a point costs nothing.
 
-Points: `step.<name>.start` · `call.<operation>.before|after`, the same with `.<attempt>` ·
-`commit.before|after` · `publish.inside` · `parse.under_way` and `embed.under_way` in the local engines.
+Points: `step.<name>.start`, also with `.<run id>` · `call.<operation>.before|after`, also with
+`.<attempt>` · `commit.before|after` · `publish.inside` · `parse.under_way` and `embed.under_way`, in the
+local engines.
 """
 
 from __future__ import annotations

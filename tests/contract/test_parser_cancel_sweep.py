@@ -1,0 +1,100 @@
+"""A cancel at any step of a parse: a whole result that is paid, or none that is not."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from services.parser.backends.local import LocalParser
+from services.parser.jobs import Job, JobState
+from services.parser.limits import DEFAULT_LIMITS
+from services.parser.objects import Objects
+from services.parser.runner import Runner
+from services.parser.sandbox import Sandbox
+from services.parser.store import PostgresJobs
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_parser import (
+    Neighbours,
+    a_run,
+    exists,
+    jobs_of,
+    neighbours,
+    new_job,
+)
+from tests.inprocess import Recorder
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.metering import Meter
+from waybill.runtime import identity
+
+
+class Counted:
+    """Anything whose every method is first counted."""
+
+    def __init__(self, target: Any, count: Callable[[], None]) -> None:
+        self._target = target
+        self._count = count
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._target, name)
+        if not callable(member):
+            return member
+
+        def method(*arguments: Any, **named: Any) -> Any:
+            self._count()
+            return member(*arguments, **named)
+
+        return method
+
+
+async def cancelled_at(operation: int, store: PostgresJobs, near: Neighbours, engine: LocalParser) -> bool:
+    """Parses a document, cancelling as the operation of that number begins; False: there were fewer."""
+    who, content = a_run(), b"# %d\n\fnext" % operation
+    cancelling: list[asyncio.Task[Any]] = []
+    left = itertools.count(operation, -1)
+
+    async def cancel() -> None:
+        await runner.stop(await store.cancel(who.tenant, job.job_id, of_run=False))
+
+    def count() -> None:
+        if next(left) == 0:
+            cancelling.append(asyncio.create_task(cancel()))
+
+    def way(target: Any) -> Any:
+        return Counted(target, count)
+
+    meter = Meter(way(near.ledger), Recorder().telemetry("parser").tracer, "parser")
+    runner = Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS)
+    with identity.acting_as(who):
+        job = await store.create(new_job(who, content, await near.store(content)))
+        await asyncio.wait([runner.ensure(job).task])
+        await asyncio.gather(*cancelling)
+        await assert_whole(near, await store.get(who.tenant, job.job_id))
+    return bool(cancelling)
+
+
+async def assert_whole(near: Neighbours, job: Job) -> None:
+    """Either cancelled without a trace, or paid and there."""
+    states = [entry.state for entry in await near.entries()]
+    if job.state is JobState.CANCELLED:
+        assert (set(states) <= {Entry.STATE_RELEASED}, job.entry_id) == (True, "")
+    else:
+        assert (job.state, states) == (JobState.SUCCEEDED, [Entry.STATE_SETTLED])
+    assert await exists(near, job.artifact_key) == (job.state is JobState.SUCCEEDED)
+
+
+async def test_a_cancel_at_any_step_leaves_a_whole_result_that_is_paid_or_none_that_is_not(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/1") as store,
+        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+    ):
+        engine = LocalParser(sandbox, DEFAULT_LIMITS)
+        operation = 0
+        while await cancelled_at(operation, store, near, engine):
+            operation += 1
+        assert operation >= 10, "claim, fetch, count, attach, hold, parse, put, pages, settle, succeed"
