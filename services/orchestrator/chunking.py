@@ -19,6 +19,8 @@ from waybill import tokens
 MAX_TOKENS = 512
 # Below this a chunk says too little to be found by; it takes the next section in.
 WORTH_TOKENS = 96
+# So little before a heading is a page number or a running header: it belongs to what follows.
+STRAY_TOKENS = 12
 # A breadcrumb of more than one part in so many would crowd out the passage.
 MAX_HEADING_SHARE = 8
 SEPARATOR = " › "
@@ -88,20 +90,22 @@ def _spans(text: str, trail: list[tuple[int, str]], max_tokens: int) -> Iterator
     """(start, end, heading) of each chunk of a page; `trail` holds the open headings and moves along."""
     blocks = _blocks(text)
     counts = tokens.count([text[block.start : block.end] for block in blocks])
-    start, end, used, heading, room, only_headings = 0, 0, 0, "", max_tokens, True
+    start, end, used, heading, room, opening = 0, 0, 0, "", max_tokens, True
+    headed = False
     for block, count in zip(blocks, counts, strict=True):
         full = used + count > room or (block.level > 0 and used >= WORTH_TOKENS)
-        if used and full and not only_headings:
+        if used and full and not opening:
             yield start, end, heading
             used = 0
         if block.level:
             _enter(trail, block)
         if used == 0:
-            start, only_headings = block.start, True
-        if only_headings:
+            start, opening, headed = block.start, True, False
+        if opening:
             heading = _breadcrumb(trail, max_tokens // MAX_HEADING_SHARE)
             room = max_tokens - _heading_cost(heading)
-            only_headings = block.level > 0
+            headed = headed or block.level > 0
+            opening = block.level > 0 or (not headed and used + count <= STRAY_TOKENS)
         end, used = block.end, used + count
         if used > room:
             *whole, (start, end) = _pieces(text, start, end, room)

@@ -65,6 +65,11 @@ def test_a_heading_begins_a_chunk_once_the_one_before_is_worth_having() -> None:
     assert found[1].text.startswith("# Two")
 
 
+def test_a_page_number_above_a_heading_does_not_keep_the_heading_of_the_page_before() -> None:
+    found = passages("# A\n\n## Old\n\n" + "Old text. " * 30, "2\n\n# B\n\n## New\n\n" + "New text. " * 30)
+    assert [passage.heading for passage in found] == ["A › Old", "B › New"]
+
+
 def test_small_sections_share_a_chunk() -> None:
     assert len(passages("# A\n\nshort\n\n# B\n\nshort too")) == 1
 
