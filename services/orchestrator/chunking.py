@@ -90,8 +90,7 @@ def _spans(text: str, trail: list[tuple[int, str]], max_tokens: int) -> Iterator
     """(start, end, heading) of each chunk of a page; `trail` holds the open headings and moves along."""
     blocks = _blocks(text)
     counts = tokens.count([text[block.start : block.end] for block in blocks])
-    start, end, used, heading, room, opening = 0, 0, 0, "", max_tokens, True
-    headed = False
+    start, end, used, heading, room, opening, headed = 0, 0, 0, "", max_tokens, True, False
     for block, count in zip(blocks, counts, strict=True):
         full = used + count > room or (block.level > 0 and used >= WORTH_TOKENS)
         if used and full and not opening:
@@ -124,13 +123,14 @@ def _trimmed(page: Page, spans: Iterable[tuple[int, int, str]]) -> Iterator[tupl
 
 
 def _blocks(text: str) -> list[_Block]:
-    """Headings, fences and paragraphs that cover the text, each with the blank lines behind it."""
+    """Headings, fences and paragraphs, in order, with the blank lines behind the latter."""
     blocks: list[_Block] = []
     start, offset, fence, closed = 0, 0, "", False
     for line in text.splitlines(keepends=True):
         heading = None if fence else _HEADING.match(line.rstrip("\r\n"))
         if offset > start and (heading or (closed and line.strip())):
-            blocks.append(_Block(start, offset, 0))
+            if text[start:offset].strip():
+                blocks.append(_Block(start, offset, 0))
             start = offset
         if heading:
             blocks.append(_Block(offset, offset + len(line), len(heading[1]), heading[2]))
