@@ -124,11 +124,14 @@ def test_a_late_run_is_expired_with_what_it_spent_and_goes_on_when_given_time(
 
 
 def test_a_run_that_became_late_while_its_process_was_down_is_expired(bench: Workbench) -> None:
-    bench.arm("orchestrator.step.chunk.start", "kill")
-    bench.arm("orchestrator.commit.before", "delay 2 after 40")
-    run = bench.finish(ingest_within(bench, 1.0))
-    assert run.state in (Run.STATE_EXPIRED, Run.STATE_READY)
-    assert run.state == Run.STATE_EXPIRED or run.end_time.ToNanoseconds() <= run.complete_by.ToNanoseconds()
+    bench.arm("parser.parse.under_way", STUCK)
+    run_id = ingest_within(bench, 2.5)
+    eventually(lambda: bench.used("parser.parse.under_way"), "the parse is under way")
+    bench.kill("orchestrator")
+    run = bench.finish(run_id)
+    assert (run.state, run.reason) == (Run.STATE_EXPIRED, "EXPIRED")
+    jobs = bench.rows("select state from waybill_parser.jobs where tenant = %s", bench.tenant)
+    assert [job["state"] for job in jobs] == ["CANCELLED"]
 
 
 def test_a_time_that_is_past_is_refused(bench: Workbench) -> None:
