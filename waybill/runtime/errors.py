@@ -139,6 +139,11 @@ def from_status(error: grpc.RpcError) -> ServiceError:
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
     if not reason and code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
         reason = "MESSAGE_TOO_LARGE"  # refused by gRPC itself, which knows no ErrorInfo
+    if code is grpc.StatusCode.INTERNAL and "Internal error from Core" in message:
+        # grpc.aio: the server answered while a message was being sent, and that answer is lost.
+        return Unavailable(
+            "ANSWER_LOST", "The server answered early and its answer was lost. Repeat the call."
+        )
     kind = _TYPES.get(code, Unavailable if code is grpc.StatusCode.CANCELLED else VendorContract)
     return kind(reason or code.name, message, metadata, retry_after)
 
