@@ -21,7 +21,9 @@ from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
 
 CHECKOUT = Path(__file__).parents[2]
 SMALL_BYTES, LARGE_BYTES = 64_000_000, 512_000_000
-MOST_GROWTH_BYTES = 16_000_000
+# Quiet: 1 to 8 MB. On a busy machine the transport's buffers fill further (19 MB seen); a file held in
+# memory would show as 448 MB.
+MOST_GROWTH_BYTES = 40_000_000
 PIECE = bytes(1_000_000)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory")
 
