@@ -15,9 +15,10 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
+import structlog
 from google.protobuf import duration_pb2
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
@@ -26,7 +27,17 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
 from waybill.runtime import deadline, faults, identity, semconv
 from waybill.runtime.channel import caller_attributes
-from waybill.runtime.errors import Credential, InvalidRequest, NotFound, Precondition, Quota, from_status
+from waybill.runtime.errors import (
+    Credential,
+    Deadline,
+    InvalidRequest,
+    NotFound,
+    Precondition,
+    Quota,
+    ServiceError,
+    Unavailable,
+    from_status,
+)
 from waybill.runtime.retry import insist
 
 if TYPE_CHECKING:  # the async stubs exist for type checkers only
@@ -38,6 +49,8 @@ LAST_WORD_SECONDS = 20.0
 HOLD_TTL_SECONDS = 600
 # A backend raises these only for an answer that rejects the request: nothing was done.
 SURELY_NOT_ACTED = (InvalidRequest, Precondition, Quota, Credential, NotFound)
+T = TypeVar("T")
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,7 @@ class Meter:
         self._service = service
         self._new_id = new_id
         self._owner = f"{service}/{new_id()}"
-        self._last_words: set[asyncio.Task[entry_pb2.Entry]] = set()
+        self._last_words: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
     async def attempt(self, purchase: Purchase, entry_id: str = "") -> AsyncIterator[Attempt]:
@@ -176,10 +189,14 @@ class Meter:
         return await self._settle(request)
 
     async def _undisturbed(self, word: Coroutine[Any, Any, entry_pb2.Entry]) -> entry_pb2.Entry:
+        return await asyncio.shield(self._in_background(word))
+
+    def _in_background(self, word: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Says a last word, whatever becomes of the caller; `drain` waits for it."""
         task = asyncio.create_task(word)
         self._last_words.add(task)
         task.add_done_callback(self._last_words.discard)
-        return await asyncio.shield(task)
+        return task
 
     async def _hold(self, purchase: Purchase, entry_id: str) -> Attempt:
         parent = trace.get_current_span().get_span_context()
@@ -202,11 +219,31 @@ class Meter:
                 step_span_id=who.step_span_id,
             ),
         )
+        held = asyncio.create_task(self._held(request))
+        try:
+            entry = await asyncio.shield(held)
+        except (asyncio.CancelledError, Unavailable, Deadline):
+            # The ledger may hold it all the same, for a call that will not be made.
+            self._in_background(self._let_go(held, entry_id))
+            raise
+        return Attempt(entry_id, entry.attempt)
+
+    async def _held(self, request: ledger_service_pb2.HoldRequest) -> entry_pb2.Entry:
         try:
             response = await self._ledger.Hold(request, timeout=deadline.remaining_seconds(HOLD_SECONDS))
         except grpc.aio.AioRpcError as error:
             raise from_status(error) from error
-        return Attempt(entry_id, response.entry.attempt)
+        return response.entry
+
+    async def _let_go(self, held: asyncio.Task[entry_pb2.Entry], entry_id: str) -> None:
+        deadline.clear()
+        await asyncio.gather(held, return_exceptions=True)
+        try:
+            await self.release(entry_id, "NOT_CALLED")
+        except NotFound:
+            pass  # nothing was held
+        except ServiceError as error:
+            log.warning("a hold is left to expire", entry_id=entry_id, reason=error.reason)
 
     def _start_span(self, purchase: Purchase, attempt: Attempt) -> trace.Span:
         return self._tracer.start_span(

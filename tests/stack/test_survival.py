@@ -19,7 +19,7 @@ from waybill.stack import operate, postgres, state
 from waybill.stack.home import Home
 from waybill.stack.ports import free_ports
 from waybill.stack.postgres import Postgres
-from waybill.stack.process import Process, wait_until
+from waybill.stack.process import Process, command_line, wait_until
 from waybill.stack.state import Phase, StackState
 
 HOST = Path(__file__).with_name("host.py")
@@ -86,7 +86,8 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_finds_the_data
     before = start()
     remember(home, 1)
     os.kill(before.supervisor.pid, signal.SIGKILL)
-    assert wait_until(lambda: not any(process.alive() for process in everyone(before)), 20)
+    gone = wait_until(lambda: not any(process.alive() for process in everyone(before)), 20)
+    assert gone, [command_line(process.pid) for process in everyone(before) if process.alive()]
 
     after = start()
     assert not set(everyone(before)) & set(everyone(after))

@@ -29,15 +29,22 @@ PURCHASE = Purchase("embed:s:1", "embed", "openai", "m", "token", 10, CostKind.C
 class FakeLedger(LedgerServiceServicer):
     """Notes what it is told; refuses the first calls where it is told to."""
 
-    def __init__(self, *, away: int = 0, hold_error: Exception | None = None) -> None:
+    def __init__(
+        self, *, away: int = 0, hold_error: Exception | None = None, answer: asyncio.Event | None = None
+    ) -> None:
         self.said: list[str] = []
         self.away = away
         self.hold_error = hold_error
+        self.asked = asyncio.Event()
+        self.answer = answer
 
     async def Hold(self, request: pb.HoldRequest, context: Any) -> pb.HoldResponse:  # noqa: N802
         if self.hold_error:
             raise self.hold_error
         self.said.append(f"hold {request.quantity}")
+        self.asked.set()
+        if self.answer:
+            await self.answer.wait()
         return pb.HoldResponse(entry=Entry(entry_id=request.entry_id, attempt=1))
 
     async def Settle(self, request: pb.SettleRequest, context: Any) -> pb.SettleResponse:  # noqa: N802
@@ -121,6 +128,25 @@ async def test_a_cancelled_call_is_in_doubt_and_the_ledger_is_told_all_the_same(
             await task
         await meter.drain()
     assert ledger.said == ["hold 10", "doubt_reason CancelledError"]
+
+
+async def test_a_hold_whose_caller_goes_away_is_released() -> None:
+    ledger = FakeLedger(answer=asyncio.Event())
+    async with metered(ledger) as meter:
+
+        async def call() -> None:
+            async with meter.attempt(PURCHASE):
+                raise AssertionError("no call may be made")
+
+        task = asyncio.create_task(call())
+        await ledger.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ledger.answer
+        ledger.answer.set()
+        await meter.drain()
+    assert ledger.said == ["hold 10", "release NOT_CALLED"]
 
 
 async def test_a_settlement_waits_for_a_ledger_that_restarts() -> None:

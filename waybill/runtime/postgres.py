@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -53,17 +54,32 @@ class Database:
         Raises:
             Unavailable: DATABASE_UNAVAILABLE while Postgres is away, restarting or full.
         """
+        asked_before = _cancellations()
         try:
             async with self._pool.connection() as connection:
+                if _cancellations() > asked_before:
+                    raise asyncio.CancelledError
                 if tenant is not None:
                     await connection.execute("select set_config('waybill.tenant', %s, true)", [tenant])
                 yield connection
                 await faults.point("commit.before")
             await faults.point("commit.after")
         except (psycopg.OperationalError, psycopg.errors.InternalError_, PoolTimeout) as error:
+            if _cancellations() > asked_before:
+                raise asyncio.CancelledError from error
             kind = type(error).__name__
             raise Unavailable(
                 "DATABASE_UNAVAILABLE",
                 f"The database does not answer ({kind}). Repeat in a moment; `waybill status` shows it.",
                 retry_after_seconds=0.5,
             ) from error
+
+
+def _cancellations() -> int:
+    """How often the task was asked to end.
+
+    The pool waits by `asyncio.wait_for`, which before Python 3.12 answers a result that came together
+    with a cancellation and drops the latter (python/cpython#86296); nobody would ask a second time.
+    """
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
