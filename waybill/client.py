@@ -36,7 +36,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, Inge
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
-from waybill.runtime import semconv
+from waybill.runtime import semconv, wire
 from waybill.runtime.errors import Deadline, Unavailable, from_status
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
@@ -115,11 +115,7 @@ def idempotent(rpc_path: str) -> bool:
 
 def timestamp(moment: datetime | None) -> Timestamp | None:
     """A moment with a time zone, as messages take it; None leaves a field unset."""
-    if moment is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+    return None if moment is None else wire.timestamp(moment)
 
 
 @dataclass(frozen=True, slots=True)

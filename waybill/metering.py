@@ -131,14 +131,16 @@ class Meter:
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
                 place = f"call.{purchase.operation}"
-                await faults.point(f"{place}.before", f"{place}.before.{attempt.number}")
+                faults.attempt(attempt.number)
+                await faults.point(f"{place}.before")
                 yield attempt
-                await faults.point(f"{place}.after", f"{place}.after.{attempt.number}")
+                await faults.point(f"{place}.after")
         except BaseException as error:
             failure = error
             span.set_status(Status(StatusCode.ERROR, type(error).__name__))
             raise
         finally:
+            faults.attempt(0)
             try:
                 entry = await self._undisturbed(self._end(attempt, failure))
                 _describe(span, purchase, entry)

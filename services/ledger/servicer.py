@@ -7,13 +7,12 @@ import datetime
 import uuid
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from services.ledger.entries import Entries, EntryFilter, Hold, Row
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.wire import bad_page_token, timestamp
 
 DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
@@ -110,15 +109,15 @@ def _entry(row: Row) -> entry_pb2.Entry:
         kind=f"COST_KIND_{row['kind']}",
         reported_nano_usd=row["reported_nano_usd"],
         invoiced_nano_usd=row["invoiced_nano_usd"],
-        hold_time=_timestamp(row["held_at"]),
-        expire_time=_timestamp(row["expires_at"]),
+        hold_time=timestamp(row["held_at"]),
+        expire_time=timestamp(row["expires_at"]),
         span=entry_pb2.SpanLink(
             trace_id=row["trace_id"], parent_span_id=row["parent_span_id"], step_span_id=row["step_span_id"]
         ),
         **{name: row[name] for name in same},
     )
     if row["ended_at"] is not None:
-        entry.end_time.CopyFrom(_timestamp(row["ended_at"]))
+        entry.end_time.CopyFrom(timestamp(row["ended_at"]))
     return entry
 
 
@@ -130,12 +129,6 @@ def _total(row: Row) -> entry_pb2.RunTotal:
         uncertain_nano_usd=int(row["uncertain"]),
         uncertain_simulated_nano_usd=int(row["uncertain_simulated"]),
     )
-
-
-def _timestamp(moment: datetime.datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment.astimezone(datetime.UTC))
-    return stamp
 
 
 def _uuid(name: str, text: str) -> str:
@@ -155,6 +148,4 @@ def _read_token(token: str) -> tuple[datetime.datetime, str]:
         moment, _, entry_id = base64.urlsafe_b64decode(token.encode()).decode().partition(" ")
         return datetime.datetime.fromisoformat(moment), str(uuid.UUID(entry_id))
     except ValueError:
-        raise InvalidRequest(
-            "PAGE_TOKEN_INVALID", "Take page_token from the answer before, unchanged."
-        ) from None
+        raise bad_page_token() from None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.orchestrator import bills, trace_ids
 from services.orchestrator.admission import Admission, read_complete_by
@@ -23,6 +20,7 @@ from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, NotFound
+from waybill.runtime.wire import bad_page_token, timestamp
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
@@ -120,14 +118,14 @@ def _run(row: Row, total: RunTotal) -> Run:
         run_id=str(row["run_id"]),
         state=f"STATE_{row['state']}",
         trace_id=trace_ids.trace_id(str(row["run_id"])),
-        create_time=_timestamp(row["created_at"]),
+        create_time=timestamp(row["created_at"]),
         **{name: row[name] for name in same},
         **{name: getattr(total, name) for name in money},
     )
     if row["ended_at"] is not None:
-        run.end_time.CopyFrom(_timestamp(row["ended_at"]))
+        run.end_time.CopyFrom(timestamp(row["ended_at"]))
     if row["complete_by"] is not None:
-        run.complete_by.CopyFrom(_timestamp(row["complete_by"]))
+        run.complete_by.CopyFrom(timestamp(row["complete_by"]))
     return run
 
 
@@ -142,12 +140,4 @@ def _page_token(token: str) -> str:
     try:
         return str(uuid.UUID(token))
     except ValueError:
-        raise InvalidRequest(
-            "PAGE_TOKEN_INVALID", "Take page_token from the answer before, unchanged."
-        ) from None
-
-
-def _timestamp(moment: datetime.datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment.astimezone(datetime.UTC))
-    return stamp
+        raise bad_page_token() from None

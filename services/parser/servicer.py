@@ -8,7 +8,6 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from opentelemetry import trace
 
 from services.parser import filetypes
@@ -24,6 +23,7 @@ from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_
 from waybill.runtime import identity
 from waybill.runtime.channel import traceparent
 from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.wire import timestamp
 
 MOST_WAIT_SECONDS = 30.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -142,12 +142,8 @@ def _message(job: Job) -> parse_job_pb2.ParseJob:
         message=job.message,
         backend=job.backend,
         cost_kind=job.cost_kind,
-        create_time=_timestamp(job.created_at.timestamp()),
+        create_time=timestamp(job.created_at),
     )
     if job.ended_at is not None:
-        message.end_time.CopyFrom(_timestamp(job.ended_at.timestamp()))
+        message.end_time.CopyFrom(timestamp(job.ended_at))
     return message
-
-
-def _timestamp(seconds: float) -> Timestamp:
-    return Timestamp(seconds=int(seconds), nanos=int(seconds % 1 * 1_000_000) * 1_000)

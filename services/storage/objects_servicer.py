@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from services.storage.backends.port import ObjectSpec, StoredObject
 from services.storage.objects import DEFAULT_CONTENT_TYPE, Objects
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.wire import timestamp
 from waybill.storage.v1 import object_pb2, object_storage_service_pb2_grpc
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 
@@ -68,12 +67,11 @@ async def _content(messages: AsyncIterator[pb.PutRequest]) -> AsyncIterator[byte
 
 
 def _object(stored: StoredObject) -> object_pb2.Object:
-    spec, create_time = stored.spec, Timestamp()
-    create_time.FromDatetime(stored.create_time)
+    spec = stored.spec
     return object_pb2.Object(
         key=spec.key,
         size_bytes=spec.size_bytes,
         sha256=spec.sha256,
         content_type=spec.content_type,
-        create_time=create_time,
+        create_time=timestamp(stored.create_time),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -99,17 +100,24 @@ class Workbench:
         return program.pid
 
     def arm(self, point: str, action: str) -> None:
-        """Arms a fault: `<service>.<point>`, and `kill`, `delay S` or `fail`, with ` after N`."""
+        """Arms a fault: `<service>.<point>`, and what happens there; see `waybill.runtime.faults`."""
         (self.home.folder / FAULTS / point).write_text(action)
 
     def used(self, point: str) -> bool:
         """Whether an armed fault has struck."""
         return (self.home.folder / FAULTS / f"{point}.used").exists()
 
+    def journal(self, run_id: str) -> list[dict[str, Any]]:
+        """What the local engines noted for a run, in their own count."""
+        files = sorted((self.home.folder / FAULTS).glob("*.journal"))
+        lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [line for line in lines if line["run_id"] == run_id]
+
     def disarm(self) -> None:
         """Takes back every fault, used or not."""
         for file in (self.home.folder / FAULTS).iterdir():
-            file.unlink(missing_ok=True)
+            if file.suffix != ".journal":
+                file.unlink(missing_ok=True)
 
     def all_serving(self) -> bool:
         """Whether every program of the stack works."""

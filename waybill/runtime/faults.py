@@ -1,22 +1,36 @@
-"""Named places at which a test may break a process: kill -9, delay, or fail.
+"""Named places at which a test may break a process, and the journal of what its engine did.
 
 A fault is armed by a file in the folder that WAYBILL_FAULTS names (refused in production):
-`<service>.<point>`, holding `kill`, `delay SECONDS` or `fail`, with ` after N` to let N hits pass. It is
-used up by the hit that it breaks, also across restarts. Without the folder a point costs nothing.
+`<service>.<point>`, holding one of
 
-Points: `step.<name>.start`, also with `.<run id>` · `call.<operation>.before|after`, also with
-`.<attempt>` · `commit.before|after` · `publish.inside` · `parse.under_way` and `embed.under_way`, in the
-local engines.
+    kill               kill -9 of this process
+    delay SECONDS      latency
+    stick              never goes on, until it is cancelled
+    fail [CLASS]       raises a class of `runtime.errors`; Unavailable where none is named
+
+with ` after N` to let N hits pass. It is used up by the hit that it breaks, also across restarts.
+Without the folder a point costs nothing.
+
+Points: `step.<name>.start`, also with `.<run id>` · `call.<operation>.before|after` ·
+`<operation>.under_way|done` in the local engines, before and after they work: a `done` that fails is a
+lost reply · `commit.before|after` · `publish.inside`. Inside a vendor attempt each is also there with
+`.<attempt>`, the number of the attempt at that call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from waybill.runtime.errors import Unavailable
+from waybill.runtime import errors, identity
+
+_attempt: ContextVar[int] = ContextVar("attempt", default=0)
 
 
 class _Armed:
@@ -31,18 +45,43 @@ def arm(service: str, folder: Path | None) -> None:
     _Armed.service, _Armed.folder = service, folder
 
 
+def attempt(number: int) -> None:
+    """What follows in this context belongs to an attempt of that number; 0 is to none."""
+    _attempt.set(number)
+
+
 async def point(*names: str) -> None:
     """A place that may break, under any of its names.
 
     Raises:
-        Unavailable: FAULT_INJECTED, where a fault says `fail`.
+        ServiceError: FAULT_INJECTED, of the class that a fault says.
     """
     if _Armed.folder is None:
         return
-    for name in names:
+    number = _attempt.get()
+    for name in (*names, *(f"{name}.{number}" for name in names if number)):
         action = _claim(_Armed.folder / f"{_Armed.service}.{name}")
         if action:
             await _break(action, name)
+
+
+def note(event: str, **figures: int) -> None:
+    """What an engine did, in its own count: a line of `<service>.journal`, on disk when this returns."""
+    if _Armed.folder is None:
+        return
+    line = json.dumps({"event": event, "run_id": identity.caller().run_id, **figures}) + "\n"
+    with (_Armed.folder / f"{_Armed.service}.journal").open("a") as journal:
+        journal.write(line)
+
+
+@contextmanager
+def noting_cancel(event: str) -> Iterator[None]:
+    """Notes `<event> cancelled` where the work inside is cut off."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        note(f"{event} cancelled")
+        raise
 
 
 def _claim(file: Path) -> list[str]:
@@ -66,7 +105,10 @@ async def _break(action: list[str], name: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case ["delay", seconds]:
             await asyncio.sleep(float(seconds))
-        case ["fail"]:
-            raise Unavailable("FAULT_INJECTED", f"The fault armed at {name} broke this call.")
+        case ["stick"]:
+            await asyncio.Event().wait()
+        case ["fail", *named]:
+            kind = getattr(errors, named[0] if named else "Unavailable")
+            raise kind("FAULT_INJECTED", f"The fault armed at {name} broke this call.")
         case _:
             raise ValueError(f"no such fault: {' '.join(action)}")

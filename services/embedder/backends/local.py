@@ -51,8 +51,12 @@ class LocalEmbedder:
 
     async def embed(self, texts: Sequence[str], attempt_id: str) -> Embedded:
         """See the port."""
-        await faults.point("embed.under_way")
-        return await asyncio.to_thread(self._embed, texts)
+        with faults.noting_cancel("embed"):
+            await faults.point("embed.under_way")
+            answer = await asyncio.to_thread(self._embed, texts)
+        faults.note("embed", tokens=answer.tokens)
+        await faults.point("embed.done")
+        return answer
 
     async def healthy(self) -> bool:
         """It is loaded, so it works."""
