@@ -1,25 +1,25 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help demo picture up up-docker down status test lint proto proto-check lock call clean run-env dev-env
+.PHONY: help demo picture up up-docker down status test bench soak lint proto proto-check lock call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
 export BUF_CACHE_DIR = $(CURDIR)/.venv/buf
 BIN := .venv/bin
-CODE := waybill services tests
+CODE := waybill services tests bench
 BUF := $(BIN)/buf
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: run-env ## ingest the examples, ask the questions, show trace and bill
-	@$(BIN)/waybill demo
+	@$(BIN)/waybill demo $(if $(MODE),--mode "$(MODE)")
 
 picture: run-env ## the demo on an empty stack of its own, its waterfall and receipt drawn into docs/demo.svg
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT INT TERM && \
 	WAYBILL_HOME="$$home" $(BIN)/waybill demo --picture docs/demo.svg
 
-up: run-env ## start the stack on fixed ports (MODE=local; the others come later)
+up: run-env ## start the stack on fixed ports (MODE=simulator: real backends against the vendors' simulators)
 	@$(BIN)/waybill up $(if $(MODE),--mode "$(MODE)")
 
 up-docker: ## start the stack by docker compose (stop: sh scripts/docker.sh down)
@@ -51,6 +51,12 @@ proto-check: dev-env ## fail where the committed generated code is not what prot
 
 lock: ## resolve both lock files again (needs uv)
 	@sh scripts/lock.sh
+
+bench: dev-env ## what the services cost beside a hand-written lower bound (ARGS="--documents 10,100")
+	@$(BIN)/python -m bench $(ARGS)
+
+soak: dev-env ## random faults for as long as you like (ARGS="--rounds 300 --minutes 40 --seed 7")
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 call: run-env ## call a service: SVC=storage METHOD=Stat DATA='{}' TENANT=local
 	@sh scripts/call.sh

@@ -25,7 +25,7 @@ from waybill.cli.outcome import Outcome, exit_of
 from waybill.cli.progress import watcher
 from waybill.cli.screen import Screen, plain_console, spread
 from waybill.cli.sources import Source, gather
-from waybill.cli.stack import saying_failures
+from waybill.cli.stack import Mode, saying_failures
 from waybill.cli.waterfall import waterfall
 from waybill.client import Client, connect
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest, ListRunsRequest, SearchRequest
@@ -54,6 +54,7 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Also write waterfall and receipt to this SVG file.")
     ] = None,
+    mode: Annotated[Mode, typer.Option(help="Local engines, or vendors' simulators.")] = Mode.LOCAL,
 ) -> None:
     """Ingest the example documents through two kills, ask the example questions, show trace and bill."""
     width = _PICTURE_WIDTH if picture else None
@@ -62,7 +63,7 @@ def demo(
     try:
         with (
             saying_failures(),
-            _stack(screen) as (folder, addresses),
+            _stack(screen, mode) as (folder, addresses),
             connect(addresses, correlation_id=correlation_id) as client,
         ):
             code = run_demo(client, screen, EXAMPLES, correlation_id, lambda: _orchestrator(folder))
@@ -145,11 +146,11 @@ def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
 
 
 @contextmanager
-def _stack(screen: Screen) -> Iterator[tuple[Home, dict[str, str]]]:
+def _stack(screen: Screen, mode: Mode) -> Iterator[tuple[Home, dict[str, str]]]:
     """A running stack's folder and addresses. One that ran before is left running, one of ours is stopped."""
     folder = home.find(os.environ, Path.cwd())
     screen.note(f"starting the stack, state in {folder.folder}", "bold")
-    stack = operate.up(folder, "free")
+    stack = operate.up(folder, "free", mode)
     try:
         yield folder, dict(stack.addresses)
     finally:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from waybill.cli import bill, delete, demo, ingest, runs, search, stack, trace
+from waybill.cli import bill, delete, demo, doctor, ingest, runs, search, stack, trace
 
 app = typer.Typer(
     name="waybill",
@@ -32,6 +32,7 @@ for command in (
     stack.status,
     stack.health,
     stack.migrate,
+    doctor.doctor,
     demo.demo,
 ):
     app.command()(command)

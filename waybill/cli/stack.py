@@ -31,6 +31,13 @@ class Ports(StrEnum):
     FREE = "free"
 
 
+class Mode(StrEnum):
+    """What the services work with."""
+
+    LOCAL = "local"
+    SIMULATOR = "simulator"
+
+
 def here() -> Home:
     """The state folder for where we stand."""
     return homes.find(os.environ, Path.cwd())
@@ -39,12 +46,10 @@ def here() -> Home:
 def up(
     ports: Annotated[Ports, typer.Option(help="7401 to 7406, or any that are free.")] = Ports.FIXED,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; Ctrl-C stops it.")] = False,
-    mode: Annotated[str, typer.Option(help="Backends; only local works now.")] = "local",
+    mode: Annotated[Mode, typer.Option(help="Local engines, or vendors' simulators.")] = Mode.LOCAL,
     as_json: Json = False,
 ) -> None:
     """Start the stack; returns when all of it is SERVING."""
-    if mode != "local":
-        _fail(f"Mode {mode!r} does not work yet; only local does: waybill up --mode local")
     home = here()
     with saying_failures():
         if foreground:
@@ -147,14 +152,14 @@ def _targets(target: str) -> dict[str, str]:
     return {name: found.addresses[name] for name in names}
 
 
-def _foreground(home: Home, ports: Ports, mode: str) -> int:
+def _foreground(home: Home, ports: Ports, mode: Mode) -> int:
     from waybill.stack.__main__ import main
 
     home.prepare()
     if operate.running(home) is not None:
         _fail("The stack runs already; stop it first: waybill down")
     operate.end_leftovers(home)
-    return main(str(home.folder), json.dumps(operate.addresses(ports)), mode)
+    return main(str(home.folder), json.dumps(operate.addresses(ports, mode)), mode)
 
 
 def _line(status: ServiceStatus) -> str:

@@ -17,7 +17,7 @@ from waybill.stack.postgres import STOP_SIGNAL, Postgres
 from waybill.stack.process import wait_until
 from waybill.stack.state import Phase, StackState
 from waybill.stack.supervisor import rotate
-from waybill.stack.table import POSTGRES, SERVICES
+from waybill.stack.table import POSTGRES, SERVICES, SIMULATOR_CONTROLS, simulating
 
 UP_SECONDS = 240.0
 DOWN_SECONDS = 90.0
@@ -57,7 +57,7 @@ class Status:
     """The whole stack now.
 
     Args:
-        services: The five, by name.
+        services: The five, by name, and the vendor simulators that the stack started.
         postgres: The embedded server.
         connections: `used` of `limit`; None when the server does not answer.
     """
@@ -76,13 +76,14 @@ class Status:
         return json.dumps(asdict(self))
 
 
-def addresses(kind: str) -> dict[str, str]:
+def addresses(kind: str, mode: str) -> dict[str, str]:
     """Where each program will listen.
 
     Args:
         kind: "fixed" (checked to be free), or "free".
+        mode: "local" or "simulator".
     """
-    numbers = ports.fixed() if kind == "fixed" else ports.free()
+    numbers = ports.fixed(mode) if kind == "fixed" else ports.free(mode)
     return {name: f"127.0.0.1:{port}" for name, port in numbers.items()}
 
 
@@ -105,9 +106,11 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
         down(home)
         found = None
     if found is not None:
+        if set(found.addresses) != set(ports.of_mode(mode)):
+            raise StackFailed("The stack runs in another mode; stop it first: waybill down")
         return Stack(_serving(home, None).addresses, started=False)
     end_leftovers(home)
-    child = _detached(home, addresses(kind), mode)
+    child = _detached(home, addresses(kind, mode), mode)
     serving = _serving(home, child)
     return Stack(serving.addresses, started=serving.supervisor.pid == child.pid)
 
@@ -152,8 +155,13 @@ def status(home: Home) -> Status:
     def health(name: str) -> str:
         return probe.check(found.addresses[name]) if found else probe.UNREACHABLE
 
+    simulators = [
+        line(name, probe.SERVING if simulating(found.addresses[control]) else probe.UNREACHABLE)
+        for name, control in SIMULATOR_CONTROLS.items()
+        if found and control in found.addresses
+    ]
     return Status(
-        tuple(line(name, health(name)) for name in SERVICES),
+        (*(line(name, health(name)) for name in SERVICES), *simulators),
         line(POSTGRES, probe.SERVING if connections else probe.UNREACHABLE),
         connections,
     )

@@ -9,21 +9,28 @@ from collections.abc import Mapping
 from waybill.client import FIXED_PORTS
 
 FIXED: Mapping[str, int] = {**FIXED_PORTS, "postgres": 7406}
+SIMULATORS: Mapping[str, int] = {"openai": 7407, "openai-control": 7408}
 
 
 class PortTaken(Exception):
     """A fixed port is in use; the text names it and says what to do."""
 
 
-def fixed() -> dict[str, int]:
+def of_mode(mode: str) -> Mapping[str, int]:
+    """Every program's fixed port, in a mode."""
+    return {**FIXED, **(SIMULATORS if mode == "simulator" else {})}
+
+
+def fixed(mode: str) -> dict[str, int]:
     """The fixed ports, each checked to be free.
 
     Raises:
         PortTaken: Another program listens on one.
     """
-    for name, port in FIXED.items():
+    ports = dict(of_mode(mode))
+    for name, port in ports.items():
         check(name, port)
-    return dict(FIXED)
+    return ports
 
 
 def check(name: str, port: int) -> None:
@@ -39,9 +46,10 @@ def check(name: str, port: int) -> None:
             ) from error
 
 
-def free() -> dict[str, int]:
+def free(mode: str) -> dict[str, int]:
     """A free port for each."""
-    return dict(zip(FIXED, free_ports(len(FIXED)), strict=True))
+    names = of_mode(mode)
+    return dict(zip(names, free_ports(len(names)), strict=True))
 
 
 def free_ports(count: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import urllib.request
 from collections.abc import Mapping, Sequence
 
 from waybill.stack import postgres, probe
@@ -15,6 +16,10 @@ from waybill.stack.supervisor import Program
 POSTGRES = "postgres"
 SERVICE_TIERS: Sequence[Sequence[str]] = (("storage", "ledger"), ("parser", "embedder"), ("orchestrator",))
 SERVICES = tuple(sorted(name for tier in SERVICE_TIERS for name in tier))
+# A vendor's simulator, and the address at which it answers for itself.
+SIMULATOR_CONTROLS: Mapping[str, str] = {"openai": "openai-control"}
+# What only the service may see that speaks to the vendor.
+VENDOR_SETTINGS: Mapping[str, str] = {"embedder": "OPENAI_"}
 MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `services` where we stand is not ours
 
 
@@ -27,9 +32,11 @@ def tiers(
         home: The state folder.
         addresses: host:port by name, Postgres among them.
         environ: What the programs inherit.
-        mode: WAYBILL_MODE.
+        mode: WAYBILL_MODE; "simulator" starts the vendors' simulators too.
     """
     passwords = home.passwords()
+    if mode == "simulator":
+        environ = {**environ, **_at_simulators(addresses)}
     server = Postgres(home.postgres, int(addresses[POSTGRES].rpartition(":")[2]), passwords[ADMIN])
     common = {
         **environ,
@@ -46,11 +53,17 @@ def tiers(
         **{password_variable(role): passwords[role] for role in ROLES},
     }
     services = [
-        [_service(name, addresses[name], common | _database(name, server, passwords)) for name in tier]
+        [
+            _service(
+                name, addresses[name], _without_secrets(name, common) | _database(name, server, passwords)
+            )
+            for name in tier
+        ]
         for tier in SERVICE_TIERS
     ]
+    simulators = [_simulator(name, addresses, environ) for name in SIMULATOR_CONTROLS if name in addresses]
     return [
-        [_postgres(server)],
+        [_postgres(server), *simulators],
         [Program("migrate", (*MODULE, "waybill.stack.migrate"), migrate, job=True)],
         *services,
     ]
@@ -77,6 +90,26 @@ def _service(name: str, address: str, environment: Mapping[str, str]) -> Program
     )
 
 
+def _simulator(name: str, addresses: Mapping[str, str], environ: Mapping[str, str]) -> Program:
+    control = addresses[SIMULATOR_CONTROLS[name]]
+    port, control_port = (address.rpartition(":")[2] for address in (addresses[name], control))
+    command = (*MODULE, "waybill.sim", name, "--port", port, "--control-port", control_port, "--stop-on-eof")
+    return Program(
+        name, command, _without_secrets(name, environ), ready=functools.partial(simulating, control)
+    )
+
+
+def _at_simulators(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Points real backends at the simulators, with a key that means nothing anywhere else."""
+    return {"OPENAI_BASE_URL": f"http://{addresses['openai']}/v1", "OPENAI_API_KEY": "sk-simulator"}
+
+
+def _without_secrets(name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the settings of vendors that other programs speak to."""
+    others = tuple(prefix for owner, prefix in VENDOR_SETTINGS.items() if owner != name)
+    return {variable: value for variable, value in environment.items() if not variable.startswith(others)}
+
+
 def _database(name: str, server: Postgres, passwords: Mapping[str, str]) -> dict[str, str]:
     if name not in DATABASE_SERVICES:
         return {}
@@ -90,3 +123,12 @@ def _database(name: str, server: Postgres, passwords: Mapping[str, str]) -> dict
 def serving(address: str) -> bool:
     """Whether a server says SERVING."""
     return probe.check(address) == probe.SERVING
+
+
+def simulating(control: str) -> bool:
+    """Whether a simulator's control port answers."""
+    try:
+        with urllib.request.urlopen(f"http://{control}/state", timeout=1.0) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

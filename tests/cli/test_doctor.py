@@ -1,0 +1,80 @@
+"""`waybill doctor` against a vendor that answers as told."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from waybill.cli.doctor import Finding, State, openai_findings
+
+KEY = "sk-planted-9f31"
+
+
+@contextmanager
+def vendor(status: int, **headers: str) -> Iterator[str]:
+    """A server that answers every question so; yields its base URL."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def findings(base: str, **settings: str) -> dict[str, Finding]:
+    found = openai_findings({"OPENAI_BASE_URL": base, "OPENAI_API_KEY": KEY, **settings})
+    return {finding.check: finding for finding in found}
+
+
+def test_a_good_key_and_model_are_said_with_the_limits() -> None:
+    with vendor(200, x_ratelimit_limit_requests="500", x_ratelimit_limit_tokens="1000000") as base:
+        found = findings(base)
+    assert {finding.state for finding in found.values()} == {State.OK}
+    assert found["openai limits"].detail == "500 requests, 1000000 tokens a minute"
+
+
+@pytest.mark.parametrize(
+    ("status", "check", "variable"),
+    [
+        (401, "openai key", "OPENAI_API_KEY"),
+        (403, "openai key", "OPENAI_PROJECT"),
+        (404, "openai model", "OPENAI_MODEL"),
+        (503, "openai model", "waybill doctor"),
+        (307, "openai model", "waybill doctor"),
+    ],
+)
+def test_each_fault_comes_with_the_command_that_mends_it(status: int, check: str, variable: str) -> None:
+    with vendor(status, location="http://127.0.0.1:1/") as base:
+        found = findings(base)
+    assert found[check].state is State.FAILED
+    assert variable in found[check].mend
+    assert KEY not in repr(found)
+
+
+def test_a_vendor_that_is_away_is_told_apart_from_a_bad_key() -> None:
+    found = findings("http://127.0.0.1:1/v1")
+    assert [finding.check for finding in found.values()] == ["openai reachability"]
+
+
+def test_no_key_is_a_fault_only_where_the_backend_needs_one() -> None:
+    base = "http://127.0.0.1:1/v1"
+    assert findings(base, OPENAI_API_KEY="")["openai key"].state is State.SKIPPED
+    needed = findings(base, OPENAI_API_KEY="", EMBEDDER_BACKEND="openai")["openai key"]
+    assert needed.state is State.FAILED
