@@ -4,9 +4,91 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from services.embedder.keys import Keys
+from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+# The vendor's limit is 300,000, by its own count.
+MOST_REQUEST_TOKENS = 290_000
+# Of OpenAI's models, by name; their tokens are counted here exactly as there.
+OPENAI_DIMENSIONS = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+}
+
+
+@dataclass(frozen=True)
+class OpenAIConfig:
+    """How to reach OpenAI, or a server that is compatible with it.
+
+    Attributes:
+        keys: OPENAI_API_KEY and, while it is rotated, OPENAI_API_KEY_NEXT; or OPENAI_API_KEY_FILE, a key
+            a line, read again when it changes.
+        kind: What its money is: simulated under WAYBILL_MODE=simulator.
+        base_url: OPENAI_BASE_URL, with its /v1.
+        model: OPENAI_MODEL, as the vendor spells it.
+        dimensions: OPENAI_DIMENSIONS; 0 is the model's own.
+        organization: OPENAI_ORGANIZATION, sent along where set.
+        project: OPENAI_PROJECT, the same.
+        request_tokens: OPENAI_REQUEST_TOKENS, what a request is packed to; larger only where requests
+            per minute bind.
+        concurrency: OPENAI_CONCURRENCY, requests under way at a time.
+        attempt_seconds: OPENAI_ATTEMPT_SECONDS, the longest that one attempt may take.
+    """
+
+    keys: Keys
+    kind: CostKind
+    base_url: str = OPENAI_BASE_URL
+    model: str = "text-embedding-3-small"
+    dimensions: int = 0
+    organization: str = ""
+    project: str = ""
+    request_tokens: int = 32_000
+    concurrency: int = 8
+    attempt_seconds: float = 20.0
+
+    @classmethod
+    def read(cls, settings: Settings) -> OpenAIConfig:
+        """From the environment; what is missing is told by `settings.check`."""
+        file = settings.text("OPENAI_API_KEY_FILE", "")
+        first = settings.text("OPENAI_API_KEY", "" if file else None)
+        simulated = settings.text("WAYBILL_MODE", "local") == "simulator"
+        config = cls(
+            keys=Keys([first, settings.text("OPENAI_API_KEY_NEXT", "")], Path(file) if file else None),
+            kind=CostKind.COST_KIND_SIMULATED if simulated else CostKind.COST_KIND_REAL,
+            base_url=settings.text("OPENAI_BASE_URL", "" if simulated else OPENAI_BASE_URL),
+            model=settings.text("OPENAI_MODEL", cls.model),
+            dimensions=settings.integer("OPENAI_DIMENSIONS", 0),
+            organization=settings.text("OPENAI_ORGANIZATION", ""),
+            project=settings.text("OPENAI_PROJECT", ""),
+            request_tokens=settings.integer("OPENAI_REQUEST_TOKENS", cls.request_tokens, minimum=1),
+            concurrency=settings.integer("OPENAI_CONCURRENCY", cls.concurrency, minimum=1),
+            attempt_seconds=settings.integer("OPENAI_ATTEMPT_SECONDS", int(cls.attempt_seconds), minimum=1),
+        )
+        config._judge(settings)
+        return config
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in each vector."""
+        return self.dimensions or OPENAI_DIMENSIONS.get(self.model, 0)
+
+    def _judge(self, settings: Settings) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            settings.fault("OPENAI_BASE_URL must be an http or https address; simulator mode has no default")
+        if "@" in self.base_url:
+            settings.fault("OPENAI_BASE_URL holds a password; keys belong in OPENAI_API_KEY or its file")
+        if not self.dimension:
+            settings.fault(f"OPENAI_DIMENSIONS is not set, and {self.model} is no model of OpenAI's")
+        if self.request_tokens > MOST_REQUEST_TOKENS:
+            settings.fault(
+                f"OPENAI_REQUEST_TOKENS is {self.request_tokens}; the most is {MOST_REQUEST_TOKENS}"
+            )
 
 
 @dataclass(frozen=True)
@@ -17,20 +99,24 @@ class EmbedderConfig:
         server: Where to serve.
         ledger_address: WAYBILL_LEDGER_ADDRESS, host:port.
         backend: EMBEDDER_BACKEND, or by WAYBILL_MODE.
+        openai: For that backend alone.
     """
 
     server: ServerConfig
     ledger_address: str
     backend: str
+    openai: OpenAIConfig | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EmbedderConfig:
         """Raises ConfigError naming everything that is missing."""
         settings = Settings(environ)
+        backend = settings.backend("EMBEDDER_BACKEND", ("local", "openai"))
         config = cls(
             server=ServerConfig.read(settings, "embedder", 7404),
             ledger_address=settings.text("WAYBILL_LEDGER_ADDRESS", "127.0.0.1:7405"),
-            backend=settings.backend("EMBEDDER_BACKEND", ("local",)),
+            backend=backend,
+            openai=OpenAIConfig.read(settings) if backend == "openai" else None,
         )
         settings.check()
         return config

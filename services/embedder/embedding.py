@@ -6,17 +6,24 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import structlog
 
 from services.embedder.backends.port import Capabilities, Embedded, EmbeddingBackend, Vectors
+from services.embedder.limiter import Limiter
 from waybill import tokens
 from waybill.common.v1.space_pb2 import Space
-from waybill.metering import Meter, Purchase
+from waybill.metering import Attempt, Meter, Purchase
+from waybill.runtime import semconv
+from waybill.runtime.breaker import Breaker
 from waybill.runtime.errors import InvalidRequest, VendorContract
+from waybill.runtime.retry import Policy, retrying
 
 # Float16 storage and float32 sums of a vendor both stay well inside.
 NORM_TOLERANCE = 0.02
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -38,34 +45,68 @@ class EmbeddedBatch:
     entry_id: str
 
 
-async def embed(
-    backend: EmbeddingBackend, meter: Meter, texts: Sequence[str]
-) -> AsyncIterator[EmbeddedBatch]:
-    """Embeds texts, one vendor request at a time, in order.
+class Embeddings:
+    """Buys vectors: retrying(breaker(limited(metered(backend)))).
 
-    Raises:
-        InvalidRequest: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS; before anything is spent.
-        VendorContract: The backend's answer is not what it must be; nothing of it is passed on.
+    Args:
+        backend: Whose vectors.
+        meter: Writes each attempt down.
+        limiter: Says when a request may be sent.
+        policy: How a failed request is repeated.
     """
-    limits = backend.capabilities
-    counts = await asyncio.to_thread(tokens.count, texts, limits.price_model)
-    _check(limits, texts, counts)
-    for batch in pack(limits, texts, counts):
-        purchase = Purchase(
-            spend_key=spend_key(backend.space, batch.texts),
+
+    def __init__(
+        self, backend: EmbeddingBackend, meter: Meter, limiter: Limiter, policy: Policy | None = None
+    ) -> None:
+        self.space = backend.space
+        self._limits = backend.capabilities
+        self._backend = backend
+        self._meter = meter
+        self._limiter = limiter
+        self._policy = policy or Policy()
+        self._breaker = Breaker(self._limits.vendor)
+
+    async def embed(self, texts: Sequence[str]) -> AsyncIterator[EmbeddedBatch]:
+        """Embeds texts, one vendor request at a time, in order.
+
+        Raises:
+            InvalidRequest: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS; before anything is spent.
+            VendorContract: The backend's answer is not what it must be; nothing of it is passed on.
+            ServiceError: What the backend raised last.
+        """
+        counts = await asyncio.to_thread(tokens.count, texts, self._limits.price_model)
+        _check(self._limits, texts, counts)
+        for batch in pack(self._limits, texts, counts):
+            attempt = partial(self._breaker.call, partial(self._bought, batch, self._purchase(batch)))
+            yield await retrying(attempt, self._policy)
+
+    async def _bought(self, batch: Batch, purchase: Purchase) -> EmbeddedBatch:
+        """One attempt: one turn, one ledger entry, one span."""
+        async with self._limiter.turn(batch.token_count), self._meter.attempt(purchase) as attempt:
+            answer = await self._backend.embed(batch.texts, attempt.entry_id)
+            # Charged whatever it is worth: settle first, look at it then.
+            self._charge(attempt, batch, answer)
+            verify(answer, len(batch.texts), self.space.dimension, self._limits.vendor)
+        used = batch.token_count if answer.tokens is None else answer.tokens
+        return EmbeddedBatch(batch.start, answer.vectors, used, attempt.entry_id)
+
+    def _charge(self, attempt: Attempt, batch: Batch, answer: Embedded) -> None:
+        """Settles by the vendor's figure; one that is missing or cannot be right leaves a doubt."""
+        if answer.tokens is None or (self._limits.counts_alike and answer.tokens != batch.token_count):
+            log.warning("charge in doubt", counted=batch.token_count, reported=answer.tokens)
+            return
+        attempt.settle(answer.tokens)
+
+    def _purchase(self, batch: Batch) -> Purchase:
+        return Purchase(
+            spend_key=spend_key(self.space, batch.texts),
             operation="embed",
-            vendor=limits.vendor,
-            model=limits.price_model,
+            vendor=self._limits.vendor,
+            model=self._limits.price_model,
             unit="token",
             quantity=batch.token_count,
-            kind=limits.kind,
+            kind=self._limits.kind,
         )
-        async with meter.attempt(purchase) as attempt:
-            answer = await backend.embed(batch.texts, attempt.entry_id)
-            # Charged whatever it is worth: settle first, look at it then.
-            attempt.settle(answer.tokens)
-            verify(answer, len(batch.texts), backend.space.dimension)
-        yield EmbeddedBatch(batch.start, answer.vectors, answer.tokens, attempt.entry_id)
 
 
 def pack(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) -> Iterator[Batch]:
@@ -89,18 +130,20 @@ def spend_key(space: Space, texts: Sequence[str]) -> str:
     return f"embed:{space.model}@{space.revision}/{space.dimension}:{whole.hexdigest()}"
 
 
-def verify(answer: Embedded, texts: int, dimension: int) -> None:
+def verify(answer: Embedded, texts: int, dimension: int, vendor: str) -> None:
     """Refuses an answer whose shape or numbers cannot be right.
 
     Raises:
         VendorContract: EMBEDDING_INVALID.
     """
     vectors = answer.vectors
+    if answer.fault:
+        raise _invalid(vendor, answer.fault)
     if vectors.shape != (texts, dimension):
-        raise _invalid(f"shape {vectors.shape} instead of {(texts, dimension)}")
+        raise _invalid(vendor, f"has shape {vectors.shape} instead of {(texts, dimension)}")
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     if not np.all(np.abs(norms - 1.0) <= NORM_TOLERANCE):  # also false for NaN and infinity
-        raise _invalid("a vector is not finite or not of length 1")
+        raise _invalid(vendor, "has a vector that is not finite or not of length 1")
 
 
 def _check(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) -> None:
@@ -117,5 +160,6 @@ def _check(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) ->
             )
 
 
-def _invalid(what: str) -> VendorContract:
-    return VendorContract("EMBEDDING_INVALID", f"The embedding backend answered {what}. Nothing was stored.")
+def _invalid(vendor: str, what: str) -> VendorContract:
+    text = f"The embedding backend's answer {what}. Nothing was stored."
+    return VendorContract("EMBEDDING_INVALID", text, {semconv.VENDOR: vendor})

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from services.embedder.backends.port import EmbeddingBackend
-from services.embedder.embedding import EmbeddedBatch, embed
+from services.embedder.embedding import EmbeddedBatch, Embeddings
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.embedder.v1.embedding_pb2 import Embedding, Usage
-from waybill.metering import Meter
 from waybill.runtime.errors import Precondition
 
 MESSAGE_BYTES = 1024 * 1024
@@ -21,13 +19,12 @@ MESSAGE_BYTES = 1024 * 1024
 class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
     """The embedder's RPCs."""
 
-    def __init__(self, backend: EmbeddingBackend, meter: Meter) -> None:
-        self._backend = backend
-        self._meter = meter
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
 
     async def Embed(self, request: EmbedRequest, context: Any) -> AsyncIterator[EmbedResponse]:  # noqa: N802
         """Streams the vectors of the request's texts."""
-        space = self._backend.space
+        space = self._embeddings.space
         if request.HasField("space") and request.space != space:
             raise Precondition(
                 "SPACE_MISMATCH",
@@ -36,7 +33,7 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
             )
         yield EmbedResponse(space=space)
         usage = Usage()
-        async for batch in embed(self._backend, self._meter, request.texts):
+        async for batch in self._embeddings.embed(request.texts):
             usage.tokens += batch.tokens
             usage.entry_ids.append(batch.entry_id)
             for response in _responses(batch, space.dimension):

@@ -55,11 +55,19 @@ class Settings:
         return value
 
     def backend(self, name: str, working: tuple[str, ...]) -> str:
-        """A service's backend: its own variable, else WAYBILL_MODE's. Production is never local."""
-        mode = self.choice("WAYBILL_MODE", "local", ("local",))
-        backend = self.choice(name, mode, working)
-        if backend == "local" and self._environ.get("WAYBILL_ENV") == "production":
-            self._faults.append(f"{name} is 'local', which WAYBILL_ENV=production refuses")
+        """A service's backend: its own variable, else WAYBILL_MODE's. Production is never local.
+
+        Args:
+            name: The variable.
+            working: `local`, and the vendor that simulator mode takes.
+        """
+        mode = self.choice("WAYBILL_MODE", "local", ("local", "simulator"))
+        backend = self.choice(name, working[-1] if mode == "simulator" else "local", working)
+        if self._environ.get("WAYBILL_ENV") == "production":
+            if backend == "local":
+                self._faults.append(f"{name} is 'local', which WAYBILL_ENV=production refuses")
+            if mode == "simulator":
+                self._faults.append("WAYBILL_MODE is 'simulator', which WAYBILL_ENV=production refuses")
         return backend
 
     def path(self, name: str, default: str | None = None) -> Path:

@@ -33,3 +33,8 @@ GEN_AI_PROVIDER = "gen_ai.provider.name"
 GEN_AI_MODEL = "gen_ai.request.model"
 GEN_AI_INPUT_TOKENS = "gen_ai.usage.input_tokens"
 PAGES = "waybill.pages"
+
+# Repeats of a vendor call: an event on the span that asked for it; VENDOR also in ErrorInfo's metadata
+VENDOR = "vendor"
+RETRY_EVENT = "waybill.retry"
+RETRY_WAIT = "waybill.retry.wait_seconds"

@@ -54,7 +54,7 @@ class LocalEmbedder:
         with faults.noting_cancel("embed"):
             await faults.point("embed.under_way")
             answer = await asyncio.to_thread(self._embed, texts)
-        faults.note("embed", tokens=answer.tokens)
+        faults.note("embed", tokens=answer.tokens or 0)
         await faults.point("embed.done")
         return answer
 

@@ -27,6 +27,7 @@ class Capabilities:
         vendor: Whose price table row applies.
         price_model: Model of that row.
         kind: Real or simulated money.
+        counts_alike: Our count of tokens is the vendor's, exactly: a report that differs is not believed.
     """
 
     max_texts: int
@@ -35,14 +36,22 @@ class Capabilities:
     vendor: str
     price_model: str
     kind: CostKind
+    counts_alike: bool = True
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """One request's answer: vectors of shape (texts, dimension), and the tokens that were counted."""
+    """One request's answer.
+
+    Attributes:
+        vectors: Of shape (texts, dimension), in the order of the texts.
+        tokens: What the backend charges; None where it does not say.
+        fault: Why the vectors must not be used, though they are charged; empty where they are good.
+    """
 
     vectors: Vectors
-    tokens: int
+    tokens: int | None
+    fault: str = ""
 
 
 class EmbeddingBackend(Protocol):
@@ -59,7 +68,8 @@ class EmbeddingBackend(Protocol):
             attempt_id: Sent along where the vendor takes one.
 
         Raises:
-            ServiceError: InvalidRequest, Precondition, Quota or Credential only when nothing was done.
+            ServiceError: InvalidRequest, Precondition, Quota or Credential only when nothing was done;
+                naming the vendor in its metadata, where it is the vendor's (see `runtime.retry`).
         """
 
     async def healthy(self) -> bool:

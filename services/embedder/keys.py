@@ -1,0 +1,63 @@
+"""A vendor's API keys: which one to send, also while they change. They are never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Keys:
+    """One key, or two while they are rotated; from the environment, or from a file that may change.
+
+    The file holds a key a line, the current one first. It is looked at before each request, and a file
+    that is missing or empty for a moment leaves the keys as they were.
+
+    Args:
+        given: From the environment.
+        file: Read in its stead.
+    """
+
+    def __init__(self, given: Sequence[str], file: Path | None = None) -> None:
+        self._keys = [key for key in given if key]
+        self._file = file
+        self._seen: tuple[int, int, int] | None = None
+        self._refused: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Keys({len(self._keys)} of them, not shown)"
+
+    def current(self) -> str:
+        """The first key that was not refused; the first where all were; empty where there is none."""
+        self._look()
+        return next((key for key in self._keys if key not in self._refused), next(iter(self._keys), ""))
+
+    def refuse(self, key: str) -> bool:
+        """Notes that the vendor refused a key; says whether another is to be tried."""
+        self._refused.add(key)
+        self._look(again=True)
+        return any(key not in self._refused for key in self._keys)
+
+    def accept(self, key: str) -> None:
+        """Notes that the vendor took a key."""
+        self._refused.discard(key)
+
+    def _look(self, again: bool = False) -> None:
+        if self._file is None:
+            return
+        try:
+            found = self._file.stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen == self._seen and not again:
+                return
+            lines = self._file.read_text().split()
+        except (OSError, UnicodeDecodeError) as error:
+            log.warning("the key file cannot be read", error=type(error).__name__)
+            return
+        self._seen = seen
+        if lines and lines != self._keys:
+            self._keys, self._refused = lines, set()
+            log.info("keys were read again", count=len(lines))

@@ -1,0 +1,143 @@
+"""Sends no more than the vendor allows: waits instead of being refused.
+
+The vendor's buckets (requests and tokens a minute) are mirrored from its answers' rate-limit headers.
+Until the first answer nothing is known, and only concurrency is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from services.embedder.rate_headers import Allowance, allowances
+from waybill.runtime import deadline, semconv
+from waybill.runtime.errors import Quota
+
+PATIENCE_SECONDS = 300.0
+# Left of the caller's deadline for the request itself, and for the answer about it.
+RESERVE_SECONDS = 2.0
+PERIOD_SECONDS = 60.0
+
+
+class Limiter:
+    """Whose turn it is to send.
+
+    Args:
+        vendor: For errors.
+        concurrency: Requests under way at a time.
+        clock: Monotonic seconds.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        concurrency: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._vendor = vendor
+        self._clock = clock
+        self._sleep = sleep
+        self._slots = asyncio.Semaphore(concurrency)
+        self._door = asyncio.Lock()
+        self._buckets = {"requests": _Bucket(clock()), "tokens": _Bucket(clock())}
+        self._paused_until = 0.0
+
+    @asynccontextmanager
+    async def turn(self, tokens: int) -> AsyncIterator[None]:
+        """Waits until a request of so many tokens may be sent, first come, first served.
+
+        Raises:
+            Quota: VENDOR_RATE_LIMITED, where that is not within the caller's deadline.
+        """
+        left = deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0
+        await self._enter(tokens, self._clock() + max(0.0, left - RESERVE_SECONDS), left)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def learn(self, headers: Mapping[str, str], sent_at: float) -> None:
+        """Takes over what an answer says about the buckets.
+
+        Args:
+            headers: The answer's, whatever its status.
+            sent_at: When its request was sent, on this limiter's clock.
+        """
+        for name, allowance in allowances(headers).items():
+            self._buckets[name].learn(allowance, self._clock(), sent_at)
+
+    def pause(self, seconds: float) -> None:
+        """The vendor asks for silence."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def now(self) -> float:
+        """The limiter's clock, for `learn`."""
+        return self._clock()
+
+    async def _enter(self, tokens: int, until: float, left: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, left - RESERVE_SECONDS)):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise self._refusal(1.0) from None
+        try:
+            async with self._door:
+                while (wait := self._wait_seconds(tokens)) > 0:
+                    if self._clock() + wait > until:
+                        raise self._refusal(wait)
+                    await self._sleep(wait)
+                self._buckets["requests"].level -= 1
+                self._buckets["tokens"].level -= tokens
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _wait_seconds(self, tokens: int) -> float:
+        now = self._clock()
+        needs = (("requests", 1), ("tokens", tokens))
+        waits = (self._buckets[name].wait_seconds(need, now) for name, need in needs)
+        return max(self._paused_until - now, *waits)
+
+    def _refusal(self, wait: float) -> Quota:
+        return Quota(
+            "VENDOR_RATE_LIMITED",
+            f"{self._vendor}'s rate limit leaves no room within this call's deadline. Repeat it later.",
+            {semconv.VENDOR: self._vendor},
+            wait,
+        )
+
+
+class _Bucket:
+    """One limit of the vendor's, as far as it is known; `level` counts down from 0 until it is."""
+
+    def __init__(self, now: float) -> None:
+        self.level = 0.0
+        self._limit: float | None = None
+        self._rate = 0.0
+        self._at = now
+
+    def learn(self, allowance: Allowance, now: float, sent_at: float) -> None:
+        self._refill(now)
+        self.level += allowance.limit - (self._limit or 0.0)
+        self._limit, self._rate = allowance.limit, allowance.rate(PERIOD_SECONDS)
+        # The vendor counted when the request came, and has refilled since. Our own level knows of the
+        # requests still under way; the vendor's of other users of the key: the smaller is right.
+        self.level = min(self.level, allowance.remaining + self._rate * (now - sent_at), self._limit)
+
+    def wait_seconds(self, need: float, now: float) -> float:
+        if self._limit is None:
+            return 0.0
+        self._refill(now)
+        # What is larger than the whole bucket is for the vendor to judge, when the bucket is full.
+        short = min(need, self._limit) - self.level
+        # A clock that is read twice moves: 1 ms more spares a second look.
+        return short / self._rate + 0.001 if short > 1e-6 else 0.0
+
+    def _refill(self, now: float) -> None:
+        if self._limit is not None:
+            self.level = min(self._limit, self.level + self._rate * (now - self._at))
+        self._at = now

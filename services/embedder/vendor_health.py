@@ -1,0 +1,79 @@
+"""How a vendor is, from free probes: cached, and steady where a single probe is not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from waybill.runtime.errors import Credential, Precondition, ServiceError
+
+FRESH_SECONDS = 30.0
+AGAIN_SECONDS = 2.0
+MISSES = 3
+log = structlog.get_logger()
+
+
+class VendorHealth:
+    """Two answers: whether the vendor works for us, and whether it takes our key.
+
+    A bad key, or a model that the key does not have, counts at once: no repeat mends it. Silence counts
+    after several misses; before the first good probe it counts at once.
+
+    Args:
+        probe: Free of charge; raises a ServiceError.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, probe: Callable[[], Awaitable[bool]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._due_at = 0.0
+        self._misses = MISSES
+        self._reason = "UNKNOWN"
+        self._key_good = True
+
+    async def works(self) -> bool:
+        """Whether a request would be served."""
+        if self._clock() >= self._due_at:
+            await self._look()
+        return not self._reason
+
+    async def takes_key(self) -> bool:
+        """Whether our key is good, as far as the last probe could tell."""
+        await self.works()
+        return self._key_good
+
+    async def _look(self) -> None:
+        # Before the probe, so that those who ask meanwhile do not probe as well.
+        self._due_at = self._clock() + AGAIN_SECONDS
+        try:
+            await self._probe()
+        except ServiceError as error:
+            self._note(error)
+            return
+        self._misses, self._key_good = 0, True
+        self._due_at = self._clock() + FRESH_SECONDS
+        self._become("", "")
+
+    def _note(self, error: ServiceError) -> None:
+        if isinstance(error, Credential):
+            self._key_good = False
+            self._become("CREDENTIAL", error.message)
+        elif isinstance(error, Precondition) and error.retry_after_seconds is None:
+            self._become(error.reason, error.message)
+        else:
+            self._misses += 1
+            if self._misses >= MISSES:
+                self._become(error.reason, error.message)
+
+    def _become(self, reason: str, message: str) -> None:
+        if reason != self._reason:
+            if reason:
+                log.warning("vendor is not well", reason=reason, message=message)
+            else:
+                log.info("vendor is well")
+            self._reason = reason

@@ -1,0 +1,126 @@
+"""What the embedder makes of each fault of OpenAI's catalogue; `docs/faults.md` is made of this.
+
+O31–O34 are faults of the batch tier, which the embedder does not use yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REQUEST_DEADLINE_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault and its outcome.
+
+    Attributes:
+        fault: As the simulator takes it.
+        what: In words.
+        answer: Code and reason that the caller gets; empty where it gets its vectors.
+        wire: Requests that reached the vendor; None where time decides.
+        settled, released, doubt: Ledger entries by their end; released None where time decides.
+        calls: Calls of the embedder, one after the other.
+        spare_key: A second key is at hand.
+    """
+
+    fault: str
+    what: str
+    answer: str = ""
+    wire: int | None = 1
+    settled: int = 0
+    released: int | None = 0
+    doubt: int = 0
+    calls: int = 1
+    spare_key: bool = False
+
+    @property
+    def name(self) -> str:
+        """O01 … O35."""
+        return self.fault[:3]
+
+
+INVALID = "ABORTED VENDOR_ANSWER_INVALID"
+UNUSABLE = "ABORTED EMBEDDING_INVALID"
+BROKE = "RESOURCE_EXHAUSTED VENDOR_QUOTA_EXHAUSTED"
+LIMITED = "UNAVAILABLE VENDOR_RATE_LIMITED"
+
+ROWS = [
+    Row("O01", "connection refused", "UNAVAILABLE VENDOR_UNREACHABLE", 0, released=None),
+    Row("O01/1:n=1", "an outage of 1 s begins", wire=2, settled=1, released=None, doubt=1),
+    Row("O02:times=1", "reset before the work", wire=2, settled=1, doubt=1),
+    Row("O03:times=1", "reset after the work: the reply is lost", wire=2, settled=1, doubt=1),
+    Row("O04:times=1", "half a body", wire=2, settled=1, doubt=1),
+    Row("O05:times=1", "a byte every 100 ms", wire=2, settled=1, doubt=1),
+    Row("O06:times=1", "headers, then silence", wire=2, settled=1, doubt=1),
+    Row("O07/1:times=2", "429, Retry-After 1", wire=3, settled=1, released=2),
+    Row("O07/0:times=2", "429, Retry-After 0", wire=3, settled=1, released=2),
+    Row("O07/120", "429, Retry-After 120: beyond the deadline", LIMITED, 1, released=1),
+    Row("O07/garbage:times=2", "429, Retry-After is no number", wire=3, settled=1, released=2),
+    Row("O07/none:times=2", "429 without Retry-After", wire=3, settled=1, released=2),
+    Row("O08/12ms:times=2", "429, reset in 12 ms", wire=3, settled=1, released=2),
+    Row("O08/1s:times=1", "429, reset in 1 s", wire=2, settled=1, released=1),
+    Row("O08/6m0s", "429, reset beyond the deadline", LIMITED, 1, released=1),
+    Row("O09/insufficient_quota", "no quota", BROKE, 1, released=1),
+    Row("O09/credit_balance_exhausted", "no credit", BROKE, 1, released=1),
+    Row("O09/organization_spend_limit_exceeded", "organisation's limit", BROKE, 1, released=1),
+    Row("O09/project_spend_limit_exceeded", "project's limit", BROKE, 1, released=1),
+    Row("O09/organization_usage_limit_exceeded", "organisation's usage", BROKE, 1, released=1),
+    Row("O10:times=2", "500, twice", wire=3, settled=1, doubt=2),
+    Row("O10", "500 for ever", "UNAVAILABLE VENDOR_ERROR", 6, doubt=6),
+    Row("O11:times=1", "502 as HTML", wire=2, settled=1, doubt=1),
+    Row("O12:times=1", "503, Retry-After 1", wire=2, settled=1, doubt=1),
+    Row("O13", "401, no other key", "UNAUTHENTICATED VENDOR_KEY_REFUSED", 1, released=1),
+    Row("O13:times=1", "401, another key is at hand", wire=2, settled=1, released=1, spare_key=True),
+    Row("O14", "403", "UNAUTHENTICATED VENDOR_ACCESS_REFUSED", 1, released=1),
+    Row("O15", "404, no such model", "FAILED_PRECONDITION VENDOR_MODEL_UNKNOWN", 1, released=1),
+    Row("O16", "400, one input too long", "INVALID_ARGUMENT VENDOR_REFUSED_TEXTS", 1, released=1),
+    Row("O17", "400, too many tokens", "INVALID_ARGUMENT VENDOR_REFUSED_TEXTS", 1, released=1),
+    Row("O18:times=1", "truncated JSON, once", wire=2, settled=1, doubt=1),
+    Row("O18", "truncated JSON", INVALID, 2, doubt=2),
+    Row("O19", "HTML with status 200", INVALID, 2, doubt=2),
+    Row("O20:times=1", "a vector too few, once", wire=2, settled=2),
+    Row("O20", "a vector too few", UNUSABLE, 2, settled=2),
+    Row("O21", "reversed, with right indexes", settled=1),
+    Row("O22", "vectors exchanged under right-looking indexes: nothing shows it", settled=1),
+    Row("O23", "a vector is null", UNUSABLE, 2, settled=2),
+    Row("O24", "wrong dimension", UNUSABLE, 2, settled=2),
+    Row("O24/float64", "float64 instead of float32", UNUSABLE, 2, settled=2),
+    Row("O25", "NaN", UNUSABLE, 2, settled=2),
+    Row("O25/inf", "infinity", UNUSABLE, 2, settled=2),
+    Row("O26", "a vector of zeros", UNUSABLE, 2, settled=2),
+    Row("O27", "usage is missing", doubt=1),
+    Row("O27/null", "usage is null", doubt=1),
+    Row("O27/wrong", "usage is not what the tokenizer counts", doubt=1),
+    Row("O28", "a gzip bomb", INVALID, 2, doubt=2),
+    Row("O29", "a redirect to another host", "ABORTED VENDOR_REDIRECTED", 2, doubt=2),
+    Row("O30:times=1", "an idle connection is closed under a request", wire=2, settled=2, doubt=1, calls=2),
+    Row("O35", "another model answers", UNUSABLE, 2, settled=2),
+]
+
+
+def page() -> str:
+    """`docs/faults.md`."""
+    lines = [
+        "# What each fault of OpenAI becomes",
+        "",
+        "Made by `python -m tests.contract.openai_faults`; `test_openai_faults.py` beside it runs each row",
+        "and holds in each: settled ≤ the simulator's invoice ≤ settled + in doubt.",
+        "",
+        "`:times=1` breaks one request, a name alone every request. Deadline of the call: "
+        f"{REQUEST_DEADLINE_SECONDS:g} s; Waybill's back-off is made short, a vendor's Retry-After is not.",
+        "O31–O34 are the batch tier's, which the embedder does not use yet.",
+        "",
+        "| fault | what | the caller gets | requests on the wire | settled | released | in doubt |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in ROWS:
+        wire, released = (("*" if one is None else str(one)) for one in (row.wire, row.released))
+        answer = row.answer or "its vectors"
+        cells = [f"`{row.fault}`", row.what, answer, wire, str(row.settled), released, str(row.doubt)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "\\* as many as time allows; none of them costs anything.", ""])
+
+
+if __name__ == "__main__":
+    print(page(), end="")

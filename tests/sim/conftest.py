@@ -1,0 +1,18 @@
+"""One fresh simulator a test, without latency."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from waybill.sim.openai import OpenAISettings, OpenAISimulator, simulator
+
+NOON = 1_780_000_000.0
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[OpenAISimulator]:
+    """Its clock stands still until a test advances it."""
+    async with simulator(OpenAISettings(seed=7, latency_seconds=0, clock_start=NOON)) as running:
+        yield running

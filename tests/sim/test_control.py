@@ -1,0 +1,157 @@
+"""The control port, the command, and the fixtures for other projects."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sim.raw import KEY, SMALL, ask, embed, until
+from waybill.sim.openai import OpenAISettings, OpenAISimulator
+from waybill.sim.pytest_plugin import running
+
+LARGE = "text-embedding-3-large"
+THEIRS = """
+import openai, pytest
+
+def test_a_lost_reply_is_paid(openai_simulator):
+    sim = openai_simulator
+    sim.faults.add("O03:n=1")
+    with openai.OpenAI(base_url=sim.base_url, api_key=sim.key, max_retries=0) as client:
+        with pytest.raises(openai.APIConnectionError):
+            client.embeddings.create(model="text-embedding-3-small", input="hello")
+    assert sim.invoice.total_nano_usd == 20
+"""
+
+
+async def post(sim: OpenAISimulator, path: str, **body: Any) -> Any:
+    seen = await ask(sim.control_url, "POST", path, body)
+    assert seen.status == 200, seen.json
+    return seen.json
+
+
+async def test_faults_are_armed_and_healed_and_the_invoice_is_read(sim: OpenAISimulator) -> None:
+    assert (await post(sim, "/faults", fault="O03:n=7,500"))["faults"] == ["O03:n=7", "500"]
+    assert (await embed(sim.base_url, "one")).status == 500
+    assert (await post(sim, "/heal", name="500"))["faults"] == ["O03:n=7"]
+    await embed(sim.base_url, "one")
+    invoice = (await ask(sim.control_url, "GET", "/invoice")).json
+    assert (invoice["total_nano_usd"], invoice["quantities"]) == (20, {SMALL: 1})
+    journal = (await ask(sim.control_url, "GET", "/journal?since=1")).json["entries"]
+    assert [(entry["status"], entry["billed_nano_usd"]) for entry in journal] == [(200, 20)]
+
+
+async def test_clock_keys_and_limits_are_changed(sim: OpenAISimulator) -> None:
+    before = sim.clock.now()
+    assert (await post(sim, "/clock", advance_seconds=60))["now"] == before + 60
+    await post(sim, "/keys", revoke=KEY)
+    assert (await embed(sim.base_url, "one")).status == 401
+    await post(sim, "/keys", add=KEY)
+    await post(sim, "/limits", tokens_per_minute=1)
+    assert (await embed(sim.base_url, "one two")).status == 429
+
+
+async def test_an_outage_is_begun_and_ended(sim: OpenAISimulator) -> None:
+    assert (await post(sim, "/outage"))["up"] is False
+    with pytest.raises(ConnectionRefusedError):
+        await embed(sim.base_url, "one")
+    assert (await post(sim, "/outage", end=True))["up"] is True
+    await post(sim, "/outage", seconds=0.05)
+    await until(lambda: sim.server.is_up)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/faults", {"fault": "O99"}), ("/faults", {}), ("/clock", {"advance_seconds": -1}), ("/keys", [])],
+)
+async def test_what_cannot_be_done_is_400_with_a_reason(sim: OpenAISimulator, path: str, body: Any) -> None:
+    seen = await ask(sim.control_url, "POST", path, body)
+    assert seen.status == 400
+    assert seen.json["error"]
+
+
+async def test_a_page_in_a_browser_cannot_use_the_control_port(sim: OpenAISimulator) -> None:
+    for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
+        assert (await ask(sim.control_url, "POST", "/heal", {}, **headers)).status == 403
+    assert (await ask(sim.control_url, "GET", "/heal")).status == 404
+
+
+@contextlib.asynccontextmanager
+async def command(*options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "waybill.sim", "openai", "--latency", "0ms", *options),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        async with asyncio.timeout(30):
+            base = (await process.stdout.readline()).decode().split()
+            control = (await process.stdout.readline()).decode().split()
+        assert (base[0], control[0]) == ("base_url", "control_url")
+        yield process, base[1], control[1]
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        process.stdin.close()
+
+
+async def test_the_command_takes_keys_and_faults_and_ends_on_a_signal(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{KEY}\n")
+    async with command("--fault", "429:n=1,O03:n=7", "--keys", str(tmp_path / "keys")) as started:
+        process, base_url, control_url = started
+        assert (await embed(base_url, "one")).status == 429
+        assert (await embed(base_url, "one")).status == 200
+        assert (await ask(base_url, "GET", "/v1/models", authorization="Bearer sk-other")).status == 401
+        assert (await ask(control_url, "GET", "/state")).json["requests"] == 3
+        process.send_signal(signal.SIGTERM)
+
+
+async def test_the_command_ends_with_its_parents_pipe() -> None:
+    async with command("--stop-on-eof") as (process, _, _):
+        assert process.stdin
+        process.stdin.close()
+
+
+def test_the_fixture_serves_synchronous_tests_from_a_thread() -> None:
+    with running(OpenAISettings(latency_seconds=0, clock_start=0)) as remote:
+        remote.faults.add("500:n=1")
+        asked = [asyncio.run(embed(remote.base_url, "one")).status for _ in range(2)]
+        assert asked == [500, 200]
+        remote.clock.advance(60)
+        remote.keys.revoke(KEY)
+        assert asyncio.run(embed(remote.base_url, "one")).status == 401
+        remote.keys.add(KEY, tokens_per_minute="1")
+        assert asyncio.run(embed(remote.base_url, "one two", model=LARGE)).status == 429
+        assert [(entry.status, entry.time) for entry in remote.journal][1:3] == [(200, 0), (401, 60)]
+        assert (remote.invoice.total_nano_usd, remote.invoice.quantities) == (20, {SMALL: 1})
+        with pytest.raises(ValueError, match="O99"):
+            remote.faults.add("O99")
+
+
+async def test_a_project_of_ones_own_finds_the_fixture_by_the_plugin(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(THEIRS)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "pytest", "-p", "waybill.sim.pytest_plugin", "-p", "no:cacheprovider", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+
+
+def test_a_simulator_that_cannot_start_says_so_in_the_test() -> None:
+    with pytest.raises(ValueError, match="O99"), running(OpenAISettings(faults="O99")):
+        pass

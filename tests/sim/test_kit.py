@@ -1,0 +1,135 @@
+"""The parts that every simulator is built on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from waybill.sim.clock import Clock
+from waybill.sim.faults import Fault, Faults
+from waybill.sim.invoice import Invoice
+from waybill.sim.keys import Keys
+from waybill.sim.limits import Limits, RateLimiter, duration
+
+
+def faults(texts: str, seed: int = 7) -> Faults:
+    made = Faults(seed, {"O01": "embeddings", "O03": "embeddings"}, "embeddings", lambda: None)
+    made.add(texts)
+    return made
+
+
+def names(made: Faults, calls: list[str], operation: str = "embeddings") -> list[str]:
+    drawn = [made.draw(operation, call)[1] for call in calls]
+    return [fault.name if fault else "" for fault in drawn]
+
+
+def test_the_nth_request_is_broken_once() -> None:
+    assert names(faults("O03:n=2"), ["a", "b", "c", "d"]) == ["", "O03", "", ""]
+
+
+def test_a_fault_heals_after_its_times_or_by_name() -> None:
+    made = faults("O03:times=2,429")
+    assert names(made, ["a", "b", "c"]) == ["O03", "O03", "429"]
+    made.heal("429")
+    assert names(made, ["d"]) == [""]
+
+
+def test_a_fault_can_name_a_logical_call_and_its_attempt() -> None:
+    made = faults("O03:call=ab:attempt=2")
+    assert names(made, ["ab1", "cd", "ab1", "cd", "ab1"]) == ["", "", "O03", "", ""]
+
+
+def test_a_seed_breaks_the_same_calls_in_whatever_order_they_come() -> None:
+    calls = [str(number) for number in range(2000)]
+    forward = dict(zip(calls, names(faults("429:0.1"), calls), strict=True))
+    backward = dict(zip(calls[::-1], names(faults("429:0.1"), calls[::-1]), strict=True))
+    other_seed = dict(zip(calls, names(faults("429:0.1", seed=8), calls), strict=True))
+    assert forward == backward != other_seed
+    assert 150 < sum(bool(name) for name in forward.values()) < 250
+
+
+def test_a_status_leaves_other_operations_alone_unless_told() -> None:
+    assert names(faults("429"), ["a"], "models.get") == [""]
+    assert names(faults("429:op=models"), ["a"], "models.get") == ["429"]
+    assert names(faults("429:op=*"), ["a"], "files.get") == ["429"]
+
+
+@pytest.mark.parametrize("text", ["O99", "200", "O03:n=x", "O03:0.1x", "O03:when=later", ""])
+def test_a_fault_that_cannot_be_read_arms_nothing(text: str) -> None:
+    made = faults("O03")
+    with pytest.raises(ValueError, match=r"."):
+        made.add(f"429,{text}")
+    assert made.texts() == ["O03"]
+
+
+def test_a_fault_without_a_trigger_stands() -> None:
+    assert Fault.parse("O07/120").standing
+    assert not Fault.parse("O07/120:times=1").standing
+
+
+def test_a_clock_that_stands_moves_by_what_is_added() -> None:
+    clock = Clock(100)
+    clock.advance(5)
+    assert clock.now() == 105
+    with pytest.raises(ValueError, match="forward"):
+        clock.advance(-1)
+
+
+def test_a_bucket_refills_continuously_and_says_how_long_to_wait() -> None:
+    clock = Clock(0)
+    limiter = RateLimiter(Limits(requests_per_minute=600, tokens_per_minute=6000), clock)
+    assert limiter.admit("a", 5000) is None
+    refusal = limiter.admit("a", 2000)
+    assert refusal is not None
+    assert (refusal.kind, refusal.left, refusal.wait_seconds) == ("tokens", 1000, 10)
+    clock.advance(10)
+    assert limiter.admit("a", 2000) is None
+    assert limiter.headers("a")["x-ratelimit-reset-tokens"] == "1m0s"
+
+
+def test_a_refused_request_uses_up_requests_and_another_subject_has_its_own() -> None:
+    limiter = RateLimiter(Limits(requests_per_minute=2, tokens_per_minute=10), Clock(0))
+    assert [limiter.admit("a", tokens) is None for tokens in (5, 9, 5)] == [True, False, False]
+    assert limiter.headers("a")["x-ratelimit-remaining-requests"] == "0"
+    assert limiter.admit("b", 5) is None
+
+
+def test_no_wait_is_promised_to_a_request_above_the_limit() -> None:
+    refusal = RateLimiter(Limits(tokens_per_minute=10), Clock(0)).admit("a", 11)
+    assert refusal is not None
+    assert refusal.wait_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0ms"), (0.012, "12ms"), (1, "1s"), (1.5, "1.5s"), (360, "6m0s"), (61, "1m1s")]
+)
+def test_resets_are_written_as_openai_writes_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_an_invoice_adds_whole_nano_dollars() -> None:
+    invoice = Invoice({"small": 20, "large": 130})
+    assert invoice.charge(0, "r1", "small", 3) == 60
+    invoice.charge(0, "r2", "large", 2)
+    assert (invoice.total_nano_usd, invoice.quantities()) == (320, {"small": 3, "large": 2})
+
+
+def test_a_key_file_shuts_out_every_other_key(tmp_path: Path) -> None:
+    own = "organization=org-1 project=proj-1 tokens_per_minute=9"
+    (tmp_path / "keys").write_text(f"# ours\nsk-one {own}\n\nsk-two\n")
+    keys = Keys("sk-", tmp_path / "keys")
+    one = keys.find("sk-one")
+    assert one is not None
+    assert (one.organization, one.project, one.limits) == ("org-1", "proj-1", Limits(tokens_per_minute=9))
+    assert keys.find("sk-two")
+    assert not keys.find("sk-three")
+
+
+def test_a_revoked_key_is_bad_until_it_is_added_again() -> None:
+    keys = Keys("sk-")
+    keys.revoke("sk-one")
+    assert not keys.find("sk-one")
+    keys.add("sk-one")
+    assert keys.find("sk-one")
+    assert not keys.find("pk-one")

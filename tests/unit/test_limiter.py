@@ -1,0 +1,166 @@
+"""The limiter mirrors the vendor's buckets, and what headers say is read as it is written."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.embedder.limiter import Limiter
+from services.embedder.rate_headers import duration_seconds, retry_after_seconds
+from waybill.runtime import deadline
+from waybill.runtime.errors import Quota
+
+
+class Time:
+    """A clock that moves only by being slept on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    def clock(self) -> float:
+        return self.now
+
+
+def limiter(time: Time, concurrency: int = 8) -> Limiter:
+    return Limiter("v", concurrency, time.clock, time.sleep)
+
+
+def headers(limit: int, remaining: int, reset: str = "", name: str = "tokens") -> dict[str, str]:
+    prefix = "x-ratelimit"
+    return {
+        f"{prefix}-limit-{name}": str(limit),
+        f"{prefix}-remaining-{name}": str(remaining),
+        f"{prefix}-reset-{name}": reset,
+    }
+
+
+async def test_nothing_waits_while_nothing_is_known() -> None:
+    time = Time()
+    limits = limiter(time)
+    for _ in range(100):
+        async with limits.turn(1_000_000):
+            pass
+    assert time.now == 0
+
+
+async def test_a_full_bucket_is_used_at_the_rate_at_which_it_fills_and_no_slower() -> None:
+    """60 requests of 32k through 1M a minute: the bucket's own bound is (60 · 32k - 1M) / rate."""
+    time = Time()
+    limits, level, at = limiter(time), 1_000_000.0, 0.0
+    for _ in range(60):
+        async with limits.turn(32_000):
+            sent = time.now
+            level = min(1_000_000.0, level + (time.now - at) * 1_000_000 / 60) - 32_000
+            at = time.now
+            assert level > -1, "the vendor would have refused"
+            time.now += 0.5
+            full = (1_000_000 - level) * 60 / 1_000_000
+            limits.learn(headers(1_000_000, int(level), f"{full:.3f}s"), sent)
+    bound = (60 * 32_000 - 1_000_000) / (1_000_000 / 60)
+    assert time.now <= 1.03 * bound + 1
+
+
+async def test_requests_a_minute_bind_as_well() -> None:
+    time = Time()
+    limits = limiter(time)
+    limits.learn(headers(60, 0, "60s", name="requests"), 0.0)
+    for _ in range(3):
+        async with limits.turn(1):
+            pass
+    assert time.now == pytest.approx(3, abs=0.1)
+
+
+async def test_another_user_of_the_key_is_seen_in_what_remains() -> None:
+    time = Time()
+    limits = limiter(time)
+    limits.learn(headers(60_000, 60_000), 0.0)
+    limits.learn(headers(60_000, 1_000), 0.0)
+    async with limits.turn(11_000):
+        pass
+    assert time.now == pytest.approx(10, abs=0.1)
+
+
+async def test_a_pause_holds_everybody() -> None:
+    time = Time()
+    limits = limiter(time)
+    limits.pause(7)
+    async with limits.turn(1):
+        assert time.now == 7
+
+
+async def test_what_is_larger_than_the_bucket_waits_for_a_full_one() -> None:
+    time = Time()
+    limits = limiter(time)
+    limits.learn(headers(1_000, 0), 0.0)
+    async with limits.turn(32_000):
+        pass
+    assert time.now == pytest.approx(60, abs=0.1)
+
+
+async def test_a_wait_beyond_the_deadline_is_refused_and_gives_its_place_back() -> None:
+    time = Time()
+    limits = limiter(time, concurrency=1)
+    limits.pause(100)
+    deadline.start(60)
+    with pytest.raises(Quota, match="VENDOR_RATE_LIMITED") as caught:
+        async with limits.turn(1):
+            pass
+    assert caught.value.retry_after_seconds == pytest.approx(100)
+    time.now = 100
+    async with limits.turn(1):
+        pass
+
+
+async def test_no_more_than_the_concurrency_are_under_way() -> None:
+    limits, under_way, most = limiter(Time(), concurrency=3), 0, 0
+
+    async def send() -> None:
+        nonlocal under_way, most
+        async with limits.turn(1):
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+
+    await asyncio.gather(*[send() for _ in range(20)])
+    assert most == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12ms", 0.012),
+        ("1s", 1),
+        ("6m0s", 360),
+        ("1h2m3.5s", 3723.5),
+        ("", None),
+        ("soon", None),
+        ("5", None),
+    ],
+)
+def test_durations_are_read_as_the_vendor_writes_them(text: str, seconds: float | None) -> None:
+    assert duration_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({"retry-after": "2"}, 2),
+        ({"retry-after": "2", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "garbage"}, None),
+        ({}, None),
+        ({"x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-reset-requests": "1s"}, 360),
+        (headers(1_000_000, 0, "6m0s"), None),
+    ],
+)
+def test_the_time_to_come_back_is_the_plainest_that_is_said(
+    given: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after_seconds(given) == seconds

@@ -1,0 +1,107 @@
+"""A loopback HTTP/1.1 server that can break on purpose, which a framework would not let it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+
+from waybill.sim import wire
+from waybill.sim.wire import Reply, Request
+
+Handler = Callable[[Request], Awaitable[Reply]]
+_LIMIT_BYTES = 2**20
+
+
+class HttpServer:
+    """Listens on 127.0.0.1 from `up` to `down`, and again on the same port.
+
+    The listening socket is watched directly: asyncio's own server opens in a coroutine, and a fault is
+    armed and healed in a plain call.
+    """
+
+    def __init__(self, handler: Handler, port: int = 0) -> None:
+        self._handler = handler
+        self.port = port
+        self._listener: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it takes connections."""
+        return self._listener is not None
+
+    def up(self) -> None:
+        """Takes connections; repeated, nothing.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        if self._listener is not None:
+            return
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        self._listener.setblocking(False)
+        self.port = int(self._listener.getsockname()[1])
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def down(self, seconds: float | None = None) -> None:
+        """Resets every connection and refuses new ones, for so long or until `up`."""
+        if self._timer:
+            self._timer.cancel()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        for writer in self._writers:
+            wire.reset(writer)
+        if seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.up)
+
+    async def close(self) -> None:
+        """Ends, with every connection."""
+        self.down()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            task = asyncio.create_task(self._serve(connection))
+            self._tasks.add(task)
+            task.add_done_callback(lambda done: self._ended(done, connection))
+
+    def _ended(self, task: asyncio.Task[None], connection: socket.socket) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            connection.close()
+        elif error := task.exception():
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "The simulator itself failed.", "exception": error}
+            )
+
+    async def _serve(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection, limit=_LIMIT_BYTES)
+        self._writers.add(writer)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._converse(reader, writer)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                request = await wire.read(reader, writer)
+            except wire.Malformed as error:
+                await wire.send(Reply(error.status, headers={"connection": "close"}), reader, writer)
+                return
+            if request is None or not await wire.send(await self._handler(request), reader, writer):
+                return
+            if request.headers.get("connection", "").lower() == "close":
+                return
