@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -17,17 +18,7 @@ from waybill.sim.openai import OpenAISettings, OpenAISimulator
 from waybill.sim.pytest_plugin import running
 
 LARGE = "text-embedding-3-large"
-THEIRS = """
-import openai, pytest
-
-def test_a_lost_reply_is_paid(openai_simulator):
-    sim = openai_simulator
-    sim.faults.add("O03:n=1")
-    with openai.OpenAI(base_url=sim.base_url, api_key=sim.key, max_retries=0) as client:
-        with pytest.raises(openai.APIConnectionError):
-            client.embeddings.create(model="text-embedding-3-small", input="hello")
-    assert sim.invoice.total_nano_usd == 20
-"""
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "simulators.md").read_text(encoding="utf-8")
 
 
 async def post(sim: OpenAISimulator, path: str, **body: Any) -> Any:
@@ -140,11 +131,12 @@ def test_the_fixture_serves_synchronous_tests_from_a_thread() -> None:
             remote.faults.add("O99")
 
 
-async def test_a_project_of_ones_own_finds_the_fixture_by_the_plugin(tmp_path: Path) -> None:
-    (tmp_path / "test_theirs.py").write_text(THEIRS)
+async def test_the_documents_example_runs_in_a_project_of_ones_own(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "test_theirs.py").write_text(example)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "pytest", "-p", "waybill.sim.pytest_plugin", "-p", "no:cacheprovider", str(tmp_path)),
+        *("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)),
         stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(60):

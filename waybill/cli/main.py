@@ -38,6 +38,16 @@ for command in (
     app.command()(command)
 
 
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+)
+def sim(context: typer.Context) -> None:
+    """A vendor's simulator to point tests at, and break: waybill sim openai --help"""
+    from waybill.sim.command import app as simulators  # imports numpy, which no other command needs
+
+    simulators(context.args, prog_name="waybill sim")
+
+
 def main() -> None:
     """Entry point."""
     for stream in (sys.stdout, sys.stderr):
