@@ -77,10 +77,21 @@ def embedded_text(heading: str, text: str) -> str:
 
 def cut(pages: Iterable[Page], max_tokens: int = MAX_TOKENS) -> Iterator[Passage]:
     """Cuts pages in order; the headings of one page stand above the next page's text."""
-    trail: list[tuple[int, str]] = []
+    cutter = Cutter(max_tokens)
     for page in pages:
-        spans = _spans(page.markdown, trail, max_tokens)
-        passages = list(_trimmed(page, spans))
+        yield from cutter.cut(page)
+
+
+class Cutter:
+    """Cuts a document page by page, and remembers the headings that are open."""
+
+    def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
+        self._max_tokens = max_tokens
+        self._trail: list[tuple[int, str]] = []
+
+    def cut(self, page: Page) -> Iterator[Passage]:
+        """The passages of the next page."""
+        passages = list(_trimmed(page, _spans(page.markdown, self._trail, self._max_tokens)))
         counts = tokens.count([embedded_text(heading, text) for _, _, text, heading in passages])
         for (start, end, text, heading), count in zip(passages, counts, strict=True):
             yield Passage(page.number, start, end, text, heading, count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,9 @@ from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
-from services.orchestrator.chunking import RECIPE, Page, Passage, cut, embedded_text
+from services.orchestrator import documents
+from services.orchestrator.chunking import RECIPE, embedded_text
+from services.orchestrator.filling import MESSAGE_BYTES, Filling
 from services.orchestrator.peers import Peers
 from services.orchestrator.run_rows import RunRef
 from services.orchestrator.runs import Runs
@@ -29,17 +30,13 @@ from waybill.runtime.errors import InvalidRequest, VendorContract
 from waybill.runtime.retry import insist
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
-from waybill.storage.v1.object_storage_service_pb2 import GetRequest
 
 T = TypeVar("T")
-# One vendor request: larger ones save little and repeat more after a crash.
-BATCH_TOKENS = 32_000
 BATCHES_IN_FLIGHT = 4
-# Under the message limit of 2 MiB, with room for ids.
-MESSAGE_BYTES = 1024 * 1024
 # How long a step waits for a service that restarts before the run fails.
 PATIENCE_SECONDS = 600.0
 JOB_WAIT_SECONDS = 20
+EMBED_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -108,17 +105,11 @@ class Steps:
             run_id=run.run_id,
         )
         begun = await _steady(lambda: self._peers.index.BeginVersion(begin))
-        pages = await _steady(lambda: self._pages(parsed))
-        passages = await asyncio.to_thread(lambda: list(cut(pages)))
-        if not passages:
-            raise InvalidRequest("DOCUMENT_EMPTY", "The document has no text. Scans need a parser with OCR.")
-        for request in _chunk_requests(begun.version_id, passages):
-            await _steady(partial(self._peers.index.PutChunks, request))
+        filling = await self._fill(begun.version_id, parsed)
         await self._runs.change(
-            run, chunks=len(passages), document_id=begun.document_id, version_id=begun.version_id
+            run, chunks=filling.chunks, document_id=begun.document_id, version_id=begun.version_id
         )
-        batches = list(_batches(passages))
-        return Cut(begun.version_id, begun.document_id, len(passages), batches)
+        return Cut(begun.version_id, begun.document_id, filling.chunks, filling.batches)
 
     async def embed(self, run: RunRef, cut: Cut, batch: tuple[int, int]) -> int:
         """Embeds a range of chunks that have no vector yet and writes the vectors; answers how many."""
@@ -156,13 +147,19 @@ class Steps:
             return await self._ended(request)
         return job
 
-    async def _pages(self, parsed: Parsed) -> list[Page]:
-        data = bytearray()
-        async with reading(self._peers.objects.Get(GetRequest(key=parsed.result_key))) as answers:
-            async for answer in answers:
-                data += answer.data
-        lines = (json.loads(line) for line in data.splitlines())
-        return [Page(line["page"], line["markdown"]) for line in lines]
+    async def _fill(self, version_id: str, parsed: Parsed) -> Filling:
+        """Puts a document's chunks as its pages come; in memory are one range and one request."""
+        filling = Filling(version_id)
+        async for lines in documents.lines(self._peers.objects, parsed.result_key, PATIENCE_SECONDS):
+            await self._put(await asyncio.to_thread(filling.add, map(documents.page, lines)))
+        await self._put(filling.rest())
+        if not filling.chunks:
+            raise InvalidRequest("DOCUMENT_EMPTY", "The document has no text. Scans need a parser with OCR.")
+        return filling
+
+    async def _put(self, requests: Sequence[index.PutChunksRequest]) -> None:
+        for request in requests:
+            await _steady(partial(self._peers.index.PutChunks, request))
 
     async def _pending(self, version_id: str, batch: tuple[int, int]) -> AsyncIterator[Chunk]:
         request = index.ListChunksRequest(
@@ -180,7 +177,9 @@ class Steps:
         texts = [embedded_text(chunk.heading, chunk.text) for chunk in chunks]
         request = EmbedRequest(texts=texts, space=await self.space())
         vectors: list[ChunkVector] = []
-        async with reading(self._peers.embedder.Embed(request)) as answers:
+        # A vendor's rate limit is waited for in the embedder.
+        seconds = deadline.remaining_seconds(EMBED_SECONDS)
+        async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
             async for answer in answers:
                 vectors += [
                     ChunkVector(ordinal=chunks[one.index].ordinal, values=one.values)
@@ -196,37 +195,6 @@ class Steps:
 async def _steady(operation: Callable[[], Awaitable[T]]) -> T:
     """A call that waits out a restart of its service."""
     return await insist(operation, seconds=deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0)
-
-
-def _batches(passages: Sequence[Passage]) -> Iterator[tuple[int, int]]:
-    start, used = 0, 0
-    for ordinal, passage in enumerate(passages):
-        if used and used + passage.token_count > BATCH_TOKENS:
-            yield start, ordinal
-            start, used = ordinal, 0
-        used += passage.token_count
-    yield start, len(passages)
-
-
-def _chunk_requests(version_id: str, passages: Sequence[Passage]) -> Iterator[index.PutChunksRequest]:
-    request, size = index.PutChunksRequest(version_id=version_id), 0
-    for ordinal, passage in enumerate(passages):
-        chunk = Chunk(
-            ordinal=ordinal,
-            text=passage.text,
-            heading=passage.heading,
-            page=passage.page,
-            start_char=passage.start,
-            end_char=passage.end,
-            sha256=passage.sha256,
-            token_count=passage.token_count,
-        )
-        if size and size + chunk.ByteSize() > MESSAGE_BYTES:
-            yield request
-            request, size = index.PutChunksRequest(version_id=version_id), 0
-        request.chunks.append(chunk)
-        size += chunk.ByteSize()
-    yield request
 
 
 def _vector_requests(

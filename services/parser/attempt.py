@@ -20,7 +20,6 @@ released, and only then is the id taken off the row.
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from services.parser.backends.port import Parser, Source
 from services.parser.jobs import Job, JobStore, Superseded
 from services.parser.limits import Limits
 from services.parser.objects import Objects
-from services.parser.pages import dump
+from services.parser.pages import Artifact
 from services.parser.refusals import refusal
 from services.parser.work import Work
 from waybill.metering import Meter, Purchase
@@ -101,6 +100,11 @@ class Attempts:
             await self._store.fail(job, error.reason, error.message)
         except Superseded:
             raise
+        except OSError as error:
+            raise Unavailable(
+                "DISK_UNUSABLE",
+                f"The parser cannot write its temporary files ({error.strerror}). Make room on its disk.",
+            ) from error
         except Exception:
             log.exception("parse failed", job_id=str(job.job_id))
             crash = refusal("PARSER_CRASHED")
@@ -130,18 +134,18 @@ class Attempts:
     async def _attempt(self, job: Job, work: Work) -> int:
         if job.poisonous:
             raise refusal("POISON")
-        with tempfile.TemporaryFile() as file:  # has no name, so a kill leaves nothing on disk
+        # Neither file has a name, so a kill leaves nothing on disk.
+        with tempfile.TemporaryFile() as file, Artifact.open() as artifact:
             source = Source(file, job.filename)
             expected = await work.stoppable(partial(self._count, job, source))
             entry_id = str(uuid.uuid4())
             await self._store.attach_entry(job, entry_id)
             async with self._meter.attempt(self._purchase(job, expected), entry_id) as attempt:
-                pages = await work.stoppable(partial(self._engine.parse, source, job.tier))
-                artifact = await asyncio.to_thread(dump, pages)
-                await self._objects.put(job.artifact_key, artifact, PAGES_TYPE)
-                await self._store.result_stored(job, len(pages))
-                attempt.settle(len(pages))
-            return len(pages)
+                await work.stoppable(partial(self._engine.parse, source, job.tier, artifact))
+                await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
+                await self._store.result_stored(job, artifact.pages)
+                attempt.settle(artifact.pages)
+            return artifact.pages
 
     async def _count(self, job: Job, source: Source) -> int:
         """Brings the source here and counts the pages that its parse would buy."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from services.parser.layout import Layout, Line, Word
+from services.parser.layout import Layout
 from services.parser.limits import Limits
+from services.parser.lines import Line, Word
 
 _SPACES = frozenset((0x09, 0x20, 0xA0, 0x3000, *range(0x2000, 0x200B)))
 _NEWLINES = frozenset((0x0A, 0x0C, 0x0D, 0x2028, 0x2029))
@@ -38,8 +38,8 @@ class Refused(Exception):
         self.reason = reason
 
 
-def open_pdf(content: bytes) -> Any:
-    """Opens a document. Raises Refused: PDF_IS_PROTECTED or PDF_IS_BROKEN."""
+def open_pdf(content: Any) -> Any:
+    """Opens a document, bytes or a ctypes array. Raises Refused: PDF_IS_PROTECTED or PDF_IS_BROKEN."""
     try:
         return pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:
@@ -92,7 +92,7 @@ def _lines(raw: Any, count: int) -> Iterator[Line]:
         if not ends_line and code not in _SPACES:
             continue
         if index > start and (word := _word(raw, codes, start, index)):
-            words.append(replace(word, text=f"{word.text}-") if code in _HYPHEN_MARKS else word)
+            words.append(word._replace(text=f"{word.text}-") if code in _HYPHEN_MARKS else word)
         start = index + 1
         if ends_line and words:
             yield Line(words)

@@ -3,147 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
-from statistics import median
 
-_MOST_LEVELS = 4
-_LARGER = 1.1  # times the body's size: below that it is emphasis, not a heading
-_HEADING_CHARS = 200
+from services.parser.lines import BULLET, MARKER, Cell, Line, joined, packed, unpacked
+from services.parser.style import HEADING_CHARS, MOST_LEVELS, PUNCTUATION, Census, Style, can_head
+
 _BOLD_HEADING_CHARS = 90
 _CELL_GAP = 1.0  # em between cells of a table; words of a justified line seldom stand so far apart
 _ROW_GAP = 3.0  # em that make a lone line a row of cells
 _PARAGRAPH_GAP = 1.3  # times the usual distance of lines
-_BULLET = re.compile(r"[•◦▪‣●○■□·∙\uf0a7\uf0b7\uf0d8–—*-]")
-_MARKER = re.compile(r"(?:\d{1,3}|[A-Za-z])[.)]")
-_STARTS_ITEM = re.compile(rf"(?:{_BULLET.pattern}|{_MARKER.pattern})\s")
+_STARTS_ITEM = re.compile(rf"(?:{BULLET.pattern}|{MARKER.pattern})\s")
 _CAPTION = re.compile(r"(?:figure|fig\.|table|chart|exhibit)\s*\d", re.IGNORECASE)
-_PUNCTUATION = ".,;:()"
 _LOOKS_LIKE_MARKDOWN = re.compile(r"(#{1,6}\s|```|~~~)")
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A run of characters without space. Points, the origin at the page's lower left."""
-
-    text: str
-    left: float
-    right: float
-    baseline: float
-    size: float
-    bold: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Words that stand close together."""
-
-    text: str
-    left: float
-    right: float
-
-
-@dataclass(eq=False)
-class Line:
-    """Words on one baseline, in reading order."""
-
-    words: list[Word]
-
-    @cached_property
-    def text(self) -> str:
-        return " ".join(word.text for word in self.words)
-
-    @cached_property
-    def size(self) -> float:
-        weights: Counter[float] = Counter()
-        for word in self.words:
-            weights[word.size] += len(word.text)
-        return max(weights, key=lambda size: (weights[size], size))
-
-    @cached_property
-    def bold(self) -> bool:
-        return all(word.bold for word in self.words)
-
-    @property
-    def baseline(self) -> float:
-        return self.words[0].baseline
-
-    @property
-    def left(self) -> float:
-        return self.words[0].left
-
-    @property
-    def right(self) -> float:
-        return self.words[-1].right
-
-    def cells(self, gap: float) -> list[Cell]:
-        """The line cut where words stand `gap` em apart; a list marker belongs to what follows it."""
-        groups = [[self.words[0]]]
-        for before, word in pairwise(self.words):
-            wide = word.left - before.right > gap * self.size
-            marker = len(groups) == 1 and len(groups[0]) == 1 and _is_marker(before.text)
-            if wide and not marker:
-                groups.append([])
-            groups[-1].append(word)
-        return [Cell(" ".join(w.text for w in group), group[0].left, group[-1].right) for group in groups]
 
 
 class Layout:
     """Collects a document's pages, then renders them: sizes mean something only side by side."""
 
     def __init__(self) -> None:
-        self._pages: list[list[Line]] = []
+        self._pages: list[bytes] = []
+        self._census = Census()
 
     def add_page(self, lines: Sequence[Line]) -> None:
         """Adds the next page; pieces of one baseline are joined first."""
-        self._pages.append(_joined(lines))
+        page = joined(lines)
+        self._census.add(page)
+        self._pages.append(packed(page))
 
     def render(self) -> Iterator[str]:
         """Markdown of each page."""
-        style = _Style.of(self._pages)
-        for lines in self._pages:
-            yield "\n\n".join(_blocks(lines, style))
+        style = self._census.style()
+        for page in self._pages:
+            yield "\n\n".join(_blocks(unpacked(page), style))
 
 
-@dataclass(frozen=True, slots=True)
-class _Style:
-    body: float
-    levels: dict[float, int]
-    pitch: float
-    bold_body: bool
-    words: frozenset[str]
-
-    @classmethod
-    def of(cls, pages: list[list[Line]]) -> _Style:
-        lines = [line for page in pages for line in page]
-        chars: Counter[float] = Counter()
-        for line in lines:
-            chars[line.size] += len(line.text)
-        body = max(chars, key=lambda size: (chars[size], -size), default=0.0)
-        larger = {line.size for line in lines if line.size >= body * _LARGER and _can_head(line)}
-        pitches = [
-            (above.baseline - line.baseline) / line.size
-            for page in pages
-            for above, line in pairwise(page)
-            if above.size == line.size == body and 0 < above.baseline - line.baseline < 3 * body
-        ]
-        bold_chars = sum(len(line.text) for line in lines if line.bold)
-        return cls(
-            body=body,
-            levels={
-                size: min(level, _MOST_LEVELS)
-                for level, size in enumerate(sorted(larger, reverse=True), start=1)
-            },
-            pitch=median(pitches) if pitches else 1.2,
-            bold_body=bold_chars * 2 > sum(chars.values()),
-            words=frozenset(word.text.lower().strip(_PUNCTUATION) for line in lines for word in line.words),
-        )
-
-
-def _blocks(lines: list[Line], style: _Style) -> Iterator[str]:
+def _blocks(lines: list[Line], style: Style) -> Iterator[str]:
     index = 0
     while index < len(lines):
         if rows := _table_at(lines, index):
@@ -165,7 +59,7 @@ def _blocks(lines: list[Line], style: _Style) -> Iterator[str]:
         index = end
 
 
-def _continues(above: Line, line: Line, first: Line, style: _Style) -> bool:
+def _continues(above: Line, line: Line, first: Line, style: Style) -> bool:
     """Whether a line goes on with the block that began with `first`."""
     distance = above.baseline - line.baseline
     if above.size != line.size or not 0 < distance <= style.pitch * line.size * _PARAGRAPH_GAP:
@@ -183,13 +77,13 @@ def _continues(above: Line, line: Line, first: Line, style: _Style) -> bool:
     return line.left - first.left <= 0.8 * line.size
 
 
-def _heading_level(block: list[Line], above: Line | None, style: _Style) -> int:
+def _heading_level(block: list[Line], above: Line | None, style: Style) -> int:
     """1 to 4, or 0 where the block is no heading."""
     first, text_chars = block[0], sum(len(line.text) for line in block)
     if first.size in style.levels:
-        return style.levels[first.size] if text_chars <= _HEADING_CHARS else 0
+        return style.levels[first.size] if text_chars <= HEADING_CHARS else 0
     alone = len(block) == 1 and len(first.cells(_ROW_GAP)) == 1
-    if not (alone and first.bold and not style.bold_body and first.size >= style.body and _can_head(first)):
+    if not (alone and first.bold and not style.bold_body and first.size >= style.body and can_head(first)):
         return 0
     if (
         text_chars > _BOLD_HEADING_CHARS
@@ -199,11 +93,7 @@ def _heading_level(block: list[Line], above: Line | None, style: _Style) -> int:
         return 0
     apart = above is None or above.baseline - first.baseline > style.pitch * first.size * _PARAGRAPH_GAP
     jumped = above is not None and above.baseline < first.baseline
-    return min(len(set(style.levels.values())) + 1, _MOST_LEVELS) if apart or jumped else 0
-
-
-def _can_head(line: Line) -> bool:
-    return len(line.text) <= _HEADING_CHARS and sum(map(str.isalpha, line.text)) >= 2
+    return min(len(set(style.levels.values())) + 1, MOST_LEVELS) if apart or jumped else 0
 
 
 def _flowing(block: list[Line], known: frozenset[str]) -> str:
@@ -215,14 +105,14 @@ def _flowing(block: list[Line], known: frozenset[str]) -> str:
             text += f" {line.text}"
             continue
         head, tail = stem.rpartition(" ")[2].lower(), line.words[0].text
-        whole, parts = head + tail.lower().strip(_PUNCTUATION), f"{head}-{tail.lower().strip(_PUNCTUATION)}"
+        whole, parts = head + tail.lower().strip(PUNCTUATION), f"{head}-{tail.lower().strip(PUNCTUATION)}"
         stays = not tail[0].islower() or (parts in known and whole not in known)
         text = stem + "-" * stays + line.text
     return text
 
 
 def _as_item(text: str) -> str:
-    if _BULLET.match(text) and text[1:2] == " ":
+    if BULLET.match(text) and text[1:2] == " ":
         return f"- {text[2:]}"
     return f"\\{text}" if _LOOKS_LIKE_MARKDOWN.match(text) else text
 
@@ -273,18 +163,3 @@ def _rows(block: list[list[Cell]]) -> list[list[str]]:
 def _table(rows: list[list[str]]) -> str:
     header, *body = ("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows)
     return "\n".join((header, "|" + " --- |" * len(rows[0]), *body))
-
-
-def _joined(lines: Sequence[Line]) -> list[Line]:
-    joined: list[Line] = []
-    for line in lines:
-        above = joined[-1] if joined else None
-        if above and abs(above.baseline - line.baseline) < 0.2 * line.size and line.left >= above.right:
-            joined[-1] = Line([*above.words, *line.words])
-        else:
-            joined.append(line)
-    return joined
-
-
-def _is_marker(text: str) -> bool:
-    return bool(_BULLET.fullmatch(text) or _MARKER.fullmatch(text))

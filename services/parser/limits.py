@@ -35,6 +35,11 @@ class Limits:
         return self.cpu_seconds + int(self.cpu_seconds_per_page * pages)
 
     @property
+    def line_bytes(self) -> int:
+        """Most that one page may take in JSON, where a control character becomes six."""
+        return 6 * self.page_text_bytes + 1024
+
+    @property
     def wall_seconds(self) -> float:
         """When the child is killed, whatever it is waiting for."""
         return self.cpu_seconds_for(self.pages) * self.wall_seconds_per_cpu_second

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -56,16 +58,16 @@ class Objects:
         except NotFound:
             return None
 
-    async def put(self, key: str, content: bytes, content_type: str) -> None:
-        """Stores an object whole."""
+    async def put(self, key: str, file: BinaryIO, content_type: str) -> None:
+        """Stores a file, from its start, as an object."""
         header = pb.PutRequest.Header(
             key=key,
-            size_bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
+            size_bytes=file.seek(0, os.SEEK_END),
+            sha256=await asyncio.to_thread(_sha256, file),
             content_type=content_type,
         )
         with _translated():
-            await self._storage.Put(_put_requests(header, content))
+            await self._storage.Put(_put_requests(header, file))
 
     async def delete(self, key: str) -> bool:
         """Whether there was such an object; there is none now."""
@@ -79,10 +81,19 @@ class Objects:
                     yield response.data
 
 
-async def _put_requests(header: pb.PutRequest.Header, content: bytes) -> AsyncIterator[pb.PutRequest]:
+async def _put_requests(header: pb.PutRequest.Header, file: BinaryIO) -> AsyncIterator[pb.PutRequest]:
     yield pb.PutRequest(header=header)
-    for at in range(0, len(content), _PIECE_BYTES):
-        yield pb.PutRequest(data=content[at : at + _PIECE_BYTES])
+    file.seek(0)
+    while piece := file.read(_PIECE_BYTES):
+        yield pb.PutRequest(data=piece)
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(_PIECE_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 @contextmanager

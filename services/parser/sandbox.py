@@ -9,39 +9,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import structlog
-
+from services.parser.answer import Answer
 from services.parser.limits import READY, Limits
-from services.parser.pages import Page
+from services.parser.pages import Pages
 from services.parser.refusals import refusal
 from waybill.runtime.errors import Unavailable
 
-Operation = Literal["count", "parse"]
+_Operation = Literal["count", "parse"]
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from services.parser.child import main; main()"
 _IMPORT_ROOT = str(Path(__file__).resolve().parents[2])
 _START_SECONDS = 20.0
 _REAP_SECONDS = 5.0
-_CHILD_REASONS = frozenset(("PDF_IS_PROTECTED", "PDF_IS_BROKEN", "DOCUMENT_TOO_LARGE"))
-# PDFium aborts when it gets no memory; the other two are the CPU limit, soft and hard.
-_LIMIT_SIGNALS = frozenset((-signal.SIGABRT, -signal.SIGXCPU, -signal.SIGKILL))
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a child found: how many pages, and after "parse" the pages themselves."""
-
-    page_count: int
-    pages: tuple[Page, ...] = ()
 
 
 class Sandbox:
@@ -72,24 +58,33 @@ class Sandbox:
                 await server.ensure()
         return True
 
-    async def read(self, operation: Operation, document: int) -> Reading:
-        """Reads the PDF behind a file descriptor.
+    async def count(self, document: int) -> int:
+        """Pages of the PDF behind a file descriptor. Raises as `parse`."""
+        return await self._read("count", document, [])
+
+    async def parse(self, document: int, pages: Pages) -> int:
+        """Reads the pages of a PDF, in order; answers how many.
 
         Raises:
             InvalidRequest: PDF_IS_PROTECTED, PDF_IS_BROKEN, PARSER_CRASHED.
             Quota: DOCUMENT_TOO_LARGE, PARSE_TIMEOUT.
             Unavailable: SANDBOX_UNAVAILABLE: no child can be started on this machine now.
         """
+        return await self._read("parse", document, pages)
+
+    async def _read(self, operation: _Operation, document: int, pages: Pages) -> int:
         for _ in range(2):
+            pages.clear()
+            answer = Answer(pages)
             async with self._server() as server:
                 await server.ensure()
                 try:
-                    output, code = await server.ask(operation, document)
+                    code = await server.ask(operation, document, answer.take)
                 except TimeoutError:
                     raise refusal("PARSE_TIMEOUT") from None
                 except _ServerLost:
                     continue  # somebody killed it, who may never have seen the document
-            return await asyncio.to_thread(_understand, output, code)
+            return answer.page_count_or_refusal(code)
         raise refusal("PARSER_CRASHED")
 
     @property
@@ -133,8 +128,8 @@ class _ForkServer:
             self._in_step = True
         return self._control
 
-    async def ask(self, operation: Operation, document: int) -> tuple[bytes, int]:
-        """What the child wrote and its exit code (negative: the signal that ended it).
+    async def ask(self, operation: _Operation, document: int, take: Callable[[list[bytes]], None]) -> int:
+        """Gives each whole line that the child writes away; answers its exit code (negative: a signal's).
 
         Raises:
             TimeoutError: It was killed at the wall limit.
@@ -152,10 +147,10 @@ class _ForkServer:
         finally:
             os.close(write_end)
         try:
-            output = await self._read(read_end)
+            await self._read(read_end, take)
         finally:
             code = await self._reap(control)
-        return output, code
+        return code
 
     async def stop(self) -> None:
         """Ends the server; end of file makes it kill its child first."""
@@ -194,22 +189,24 @@ class _ForkServer:
             raise _unavailable(None)
         return ours
 
-    async def _read(self, read_end: int) -> bytes:
-        """All that the child writes, up to what JSON can make of the most text a document may have."""
+    async def _read(self, read_end: int, take: Callable[[list[bytes]], None]) -> None:
+        """Takes what the child writes, up to what JSON can make of the most text a document may have."""
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
         )
-        output = bytearray()
+        size, rest = 0, b""
         try:
             async with asyncio.timeout(self._limits.wall_seconds):
                 while piece := await reader.read(1 << 18):
-                    output += piece
-                    if len(output) > 2 * self._limits.output_bytes:
+                    *lines, rest = (rest + piece).split(b"\n")
+                    size += len(piece)
+                    if size > 2 * self._limits.output_bytes or len(rest) > self._limits.line_bytes:
                         raise refusal("DOCUMENT_TOO_LARGE")
+                    if lines:
+                        await asyncio.to_thread(take, lines)
         finally:
             transport.close()
-        return bytes(output)
 
     async def _reap(self, control: socket.socket) -> int:
         loop = asyncio.get_running_loop()
@@ -223,32 +220,6 @@ class _ForkServer:
             raise _ServerLost
         self._in_step = True
         return int(answer)
-
-
-def _understand(output: bytes, code: int) -> Reading:
-    """The child is not trusted: what it wrote may be cut short, or be anything at all."""
-    page_count, pages, refused, done = 0, [], "", False
-    with suppress(ValueError, KeyError, TypeError):
-        for row in _rows(output.splitlines()):
-            if "page" in row:
-                pages.append(Page(int(row["page"]), str(row["markdown"]), bool(row["truncated"])))
-            else:
-                page_count = int(row.get("pages", page_count))
-                refused, done = str(row.get("refused", "")), bool(row.get("done"))
-    if refused in _CHILD_REASONS:
-        raise refusal(refused, pages=str(page_count))
-    if done and code == 0 and len(pages) in (0, page_count):
-        return Reading(page_count, tuple(pages))
-    log.warning("parser child failed", exit_code=code)
-    raise refusal("DOCUMENT_TOO_LARGE" if code in _LIMIT_SIGNALS else "PARSER_CRASHED")
-
-
-def _rows(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:
-    for line in lines:
-        row = json.loads(line)
-        if not isinstance(row, dict):
-            raise TypeError("a row is an object")
-        yield row
 
 
 def _unavailable(error: BaseException | None) -> Unavailable:

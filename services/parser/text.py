@@ -1,10 +1,12 @@
-"""Markdown and plain text: bytes → pages. Pure; runs in a thread, under the source limit."""
+"""Markdown and plain text: bytes → pages, piece by piece. Pure; runs in a thread, under the source limit."""
 
 from __future__ import annotations
 
 import codecs
+import io
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from services.parser.limits import Limits
 from services.parser.pages import Page
@@ -19,49 +21,90 @@ _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_
 _CONTROLS = {
     code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A, 0x0C, 0x85)
 }
+FORM_FEED = "\f"
+_ENDS = re.compile(r"([\n\f])")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 
 
-def parse(content: bytes, limits: Limits) -> list[Page]:
+def parse(pieces: Iterable[bytes], limits: Limits) -> Iterator[Page]:
     """Pages by form feed, and within long stretches at the first blank line after PAGE_CHARS.
+
+    Args:
+        pieces: The content, in pieces of any size; the first is the whole or has a byte order mark's length.
+        limits: Most pages.
 
     Raises:
         InvalidRequest: TEXT_NOT_UTF8, FILE_TYPE_UNSUPPORTED (binary content), DOCUMENT_EMPTY.
         Quota: DOCUMENT_TOO_LARGE.
     """
-    text = decode(content)
-    if not text.strip():
+    empty = True
+    for number, body in enumerate(_bodies(_lines(decode(pieces))), start=1):
+        if number > limits.pages:
+            raise refusal("DOCUMENT_TOO_LARGE", f"The text fills more than {limits.pages:,} pages.")
+        empty = empty and not body.strip()
+        yield Page(number, body.rstrip("\n"))
+    if empty:
         raise refusal("DOCUMENT_EMPTY")
-    pages = [Page(number, body.rstrip("\n")) for number, body in enumerate(_bodies(text), start=1)]
-    if len(pages) > limits.pages:
-        raise refusal("DOCUMENT_TOO_LARGE", f"The text fills {len(pages):,} pages.")
-    return pages
 
 
-def decode(content: bytes) -> str:
+def decode(pieces: Iterable[bytes]) -> Iterator[str]:
     """Text with line feeds alone and without other controls. UTF-8, or UTF-16 with a byte order mark."""
-    bom, encoding = next(((b, e) for b, e in _BOMS.items() if content.startswith(b)), (b"", "utf-8"))
-    if encoding == "utf-8" and b"\0" in content:
-        raise refusal("FILE_TYPE_UNSUPPORTED", "The content is binary, whatever the name says.")
-    try:
-        text = content[len(bom) :].decode(encoding)
-    except UnicodeDecodeError as error:
-        at = error.start + len(bom)
-        raise refusal("TEXT_NOT_UTF8", f"Byte {at:,} is not valid.", byte_offset=str(at)) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
+    pieces = iter(pieces)
+    first = next(pieces, b"")
+    bom, encoding = next(((b, e) for b, e in _BOMS.items() if first.startswith(b)), (b"", "utf-8"))
+    decoder = codecs.getincrementaldecoder(encoding)()
+    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
+    offset = len(bom)
+    for piece in itertools.chain([first[offset:]], pieces, [b""]):
+        if encoding == "utf-8" and b"\0" in piece:
+            raise refusal("FILE_TYPE_UNSUPPORTED", "The content is binary, whatever the name says.")
+        begun, _ = decoder.getstate()
+        try:
+            yield newlines.decode(piece, final=not piece).translate(_CONTROLS)
+        except UnicodeDecodeError as error:
+            at = offset - len(begun) + error.start
+            raise refusal("TEXT_NOT_UTF8", f"Byte {at:,} is not valid.", byte_offset=str(at)) from None
+        offset += len(piece)
 
 
-def _bodies(text: str) -> Iterator[str]:
-    for stretch in text.rstrip("\f").split("\f"):
-        yield from _pieces(stretch)
+def _lines(texts: Iterable[str]) -> Iterator[str]:
+    """Lines of at most MOST_PAGE_CHARS, and form feeds between them."""
+    rest = ""
+    for text in texts:
+        *whole, rest = _ENDS.split(rest + text)
+        for line, end in zip(whole[::2], whole[1::2], strict=True):
+            yield from _short_lines(line)
+            if end == FORM_FEED:
+                yield end
+        if len(rest) > MOST_PAGE_CHARS:
+            *short, rest = _short_lines(rest)
+            yield from short
+    yield from _short_lines(rest)
 
 
-def _pieces(stretch: str) -> Iterator[str]:
+def _bodies(lines: Iterable[str]) -> Iterator[str]:
+    """Pages of the stretches between form feeds; those at the end that have nothing in them are none."""
+    empty = 0
+    for is_feed, group in itertools.groupby(lines, FORM_FEED.__eq__):
+        if is_feed:
+            continue
+        stretch = iter(group)
+        begin = list(itertools.islice(stretch, 2))
+        if begin == [""]:
+            empty += 1
+            continue
+        yield from itertools.repeat("", empty)
+        empty = 0
+        yield from _pieces(itertools.chain(begin, stretch))
+
+
+def _pieces(stretch: Iterable[str]) -> Iterator[str]:
     """Cuts at blank lines, not inside a fenced block (a heading there is code) unless that has no end."""
     lines: list[str] = []
-    length, fenced = 0, False
-    for line in _short_lines(stretch):
+    length, fenced, white = 0, False, True
+    for line in stretch:
         blank = not line.strip()
+        white = white and blank
         if (length >= PAGE_CHARS and blank and not fenced) or length + len(line) > MOST_PAGE_CHARS:
             yield "\n".join(lines)
             lines, length = [], 0
@@ -70,10 +113,9 @@ def _pieces(stretch: str) -> Iterator[str]:
         fenced ^= bool(_FENCE.match(line))
         lines.append(line)
         length += len(line) + 1
-    if lines or not stretch.strip():
+    if lines or white:
         yield "\n".join(lines)
 
 
-def _short_lines(stretch: str) -> Iterator[str]:
-    for line in stretch.split("\n"):
-        yield from (line[at : at + MOST_PAGE_CHARS] for at in range(0, len(line) or 1, MOST_PAGE_CHARS))
+def _short_lines(line: str) -> Iterator[str]:
+    return (line[at : at + MOST_PAGE_CHARS] for at in range(0, len(line) or 1, MOST_PAGE_CHARS))

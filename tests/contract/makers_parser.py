@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
 import signal
 import uuid
@@ -65,7 +66,7 @@ class Neighbours:
     async def store(self, content: bytes) -> str:
         """Puts a source; its key."""
         key = f"sources/{hashlib.sha256(content).hexdigest()}"
-        await Objects(self.storage).put(key, content, "")
+        await Objects(self.storage).put(key, io.BytesIO(content), "")
         return key
 
     async def entries(self) -> Sequence[Entry]:
@@ -228,7 +229,7 @@ async def dead_attempt(store: PostgresJobs, near: Neighbours, who: identity.Call
                 ttl=Duration(seconds=600), owner="parser/dead",
             )
         )  # fmt: skip
-        await Objects(near.storage).put(job.artifact_key, b"{}\n{}\n", "application/jsonl")
+        await Objects(near.storage).put(job.artifact_key, io.BytesIO(b"{}\n{}\n"), "application/jsonl")
     return job
 
 

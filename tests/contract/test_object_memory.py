@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import tenant_headers
+from tests.memory import forget_peak, peak_bytes
 from waybill.stack.ports import free_ports
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
@@ -22,6 +23,7 @@ from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
 CHECKOUT = Path(__file__).parents[2]
 SMALL_BYTES, LARGE_BYTES = 64_000_000, 512_000_000
 MOST_GROWTH_BYTES = 16_000_000
+TRIES = 3
 PIECE = bytes(1_000_000)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory")
 
@@ -32,13 +34,6 @@ class StorageProcess:
 
     pid: int
     address: str
-
-    def peak_bytes(self) -> int:
-        """The most memory that it ever had."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        (peak,) = [line.split() for line in lines if line.startswith("VmHWM:")]
-        assert peak[2] == "kB"
-        return int(peak[1]) * 1024
 
 
 @pytest.fixture
@@ -97,7 +92,11 @@ async def test_the_peak_of_memory_grows_by_little_between_a_small_object_and_a_l
         # As many bytes in small objects as in the large one: what the transport buffers is in both peaks.
         for _ in range(LARGE_BYTES // SMALL_BYTES):
             await there_and_back(stub, SMALL_BYTES)
-        small = storage.peak_bytes()
-        await there_and_back(stub, LARGE_BYTES)
-        growth = storage.peak_bytes() - small
-    assert growth <= MOST_GROWTH_BYTES, f"{growth / 1e6:.1f} MB over {small / 1e6:.1f} MB"
+        small = peak_bytes(storage.pid)
+        growth: list[int] = []
+        # On a busy machine the transport may buffer more for once; what is held of an object is so each time.
+        while len(growth) < TRIES and min(growth, default=LARGE_BYTES) > MOST_GROWTH_BYTES:
+            forget_peak(storage.pid)
+            await there_and_back(stub, LARGE_BYTES)
+            growth.append(peak_bytes(storage.pid) - small)
+    assert min(growth) <= MOST_GROWTH_BYTES, f"{growth} bytes over {small}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from services.parser.backends.port import Capabilities, Source
 from services.parser.jobs import Job, JobState
 from services.parser.limits import DEFAULT_LIMITS
 from services.parser.objects import Objects
-from services.parser.pages import Page
+from services.parser.pages import Artifact, Page
 from services.parser.runner import Runner
 from services.parser.store import PostgresJobs
 from tests.conftest import MigratedPostgres
@@ -110,7 +109,7 @@ class Beside:
     async def count_pages(self, source: Source) -> int:
         return 1
 
-    async def parse(self, source: Source, tier: str) -> Sequence[Page]:
+    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
         name = os.pread(source.file.fileno(), 64, 0).decode()
         self._now.add(name)
         self.seen.append(frozenset(self._now))
@@ -118,7 +117,7 @@ class Beside:
         for _ in range(20):  # time enough for a neighbour to begin, if it may
             await store.get(tenant, job_id)
         self._now.remove(name)
-        return [Page(1, name)]
+        artifact.append(Page(1, name))
 
     async def check(self) -> bool:
         return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.parser.layout import Layout, Line, Word
+from services.parser.layout import Layout
+from services.parser.lines import Line, Word
 
 LEFT = 72.0
 

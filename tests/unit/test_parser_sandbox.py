@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from reportlab.lib.pagesizes import A4
@@ -21,7 +22,7 @@ from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
 
 from services.parser.limits import DEFAULT_LIMITS, Limits
 from services.parser.pages import Page
-from services.parser.sandbox import Operation, Reading, Sandbox
+from services.parser.sandbox import Sandbox
 from tests import hostile_pdfs
 from waybill.runtime.errors import ServiceError
 
@@ -29,11 +30,19 @@ from waybill.runtime.errors import ServiceError
 TIGHT = Limits(memory_bytes=1 << 29, cpu_seconds=4)
 
 
-async def read(sandbox: Sandbox, content: bytes, operation: Operation = "parse") -> Reading:
+async def read(sandbox: Sandbox, content: bytes) -> list[Page]:
+    pages: list[Page] = []
+    with document(content) as file:
+        assert await sandbox.parse(file.fileno(), pages) == len(pages)
+    return pages
+
+
+@contextmanager
+def document(content: bytes) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.flush()
-        return await sandbox.read(operation, file.fileno())
+        yield file
 
 
 async def reason_of(sandbox: Sandbox, content: bytes) -> str:
@@ -79,7 +88,7 @@ async def test_a_pdf_becomes_pages_with_headings_and_tables_the_same_each_time()
     async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
         reading = await read(sandbox, report())
         again = await read(sandbox, report())
-    first, second = (page.markdown for page in reading.pages)
+    first, second = (page.markdown for page in reading)
     assert first.startswith("# Annual report\n\n## Weather\n\nIt rained, and")
     assert "| Month | Rain |\n| --- | --- |\n| April | 81 mm |\n| May | 12 mm |" in first
     assert second == ("## Money\n\nThere was none, and it was spent with care on efficient fluff.")
@@ -88,7 +97,8 @@ async def test_a_pdf_becomes_pages_with_headings_and_tables_the_same_each_time()
 
 async def test_pages_are_counted_without_reading_them() -> None:
     async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
-        assert await read(sandbox, hostile_pdfs.simple(pages=7), "count") == Reading(7)
+        with document(hostile_pdfs.simple(pages=7)) as file:
+            assert await sandbox.count(file.fileno()) == 7
 
 
 @pytest.mark.parametrize(
@@ -110,18 +120,18 @@ async def test_a_hostile_pdf_gets_its_reason_and_the_next_document_is_read(
     async with Sandbox.open(TIGHT, 1) as sandbox:
         assert await reason_of(sandbox, make()) == reason
         reading = await read(sandbox, hostile_pdfs.simple())
-        assert reading.pages == (Page(1, "Quiet water 1"),)
+        assert reading == [Page(1, "Quiet water 1")]
         assert [children_of(pid) for pid in sandbox.pids] == [[]]
 
 
 async def test_a_page_of_absurd_size_is_read_for_its_text() -> None:
     async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
-        assert (await read(sandbox, hostile_pdfs.huge_media_box())).pages == (Page(1, "far"),)
+        assert await read(sandbox, hostile_pdfs.huge_media_box()) == [Page(1, "far")]
 
 
 async def test_text_beyond_the_limit_of_a_page_is_cut_and_the_page_says_so() -> None:
     async with Sandbox.open(Limits(page_text_bytes=40), 1) as sandbox:
-        (page,) = (await read(sandbox, hostile_pdfs.simple("x" * 80))).pages
+        (page,) = await read(sandbox, hostile_pdfs.simple("x" * 80))
     assert page == Page(1, "x" * 40, truncated=True)
 
 
@@ -148,7 +158,7 @@ async def test_a_cancelled_reading_kills_its_child_and_the_sandbox_goes_on() -> 
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert (sandbox.pids, children_of(pid)) == ([pid], [])
-        assert (await read(sandbox, hostile_pdfs.simple())).page_count == 1
+        assert len(await read(sandbox, hostile_pdfs.simple())) == 1
 
 
 async def test_a_killed_fork_server_is_replaced() -> None:
@@ -156,7 +166,7 @@ async def test_a_killed_fork_server_is_replaced() -> None:
         await sandbox.check()
         (first,) = sandbox.pids
         os.kill(first, signal.SIGKILL)
-        assert (await read(sandbox, hostile_pdfs.simple())).page_count == 1
+        assert len(await read(sandbox, hostile_pdfs.simple())) == 1
         assert sandbox.pids != [first]
 
 
@@ -181,7 +191,7 @@ async def main():
         async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
             await sandbox.check()
             print(*sandbox.pids, flush=True)
-            await sandbox.read("parse", file.fileno())
+            await sandbox.parse(file.fileno(), [])
 
 asyncio.run(main())
 """

@@ -19,7 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from waybill.runtime import faults, logs
-from waybill.runtime.channel import TRANSPORT_MAX_BYTES
+from waybill.runtime.channel import TRANSPORT_OPTIONS
 from waybill.runtime.config import Settings
 from waybill.runtime.interceptors import ServerInterceptor
 from waybill.runtime.telemetry import Telemetry
@@ -95,8 +95,7 @@ async def serving(config: ServerConfig, telemetry: Telemetry, service: Service) 
         interceptors=[ServerInterceptor(telemetry.tracer)],
         maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS,
         options=[
-            ("grpc.max_receive_message_length", TRANSPORT_MAX_BYTES),
-            ("grpc.max_send_message_length", TRANSPORT_MAX_BYTES),
+            *TRANSPORT_OPTIONS,
             # Two servers on one port would share its calls without a word.
             ("grpc.so_reuseport", 0),
         ],

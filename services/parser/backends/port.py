@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from services.parser.pages import Page
+from services.parser.pages import Artifact
 from waybill.common.v1.cost_pb2 import CostKind
 
 
@@ -47,8 +46,8 @@ class Parser(Protocol):
     async def count_pages(self, source: Source) -> int:
         """Pages that a parse would buy. Costs nothing."""
 
-    async def parse(self, source: Source, tier: str) -> Sequence[Page]:
-        """All pages, in order, from 1. Raises InvalidRequest DOCUMENT_EMPTY where none has text."""
+    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
+        """Appends all pages, in order, from 1. Raises InvalidRequest DOCUMENT_EMPTY where none has text."""
 
     async def check(self) -> bool:
         """Whether it works now."""

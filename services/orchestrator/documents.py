@@ -1,0 +1,62 @@
+"""A parsed document as it comes: its pages, piece by piece, never the whole of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from services.orchestrator.chunking import Page
+from waybill.runtime import deadline
+from waybill.runtime.channel import reading
+from waybill.runtime.errors import VendorContract
+from waybill.runtime.retry import insist
+from waybill.storage.v1.object_storage_service_pb2 import GetRequest
+
+if TYPE_CHECKING:
+    from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
+
+# One call each: a stream over the whole would run into its deadline, or be read anew after a restart.
+RANGE_BYTES = 1024 * 1024
+
+
+async def lines(
+    objects: ObjectStorageServiceAsyncStub, key: str, patience_seconds: float
+) -> AsyncIterator[list[bytes]]:
+    """The lines of an artifact, about RANGE_BYTES at a time; waits out restarts of storage.
+
+    Raises:
+        VendorContract: PAGES_INCOMPLETE.
+    """
+    offset, size, rest = 0, 1, b""
+    while offset < size:
+        read = partial(_range, objects, key, offset)
+        patience = deadline.remaining_seconds(patience_seconds) or 0.0
+        piece, size = await insist(read, seconds=patience)
+        *whole, rest = (rest + piece).split(b"\n")
+        offset += len(piece)
+        yield whole
+        if not piece:
+            break
+    if offset < size or rest:
+        raise VendorContract(
+            "PAGES_INCOMPLETE", "The stored pages end early. Delete the document, then ingest it again."
+        )
+
+
+def page(line: bytes) -> Page:
+    """A line of the artifact."""
+    row = json.loads(line)
+    return Page(row["page"], row["markdown"])
+
+
+async def _range(objects: ObjectStorageServiceAsyncStub, key: str, offset: int) -> tuple[bytes, int]:
+    """A range of an object, and the size of the whole."""
+    request = GetRequest(key=key, offset_bytes=offset, limit_bytes=RANGE_BYTES)
+    data, size = bytearray(), 0
+    async with reading(objects.Get(request)) as answers:
+        async for answer in answers:
+            data += answer.data
+            size = size or answer.object.size_bytes
+    return bytes(data), size

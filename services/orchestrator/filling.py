@@ -1,0 +1,80 @@
+"""Pages in, requests out: chunks to put as each request fills, and ranges of them to embed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from services.orchestrator.chunking import Cutter, Page, Passage
+from waybill.storage.v1.chunk_pb2 import Chunk
+from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
+
+# One vendor request: larger ones save little and repeat more after a crash.
+BATCH_TOKENS = 32_000
+# What embedders take in one call.
+BATCH_CHUNKS = 2_048
+# Under the message limit of 2 MiB, with room for ids.
+MESSAGE_BYTES = 1024 * 1024
+
+
+class Filling:
+    """Fills a version with a document's chunks. The same pages give the same chunks, however they come.
+
+    Attributes:
+        chunks: Those so far.
+        batches: (first ordinal, end exclusive) of each embedding request; whole once all requests are made.
+    """
+
+    def __init__(self, version_id: str) -> None:
+        self.chunks = 0
+        self.batches: list[tuple[int, int]] = []
+        self._version_id = version_id
+        self._cutter = Cutter()
+        self._request = PutChunksRequest(version_id=version_id)
+        self._size = 0
+        self._batch_start = self._batch_tokens = self._batch_bytes = 0
+
+    def add(self, pages: Iterable[Page]) -> list[PutChunksRequest]:
+        """Cuts the next pages; answers the requests that are full. Blocks for as long as it counts tokens."""
+        passages = (passage for page in pages for passage in self._cutter.cut(page))
+        return [full for passage in passages for full in self._take(passage)]
+
+    def rest(self) -> list[PutChunksRequest]:
+        """The last request, which no more pages follow."""
+        if not self.chunks:
+            return []
+        self.batches.append((self._batch_start, self.chunks))
+        return [self._request]
+
+    def _take(self, passage: Passage) -> Iterator[PutChunksRequest]:
+        chunk = _chunk(self.chunks, passage)
+        size = chunk.ByteSize()
+        self._batch(passage.token_count, size)
+        if self._size and self._size + size > MESSAGE_BYTES:
+            yield self._request
+            self._request, self._size = PutChunksRequest(version_id=self._version_id), 0
+        self._request.chunks.append(chunk)
+        self._size += size
+        self.chunks += 1
+
+    def _batch(self, tokens: int, size: int) -> None:
+        """Counts the next chunk into the batch at hand, or begins another."""
+        here = self.chunks - self._batch_start
+        over = self._batch_tokens + tokens > BATCH_TOKENS or self._batch_bytes + size > MESSAGE_BYTES
+        if here and (over or here == BATCH_CHUNKS):
+            self.batches.append((self._batch_start, self.chunks))
+            self._batch_start, self._batch_tokens, self._batch_bytes = self.chunks, 0, 0
+        self._batch_tokens += tokens
+        self._batch_bytes += size
+
+
+def _chunk(ordinal: int, passage: Passage) -> Chunk:
+    return Chunk(
+        ordinal=ordinal,
+        text=passage.text,
+        heading=passage.heading,
+        page=passage.page,
+        start_char=passage.start,
+        end_char=passage.end,
+        sha256=passage.sha256,
+        token_count=passage.token_count,
+    )

@@ -1,0 +1,153 @@
+"""A parsed document comes as a stream of lines and becomes the same chunks however it comes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.orchestrator import documents
+from services.orchestrator.chunking import Page, cut
+from services.orchestrator.filling import BATCH_CHUNKS, BATCH_TOKENS, MESSAGE_BYTES, Filling
+from waybill import tokens
+from waybill.runtime.errors import VendorContract
+from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
+from waybill.storage.v1.object_pb2 import Object
+from waybill.storage.v1.object_storage_service_pb2 import GetRequest, GetResponse
+
+PIECE_BYTES = 250_007  # no divisor of a line or of a range
+
+
+class Storage:
+    """One object, in pieces; the calls whose number is in `breaks` end in the middle."""
+
+    def __init__(self, content: bytes, breaks: tuple[int, ...] = (), announced: int | None = None) -> None:
+        self._content = content
+        self._breaks = breaks
+        self._announced = len(content) if announced is None else announced
+        self.calls = 0
+
+    def Get(self, request: GetRequest) -> Reply:  # noqa: N802
+        self.calls += 1
+        end = request.offset_bytes + request.limit_bytes
+        return Reply(self._content[request.offset_bytes : end], self._announced, self.calls in self._breaks)
+
+
+class Reply:
+    """A response stream."""
+
+    def __init__(self, content: bytes, size: int, breaks: bool) -> None:
+        self._content, self._size, self._breaks = content, size, breaks
+
+    async def __aiter__(self) -> AsyncIterator[GetResponse]:
+        yield GetResponse(object=Object(size_bytes=self._size))
+        for at in range(0, len(self._content), PIECE_BYTES):
+            if self._breaks and at:
+                unavailable = grpc.StatusCode.UNAVAILABLE
+                raise grpc.aio.AioRpcError(unavailable, grpc.aio.Metadata(), grpc.aio.Metadata())
+            yield GetResponse(data=self._content[at : at + PIECE_BYTES])
+
+    def cancel(self) -> bool:
+        return True
+
+
+def artifact(pages: int, words: int = 400) -> bytes:
+    text = "".join(f"Sentence {number} of a page. " for number in range(words // 5))
+    rows = ({"page": number, "markdown": f"{number} {text}"} for number in range(1, pages + 1))
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+async def read(storage: Any) -> list[Page]:
+    return [documents.page(line) async for lines in documents.lines(storage, "key", 5) for line in lines]
+
+
+async def test_lines_run_over_borders_of_pieces_and_ranges_and_none_is_lost() -> None:
+    storage = Storage(artifact(1_200))
+    assert [page.number for page in await read(storage)] == list(range(1, 1_201))
+    assert storage.calls > 2
+
+
+async def test_a_small_document_is_one_call() -> None:
+    storage = Storage(artifact(1))
+    assert len(await read(storage)) == 1
+    assert storage.calls == 1
+
+
+async def test_a_broken_stream_goes_on_where_it_was() -> None:
+    content = artifact(1_200)
+    whole, broken = Storage(content), Storage(content, breaks=(1, 3))
+    assert await read(broken) == await read(whole)
+    assert broken.calls == whole.calls + 2
+
+
+@pytest.mark.parametrize("missing", [1, 2_000_000])
+async def test_pages_that_end_early_are_an_error_and_no_shorter_document(missing: int) -> None:
+    content = artifact(1_200)
+    with pytest.raises(VendorContract) as caught:
+        await read(Storage(content[:-missing], announced=len(content)))
+    assert caught.value.reason == "PAGES_INCOMPLETE"
+
+
+async def test_memory_does_not_grow_with_the_document() -> None:
+    tokens.count(["the vocabulary is loaded once"])
+
+    async def peak(pages: int) -> int:
+        storage: Any = Storage(artifact(pages))
+        tracemalloc.start()
+        filling = Filling("version")
+        async for lines in documents.lines(storage, "key", 5):
+            filling.add(map(documents.page, lines))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert await peak(3_200) - await peak(1_200) < 500_000
+
+
+PAGES = [Page(number, f"# Part {number}\n\n" + f"Word {number} of it. " * 300) for number in range(1, 241)]
+
+
+def filled(groups: Iterator[list[Page]]) -> tuple[list[PutChunksRequest], Filling]:
+    filling = Filling("version")
+    requests = [request for group in groups for request in filling.add(group)]
+    return requests + filling.rest(), filling
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 39), max_size=5))
+def test_requests_and_batches_are_the_same_however_the_pages_come(borders: list[int]) -> None:
+    groups = (PAGES[left:right] for left, right in itertools.pairwise([0, *sorted(borders), 40]))
+    requests, filling = filled(groups)
+    expected, whole = filled(iter([PAGES[:40]]))
+    assert (requests, filling.batches) == (expected, whole.batches)
+    assert len(filling.batches) > 1
+
+
+def test_every_chunk_is_put_once_in_messages_under_the_limit_and_is_in_one_batch() -> None:
+    requests, filling = filled(iter([PAGES]))
+    chunks = [chunk for request in requests for chunk in request.chunks]
+    assert [chunk.ordinal for chunk in chunks] == list(range(filling.chunks))
+    assert [chunk.text for chunk in chunks] == [passage.text for passage in cut(PAGES)]
+    assert len(requests) > 1
+    assert all(request.ByteSize() <= 1.1 * MESSAGE_BYTES for request in requests)
+    assert [start for start, _ in filling.batches] == [0, *(end for _, end in filling.batches[:-1])]
+    assert filling.batches[-1][1] == filling.chunks
+    for start, end in filling.batches:
+        assert 0 < sum(chunk.token_count for chunk in chunks[start:end]) <= BATCH_TOKENS
+
+
+def test_a_batch_of_many_short_chunks_is_one_that_an_embedder_takes() -> None:
+    _, filling = filled(iter([[Page(number, "a") for number in range(1, 2_500)]]))
+    assert filling.batches == [(0, BATCH_CHUNKS), (BATCH_CHUNKS, 2_499)]
+
+
+def test_pages_without_text_fill_nothing() -> None:
+    requests, filling = filled(iter([[Page(1, " \n")]]))
+    assert (requests, filling.chunks, filling.batches) == ([], 0, [])
