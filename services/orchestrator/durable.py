@@ -21,7 +21,7 @@ from dbos import DBOS
 from opentelemetry import context as otel_context
 
 from services.orchestrator import trace_ids
-from services.orchestrator.run_rows import FINAL_STATES, Row, RunRef
+from services.orchestrator.run_rows import FINAL_STATES, Outcome, Row, RunRef
 from services.orchestrator.runs import Runs, workflow_id
 from services.orchestrator.step_log import StepLog
 from waybill.runtime import deadline, faults, identity
@@ -34,7 +34,6 @@ SUSPECT_STARTS = 3
 # How long a database that is away is waited for.
 PATIENCE_SECONDS = 600.0
 T = TypeVar("T")
-Outcome = dict[str, Any]
 log = structlog.get_logger()
 
 CANCELLED = {"reason": "CANCELLED", "message": "The run was cancelled. `waybill retry` takes it up again."}
@@ -144,6 +143,7 @@ class Durable:
         return await insist(partial(self._runs.change, run, **columns), seconds=PATIENCE_SECONDS)
 
     async def _stop(self, run: RunRef, story: Story) -> None:
+        deadline.clear()  # it has passed, and is why this is done
         try:
             await story.stop(run)
         except ServiceError as error:
@@ -158,21 +158,14 @@ class Durable:
             return _failed(error)
 
     async def _once(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
-        row = await self._runs.find(run)
-        if row["state"] in FINAL_STATES:
-            return {"failed": CANCELLED}
-        seconds = _seconds_left(row)
-        if seconds is not None and seconds <= 0:
-            return {"failed": EXPIRED}
-        done: Outcome | None = await self._steps.finished(run, name)
-        if done is not None:
-            return done
         place = f"step.{name.split()[0]}.start"
         await faults.point(place, f"{place}.{run.run_id}")
-        await self._steps.begin(run, name, row["tries"])
+        row, outcome = await self._steps.open(run, name, _refused)
+        if outcome is not None:
+            return outcome
         self._runs.tell_watchers(run.run_id)
         with _in_trace(run, row, name):
-            outcome = await self._bounded(run, seconds, body)
+            outcome = await self._bounded(run, _seconds_left(row), body)
         await self._steps.end(run, name, row["tries"], outcome)
         return outcome
 
@@ -197,6 +190,14 @@ class Durable:
             self._bodies[run.run_id].discard(task)
             if not self._bodies[run.run_id]:
                 del self._bodies[run.run_id]
+
+
+def _refused(row: Row) -> Outcome | None:
+    """What a step of a run that has ended, or is late, answers instead of beginning."""
+    if row["state"] in FINAL_STATES:
+        return {"failed": CANCELLED}
+    seconds = _seconds_left(row)
+    return {"failed": EXPIRED} if seconds is not None and seconds <= 0 else None
 
 
 def _seconds_left(row: Row) -> float | None:

@@ -7,7 +7,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from waybill.runtime.errors import NotFound
+
 Row = dict[str, Any]
+# What a step answered: has a value, or says what failed.
+Outcome = dict[str, Any]
 FINAL_STATES = ("READY", "READY_DEGRADED", "UNCHANGED", "FAILED", "EXPIRED", "CANCELLED")
 RETRIABLE_STATES = ("FAILED", "EXPIRED", "CANCELLED")
 
@@ -56,3 +60,8 @@ def new_run_id(now_ms: int, random: bytes) -> str:
     value = now_ms.to_bytes(6, "big") + random[:10]
     bits = int.from_bytes(value, "big") & ~(0xF << 76) & ~(0x3 << 62)
     return str(uuid.UUID(int=bits | 0x7 << 76 | 0x2 << 62))
+
+
+def run_not_found() -> NotFound:
+    """For an id that names no run of the tenant."""
+    return NotFound("RUN_NOT_FOUND", "No run has this id. `waybill runs` lists those there are.")

@@ -1,26 +1,29 @@
-"""Runs as rows: accepted, changed, taken up again; who watches a run is told when its row changes."""
+"""Runs as rows: accepted, changed, taken up again."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from psycopg.types.json import Json
 
-from services.orchestrator.run_rows import FINAL_STATES, RETRIABLE_STATES, NewRun, Row, RunRef
+from services.orchestrator.run_rows import (
+    FINAL_STATES,
+    RETRIABLE_STATES,
+    NewRun,
+    Row,
+    RunRef,
+    run_not_found,
+)
 from services.orchestrator.step_log import note_past
-from waybill.runtime.errors import Conflict, NotFound, Precondition, Quota
+from services.orchestrator.watches import Watches
+from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
 
 WORKFLOW = "ingest"
 QUEUE = "ingest"
-# A change made by another replica is seen after this at the latest.
-RECHECK_SECONDS = 2.0
 QUEUE_FULL_SECONDS = 2.0
 
 INSERT = """
@@ -79,12 +82,6 @@ order by run_id desc limit %(limit)s
 LOCK_SOURCE = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
-@dataclass
-class _Watch:
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    watchers: int = 0
-
-
 class Runs:
     """The runs of every tenant, each seen through its tenant's transactions.
 
@@ -98,7 +95,7 @@ class Runs:
         self._database = database
         self._version = application_version
         self._max_unfinished = max_unfinished
-        self._watches: dict[str, _Watch] = defaultdict(_Watch)
+        self._watches = Watches()
 
     async def check_room(self, tenant: str) -> None:
         """Raises Quota QUEUE_FULL, with the time after which a repeat may work."""
@@ -177,7 +174,7 @@ class Runs:
         async with self._database.transaction(ref.tenant) as connection:
             row = await (await connection.execute(CHANGE, values)).fetchone()
             row = row or await _find(connection, ref.run_id)
-        self.tell_watchers(ref.run_id)
+        self._watches.tell(ref.run_id, ended=row["state"] in FINAL_STATES)
         return row
 
     async def retry(self, ref: RunRef, complete_by: datetime.datetime | None) -> Row:
@@ -229,31 +226,13 @@ class Runs:
                 {"run_id": run_id},
             )
 
-    async def watch(self, ref: RunRef, seen_revision: int) -> AsyncIterator[Row]:
-        """A run's row, each time its revision is above the one seen, until it is final."""
-        watch = self._watches[ref.run_id]
-        watch.watchers += 1
-        try:
-            while True:
-                changed = watch.changed
-                row = await self.find(ref)
-                if row["revision"] > seen_revision:
-                    seen_revision = row["revision"]
-                    yield row
-                if row["state"] in FINAL_STATES:
-                    return
-                await _set_within(changed, RECHECK_SECONDS)
-        finally:
-            watch.watchers -= 1
-            if watch.watchers == 0:
-                self._watches.pop(ref.run_id, None)
+    def watch(self, ref: RunRef, seen_revision: int) -> AsyncIterator[Row]:
+        """A run's row when it has changed, from above a revision on, until it is final."""
+        return self._watches.follow(ref.run_id, partial(self.find, ref), seen_revision)
 
     def tell_watchers(self, run_id: str) -> None:
         """Lets who watches a run look at it again."""
-        watch = self._watches.get(run_id)
-        if watch is not None:
-            watch.changed.set()
-            watch.changed = asyncio.Event()
+        self._watches.tell(run_id)
 
     async def _enqueue(self, connection: Connection, ref: RunRef, number: int) -> None:
         values = {
@@ -286,14 +265,8 @@ async def _find(connection: Connection, run_id: str) -> Row:
     query = "select * from waybill_runs.runs where run_id = %s"
     row = await (await connection.execute(query, [run_id])).fetchone()
     if row is None:
-        raise NotFound("RUN_NOT_FOUND", "No run has this id. `waybill runs` lists those there are.")
+        raise run_not_found()
     return row
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 def _reused() -> Conflict:

@@ -69,10 +69,11 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
     async def WatchRun(  # noqa: N802
         self, request: pb.WatchRunRequest, context: Any
     ) -> AsyncIterator[pb.WatchRunResponse]:
-        """Streams a run's changes until it is final."""
+        """Streams a run's changes, those close together as one, until it is final."""
         seen = int(request.resume_token) if request.resume_token.isdecimal() else 0
+        total = bills.RunningTotal(self._peers)
         async for row in self._runs.watch(_ref(request.run_id), seen):
-            run = (await self._priced([row]))[0]
+            run = _run(row, await total.of(row))
             yield pb.WatchRunResponse(run=run, resume_token=str(row["revision"]))
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunResponse:  # noqa: N802

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from psycopg.types.json import Json
 
 from services.orchestrator import trace_ids
-from services.orchestrator.run_rows import Row, RunRef
+from services.orchestrator.run_rows import Outcome, Row, RunRef, run_not_found
 from waybill.runtime.postgres import Connection, Database
+
+# What an earlier try finished. A version that nobody published is given up after a day, so that a much
+# later retry begins again.
+LOOK = """
+select runs.*, steps.outcome as step_outcome from waybill_runs.runs left join waybill_runs.steps
+    on steps.run_id = runs.run_id and steps.name = %(name)s and steps.status = 'OK'
+    and steps.outcome is not null and steps.ended_at > clock_timestamp() - interval '20 hours'
+where runs.run_id = %(run_id)s limit 1
+"""
 
 # A step that is begun again keeps its first start: the span covers all that it took.
 BEGIN = """
+with reached as (
+    update waybill_runs.runs set step = %(step)s, revision = revision + 1
+    where run_id = %(run_id)s and ended_at is null and step <> %(step)s)
 insert into waybill_runs.steps (tenant, run_id, span_id, name, try, status, started_at)
 values (%(tenant)s, %(run_id)s, %(span_id)s, %(name)s, %(try)s, 'UNSET', clock_timestamp())
 on conflict (run_id, span_id) do update set starts = waybill_runs.steps.starts + 1, status = 'UNSET',
     ended_at = null
 """
 
-REACH = """
-update waybill_runs.runs set step = %(step)s, revision = revision + 1
-where run_id = %(run_id)s and ended_at is null and step <> %(step)s
-"""
-
 END = """
 update waybill_runs.steps set status = %(status)s, outcome = %(outcome)s, ended_at = clock_timestamp()
 where run_id = %(run_id)s and span_id = %(span_id)s
-"""
-
-# What an earlier try finished. A version that nobody published is given up after a day, so that a much
-# later retry begins again.
-FINISHED = """
-select outcome from waybill_runs.steps
-where run_id = %s and name = %s and status = 'OK' and outcome is not null
-    and ended_at > clock_timestamp() - interval '20 hours'
-limit 1
 """
 
 
@@ -46,27 +43,37 @@ class StepLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def finished(self, ref: RunRef, name: str) -> Any | None:
-        """What the step answered when it ended well, in this try or an earlier one."""
-        async with self._database.transaction(ref.tenant) as connection:
-            row = await (await connection.execute(FINISHED, [ref.run_id, name])).fetchone()
-        return row["outcome"] if row else None
+    async def open(
+        self, ref: RunRef, name: str, refused: Callable[[Row], Outcome | None]
+    ) -> tuple[Row, Outcome | None]:
+        """Notes that a step is under way, and makes it the run's step.
 
-    async def begin(self, ref: RunRef, name: str, number: int) -> None:
-        """Notes that a step of try `number` is under way, and makes it the run's step."""
-        values = {
-            "tenant": ref.tenant,
-            "run_id": ref.run_id,
-            "span_id": trace_ids.step_span_id(ref.run_id, name, number),
-            "name": name,
-            "step": name.split()[0],
-            "try": number,
-        }
-        async with self._database.transaction(ref.tenant) as connection:
-            await connection.execute(BEGIN, values)
-            await connection.execute(REACH, values)
+        Args:
+            ref: Whose step it is.
+            name: As it stands in the trace.
+            refused: What the step answers instead of beginning, by the run's row.
 
-    async def end(self, ref: RunRef, name: str, number: int, outcome: dict[str, Any]) -> None:
+        Returns:
+            The run's row; and the step's outcome where it does not begin, since it is refused, or ended
+            well in this try or an earlier one.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND.
+        """
+        values = {"tenant": ref.tenant, "run_id": ref.run_id, "name": name, "step": name.split()[0]}
+        async with self._database.transaction(ref.tenant) as connection:
+            row = await (await connection.execute(LOOK, values)).fetchone()
+            if row is None:
+                raise run_not_found()
+            done: Outcome | None = row.pop("step_outcome")
+            outcome = refused(row) or done
+            if outcome is None:
+                number = row["tries"]
+                values |= {"try": number, "span_id": trace_ids.step_span_id(ref.run_id, name, number)}
+                await connection.execute(BEGIN, values)
+        return row, outcome
+
+    async def end(self, ref: RunRef, name: str, number: int, outcome: Outcome) -> None:
         """Notes how a step ended; `outcome` has a value, or says what failed."""
         values = {
             "run_id": ref.run_id,

@@ -130,7 +130,6 @@ class Steps:
 
     async def stop(self, run: RunRef) -> None:
         """Cancels the run's parse jobs; answers once they have stopped."""
-        deadline.clear()
         row = await self._runs.find(run)
         with identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id)):
             await _steady(

@@ -112,7 +112,8 @@ class OrchestratorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchRun(self, request, context):
-        """Sends a run each time it has changed, at once for the first time, and ends when it is final.
+        """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
+        is final.
         With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

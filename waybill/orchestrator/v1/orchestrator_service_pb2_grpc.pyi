@@ -45,7 +45,8 @@ class OrchestratorServiceStub:
     ListRuns: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]
     """Lists runs, newest first. Reasons: PAGE_TOKEN_INVALID."""
     WatchRun: _grpc.UnaryStreamMultiCallable[_orchestrator_service_pb2.WatchRunRequest, _orchestrator_service_pb2.WatchRunResponse]
-    """Sends a run each time it has changed, at once for the first time, and ends when it is final.
+    """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
+    is final.
     With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]
@@ -88,7 +89,8 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     ListRuns: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists runs, newest first. Reasons: PAGE_TOKEN_INVALID."""
     WatchRun: _aio.UnaryStreamMultiCallable[_orchestrator_service_pb2.WatchRunRequest, _orchestrator_service_pb2.WatchRunResponse]  # type: ignore[assignment]
-    """Sends a run each time it has changed, at once for the first time, and ends when it is final.
+    """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
+    is final.
     With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]  # type: ignore[assignment]
@@ -152,7 +154,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.WatchRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_orchestrator_service_pb2.WatchRunResponse], _abc.AsyncIterator[_orchestrator_service_pb2.WatchRunResponse]]:
-        """Sends a run each time it has changed, at once for the first time, and ends when it is final.
+        """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
+        is final.
         With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
         """
 
