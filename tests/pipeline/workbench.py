@@ -139,6 +139,13 @@ class Workbench:
         with psycopg.connect(operate.admin_url(self.home, found), row_factory=dict_row) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
+    def change(self, statements: str) -> None:
+        """Changes the database as its administrator."""
+        found = state.read(self.home)
+        assert found is not None
+        with psycopg.connect(operate.admin_url(self.home, found)) as connection:
+            connection.execute(statements.encode())
+
     def database_url(self, service: str) -> str:
         """What the service gets as WAYBILL_DATABASE_URL."""
         found = state.read(self.home)
