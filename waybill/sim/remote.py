@@ -82,6 +82,10 @@ class Remote:
         self.clock = RemoteClock(self._ask)
         self.keys = RemoteKeys(self._ask)
 
+    def limit(self, **per_minute: int) -> None:
+        """Changes the rate limits: `requests_per_minute`, `tokens_per_minute`."""
+        self._ask("POST", "/limits", **per_minute)
+
     @property
     def journal(self) -> list[Entry]:
         """Every request so far."""
