@@ -66,11 +66,13 @@ class Control:
         """
         collection = collection or DEFAULT_COLLECTION
         await self._runs.check_finished(tenant, collection, document_key)
-        request = DeleteDocumentRequest(collection=collection, document_key=document_key)
+        sources = await self._runs.sources(tenant, collection, document_key)
+        request = DeleteDocumentRequest(
+            collection=collection, document_key=document_key, source_sha256=sources
+        )
         gone = await self._peers.index.DeleteDocument(request)
         answer = DeleteDocumentResponse(versions=gone.versions, chunks=gone.chunks, vectors=gone.vectors)
         for sha256 in gone.orphaned_source_sha256:
-            # The document is gone from the index by now: only this call knows what is left to delete.
             delete = partial(self._delete_source, sha256, answer)
             await insist(partial(self._runs.delete_source, tenant, sha256, delete), seconds=PATIENCE_SECONDS)
         return answer

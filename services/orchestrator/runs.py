@@ -210,6 +210,16 @@ class Runs:
             await delete()
         return True
 
+    async def sources(self, tenant: str, collection: str, document_key: str) -> list[str]:
+        """The sources, SHA-256 hex, that a document was ever made from; the newest 1,000."""
+        query = (
+            "select source_sha256 from waybill_runs.runs where (collection, document_key) = (%s, %s)"
+            " group by source_sha256 order by max(created_at) desc limit 1000"
+        )
+        async with self._database.transaction(tenant) as connection:
+            rows = await (await connection.execute(query, [collection, document_key])).fetchall()
+        return [row["source_sha256"] for row in rows]
+
     async def check_finished(self, tenant: str, collection: str, document_key: str) -> None:
         """Raises Precondition RUN_UNFINISHED while a run of the document is under way."""
         query = (

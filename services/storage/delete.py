@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import LiteralString
 
 from waybill.runtime.postgres import Connection, Database
@@ -21,15 +21,15 @@ for update
 
 # Waits for who writes to a version; who comes later finds none.
 LOCK_VERSIONS = """
-select version_id from document_versions where document_id = %(document_id)s order by version_id for update
+select version_id, source_sha256 from document_versions where document_id = %(document_id)s
+order by version_id for update
 """
 
 ORPHANED = """
-select distinct source_sha256 from document_versions mine
-where document_id = %(document_id)s and not exists (
+select distinct source_sha256 from unnest(%(sources)s::text[]) source_sha256
+where not exists (
     select from document_versions others
-    where others.tenant = mine.tenant and others.source_sha256 = mine.source_sha256
-        and others.document_id <> mine.document_id)
+    where others.tenant = %(tenant)s and others.source_sha256 = source_sha256.source_sha256)
 order by source_sha256
 """
 
@@ -50,25 +50,35 @@ class Deleted:
     orphaned_source_sha256: Sequence[str] = ()
 
 
-async def delete_document(database: Database, tenant: str, collection: str, document_key: str) -> Deleted:
-    """Deletes a document with every version, chunk and vector of it; of an unknown one, nothing."""
+async def delete_document(
+    database: Database, tenant: str, collection: str, document_key: str, known_sources: Sequence[str]
+) -> Deleted:
+    """Deletes a document with every version, chunk and vector of it; of an unknown one, nothing.
+
+    Args:
+        known_sources: Judged for being orphans too.
+    """
     values: dict[str, object] = {"tenant": tenant, "collection": collection, "document_key": document_key}
     async with database.transaction(tenant) as connection:
         await connection.execute(QUEUE_UP, [tenant])
         document = await (await connection.execute(LOCK_DOCUMENT, values)).fetchone()
-        if document is None:
-            return Deleted()
-        versions = await (await connection.execute(LOCK_VERSIONS, document)).fetchall()
-        return await _delete(connection, document | {"version_ids": [row["version_id"] for row in versions]})
+        deleted, sources = Deleted(), list(known_sources)
+        if document is not None:
+            versions = await (await connection.execute(LOCK_VERSIONS, document)).fetchall()
+            sources += [row["source_sha256"] for row in versions]
+            ids = {"version_ids": [row["version_id"] for row in versions]}
+            deleted = await _delete(connection, document | ids)
+        judged = {"tenant": tenant, "sources": sources}
+        orphaned = await (await connection.execute(ORPHANED, judged)).fetchall()
+        return replace(deleted, orphaned_source_sha256=[row["source_sha256"] for row in orphaned])
 
 
 async def _delete(connection: Connection, values: dict[str, object]) -> Deleted:
     async def rows(statement: LiteralString) -> int:
         return (await connection.execute(statement, values)).rowcount
 
-    orphaned = await (await connection.execute(ORPHANED, values)).fetchall()
     vectors, chunks = await rows(DELETE_VECTORS), await rows(DELETE_CHUNKS)
     await rows(POINT_NOWHERE)
     versions = await rows(DELETE_VERSIONS)
     await rows(DELETE_DOCUMENT)
-    return Deleted(versions, chunks, vectors, [row["source_sha256"] for row in orphaned])
+    return Deleted(versions, chunks, vectors)

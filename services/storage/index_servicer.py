@@ -22,6 +22,7 @@ from waybill.storage.v1 import document_index_service_pb2 as pb
 DEFAULT_COLLECTION = "default"
 MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES = 128, 1024, 512
 MAX_DOCUMENT_KEYS = 1_000
+MAX_KNOWN_SOURCES = 1_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_FIELDS = [field.name for field in fields(Chunk)]
 _MODES = {
@@ -99,8 +100,11 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         self, request: pb.DeleteDocumentRequest, context: Any
     ) -> pb.DeleteDocumentResponse:
         """Deletes a document."""
+        if len(request.source_sha256) > MAX_KNOWN_SOURCES:
+            raise InvalidRequest("INVALID_REQUEST", f"At most {MAX_KNOWN_SOURCES} source_sha256.")
+        collection, key = _collection(request.collection), _document_key(request.document_key)
         deleted = await delete.delete_document(
-            self._database, _tenant(), _collection(request.collection), _document_key(request.document_key)
+            self._database, _tenant(), collection, key, request.source_sha256
         )
         return pb.DeleteDocumentResponse(**asdict(deleted))
 

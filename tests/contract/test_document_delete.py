@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 import psycopg
@@ -20,9 +20,11 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 
 
-async def delete(index: Index, key: str, collection: str = "") -> pb.DeleteDocumentResponse:
+async def delete(
+    index: Index, key: str, collection: str = "", known: Sequence[str] = ()
+) -> pb.DeleteDocumentResponse:
     """Deletes a document."""
-    request = pb.DeleteDocumentRequest(collection=collection, document_key=key)
+    request = pb.DeleteDocumentRequest(collection=collection, document_key=key, source_sha256=known)
     return await index.stub.DeleteDocument(request, metadata=index.headers)
 
 
@@ -105,6 +107,15 @@ async def test_a_source_is_orphaned_only_by_the_last_document_made_from_it(index
     await index.as_tenant().add("c.md", "harbour", content="shared")
     assert list((await delete(index, "a.md")).orphaned_source_sha256) == sha256("own")
     assert list((await delete(index, "b.md")).orphaned_source_sha256) == sha256("shared")
+
+
+async def test_a_repeat_whose_answer_was_lost_names_the_orphans_again(index: Index) -> None:
+    await index.add("a.md", "harbour", content="one")
+    await index.add("b.md", "pilot", content="two")
+    known = sha256("one", "two")
+    assert list((await delete(index, "a.md", known=known)).orphaned_source_sha256) == sha256("one")
+    again = await delete(index, "a.md", known=known)
+    assert (counts(again), list(again.orphaned_source_sha256)) == ((0, 0, 0), sha256("one"))
 
 
 async def test_anothers_document_of_the_same_key_and_content_is_untouched(index: Index) -> None:

@@ -157,6 +157,26 @@ def test_a_deleted_document_is_gone_with_all_that_only_it_needed(bench: Workbenc
     assert [entry.operation for entry in bench.entries(again.run_id)] == ["parse", "embed"]
 
 
+def test_a_deletion_that_is_cut_off_is_finished_by_its_repeat(bench: Workbench) -> None:
+    run = bench.ingest(bench.file("ferry.md", TEXT))
+    source = StatRequest(key=f"sources/{hashlib.sha256(TEXT).hexdigest()}")
+    assert bench.client.storage.Stat(source)
+    bench.arm("storage.commit.after", "kill")
+    bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key=run.document_key))
+    assert bench.used("storage.commit.after"), "the fault never struck"
+    with pytest.raises(NotFound):
+        bench.client.storage.Stat(source)
+
+
+def test_a_document_that_never_had_a_version_leaves_no_source_behind(bench: Workbench) -> None:
+    run_id = ingest_held(bench, "orchestrator.step.chunk.start")
+    cancel(bench, run_id)
+    gone = bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key="ferry.md"))
+    assert (gone.sources, gone.parse_results) == (1, 1)
+    with pytest.raises(NotFound):
+        bench.client.storage.Stat(StatRequest(key=f"sources/{hashlib.sha256(TEXT).hexdigest()}"))
+
+
 def test_a_document_under_way_is_not_deleted(bench: Workbench) -> None:
     run_id = ingest_held(bench, "orchestrator.step.chunk.start")
     with pytest.raises(Precondition) as caught:

@@ -59,6 +59,9 @@ class Database:
             async with self._pool.connection() as connection:
                 if _cancellations() > asked_before:
                     raise asyncio.CancelledError
+                # The pool's check, cut off, leaves autocommit on: no setting lasts then, nothing is atomic.
+                if connection.autocommit:
+                    await connection.set_autocommit(False)
                 if tenant is not None:
                     await connection.execute("select set_config('waybill.tenant', %s, true)", [tenant])
                 yield connection

@@ -116,12 +116,14 @@ class PublishVersionResponse(_message.Message):
     def __init__(self, document_id: _Optional[str] = ..., replaced_version_id: _Optional[str] = ...) -> None: ...
 
 class DeleteDocumentRequest(_message.Message):
-    __slots__ = ("collection", "document_key")
+    __slots__ = ("collection", "document_key", "source_sha256")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
     collection: str
     document_key: str
-    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ...) -> None: ...
+    source_sha256: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DeleteDocumentResponse(_message.Message):
     __slots__ = ("versions", "chunks", "vectors", "orphaned_source_sha256")
