@@ -156,6 +156,6 @@ def faults(vendor: Vendor) -> str:
 SCENARIOS = {"plain": plain, "bucket": bucket, "outage": outage, "faults": faults}
 
 if __name__ == "__main__":
-    with _vendor() as opened:
-        for wanted in sys.argv[1:] or SCENARIOS:
+    for wanted in sys.argv[1:] or SCENARIOS:
+        with _vendor() as opened:
             print(SCENARIOS[wanted](opened), flush=True)
