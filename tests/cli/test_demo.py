@@ -122,12 +122,17 @@ class Shown:
     picture: str
 
 
-def play(orchestrator: Orchestrator, examples: Path, victim: Callable[[], Process | None]) -> Shown:
+def play(
+    orchestrator: Orchestrator,
+    examples: Path,
+    victim: Callable[[], Process | None],
+    ranks_count: bool = True,
+) -> Shown:
     """The demo against stand-ins, whose ledger has settled one embedding of 840 nano-USD."""
     screen, ledger = make_screen(), Ledger()
     ledger.entries = [make_entry(make_run().run_id)]
     with serving(orchestrator, ledger) as environ, connect(environ=environ, correlation_id="l") as client:
-        code = run_demo(client, screen, examples, "l", victim)
+        code = run_demo(client, screen, examples, "l", victim, ranks_count)
     assert isinstance(screen.err.file, StringIO)
     return Shown(code, screen.out.export_text(clear=False), screen.err.file.getvalue(), svg(screen))
 
@@ -147,6 +152,14 @@ def test_the_demo_holds_only_when_every_page_comes_first(tmp_path: Path, page: i
     assert "total" in shown.out
     assert "Why?" not in shown.out
     assert "url(" not in shown.picture.replace("url(#", "")
+
+
+def test_ranks_do_not_count_where_vectors_mean_nothing_and_it_says_so(
+    tmp_path: Path, victims: Victims
+) -> None:
+    orchestrator = Working(("parse", "embed"), long_steps)
+    shown = play(orchestrator, make_examples(tmp_path, page=4), victims, ranks_count=False)
+    assert (shown.code, "these ranks do not count" in shown.err) == (Exit.OK, True)
 
 
 def test_the_demo_kills_once_in_parse_and_once_in_embed(tmp_path: Path, victims: Victims) -> None:
