@@ -43,7 +43,7 @@ class ByHand:
             try:
                 _answer(child)  # it has started
                 first, again = self._pass(child), self._pass(child)
-            except BaseException:
+            except BaseException:  # Ctrl-C too: the child must not outlive us
                 child.kill()
                 raise
         return Passes(first, again)

@@ -92,7 +92,7 @@ class Limiter:
                     await self._sleep(wait)
                 self._buckets["requests"].level -= 1
                 self._buckets["tokens"].level -= tokens
-        except BaseException:
+        except BaseException:  # a cancellation too gives the place back
             self._slots.release()
             raise
 

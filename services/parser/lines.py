@@ -99,7 +99,7 @@ def packed(lines: Sequence[Line]) -> bytes:
 
 def unpacked(page: bytes) -> list[Line]:
     """What was packed, in this process."""
-    return [Line(list(map(Word._make, words))) for words in marshal.loads(page)]  # noqa: S302
+    return [Line(list(map(Word._make, words))) for words in marshal.loads(page)]  # noqa: S302 - our own bytes, of this process
 
 
 def _is_marker(text: str) -> bool:

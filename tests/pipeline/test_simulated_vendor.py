@@ -22,8 +22,8 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.remote import Remote
 from waybill.stack import operate
 from waybill.stack.home import Home
+from waybill.stack.table import SIMULATOR_KEY as KEY
 
-KEY = "sk-simulator"
 SEEDS = range(int(os.environ.get("WAYBILL_KILL_SEEDS", "10")))
 HALF_PRECISION = 2e-3
 
@@ -133,5 +133,5 @@ def test_the_key_is_in_no_log_and_no_table(simulating: Home, bench: Workbench, v
     assert len(tables) > 10
     encoded = base64.b64encode(KEY.encode()).decode()
     for table in tables:
-        query = f"select count(*) as found from {table['name']} t where t::text like any (%s)"  # noqa: S608
+        query = f"select count(*) as found from {table['name']} t where t::text like any (%s)"  # noqa: S608 names from the catalogue
         assert bench.rows(query, [f"%{KEY}%", f"%{encoded}%"])[0]["found"] == 0, table["name"]

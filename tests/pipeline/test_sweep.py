@@ -5,31 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import POINTS, Workbench, eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.run_pb2 import Run
 
-POINTS = [
-    "orchestrator.step.parse.start",
-    "orchestrator.step.chunk.start",
-    "orchestrator.step.embed.start",
-    "orchestrator.step.publish.start",
-    "orchestrator.commit.before",
-    "orchestrator.commit.after",
-    "storage.commit.before",
-    "storage.commit.after",
-    "storage.publish.inside",
-    "parser.call.parse.before",
-    "parser.call.parse.after",
-    "parser.commit.before",
-    "parser.commit.after",
-    "embedder.call.embed.before",
-    "embedder.call.embed.after",
-    "embedder.embed.under_way",
-    "embedder.embed.done",
-    "ledger.commit.before",
-    "ledger.commit.after",
-]
 DOCUMENTS = 5
 
 

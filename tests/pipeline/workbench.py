@@ -28,6 +28,30 @@ from waybill.stack.postgres import Postgres
 
 PATIENCE_SECONDS = 90.0
 FAULTS = "faults"
+# Every fault point that a run passes.
+POINTS = (
+    "orchestrator.step.parse.start",
+    "orchestrator.step.chunk.start",
+    "orchestrator.step.embed.start",
+    "orchestrator.step.publish.start",
+    "orchestrator.commit.before",
+    "orchestrator.commit.after",
+    "storage.commit.before",
+    "storage.commit.after",
+    "storage.publish.inside",
+    "parser.call.parse.before",
+    "parser.call.parse.after",
+    "parser.parse.under_way",
+    "parser.parse.done",
+    "parser.commit.before",
+    "parser.commit.after",
+    "embedder.call.embed.before",
+    "embedder.call.embed.after",
+    "embedder.embed.under_way",
+    "embedder.embed.done",
+    "ledger.commit.before",
+    "ledger.commit.after",
+)
 
 
 def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:

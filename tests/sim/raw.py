@@ -93,7 +93,7 @@ async def ask(url: str, method: str, path: str, body: object = None, **headers: 
 async def until(holds: Callable[[], bool]) -> None:
     """Waits for a condition, at most ten seconds."""
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 
 

@@ -112,7 +112,7 @@ class Soak:
                 played.play()
                 held = self._check(played)
             shutil.rmtree(folder)
-        except Exception:
+        except Exception:  # whatever it is, it is told and counted below
             traceback.print_exc(limit=-3, chain=False)
             held = False
         if not held:

@@ -13,29 +13,8 @@ from typing import Self
 
 from reportlab.pdfgen.canvas import Canvas
 
-POINTS = (
-    "orchestrator.step.parse.start",
-    "orchestrator.step.chunk.start",
-    "orchestrator.step.embed.start",
-    "orchestrator.step.publish.start",
-    "orchestrator.commit.before",
-    "orchestrator.commit.after",
-    "storage.commit.before",
-    "storage.commit.after",
-    "storage.publish.inside",
-    "parser.call.parse.before",
-    "parser.call.parse.after",
-    "parser.parse.under_way",
-    "parser.parse.done",
-    "parser.commit.before",
-    "parser.commit.after",
-    "embedder.call.embed.before",
-    "embedder.call.embed.after",
-    "embedder.embed.under_way",
-    "embedder.embed.done",
-    "ledger.commit.before",
-    "ledger.commit.after",
-)
+from tests.pipeline.workbench import POINTS
+
 PROGRAMS = ("orchestrator", "storage", "parser", "embedder", "ledger", "postgres")
 STEPS = ("store", "parse", "chunk", "embed", "publish")
 SENTENCES = 10

@@ -19,6 +19,7 @@ import typer
 from waybill.cli.inert import inert
 from waybill.cli.stack import Json, here
 from waybill.stack import operate
+from waybill.stack.table import at_simulators
 
 OPENAI = "https://api.openai.com/v1"
 MODEL = "text-embedding-3-small"
@@ -82,8 +83,7 @@ def _settings(environ: Mapping[str, str]) -> Mapping[str, str]:
     found = operate.running(here())
     if found is None or "openai" not in found.addresses:
         return environ
-    base = f"http://{found.addresses['openai']}/v1"
-    return {**environ, "OPENAI_BASE_URL": base, "OPENAI_API_KEY": "sk-simulator", "OPENAI_API_KEY_FILE": ""}
+    return {**environ, **at_simulators(found.addresses)}
 
 
 def openai_findings(settings: Mapping[str, str]) -> Iterator[Finding]:

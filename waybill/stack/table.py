@@ -18,6 +18,7 @@ SERVICE_TIERS: Sequence[Sequence[str]] = (("storage", "ledger"), ("parser", "emb
 SERVICES = tuple(sorted(name for tier in SERVICE_TIERS for name in tier))
 # A vendor's simulator, and the address at which it answers for itself.
 SIMULATOR_CONTROLS: Mapping[str, str] = {"openai": "openai-control"}
+SIMULATOR_KEY = "sk-simulator"
 # What only the service may see that speaks to the vendor.
 VENDOR_SETTINGS: Mapping[str, str] = {"embedder": "OPENAI_"}
 MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `services` where we stand is not ours
@@ -36,7 +37,7 @@ def tiers(
     """
     passwords = home.passwords()
     if mode == "simulator":
-        environ = {**environ, **_at_simulators(addresses)}
+        environ = {**environ, **at_simulators(addresses)}
     server = Postgres(home.postgres, int(addresses[POSTGRES].rpartition(":")[2]), passwords[ADMIN])
     common = {
         **environ,
@@ -99,9 +100,14 @@ def _simulator(name: str, addresses: Mapping[str, str], environ: Mapping[str, st
     )
 
 
-def _at_simulators(addresses: Mapping[str, str]) -> dict[str, str]:
-    """Points real backends at the simulators, with a key that means nothing anywhere else."""
-    return {"OPENAI_BASE_URL": f"http://{addresses['openai']}/v1", "OPENAI_API_KEY": "sk-simulator"}
+def at_simulators(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Points real backends at the simulators, with a key that means nothing, in place of all real ones."""
+    return {
+        "OPENAI_BASE_URL": f"http://{addresses['openai']}/v1",
+        "OPENAI_API_KEY": SIMULATOR_KEY,
+        "OPENAI_API_KEY_NEXT": "",
+        "OPENAI_API_KEY_FILE": "",
+    }
 
 
 def _without_secrets(name: str, environment: Mapping[str, str]) -> dict[str, str]:
