@@ -1,4 +1,5 @@
 from waybill.common.v1 import space_pb2 as _space_pb2
+from waybill.embedder.v1 import batch_job_pb2 as _batch_job_pb2
 from waybill.embedder.v1 import embedding_pb2 as _embedding_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -17,11 +18,84 @@ class EmbedRequest(_message.Message):
     def __init__(self, texts: _Optional[_Iterable[str]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("space", "embeddings", "usage")
+    __slots__ = ("space", "embeddings", "usage", "batches_offered")
     SPACE_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_OFFERED_FIELD_NUMBER: _ClassVar[int]
     space: _space_pb2.Space
     embeddings: _containers.RepeatedCompositeFieldContainer[_embedding_pb2.Embedding]
     usage: _embedding_pb2.Usage
-    def __init__(self, space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., embeddings: _Optional[_Iterable[_Union[_embedding_pb2.Embedding, _Mapping]]] = ..., usage: _Optional[_Union[_embedding_pb2.Usage, _Mapping]] = ...) -> None: ...
+    batches_offered: bool
+    def __init__(self, space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., embeddings: _Optional[_Iterable[_Union[_embedding_pb2.Embedding, _Mapping]]] = ..., usage: _Optional[_Union[_embedding_pb2.Usage, _Mapping]] = ..., batches_offered: _Optional[bool] = ...) -> None: ...
+
+class CreateBatchJobRequest(_message.Message):
+    __slots__ = ("header", "texts")
+    class Header(_message.Message):
+        __slots__ = ("name", "space")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        SPACE_FIELD_NUMBER: _ClassVar[int]
+        name: _batch_job_pb2.BatchJobName
+        space: _space_pb2.Space
+        def __init__(self, name: _Optional[_Union[_batch_job_pb2.BatchJobName, _Mapping]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ...) -> None: ...
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    header: CreateBatchJobRequest.Header
+    texts: _batch_job_pb2.BatchTexts
+    def __init__(self, header: _Optional[_Union[CreateBatchJobRequest.Header, _Mapping]] = ..., texts: _Optional[_Union[_batch_job_pb2.BatchTexts, _Mapping]] = ...) -> None: ...
+
+class CreateBatchJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _batch_job_pb2.BatchJob
+    def __init__(self, job: _Optional[_Union[_batch_job_pb2.BatchJob, _Mapping]] = ...) -> None: ...
+
+class GetBatchJobRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: _batch_job_pb2.BatchJobName
+    def __init__(self, name: _Optional[_Union[_batch_job_pb2.BatchJobName, _Mapping]] = ...) -> None: ...
+
+class GetBatchJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _batch_job_pb2.BatchJob
+    def __init__(self, job: _Optional[_Union[_batch_job_pb2.BatchJob, _Mapping]] = ...) -> None: ...
+
+class CancelBatchJobRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: _batch_job_pb2.BatchJobName
+    def __init__(self, name: _Optional[_Union[_batch_job_pb2.BatchJobName, _Mapping]] = ...) -> None: ...
+
+class CancelBatchJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _batch_job_pb2.BatchJob
+    def __init__(self, job: _Optional[_Union[_batch_job_pb2.BatchJob, _Mapping]] = ...) -> None: ...
+
+class CollectBatchJobRequest(_message.Message):
+    __slots__ = ("name", "settle_only")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SETTLE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    name: _batch_job_pb2.BatchJobName
+    settle_only: bool
+    def __init__(self, name: _Optional[_Union[_batch_job_pb2.BatchJobName, _Mapping]] = ..., settle_only: _Optional[bool] = ...) -> None: ...
+
+class CollectBatchJobResponse(_message.Message):
+    __slots__ = ("embeddings", "outcome")
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    embeddings: _containers.RepeatedCompositeFieldContainer[_embedding_pb2.Embedding]
+    outcome: _batch_job_pb2.BatchOutcome
+    def __init__(self, embeddings: _Optional[_Iterable[_Union[_embedding_pb2.Embedding, _Mapping]]] = ..., outcome: _Optional[_Union[_batch_job_pb2.BatchOutcome, _Mapping]] = ...) -> None: ...
+
+class DeleteBatchJobRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: _batch_job_pb2.BatchJobName
+    def __init__(self, name: _Optional[_Union[_batch_job_pb2.BatchJobName, _Mapping]] = ...) -> None: ...
+
+class DeleteBatchJobResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -40,6 +40,31 @@ class EmbedderServiceStub:
                 request_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.CreateBatchJob = channel.stream_unary(
+                '/waybill.embedder.v1.EmbedderService/CreateBatchJob',
+                request_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CreateBatchJobRequest.SerializeToString,
+                response_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CreateBatchJobResponse.FromString,
+                _registered_method=True)
+        self.GetBatchJob = channel.unary_unary(
+                '/waybill.embedder.v1.EmbedderService/GetBatchJob',
+                request_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.GetBatchJobRequest.SerializeToString,
+                response_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.GetBatchJobResponse.FromString,
+                _registered_method=True)
+        self.CancelBatchJob = channel.unary_unary(
+                '/waybill.embedder.v1.EmbedderService/CancelBatchJob',
+                request_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CancelBatchJobRequest.SerializeToString,
+                response_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CancelBatchJobResponse.FromString,
+                _registered_method=True)
+        self.CollectBatchJob = channel.unary_stream(
+                '/waybill.embedder.v1.EmbedderService/CollectBatchJob',
+                request_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CollectBatchJobRequest.SerializeToString,
+                response_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CollectBatchJobResponse.FromString,
+                _registered_method=True)
+        self.DeleteBatchJob = channel.unary_unary(
+                '/waybill.embedder.v1.EmbedderService/DeleteBatchJob',
+                request_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.DeleteBatchJobRequest.SerializeToString,
+                response_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.DeleteBatchJobResponse.FromString,
+                _registered_method=True)
 
 
 class EmbedderServiceServicer:
@@ -56,6 +81,49 @@ class EmbedderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBatchJob(self, request_iterator, context):
+        """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
+        most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
+        Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
+        SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
+        what the vendor refuses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBatchJob(self, request, context):
+        """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelBatchJob(self, request, context):
+        """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
+        its holds are released, and the answer's vendor_status is "none".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectBatchJob(self, request, context):
+        """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
+        at most once; the last message has the outcome. May be called again. Texts without a vector are the
+        caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBatchJob(self, request, context):
+        """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
+        Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EmbedderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -63,6 +131,31 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.EmbedRequest.FromString,
                     response_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.EmbedResponse.SerializeToString,
+            ),
+            'CreateBatchJob': grpc.stream_unary_rpc_method_handler(
+                    servicer.CreateBatchJob,
+                    request_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CreateBatchJobRequest.FromString,
+                    response_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CreateBatchJobResponse.SerializeToString,
+            ),
+            'GetBatchJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBatchJob,
+                    request_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.GetBatchJobRequest.FromString,
+                    response_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.GetBatchJobResponse.SerializeToString,
+            ),
+            'CancelBatchJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelBatchJob,
+                    request_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CancelBatchJobRequest.FromString,
+                    response_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CancelBatchJobResponse.SerializeToString,
+            ),
+            'CollectBatchJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.CollectBatchJob,
+                    request_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CollectBatchJobRequest.FromString,
+                    response_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CollectBatchJobResponse.SerializeToString,
+            ),
+            'DeleteBatchJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBatchJob,
+                    request_deserializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.DeleteBatchJobRequest.FromString,
+                    response_serializer=waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.DeleteBatchJobResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +186,141 @@ class EmbedderService:
             '/waybill.embedder.v1.EmbedderService/Embed',
             waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.EmbedRequest.SerializeToString,
             waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBatchJob(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/waybill.embedder.v1.EmbedderService/CreateBatchJob',
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CreateBatchJobRequest.SerializeToString,
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CreateBatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBatchJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.embedder.v1.EmbedderService/GetBatchJob',
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.GetBatchJobRequest.SerializeToString,
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.GetBatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelBatchJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.embedder.v1.EmbedderService/CancelBatchJob',
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CancelBatchJobRequest.SerializeToString,
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CancelBatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectBatchJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/waybill.embedder.v1.EmbedderService/CollectBatchJob',
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CollectBatchJobRequest.SerializeToString,
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.CollectBatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteBatchJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.embedder.v1.EmbedderService/DeleteBatchJob',
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.DeleteBatchJobRequest.SerializeToString,
+            waybill_dot_embedder_dot_v1_dot_embedder__service__pb2.DeleteBatchJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

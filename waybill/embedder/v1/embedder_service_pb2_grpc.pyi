@@ -39,6 +39,28 @@ class EmbedderServiceStub:
     partly good. A repeated call is paid again. Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
     SPACE_MISMATCH, LEDGER_UNAVAILABLE.
     """
+    CreateBatchJob: _grpc.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]
+    """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
+    most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
+    Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
+    SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
+    what the vendor refuses.
+    """
+    GetBatchJob: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.GetBatchJobRequest, _embedder_service_pb2.GetBatchJobResponse]
+    """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's."""
+    CancelBatchJob: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.CancelBatchJobRequest, _embedder_service_pb2.CancelBatchJobResponse]
+    """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
+    its holds are released, and the answer's vendor_status is "none".
+    """
+    CollectBatchJob: _grpc.UnaryStreamMultiCallable[_embedder_service_pb2.CollectBatchJobRequest, _embedder_service_pb2.CollectBatchJobResponse]
+    """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
+    at most once; the last message has the outcome. May be called again. Texts without a vector are the
+    caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+    """
+    DeleteBatchJob: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.DeleteBatchJobRequest, _embedder_service_pb2.DeleteBatchJobResponse]
+    """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
+    Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
+    """
 
 @_typing.type_check_only
 class EmbedderServiceAsyncStub(EmbedderServiceStub):
@@ -50,6 +72,28 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     first says the space, the last carries the usage. All texts or an error: an answer is never
     partly good. A repeated call is paid again. Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
     SPACE_MISMATCH, LEDGER_UNAVAILABLE.
+    """
+    CreateBatchJob: _aio.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]  # type: ignore[assignment]
+    """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
+    most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
+    Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
+    SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
+    what the vendor refuses.
+    """
+    GetBatchJob: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.GetBatchJobRequest, _embedder_service_pb2.GetBatchJobResponse]  # type: ignore[assignment]
+    """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's."""
+    CancelBatchJob: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.CancelBatchJobRequest, _embedder_service_pb2.CancelBatchJobResponse]  # type: ignore[assignment]
+    """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
+    its holds are released, and the answer's vendor_status is "none".
+    """
+    CollectBatchJob: _aio.UnaryStreamMultiCallable[_embedder_service_pb2.CollectBatchJobRequest, _embedder_service_pb2.CollectBatchJobResponse]  # type: ignore[assignment]
+    """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
+    at most once; the last message has the outcome. May be called again. Texts without a vector are the
+    caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+    """
+    DeleteBatchJob: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.DeleteBatchJobRequest, _embedder_service_pb2.DeleteBatchJobResponse]  # type: ignore[assignment]
+    """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
+    Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
     """
 
 class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -65,6 +109,58 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         first says the space, the last carries the usage. All texts or an error: an answer is never
         partly good. A repeated call is paid again. Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
         SPACE_MISMATCH, LEDGER_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateBatchJob(
+        self,
+        request_iterator: _MaybeAsyncIterator[_embedder_service_pb2.CreateBatchJobRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.CreateBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.CreateBatchJobResponse]]:
+        """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
+        most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
+        Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
+        SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
+        what the vendor refuses.
+        """
+
+    @_abc_1.abstractmethod
+    def GetBatchJob(
+        self,
+        request: _embedder_service_pb2.GetBatchJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.GetBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.GetBatchJobResponse]]:
+        """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's."""
+
+    @_abc_1.abstractmethod
+    def CancelBatchJob(
+        self,
+        request: _embedder_service_pb2.CancelBatchJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.CancelBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.CancelBatchJobResponse]]:
+        """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
+        its holds are released, and the answer's vendor_status is "none".
+        """
+
+    @_abc_1.abstractmethod
+    def CollectBatchJob(
+        self,
+        request: _embedder_service_pb2.CollectBatchJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_embedder_service_pb2.CollectBatchJobResponse], _abc.AsyncIterator[_embedder_service_pb2.CollectBatchJobResponse]]:
+        """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
+        at most once; the last message has the outcome. May be called again. Texts without a vector are the
+        caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteBatchJob(
+        self,
+        request: _embedder_service_pb2.DeleteBatchJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.DeleteBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.DeleteBatchJobResponse]]:
+        """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
+        Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
         """
 
 def add_EmbedderServiceServicer_to_server(servicer: EmbedderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

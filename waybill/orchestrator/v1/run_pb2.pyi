@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts", "complete_by", "tries")
+    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts", "complete_by", "tries", "embedding_tier", "embedding_tier_reason")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Run.State]
@@ -35,6 +35,14 @@ class Run(_message.Message):
     STATE_FAILED: Run.State
     STATE_EXPIRED: Run.State
     STATE_CANCELLED: Run.State
+    class EmbeddingTier(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        EMBEDDING_TIER_UNSPECIFIED: _ClassVar[Run.EmbeddingTier]
+        EMBEDDING_TIER_SYNCHRONOUS: _ClassVar[Run.EmbeddingTier]
+        EMBEDDING_TIER_BATCH: _ClassVar[Run.EmbeddingTier]
+    EMBEDDING_TIER_UNSPECIFIED: Run.EmbeddingTier
+    EMBEDDING_TIER_SYNCHRONOUS: Run.EmbeddingTier
+    EMBEDDING_TIER_BATCH: Run.EmbeddingTier
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +67,8 @@ class Run(_message.Message):
     STARTS_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_BY_FIELD_NUMBER: _ClassVar[int]
     TRIES_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_TIER_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_TIER_REASON_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     correlation_id: str
     state: Run.State
@@ -83,4 +93,6 @@ class Run(_message.Message):
     starts: int
     complete_by: _timestamp_pb2.Timestamp
     tries: int
-    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tries: _Optional[int] = ...) -> None: ...
+    embedding_tier: Run.EmbeddingTier
+    embedding_tier_reason: str
+    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tries: _Optional[int] = ..., embedding_tier: _Optional[_Union[Run.EmbeddingTier, str]] = ..., embedding_tier_reason: _Optional[str] = ...) -> None: ...
