@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
 from services.orchestrator import engine
 from services.orchestrator.admission import Admission
+from services.orchestrator.batch_jobs import BatchJobs
+from services.orchestrator.batch_poller import BatchPoller
+from services.orchestrator.batch_tier import BatchTier
 from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
 from services.orchestrator.durable import Durable
@@ -41,8 +45,11 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
         steps, step_log = Steps(peers, runs), StepLog(database)
         durable = Durable(runs, step_log)
-        pipeline = Pipeline(steps, durable)
+        jobs = BatchJobs(database, owner)
+        batches = BatchTier(peers, runs, steps, jobs, _now)
+        pipeline = Pipeline(steps, batches, durable)
         await engine.launch(config, durable, pipeline)
+        polling = asyncio.create_task(BatchPoller(peers, runs, jobs, batches, _now).run())
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, steps),
             runs=runs,
@@ -68,9 +75,15 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                 backends={"orchestrator/postgres": database.ping},
             )
         finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
             await asyncio.to_thread(engine.shut_down)
             await database.close()
             await owner.close()
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

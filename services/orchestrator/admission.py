@@ -27,6 +27,7 @@ from waybill.runtime import identity
 from waybill.runtime.channel import send, traceparent
 from waybill.runtime.errors import InvalidRequest, Quota
 from waybill.runtime.telemetry import remote_parent
+from waybill.runtime.wire import moment
 from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest, BeginVersionResponse
 from waybill.storage.v1.object_storage_service_pb2 import PutRequest, StatRequest
 
@@ -189,11 +190,11 @@ def read_complete_by(message: IngestRequest.Header | RetryRunRequest) -> datetim
     """When a run must be done; None where nothing was said.
 
     Raises:
-        InvalidRequest: COMPLETE_BY_PAST.
+        InvalidRequest: COMPLETE_BY_PAST, INVALID_REQUEST.
     """
     if not message.HasField("complete_by"):
         return None
-    complete_by = message.complete_by.ToDatetime(tzinfo=datetime.UTC)
+    complete_by = moment(message.complete_by)
     if complete_by <= _now():
         raise InvalidRequest("COMPLETE_BY_PAST", "complete_by is past. Name a time to come, or none.")
     return complete_by

@@ -21,8 +21,9 @@ from dbos import DBOS
 from opentelemetry import context as otel_context
 
 from services.orchestrator import trace_ids
+from services.orchestrator.queueing import workflow_id
 from services.orchestrator.run_rows import FINAL_STATES, Outcome, Row, RunRef
-from services.orchestrator.runs import Runs, workflow_id
+from services.orchestrator.runs import Runs
 from services.orchestrator.step_log import StepLog
 from waybill.runtime import deadline, faults, identity
 from waybill.runtime.errors import ServiceError, Unavailable
@@ -36,6 +37,7 @@ PATIENCE_SECONDS = 600.0
 T = TypeVar("T")
 log = structlog.get_logger()
 
+WAITING = {"waiting": True}
 CANCELLED = {"reason": "CANCELLED", "message": "The run was cancelled. `waybill retry` takes it up again."}
 EXPIRED = {
     "reason": "EXPIRED",
@@ -65,6 +67,13 @@ class StepFailed(Exception):
     message: str
 
 
+class RunWaits(Exception):
+    """A step's work is with a vendor that takes its time: the run lets go of its place until it is woken.
+
+    The step stays open, and its body begins again then.
+    """
+
+
 class Durable:
     """Runs steps once each, and a story to its end."""
 
@@ -89,10 +98,13 @@ class Durable:
 
         Raises:
             StepFailed: The body raised a ServiceError, or the run was cancelled or is late.
+            RunWaits: The body raised it.
         """
         outcome = await DBOS.run_step_async({"name": name}, self._steadily, run, name, body)
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
+        if outcome == WAITING:
+            raise RunWaits
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
@@ -109,6 +121,8 @@ class Durable:
             if state == "EXPIRED":
                 await self._stop(run, story)
             await self._change(run, state=state, reason=error.reason, message=error.message)
+        except RunWaits:
+            await self._change(run, state="WAITING_ON_VENDOR")
         else:
             await self._change(run, state="READY")
 
@@ -123,7 +137,7 @@ class Durable:
                 body.cancel()
             await asyncio.gather(*bodies, return_exceptions=True)
             await story.stop(run)
-            await DBOS.cancel_workflow_async(workflow_id(run.run_id, row["tries"]))
+            await DBOS.cancel_workflow_async(workflow_id(row))
         return row
 
     @asynccontextmanager
@@ -164,9 +178,10 @@ class Durable:
         if outcome is not None:
             return outcome
         self._runs.tell_watchers(run.run_id)
-        with _in_trace(run, row, name):
+        with in_trace(run, row, name):
             outcome = await self._bounded(run, _seconds_left(row), body)
-        await self._steps.end(run, name, row["tries"], outcome)
+        if outcome != WAITING:
+            await self._steps.end(run, name, row["tries"], outcome)
         return outcome
 
     async def _bounded(
@@ -208,7 +223,7 @@ def _seconds_left(row: Row) -> float | None:
 
 
 @contextmanager
-def _in_trace(run: RunRef, row: Row, name: str) -> Iterator[None]:
+def in_trace(run: RunRef, row: Row, name: str) -> Iterator[None]:
     """Calls made inside belong to the run, and stand under the step in its trace."""
     span_id = trace_ids.step_span_id(run.run_id, name, row["tries"])
     token = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), span_id))
@@ -226,6 +241,8 @@ async def _outcome(body: Callable[[], Awaitable[Any]], seconds: float | None) ->
         deadline.start(seconds)
     try:
         value = await body()
+    except RunWaits:
+        return WAITING
     except Unavailable:
         raise
     except ServiceError as error:

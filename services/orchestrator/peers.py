@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry.trace import Tracer
 
@@ -13,7 +13,9 @@ from services.orchestrator.config import OrchestratorConfig
 from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
+from waybill.runtime import deadline
 from waybill.runtime.channel import connect
+from waybill.runtime.retry import insist
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:  # the async stubs exist for type checkers only
     from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
     from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceAsyncStub
     from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
+
+T = TypeVar("T")
+# How long a service that restarts is waited for.
+PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -56,3 +62,15 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
             embedder=EmbedderServiceStub(embedder),
             ledger=LedgerServiceStub(ledger),
         )
+
+
+async def steady(operation: Callable[[], Awaitable[T]]) -> T:
+    """A call that waits out a restart of its service, within the deadline.
+
+    Args:
+        operation: Harmless when repeated.
+
+    Raises:
+        ServiceError: Also for a failed gRPC call, translated.
+    """
+    return await insist(operation, seconds=deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0)

@@ -1,4 +1,4 @@
-"""One document's way, as a story: parse → chunk → embed → publish.
+"""One document's way, as a story: parse → chunk → (batch →) embed → publish.
 
 `receive` and `store` are behind it when it begins; what goes wrong, and what makes a step durable, is
 in `durable.py`.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from services.orchestrator import tiers
+from services.orchestrator.batch_tier import BatchTier
 from services.orchestrator.durable import Durable
 from services.orchestrator.run_rows import RunRef
 from services.orchestrator.steps import Cut, Parsed, Steps
@@ -17,8 +19,9 @@ from services.orchestrator.steps import Cut, Parsed, Steps
 class Pipeline:
     """The steps of an ingestion, in order."""
 
-    def __init__(self, steps: Steps, durable: Durable) -> None:
+    def __init__(self, steps: Steps, batches: BatchTier, durable: Durable) -> None:
         self._steps = steps
+        self._batches = batches
         self._durable = durable
 
     async def ingest(self, run: RunRef) -> None:
@@ -26,6 +29,9 @@ class Pipeline:
         step = self._durable.step
         parsed = await step(run, "parse", Parsed, partial(self._steps.parse, run))
         cut = await step(run, "chunk", Cut, partial(self._steps.chunk, run, parsed))
+        if cut.tier == tiers.BATCH:
+            # What it leaves without a vector is embedded at once.
+            await step(run, "batch", int, partial(self._batches.embed, run, cut))
         await asyncio.gather(
             *(
                 step(run, f"embed {number}", int, partial(self._steps.embed, run, cut, batch))
@@ -35,5 +41,6 @@ class Pipeline:
         await step(run, "publish", str, partial(self._steps.publish, run, cut))
 
     async def stop(self, run: RunRef) -> None:
-        """Stops what goes on elsewhere for a run: its parse jobs."""
+        """Stops what goes on elsewhere for a run: its parse jobs, and its batch."""
         await self._steps.stop(run)
+        await self._batches.stop(run)

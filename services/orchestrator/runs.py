@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from psycopg.types.json import Json
-
+from services.orchestrator.queueing import enqueue
 from services.orchestrator.run_rows import (
     FINAL_STATES,
     RETRIABLE_STATES,
@@ -22,8 +21,6 @@ from services.orchestrator.watches import Watches
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
 
-WORKFLOW = "ingest"
-QUEUE = "ingest"
 QUEUE_FULL_SECONDS = 2.0
 
 INSERT = """
@@ -39,13 +36,6 @@ on conflict do nothing
 returning *
 """
 
-# The engine's own queue entry, in the transaction of the run's row.
-ENQUEUE = """
-select dbos.enqueue_workflow(
-    workflow_name => %(workflow)s, queue_name => %(queue)s, positional_args => %(arguments)s::json[],
-    workflow_id => %(workflow_id)s, app_version => %(version)s, queue_partition_key => %(tenant)s)
-"""
-
 # Only columns that are named change, and a final run changes no more.
 CHANGE = """
 update waybill_runs.runs set
@@ -53,7 +43,8 @@ update waybill_runs.runs set
     reason = coalesce(%(reason)s, reason), message = coalesce(%(message)s, message),
     document_id = coalesce(%(document_id)s, document_id),
     version_id = coalesce(%(version_id)s, version_id), pages = coalesce(%(pages)s, pages),
-    chunks = coalesce(%(chunks)s, chunks),
+    chunks = coalesce(%(chunks)s, chunks), tier = coalesce(%(tier)s, tier),
+    tier_reason = coalesce(%(tier_reason)s, tier_reason),
     starts = starts + %(starts)s, alone_starts = alone_starts + %(alone_starts)s,
     ended_at = case when %(state)s::text = any(%(final)s) then clock_timestamp() end,
     embedded_chunks = greatest(embedded_chunks, coalesce(%(embedded_chunks)s, 0)),
@@ -65,10 +56,24 @@ returning *
 # Back to the queue, as the next try.
 RETRY = """
 update waybill_runs.runs set state = 'QUEUED', reason = '', message = '', ended_at = null, starts = 0,
-    alone_starts = 0, tries = tries + 1, revision = revision + 1,
+    alone_starts = 0, tries = tries + 1, wakes = 0, revision = revision + 1,
     complete_by = coalesce(%(complete_by)s, complete_by)
 where run_id = %(run_id)s and state = any(%(from)s::waybill_runs.run_state[])
 returning *
+"""
+
+# Back to the queue in the same try; what it waited for is no suspicion against it.
+WAKE = """
+update waybill_runs.runs set state = 'QUEUED', starts = 0, alone_starts = 0, wakes = wakes + 1,
+    revision = revision + 1
+where run_id = %s and state = 'WAITING_ON_VENDOR'
+returning *
+"""
+
+# One that waits on a vendor takes up no place.
+UNFINISHED = """
+select count(*) as unfinished from waybill_runs.runs
+where ended_at is null and state <> 'WAITING_ON_VENDOR'
 """
 
 LIST = """
@@ -99,9 +104,8 @@ class Runs:
 
     async def check_room(self, tenant: str) -> None:
         """Raises Quota QUEUE_FULL, with the time after which a repeat may work."""
-        query = "select count(*) as unfinished from waybill_runs.runs where ended_at is null"
         async with self._database.transaction(tenant) as connection:
-            row = await (await connection.execute(query)).fetchone()
+            row = await (await connection.execute(UNFINISHED)).fetchone()
         if row is not None and row["unfinished"] >= self._max_unfinished:
             raise Quota(
                 "QUEUE_FULL",
@@ -125,7 +129,7 @@ class Runs:
             row = await _insert(connection, run, "QUEUED", "store", None)
             await note_past(connection, run.ref, "receive", run.created_at, stored_at)
             await note_past(connection, run.ref, "store", stored_at, None)
-            await self._enqueue(connection, run.ref, 1)
+            await enqueue(connection, row, self._version)
         return row
 
     async def record_unchanged(self, run: NewRun) -> Row:
@@ -165,7 +169,7 @@ class Runs:
     async def change(self, ref: RunRef, *, starts: int = 0, alone_starts: int = 0, **columns: Any) -> Row:
         """Changes columns of a run that is not final, and tells who watches it."""
         names = ("state", "step", "reason", "message", "document_id", "version_id", "pages", "chunks",
-                 "embedded_chunks")  # fmt: skip
+                 "embedded_chunks", "tier", "tier_reason")  # fmt: skip
         values = {name: columns.pop(name, None) for name in names}
         if columns:
             raise TypeError(f"no such column: {', '.join(columns)}")
@@ -196,9 +200,17 @@ class Runs:
                 raise Precondition(
                     "COMPLETE_BY_PAST", "The run's complete_by is past. Name a later one with the retry."
                 )
-            await self._enqueue(connection, ref, row["tries"])
+            await enqueue(connection, row, self._version)
         self.tell_watchers(ref.run_id)
         return row
+
+    async def wake(self, ref: RunRef) -> None:
+        """Queues a run that waits on a vendor again; one that does not wait is left alone."""
+        async with self._database.transaction(ref.tenant) as connection:
+            row = await (await connection.execute(WAKE, [ref.run_id])).fetchone()
+            if row is not None:
+                await enqueue(connection, row, self._version)
+        self.tell_watchers(ref.run_id)
 
     async def delete_source(self, tenant: str, sha256: str, delete: Callable[[], Awaitable[None]]) -> bool:
         """Deletes a source unless an unfinished run needs it; answers whether it was deleted."""
@@ -243,22 +255,6 @@ class Runs:
     def tell_watchers(self, run_id: str) -> None:
         """Lets who watches a run look at it again."""
         self._watches.tell(run_id)
-
-    async def _enqueue(self, connection: Connection, ref: RunRef, number: int) -> None:
-        values = {
-            "workflow": WORKFLOW,
-            "queue": QUEUE,
-            "arguments": [Json(ref.tenant), Json(ref.run_id)],
-            "workflow_id": workflow_id(ref.run_id, number),
-            "version": self._version,
-            "tenant": ref.tenant,
-        }
-        await connection.execute(ENQUEUE, values)
-
-
-def workflow_id(run_id: str, number: int) -> str:
-    """The engine's name for try `number` of a run."""
-    return f"{run_id}.{number}"
 
 
 async def _insert(

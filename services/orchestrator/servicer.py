@@ -119,6 +119,8 @@ def _run(row: Row, total: RunTotal) -> Run:
         run_id=str(row["run_id"]),
         state=f"STATE_{row['state']}",
         trace_id=trace_ids.trace_id(str(row["run_id"])),
+        embedding_tier=f"EMBEDDING_TIER_{row['tier'] or 'UNSPECIFIED'}",
+        embedding_tier_reason=row["tier_reason"],
         create_time=timestamp(row["created_at"]),
         **{name: row[name] for name in same},
         **{name: getattr(total, name) for name in money},

@@ -11,12 +11,11 @@ from services.orchestrator import trace_ids
 from services.orchestrator.run_rows import Outcome, Row, RunRef, run_not_found
 from waybill.runtime.postgres import Connection, Database
 
-# What an earlier try finished. A version that nobody published is given up after a day, so that a much
-# later retry begins again.
+# What an earlier try finished, or this one before it waited, while the version that it wrote to is kept.
 LOOK = """
 select runs.*, steps.outcome as step_outcome from waybill_runs.runs left join waybill_runs.steps
     on steps.run_id = runs.run_id and steps.name = %(name)s and steps.status = 'OK'
-    and steps.outcome is not null and steps.ended_at > clock_timestamp() - interval '20 hours'
+    and steps.outcome is not null and steps.valid_until > clock_timestamp()
 where runs.run_id = %(run_id)s limit 1
 """
 
@@ -32,9 +31,15 @@ on conflict (run_id, span_id) do update set starts = waybill_runs.steps.starts +
 """
 
 END = """
-update waybill_runs.steps set status = %(status)s, outcome = %(outcome)s, ended_at = clock_timestamp()
-where run_id = %(run_id)s and span_id = %(span_id)s
+update waybill_runs.steps set status = %(status)s, outcome = %(outcome)s, ended_at = clock_timestamp(),
+    valid_until = greatest(clock_timestamp(), complete_by) + %(validity)s
+from waybill_runs.runs
+where steps.run_id = %(run_id)s and span_id = %(span_id)s and runs.run_id = steps.run_id
 """
+
+
+# A good deal less than the day for which an unpublished version is kept.
+VALIDITY = datetime.timedelta(hours=20)
 
 
 class StepLog:
@@ -80,6 +85,7 @@ class StepLog:
             "span_id": trace_ids.step_span_id(ref.run_id, name, number),
             "status": "ERROR" if "failed" in outcome else "OK",
             "outcome": None if "failed" in outcome else Json(outcome),
+            "validity": VALIDITY,
         }
         async with self._database.transaction(ref.tenant) as connection:
             await connection.execute(END, values)

@@ -16,6 +16,7 @@ from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.postgres import Database
+from waybill.runtime.wire import moment
 from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
@@ -135,6 +136,7 @@ def _beginning(request: pb.BeginVersionRequest) -> Beginning:
         recipe=_name("recipe", request.recipe, MAX_NAME_BYTES),
         space=_space(request.space),
         run_id=_name("run_id", request.run_id, MAX_NAME_BYTES),
+        keep_until=moment(request.keep_until) if request.HasField("keep_until") else None,
     )
 
 

@@ -23,6 +23,7 @@ update document_versions set state = 'ABANDONED'
 where version_id = any(array(
     select version_id from document_versions
     where state = 'BUILDING' and began_at <= clock_timestamp() - make_interval(secs => %s)
+        and coalesce(keep_until <= clock_timestamp(), true)
     for update skip locked))
 """
 
@@ -61,7 +62,7 @@ class Patience:
 
     Attributes:
         superseded_seconds: After it was replaced.
-        abandoned_seconds: After it was begun and not published.
+        abandoned_seconds: After it was begun and not published; longer where who began it said so.
     """
 
     superseded_seconds: float = 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +29,8 @@ returning document_id
 
 # A run begins one version of a document, however often it says so.
 ADD_VERSION = """
-insert into document_versions (tenant, document_id, run_id, source_sha256, recipe, space_id)
-values (%(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s)
+insert into document_versions (tenant, document_id, run_id, source_sha256, recipe, space_id, keep_until)
+values (%(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s, %(keep_until)s)
 on conflict (document_id, run_id) do nothing
 """
 
@@ -59,6 +60,7 @@ class Beginning:
     Attributes:
         recipe: Names how content becomes chunks.
         run_id: The run that builds it.
+        keep_until: Not given up before then.
     """
 
     collection: str
@@ -67,6 +69,7 @@ class Beginning:
     recipe: str
     space: Space
     run_id: str
+    keep_until: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ async def begin(database: Database, tenant: str, wanted: Beginning, *, validate_
             "source_sha256": wanted.source_sha256,
             "recipe": wanted.recipe,
             "run_id": wanted.run_id,
+            "keep_until": wanted.keep_until,
             "space_id": await space_id(connection, wanted.space),
         }
         found = await (await connection.execute(CURRENT, values)).fetchone()

@@ -16,6 +16,18 @@ def timestamp(moment: datetime.datetime) -> Timestamp:
     return stamp
 
 
+def moment(stamp: Timestamp) -> datetime.datetime:
+    """A message's moment, in UTC.
+
+    Raises:
+        InvalidRequest: INVALID_REQUEST, it is none between the years 1 and 9999.
+    """
+    try:
+        return stamp.ToDatetime(tzinfo=datetime.UTC)
+    except ValueError:
+        raise InvalidRequest("INVALID_REQUEST", "A time must lie between the years 1 and 9999.") from None
+
+
 def bad_page_token() -> InvalidRequest:
     """The refusal of a page token that none of our answers held."""
     return InvalidRequest("PAGE_TOKEN_INVALID", "Take page_token from the answer before, unchanged.")

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__pb2
 from waybill.storage.v1 import chunk_pb2 as waybill_dot_storage_dot_v1_dot_chunk__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/document_index_service.proto\x12\x12waybill.storage.v1\x1a\x1dwaybill/common/v1/space.proto\x1a\x1ewaybill/storage/v1/chunk.proto\"\xb6\x01\n\x13\x42\x65ginVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x01(\t\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\'\n\x05space\x18\x05 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\xe5\x01\n\x14\x42\x65ginVersionResponse\x12\x41\n\x07outcome\x18\x01 \x01(\x0e\x32\x30.waybill.storage.v1.BeginVersionResponse.Outcome\x12\x12\n\nversion_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x05\"L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BEGUN\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\"Q\n\x10PutChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12)\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\"+\n\x11PutChunksResponse\x12\x16\n\x0ereused_vectors\x18\x01 \x01(\x05\"\x90\x01\n\x11ListChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rstart_ordinal\x18\x04 \x01(\x05\x12\x13\n\x0b\x65nd_ordinal\x18\x05 \x01(\x05\x12\x14\n\x0cpending_only\x18\x06 \x01(\x08\"X\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x11PutVectorsRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.waybill.storage.v1.ChunkVector\"\x14\n\x12PutVectorsResponse\"@\n\x15PublishVersionRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\"J\n\x16PublishVersionResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x1b\n\x13replaced_version_id\x18\x02 \x01(\t\"X\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x03(\t\"k\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x1e\n\x16orphaned_source_sha256\x18\x04 \x03(\t\"\x96\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\'\n\x05space\x18\x04 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x34\n\x04mode\x18\x05 \x01(\x0e\x32&.waybill.storage.v1.SearchRequest.Mode\x12\r\n\x05limit\x18\x06 \x01(\x05\x12\x15\n\rdocument_keys\x18\x07 \x03(\t\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_VECTOR\x10\x01\x12\r\n\tMODE_TEXT\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\"\x90\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage2\xd3\x05\n\x14\x44ocumentIndexService\x12\x66\n\x0c\x42\x65ginVersion\x12\'.waybill.storage.v1.BeginVersionRequest\x1a(.waybill.storage.v1.BeginVersionResponse\"\x03\x90\x02\x02\x12]\n\tPutChunks\x12$.waybill.storage.v1.PutChunksRequest\x1a%.waybill.storage.v1.PutChunksResponse\"\x03\x90\x02\x02\x12`\n\nListChunks\x12%.waybill.storage.v1.ListChunksRequest\x1a&.waybill.storage.v1.ListChunksResponse\"\x03\x90\x02\x01\x12`\n\nPutVectors\x12%.waybill.storage.v1.PutVectorsRequest\x1a&.waybill.storage.v1.PutVectorsResponse\"\x03\x90\x02\x02\x12l\n\x0ePublishVersion\x12).waybill.storage.v1.PublishVersionRequest\x1a*.waybill.storage.v1.PublishVersionResponse\"\x03\x90\x02\x02\x12l\n\x0e\x44\x65leteDocument\x12).waybill.storage.v1.DeleteDocumentRequest\x1a*.waybill.storage.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12T\n\x06Search\x12!.waybill.storage.v1.SearchRequest\x1a\".waybill.storage.v1.SearchResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/document_index_service.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwaybill/common/v1/space.proto\x1a\x1ewaybill/storage/v1/chunk.proto\"\xe6\x01\n\x13\x42\x65ginVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x01(\t\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\'\n\x05space\x18\x05 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\nkeep_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\x14\x42\x65ginVersionResponse\x12\x41\n\x07outcome\x18\x01 \x01(\x0e\x32\x30.waybill.storage.v1.BeginVersionResponse.Outcome\x12\x12\n\nversion_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x05\"L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BEGUN\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\"Q\n\x10PutChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12)\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\"+\n\x11PutChunksResponse\x12\x16\n\x0ereused_vectors\x18\x01 \x01(\x05\"\x90\x01\n\x11ListChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rstart_ordinal\x18\x04 \x01(\x05\x12\x13\n\x0b\x65nd_ordinal\x18\x05 \x01(\x05\x12\x14\n\x0cpending_only\x18\x06 \x01(\x08\"X\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x11PutVectorsRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.waybill.storage.v1.ChunkVector\"\x14\n\x12PutVectorsResponse\"@\n\x15PublishVersionRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\"J\n\x16PublishVersionResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x1b\n\x13replaced_version_id\x18\x02 \x01(\t\"X\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x03(\t\"k\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x1e\n\x16orphaned_source_sha256\x18\x04 \x03(\t\"\x96\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\'\n\x05space\x18\x04 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x34\n\x04mode\x18\x05 \x01(\x0e\x32&.waybill.storage.v1.SearchRequest.Mode\x12\r\n\x05limit\x18\x06 \x01(\x05\x12\x15\n\rdocument_keys\x18\x07 \x03(\t\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_VECTOR\x10\x01\x12\r\n\tMODE_TEXT\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\"\x90\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage2\xd3\x05\n\x14\x44ocumentIndexService\x12\x66\n\x0c\x42\x65ginVersion\x12\'.waybill.storage.v1.BeginVersionRequest\x1a(.waybill.storage.v1.BeginVersionResponse\"\x03\x90\x02\x02\x12]\n\tPutChunks\x12$.waybill.storage.v1.PutChunksRequest\x1a%.waybill.storage.v1.PutChunksResponse\"\x03\x90\x02\x02\x12`\n\nListChunks\x12%.waybill.storage.v1.ListChunksRequest\x1a&.waybill.storage.v1.ListChunksResponse\"\x03\x90\x02\x01\x12`\n\nPutVectors\x12%.waybill.storage.v1.PutVectorsRequest\x1a&.waybill.storage.v1.PutVectorsResponse\"\x03\x90\x02\x02\x12l\n\x0ePublishVersion\x12).waybill.storage.v1.PublishVersionRequest\x1a*.waybill.storage.v1.PublishVersionResponse\"\x03\x90\x02\x02\x12l\n\x0e\x44\x65leteDocument\x12).waybill.storage.v1.DeleteDocumentRequest\x1a*.waybill.storage.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12T\n\x06Search\x12!.waybill.storage.v1.SearchRequest\x1a\".waybill.storage.v1.SearchResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,38 +48,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['DeleteDocument']._serialized_options = b'\220\002\002'
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['Search']._loaded_options = None
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['Search']._serialized_options = b'\220\002\001'
-  _globals['_BEGINVERSIONREQUEST']._serialized_start=135
-  _globals['_BEGINVERSIONREQUEST']._serialized_end=317
-  _globals['_BEGINVERSIONRESPONSE']._serialized_start=320
-  _globals['_BEGINVERSIONRESPONSE']._serialized_end=549
-  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_start=473
-  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_end=549
-  _globals['_PUTCHUNKSREQUEST']._serialized_start=551
-  _globals['_PUTCHUNKSREQUEST']._serialized_end=632
-  _globals['_PUTCHUNKSRESPONSE']._serialized_start=634
-  _globals['_PUTCHUNKSRESPONSE']._serialized_end=677
-  _globals['_LISTCHUNKSREQUEST']._serialized_start=680
-  _globals['_LISTCHUNKSREQUEST']._serialized_end=824
-  _globals['_LISTCHUNKSRESPONSE']._serialized_start=826
-  _globals['_LISTCHUNKSRESPONSE']._serialized_end=914
-  _globals['_PUTVECTORSREQUEST']._serialized_start=917
-  _globals['_PUTVECTORSREQUEST']._serialized_end=1047
-  _globals['_PUTVECTORSRESPONSE']._serialized_start=1049
-  _globals['_PUTVECTORSRESPONSE']._serialized_end=1069
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1071
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1135
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1137
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=1211
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1213
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1301
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1303
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1410
-  _globals['_SEARCHREQUEST']._serialized_start=1413
-  _globals['_SEARCHREQUEST']._serialized_end=1691
-  _globals['_SEARCHREQUEST_MODE']._serialized_start=1614
-  _globals['_SEARCHREQUEST_MODE']._serialized_end=1691
-  _globals['_SEARCHRESPONSE']._serialized_start=1694
-  _globals['_SEARCHRESPONSE']._serialized_end=1838
-  _globals['_DOCUMENTINDEXSERVICE']._serialized_start=1841
-  _globals['_DOCUMENTINDEXSERVICE']._serialized_end=2564
+  _globals['_BEGINVERSIONREQUEST']._serialized_start=168
+  _globals['_BEGINVERSIONREQUEST']._serialized_end=398
+  _globals['_BEGINVERSIONRESPONSE']._serialized_start=401
+  _globals['_BEGINVERSIONRESPONSE']._serialized_end=630
+  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_start=554
+  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_end=630
+  _globals['_PUTCHUNKSREQUEST']._serialized_start=632
+  _globals['_PUTCHUNKSREQUEST']._serialized_end=713
+  _globals['_PUTCHUNKSRESPONSE']._serialized_start=715
+  _globals['_PUTCHUNKSRESPONSE']._serialized_end=758
+  _globals['_LISTCHUNKSREQUEST']._serialized_start=761
+  _globals['_LISTCHUNKSREQUEST']._serialized_end=905
+  _globals['_LISTCHUNKSRESPONSE']._serialized_start=907
+  _globals['_LISTCHUNKSRESPONSE']._serialized_end=995
+  _globals['_PUTVECTORSREQUEST']._serialized_start=998
+  _globals['_PUTVECTORSREQUEST']._serialized_end=1128
+  _globals['_PUTVECTORSRESPONSE']._serialized_start=1130
+  _globals['_PUTVECTORSRESPONSE']._serialized_end=1150
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1152
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1216
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1218
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=1292
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1294
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1382
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1384
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1491
+  _globals['_SEARCHREQUEST']._serialized_start=1494
+  _globals['_SEARCHREQUEST']._serialized_end=1772
+  _globals['_SEARCHREQUEST_MODE']._serialized_start=1695
+  _globals['_SEARCHREQUEST_MODE']._serialized_end=1772
+  _globals['_SEARCHRESPONSE']._serialized_start=1775
+  _globals['_SEARCHRESPONSE']._serialized_end=1919
+  _globals['_DOCUMENTINDEXSERVICE']._serialized_start=1922
+  _globals['_DOCUMENTINDEXSERVICE']._serialized_end=2645
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.storage.v1 import chunk_pb2 as _chunk_pb2
 from google.protobuf.internal import containers as _containers
@@ -10,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class BeginVersionRequest(_message.Message):
-    __slots__ = ("collection", "document_key", "source_sha256", "recipe", "space", "run_id", "validate_only")
+    __slots__ = ("collection", "document_key", "source_sha256", "recipe", "space", "run_id", "validate_only", "keep_until")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
     SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +21,7 @@ class BeginVersionRequest(_message.Message):
     SPACE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    KEEP_UNTIL_FIELD_NUMBER: _ClassVar[int]
     collection: str
     document_key: str
     source_sha256: str
@@ -25,7 +29,8 @@ class BeginVersionRequest(_message.Message):
     space: _space_pb2.Space
     run_id: str
     validate_only: bool
-    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., recipe: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., run_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    keep_until: _timestamp_pb2.Timestamp
+    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., recipe: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., run_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class BeginVersionResponse(_message.Message):
     __slots__ = ("outcome", "version_id", "document_id", "chunk_count")

@@ -1,0 +1,166 @@
+"""The vendor's batch jobs of runs, as rows: nothing of them is in memory while they go on."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from psycopg.types.json import Json
+
+from services.orchestrator.run_rows import Row, RunRef
+from waybill.embedder.v1.batch_job_pb2 import BatchJobName
+from waybill.runtime.errors import Unavailable
+from waybill.runtime.postgres import Database
+from waybill.runtime.wire import timestamp
+
+# A job is the business of its run's step while it is in one of these, and the run has not ended.
+OF_THE_RUN = ("SENDING", "SENT", "CANCELLING")
+# How far the vendor's clock and ours may differ.
+CLOCKS_APART = datetime.timedelta(minutes=10)
+
+ADD = """
+insert into waybill_runs.batch_jobs (job_key, tenant, run_id, number, created_at, look_at)
+values (%(job_key)s, %(tenant)s, %(run_id)s, %(number)s, %(now)s, %(now)s)
+returning *
+"""
+
+OF_RUN = "select * from waybill_runs.batch_jobs where run_id = %s order by number"
+
+# Only from where it was read: the step of its run and the poller may both be at it.
+CHANGE = """
+update waybill_runs.batch_jobs set state = coalesce(%(state)s, state),
+    vendor_id = coalesce(%(vendor_id)s, vendor_id), outcome = coalesce(%(outcome)s, outcome),
+    look_at = coalesce(%(look_at)s, look_at)
+where job_key = %(job_key)s and state = %(before)s
+returning *
+"""
+
+# Taken for a while, so that each is looked at once, and again where that failed. Those of a run that is
+# under way are its step's.
+TAKE_DUE = """
+with due as (
+    select job_key from waybill_runs.batch_jobs join waybill_runs.runs using (run_id)
+    where batch_jobs.state <> 'CLOSED' and look_at <= %(now)s
+        and (runs.state not in ('QUEUED', 'RUNNING') or batch_jobs.state in ('LEFT', 'COLLECTED'))
+    order by look_at limit %(limit)s for update of batch_jobs skip locked)
+update waybill_runs.batch_jobs set look_at = %(until)s
+from due, waybill_runs.runs
+where batch_jobs.job_key = due.job_key and runs.run_id = batch_jobs.run_id
+returning batch_jobs.*, runs.state::text as run_state, complete_by, chunks, correlation_id, tries
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row; see its columns."""
+
+    key: str
+    run: RunRef
+    number: int
+    state: str
+    vendor_id: str
+    outcome: dict[str, Any]
+    created_at: datetime.datetime
+
+    @classmethod
+    def of(cls, row: Row) -> Job:
+        """From the row."""
+        return cls(
+            key=str(row["job_key"]),
+            run=RunRef(row["tenant"], str(row["run_id"])),
+            number=row["number"],
+            state=row["state"],
+            vendor_id=row["vendor_id"],
+            outcome=row["outcome"] or {},
+            created_at=row["created_at"],
+        )
+
+    def name(self, *, again: bool = True) -> BatchJobName:
+        """As the embedder knows it.
+
+        Args:
+            again: Whether the vendor may have it already.
+        """
+        since: Timestamp | None = timestamp(self.created_at - CLOCKS_APART) if again else None
+        return BatchJobName(job_key=self.key, vendor_id=self.vendor_id, since=since)
+
+    @property
+    def vectors(self) -> int:
+        """Vectors that it brought."""
+        return int(self.outcome.get("vectors", 0))
+
+    @property
+    def useless(self) -> bool:
+        """The vendor took nothing of it, so another will hardly be taken."""
+        return self.outcome.get("status") in ("refused", "failed", "left")
+
+
+class BatchJobs:
+    """The jobs of every tenant's runs.
+
+    Args:
+        database: One tenant at a time.
+        owner: Sees every tenant; for the poller.
+    """
+
+    def __init__(self, database: Database, owner: Database) -> None:
+        self._database = database
+        self._owner = owner
+
+    async def of_run(self, run: RunRef) -> list[Job]:
+        """The jobs of a run, oldest first."""
+        async with self._database.transaction(run.tenant) as connection:
+            rows = await (await connection.execute(OF_RUN, [run.run_id])).fetchall()
+        return [Job.of(row) for row in rows]
+
+    async def add(self, run: RunRef, number: int, now: datetime.datetime) -> Job:
+        """Writes a job down before the vendor hears of it."""
+        values = {
+            "job_key": uuid.uuid4(),
+            "tenant": run.tenant,
+            "run_id": run.run_id,
+            "number": number,
+            "now": now,
+        }
+        async with self._database.transaction(run.tenant) as connection:
+            row = await (await connection.execute(ADD, values)).fetchone()
+        assert row is not None
+        return Job.of(row)
+
+    async def change(
+        self,
+        job: Job,
+        *,
+        state: str | None = None,
+        vendor_id: str | None = None,
+        outcome: dict[str, Any] | None = None,
+        look_at: datetime.datetime | None = None,
+    ) -> Job:
+        """Changes a job from what it was.
+
+        Raises:
+            Unavailable: BATCH_JOB_CHANGED, somebody else did meanwhile: read it again.
+        """
+        values = {
+            "job_key": job.key,
+            "before": job.state,
+            "state": state,
+            "vendor_id": vendor_id,
+            "outcome": None if outcome is None else Json(outcome),
+            "look_at": look_at,
+        }
+        async with self._database.transaction(job.run.tenant) as connection:
+            row = await (await connection.execute(CHANGE, values)).fetchone()
+        if row is None:
+            raise Unavailable("BATCH_JOB_CHANGED", "The batch job was changed meanwhile. Repeat.")
+        return Job.of(row)
+
+    async def take_due(self, now: datetime.datetime, until: datetime.datetime, limit: int) -> Sequence[Row]:
+        """Jobs to be looked at that nobody works on, with facts of their runs; they are due again `until`."""
+        values = {"now": now, "until": until, "limit": limit}
+        async with self._owner.transaction(None) as connection:
+            return await (await connection.execute(TAKE_DUE, values)).fetchall()

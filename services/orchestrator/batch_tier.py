@@ -1,0 +1,215 @@
+"""The `batch` step: a run's texts go to the vendor's batch, and the run waits without taking up a place.
+
+A job is written down before it is sent, so that one whose creation was never answered is found again. The
+step's body begins anew each time the run is woken, and goes on from the job's row.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import grpc
+import structlog
+
+from services.orchestrator import tiers, vectors
+from services.orchestrator.batch_jobs import OF_THE_RUN, BatchJobs, Job
+from services.orchestrator.chunking import embedded_text
+from services.orchestrator.durable import RunWaits
+from services.orchestrator.peers import Peers, steady
+from services.orchestrator.run_rows import Row, RunRef
+from services.orchestrator.runs import Runs
+from services.orchestrator.steps import Cut, Steps
+from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchOutcome, BatchTexts
+from waybill.embedder.v1.embedder_service_pb2 import (
+    CancelBatchJobRequest,
+    CollectBatchJobRequest,
+    CreateBatchJobRequest,
+    GetBatchJobRequest,
+)
+from waybill.runtime.channel import reading, send
+from waybill.runtime.errors import Deadline, NotFound, Unavailable, from_status
+from waybill.runtime.retry import insist
+from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
+
+# Texts up, or vectors down, of the largest job.
+TRANSFER_SECONDS = 600.0
+# A vendor that does not answer is asked again later, in a wait that takes up no place.
+PATIENCE_SECONDS = 20.0
+SOON, LATER, SELDOM = (datetime.timedelta(seconds=seconds) for seconds in (10, 60, 300))
+log = structlog.get_logger()
+
+
+class BatchTier:
+    """Embeds by batch.
+
+    Args:
+        now: The time, in UTC.
+    """
+
+    def __init__(
+        self, peers: Peers, runs: Runs, steps: Steps, jobs: BatchJobs, now: Callable[[], datetime.datetime]
+    ) -> None:
+        self._peers = peers
+        self._runs = runs
+        self._steps = steps
+        self._jobs = jobs
+        self._now = now
+
+    async def embed(self, run: RunRef, cut: Cut) -> int:
+        """Has a run's chunks embedded by batches as far as there is time; answers how many were.
+
+        Raises:
+            RunWaits: A job goes on; the poller wakes the run when there is something to do.
+        """
+        row = await self._runs.find(run)
+        jobs = await self._jobs.of_run(run)
+        if jobs and jobs[-1].state in OF_THE_RUN:
+            jobs[-1] = await self._follow(row, cut, jobs[-1])
+        left = cut.chunks - sum(job.vectors for job in jobs)
+        if left and not (jobs and jobs[-1].useless):
+            decision = tiers.decide(row["complete_by"], self._now(), left, True, len(jobs))
+            if decision.tier == tiers.BATCH:
+                await self._runs.change(run, tier=decision.tier, tier_reason=decision.reason)
+                job = await self._jobs.add(run, len(jobs) + 1, self._now())
+                jobs.append(await self._send(cut, job, again=False))
+        got = sum(job.vectors for job in jobs)
+        outcome = tiers.outcome(got, cut.chunks, [job.outcome for job in jobs])
+        await self._runs.change(run, tier=outcome.tier, tier_reason=outcome.reason, embedded_chunks=got)
+        return got
+
+    async def stop(self, run: RunRef) -> None:
+        """Cancels a run's job at the vendor. What it did by then is settled when it has ended."""
+        for job in await self._jobs.of_run(run):
+            if job.state in OF_THE_RUN:
+                found = await self.cancelled(job)
+                state = "CLOSED" if found.vendor_status == "none" else "LEFT"
+                await self._jobs.change(job, state=state, vendor_id=found.name.vendor_id, look_at=self._now())
+
+    async def found(self, job: Job) -> BatchJob:
+        """A job as the vendor has it.
+
+        Raises:
+            NotFound: BATCH_JOB_NOT_FOUND.
+            Unavailable: It does not say, for now.
+        """
+        request = GetBatchJobRequest(name=job.name())
+        answer = await insist(partial(self._peers.embedder.GetBatchJob, request), seconds=PATIENCE_SECONDS)
+        return answer.job
+
+    async def cancelled(self, job: Job) -> BatchJob:
+        """The same, asked to stop."""
+        request = CancelBatchJobRequest(name=job.name())
+        answer = await insist(partial(self._peers.embedder.CancelBatchJob, request), seconds=PATIENCE_SECONDS)
+        return answer.job
+
+    async def _follow(self, row: Row, cut: Cut, job: Job) -> Job:
+        """Takes what a job has done once it has ended, or goes on without it when time runs out."""
+        now = self._now()
+        if job.state == "SENDING" and now < bound(job, row, now):
+            return await self._send(cut, job, again=True)
+        try:
+            found = await self.found(job)
+            if found.state == BatchJob.STATE_ENDED:
+                outcome = await steady(partial(self._collect, cut, job))
+                return await self._jobs.change(job, state="COLLECTED", outcome=outcome, look_at=now)
+            if job.state == "SENT" and now >= bound(job, row, now):
+                await self.cancelled(job)
+                job = await self._jobs.change(job, state="CANCELLING")
+        except NotFound:
+            log.warning("the vendor has no such batch job", run_id=job.run.run_id, job_key=job.key)
+        except Unavailable as error:
+            log.warning("the vendor's batches do not answer", reason=error.reason)
+        if now >= bound(job, row, now):
+            return await self._jobs.change(job, state="LEFT", outcome={"status": "left"}, look_at=now)
+        await self._jobs.change(job, look_at=next_look(job, row, now))
+        raise RunWaits
+
+    async def _send(self, cut: Cut, job: Job, *, again: bool) -> Job:
+        """Gives the chunks without a vector to the vendor.
+
+        Raises:
+            RunWaits: It has them; or it does not answer, and is asked again later.
+        """
+        pages = vectors.pending(self._peers.index, cut.version_id, 0, cut.chunks)
+        first = await anext(aiter(pages), None)
+        if first is None:
+            return await self._jobs.change(job, state="CLOSED")
+        header = CreateBatchJobRequest.Header(name=job.name(again=again), space=await self._steps.space())
+        call = self._peers.embedder.CreateBatchJob(timeout=TRANSFER_SECONDS)
+        try:
+            sent = (await send(call, _messages(header, first, pages))).job
+        except grpc.aio.AioRpcError as error:
+            failure = from_status(error)
+            if not isinstance(failure, Unavailable | Deadline):
+                outcome = {"status": "refused", "code": failure.reason}
+                return await self._jobs.change(job, state="CLOSED", outcome=outcome)
+            log.warning("the vendor's batches do not answer", reason=failure.reason)
+            await self._jobs.change(job, look_at=self._now() + LATER)
+        else:
+            soon = self._now() + SOON
+            await self._jobs.change(job, state="SENT", vendor_id=sent.name.vendor_id, look_at=soon)
+        raise RunWaits
+
+    async def _collect(self, cut: Cut, job: Job) -> dict[str, Any]:
+        """Writes the vectors of a job that has ended; answers how it came out."""
+        space, got = await self._steps.space(), 0
+        call = self._peers.embedder.CollectBatchJob(
+            CollectBatchJobRequest(name=job.name()), timeout=TRANSFER_SECONDS
+        )
+        outcome = BatchOutcome()
+        async with reading(call) as answers:
+            async for answer in answers:
+                bought = [ChunkVector(ordinal=one.index, values=one.values) for one in answer.embeddings]
+                await vectors.put(self._peers.index, cut.version_id, space, bought)
+                got += len(bought)
+                outcome.CopyFrom(answer.outcome)
+        return {
+            "vectors": got,
+            "status": outcome.vendor_status,
+            "code": outcome.code,
+            "charged": outcome.charged,
+            "released": outcome.released,
+            "in_doubt": outcome.in_doubt,
+        }
+
+
+def bound(job: Job, row: Row, now: datetime.datetime) -> datetime.datetime:
+    """When something must be done about a job though it has not ended.
+
+    Args:
+        job: While it is sent, it is to be cancelled then; once it is, left behind.
+        row: Of its run.
+        now: In UTC.
+    """
+    when = tiers.last_moment if job.state == "CANCELLING" else tiers.promote_at
+    return when(row["complete_by"], now, row["chunks"])
+
+
+def next_look(job: Job, row: Row, now: datetime.datetime) -> datetime.datetime:
+    """When a job is looked at again: seldom while it takes long."""
+    wait = SOON if job.state == "CANCELLING" else min(max((now - job.created_at) / 10, SOON), SELDOM)
+    return min(now + wait, bound(job, row, now))
+
+
+async def _messages(
+    header: CreateBatchJobRequest.Header, first: Sequence[Chunk], pages: AsyncIterator[Sequence[Chunk]]
+) -> AsyncIterator[CreateBatchJobRequest]:
+    yield CreateBatchJobRequest(header=header)
+    for texts in _texts(first):
+        yield CreateBatchJobRequest(texts=texts)
+    async for page in pages:
+        for texts in _texts(page):
+            yield CreateBatchJobRequest(texts=texts)
+
+
+def _texts(chunks: Sequence[Chunk]) -> list[BatchTexts]:
+    """Chunks as texts, those without a gap between them together."""
+    runs: list[BatchTexts] = []
+    for chunk in chunks:
+        if not runs or chunk.ordinal != runs[-1].start_index + len(runs[-1].texts):
+            runs.append(BatchTexts(start_index=chunk.ordinal))
+        runs[-1].texts.append(embedded_text(chunk.heading, chunk.text))
+    return runs
