@@ -159,6 +159,26 @@ def test_only_ready_and_unchanged_are_success(
     assert (objects(result.stdout)["a.md"]["error"] is None) == (code == 0)
 
 
+def test_a_document_that_waits_on_a_vendor_is_handed_over_and_said(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.endings = {
+        "slow.md": Run(
+            state=Run.STATE_WAITING_ON_VENDOR,
+            step="batch",
+            embedding_tier=Run.EMBEDDING_TIER_BATCH,
+            embedding_tier_reason="complete_by leaves 25 h 30 min for a batch",
+        )
+    }
+    result = waybill("ingest", str(make_folder(tmp_path, "slow.md") / "slow.md"), "--within", "26h")
+    assert result.exit_code == 0
+    (run,) = orchestrator.runs.values()
+    assert "WAITING_ON_VENDOR slow.md: complete_by leaves 25 h 30 min for a batch" in result.stderr
+    assert f"run {run.run_id}" in result.stderr
+    shown = json.loads(waybill("run", run.run_id, "--json").stdout)
+    assert (shown["state"], shown["embedding_tier"]) == ("WAITING_ON_VENDOR", "batch")
+
+
 def test_a_folder_without_documents_is_a_mistake(waybill: Waybill, tmp_path: Path) -> None:
     result = waybill("ingest", str(tmp_path))
     assert (result.exit_code, result.stdout) == (2, "")

@@ -145,6 +145,8 @@ class _Sending:
             if run.state not in FINAL_STATES:
                 for changed in self._client.watch(run.run_id):
                     self._note(source, changed)
+                    if changed.state == Run.STATE_WAITING_ON_VENDOR:
+                        break  # for up to a day, in which nobody watches
         except OSError as error:
             return Outcome(source, error=unreadable(source.path, error))
         except ServiceError as error:
@@ -182,10 +184,14 @@ def _report(screen: Screen, outcome: Outcome, correlation_id: str) -> None:
     if screen.as_json:
         screen.emit(document_object(outcome, correlation_id))
     error = error_object(outcome)
-    if error is None:
+    if outcome.waiting and outcome.run is not None:
+        why = inert(outcome.run.embedding_tier_reason)
+        screen.note(f"{outcome.state} {key}: {why}", "yellow")
+        screen.note(f"  next: it goes on by itself; see it: {screen.command(f'run {outcome.run.run_id}')}")
+    elif error is None:
         screen.note(f"{outcome.state} {key}", "green")
-        return
-    screen.note(f"{outcome.state} {key}: {inert(error['reason'])}: {inert(error['message'])}", "red")
+    else:
+        screen.note(f"{outcome.state} {key}: {inert(error['reason'])}: {inert(error['message'])}", "red")
     if outcome.error is not None:
         screen.note(f"  next: {advice(outcome.error).next_step}")
 

@@ -21,6 +21,8 @@ from waybill.storage.v1.chunk_pb2 import Hit
 Shape = dict[str, Any]
 _KINDS = {CostKind.COST_KIND_REAL: "real", CostKind.COST_KIND_SIMULATED: "simulated"}
 
+_TIERS = {Run.EMBEDDING_TIER_SYNCHRONOUS: "synchronous", Run.EMBEDDING_TIER_BATCH: "batch"}
+
 
 def state_name(run: Run) -> str:
     """A run's state without its prefix."""
@@ -59,6 +61,8 @@ def run_object(run: Run) -> Shape:
         "starts": run.starts,
         "complete_by": _time(run, "complete_by"),
         "tries": run.tries,
+        "embedding_tier": _TIERS.get(run.embedding_tier),
+        "embedding_tier_reason": run.embedding_tier_reason or None,
     }
 
 

@@ -24,8 +24,13 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Whether the document is in the index with this content."""
-        return self.error is None and self.run is not None and self.run.state in GOOD_STATES
+        """Whether the document is in the index with this content, or will be without further ado."""
+        return self.error is None and self.run is not None and (self.waiting or self.run.state in GOOD_STATES)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it was left to a vendor that takes its time."""
+        return self.run is not None and self.run.state == Run.STATE_WAITING_ON_VENDOR
 
     @property
     def passed_over(self) -> bool:
@@ -40,7 +45,7 @@ class Outcome:
 
 
 def exit_of(outcomes: Sequence[Outcome]) -> Exit:
-    """OK only when every document is in the index with its present content."""
+    """OK only when every document is in the index with its present content, or waits on a vendor."""
     return Exit.OK if all(outcome.good for outcome in outcomes) else Exit.DOCUMENT_FAILED
 
 
@@ -63,7 +68,7 @@ def document_object(outcome: Outcome, correlation_id: str) -> Shape:
 
 
 def error_object(outcome: Outcome) -> Shape | None:
-    """Why a document is not in the index; None where it is."""
+    """Why a document is not in the index; None where it is, or waits on a vendor."""
     if outcome.good:
         return None
     if outcome.error is not None:

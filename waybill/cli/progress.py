@@ -14,7 +14,7 @@ from waybill.cli.sources import Source
 from waybill.client import FINAL_STATES
 from waybill.orchestrator.v1.run_pb2 import Run
 
-STEPS = ("receive", "store", "parse", "chunk", "embed", "publish")
+STEPS = ("receive", "store", "parse", "chunk", "batch", "embed", "publish")
 QUEUE_FULL = "waits, queue full"
 
 
