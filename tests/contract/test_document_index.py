@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ from tests.contract.makers_storage import (
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.postgres import Database
 from waybill.runtime.server import Service
+from waybill.runtime.wire import timestamp
 from waybill.storage.v1 import document_index_service_pb2 as pb
 from waybill.storage.v1 import document_index_service_pb2_grpc as rpc
 
@@ -535,21 +537,27 @@ async def test_a_sweep_drops_replaced_versions_after_their_grace_and_nothing_els
     assert found(await index.search("harbour")) == ["new harbour"]
 
 
-async def test_a_version_left_unpublished_for_a_day_goes_without_a_trace(
+async def test_a_version_left_unpublished_for_a_day_or_as_long_as_was_said_goes_without_a_trace(
     index: Index, database: MigratedPostgres
 ) -> None:
     run_id = str(uuid.uuid4())
     left = (await index.begin("a.md", run_id=run_id)).version_id
     await index.put_chunks(left, chunk(0, "harbour"))
     await index.put_vectors(left, {0: unit_vector(0)})
+    now = datetime.datetime.now(datetime.UTC)
+    kept, done = [
+        (await index.begin(key, keep_until=timestamp(now + datetime.timedelta(hours=hours)))).version_id
+        for key, hours in (("kept.md", 2), ("done.md", -2))
+    ]
     async with owner_of(database) as owner:
         async with owner.transaction(None) as connection:
-            age = (
-                "update document_versions set began_at = began_at - interval '25 hours' where version_id = %s"
-            )
-            await connection.execute(age, [left])
+            age = "update document_versions set began_at = began_at - interval '25 hours'"
+            await connection.execute(age)
         await Sweeper(owner, Patience()).sweep()
     assert await contents(database, left) == (0, 0)
+    await index.put_chunks(kept, chunk(0, "harbour"))
+    async with refused("VERSION_NOT_FOUND", NOT_FOUND):
+        await index.put_chunks(done, chunk(0, "harbour"))
     async with refused("VERSION_NOT_FOUND", NOT_FOUND):
         await index.publish(left, 1)
     assert (await index.begin("a.md", run_id=run_id)).version_id not in ("", left)
