@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_folder
-from tests.pipeline.workbench import FAULTS, Workbench
-from waybill.stack import operate
+from tests.pipeline.workbench import FAULTS, Workbench, started
 from waybill.stack.home import Home
 
 
@@ -20,13 +18,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """The state folder of a stack that runs for the session; what a test kills comes back."""
     home = Home(open_folder(tmp_path_factory) / "a stack")
     (home.folder / FAULTS).mkdir(parents=True)
-    os.environ["WAYBILL_FAULTS"] = str(home.folder / FAULTS)
-    try:
-        operate.up(home, "free")
-    finally:
-        del os.environ["WAYBILL_FAULTS"]
-    yield home
-    operate.down(home)
+    with started(home, WAYBILL_FAULTS=str(home.folder / FAULTS)):
+        yield home
 
 
 @pytest.fixture

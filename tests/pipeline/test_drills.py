@@ -6,7 +6,6 @@ import datetime
 import os
 import resource
 import shutil
-import struct
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_folder
+from tests.pipeline.clock import Clock
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.test_sweep import check_money
 from tests.pipeline.workbench import FAULTS, Workbench, eventually
@@ -40,7 +40,6 @@ UP = "import sys, pathlib; from waybill.stack import home, operate; " + (
     "operate.up(home.Home(pathlib.Path(sys.argv[1])), 'free')"
 )
 MOUNTED = 'mount -t tmpfs -o size=$1,mode=700 none "$2" && shift 2 && exec "$@"'
-CLOCK = Path(__file__).with_name("clock.c")
 # Postgres' own word for a full disk, on each row of one tenant.
 FULL = """
 create function public.disk_is_full() returns trigger language plpgsql as $$
@@ -131,21 +130,19 @@ def test_a_run_waits_while_the_disk_of_postgres_is_full(bench: Workbench) -> Non
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    return Clock(open_folder(tmp_path_factory))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[Workbench]:
     """A stack with a small disk for its objects, and whose services' clock is one that tests set."""
-    if os.geteuid() or shutil.which("unshare") is None or shutil.which("cc") is None:
-        pytest.skip("needs root, unshare and cc")
+    if os.geteuid() or shutil.which("unshare") is None:
+        pytest.skip("needs root and unshare")
     home = Home(open_folder(tmp_path_factory) / "odd")
     home.objects.mkdir(parents=True)
     (home.folder / FAULTS).mkdir()
-    clock = home.folder / "clock.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", str(clock), str(CLOCK)], check=True)
-    set_clock(home, 0)
-    environment = os.environ | {
-        "WAYBILL_FAULTS": str(home.folder / FAULTS),
-        "LD_PRELOAD": str(clock),
-        "CLOCK_OFFSET": str(home.folder / "offset"),
-    }
+    environment = os.environ | {"WAYBILL_FAULTS": str(home.folder / FAULTS), **clock.environment}
     mounted = ["unshare", "--mount", "sh", "-c", MOUNTED, "sh", str(DISK_BYTES), str(home.objects)]
     command = [*mounted, sys.executable, "-c", UP, str(home.folder)]
     up = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
@@ -157,14 +154,6 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
             yield bench
     finally:
         operate.down(home)
-
-
-def set_clock(home: Home, seconds: int) -> None:
-    """Steps the clock of every service; Postgres keeps its own."""
-    place = home.folder / "offset"
-    place.touch()
-    with place.open("r+b") as file:
-        file.write(struct.pack("@l", seconds))
 
 
 @contextmanager
@@ -197,11 +186,13 @@ def test_a_full_disk_is_a_typed_error_and_what_is_under_way_waits_for_space(odd:
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
-def test_a_clock_that_is_stepped_during_a_run_costs_it_nothing(odd: Workbench, seconds: int) -> None:
+def test_a_clock_that_is_stepped_during_a_run_costs_it_nothing(
+    odd: Workbench, clock: Clock, seconds: int
+) -> None:
     with odd.as_tenant(f"t{uuid.uuid4().hex[:12]}") as bench:
         run_id = ingest_held(bench)
         try:
-            set_clock(bench.home, seconds)
+            clock.set(seconds)
             check_ready(bench, run_id)
             later = bench.client.ingest(bench.file("later.md", TEXT + b"Later."))
             step = later.create_time.seconds - time.time()
@@ -211,7 +202,7 @@ def test_a_clock_that_is_stepped_during_a_run_costs_it_nothing(odd: Workbench, s
             bounded = bench.client.ingest(bench.file("soon.md", TEXT + b"Soon."), complete_by=soon)
             check_ready(bench, bounded.run_id)
         finally:
-            set_clock(bench.home, 0)
+            clock.set(0)
             bench.disarm()
         # Back again, a run of before is still what it was.
         assert bench.client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run.state == Run.STATE_READY

@@ -15,12 +15,11 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench, eventually, simulated_openai, started
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import RetryRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.remote import Remote
-from waybill.stack import operate
 from waybill.stack.home import Home
 from waybill.stack.table import SIMULATOR_KEY as KEY
 
@@ -31,9 +30,8 @@ HALF_PRECISION = 2e-3
 @pytest.fixture(scope="module")
 def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(open_folder(tmp_path_factory) / "a stack")
-    operate.up(home, "free", "simulator")
-    yield home
-    operate.down(home)
+    with started(home, "simulator"):
+        yield home
 
 
 @pytest.fixture
@@ -44,10 +42,7 @@ def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
 
 @pytest.fixture
 def vendor(simulating: Home) -> Remote:
-    found = operate.running(simulating)
-    assert found is not None
-    where = found.addresses
-    return Remote(f"http://{where['openai']}/v1", f"http://{where['openai-control']}", KEY)
+    return simulated_openai(simulating)
 
 
 def documents(bench: Workbench, seed: int, count: int = 3) -> Sequence[str]:

@@ -18,11 +18,11 @@ from reportlab.pdfgen.canvas import Canvas
 
 from tests.conftest import open_folder
 from tests.memory import Brood, forget_peak, peak_bytes
-from tests.pipeline.workbench import Workbench
+from tests.pipeline.workbench import Workbench, started
 from waybill.orchestrator.v1.orchestrator_service_pb2 import CancelRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import Quota
-from waybill.stack import operate, state
+from waybill.stack import state
 from waybill.stack.home import Home
 
 SERVICES = ("orchestrator", "storage", "parser", "embedder")
@@ -40,13 +40,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A stack of its own: the peaks of one that others used would hide what a document needs."""
     home = Home(open_folder(tmp_path_factory) / "stack")
-    os.environ["WAYBILL_TENANT_UNFINISHED_RUNS"] = str(MOST_UNFINISHED)
-    try:
-        operate.up(home, "free")
-    finally:
-        del os.environ["WAYBILL_TENANT_UNFINISHED_RUNS"]
-    yield home
-    operate.down(home)
+    with started(home, WAYBILL_TENANT_UNFINISHED_RUNS=str(MOST_UNFINISHED)):
+        yield home
 
 
 @pytest.fixture

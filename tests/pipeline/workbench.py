@@ -22,9 +22,11 @@ from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.sim.remote import Remote
 from waybill.stack import operate, state
 from waybill.stack.home import Home
 from waybill.stack.postgres import Postgres
+from waybill.stack.table import SIMULATOR_KEY
 
 PATIENCE_SECONDS = 90.0
 FAULTS = "faults"
@@ -60,6 +62,33 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_S
     while not holds():
         assert time.monotonic() < ends_at, f"waited {seconds} s in vain: {what}"
         pause.wait(0.05)
+
+
+@contextmanager
+def started(home: Home, mode: str = "local", **environment: str) -> Iterator[Home]:
+    """A stack on free ports for the length of the block, its programs with this in their environment."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        operate.up(home, "free", mode)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    try:
+        yield home
+    finally:
+        operate.down(home)
+
+
+def simulated_openai(home: Home) -> Remote:
+    """The vendor of a stack in simulator mode, by its own door."""
+    found = operate.running(home)
+    assert found is not None
+    where = found.addresses
+    return Remote(f"http://{where['openai']}/v1", f"http://{where['openai-control']}", SIMULATOR_KEY)
 
 
 @dataclass(frozen=True)
