@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from psycopg.types.json import Json
+from psycopg.types.json import Jsonb
 
 from services.orchestrator.run_rows import Row, RunRef
 from waybill.embedder.v1.batch_job_pb2 import BatchJobName
@@ -150,7 +150,7 @@ class BatchJobs:
             "before": job.state,
             "state": state,
             "vendor_id": vendor_id,
-            "outcome": None if outcome is None else Json(outcome),
+            "outcome": None if outcome is None else Jsonb(outcome),
             "look_at": look_at,
         }
         async with self._database.transaction(job.run.tenant) as connection:

@@ -25,6 +25,8 @@ from waybill.runtime.retry import insist
 TICK_SECONDS = 1.0
 AT_A_TIME = 16
 PATIENCE_SECONDS = 20.0
+# A vendor that does not know a job by then will not come to know it.
+FORGOTTEN = datetime.timedelta(hours=26)
 log = structlog.get_logger()
 
 
@@ -70,6 +72,9 @@ class BatchPoller:
                     await self._end(job)
         except ServiceError as error:
             log.warning("a batch job is looked at later", job_key=job.key, reason=error.reason)
+            if isinstance(error, NotFound) and self._now() > job.created_at + FORGOTTEN:
+                # What it charged stays in doubt.
+                await self._jobs.change(job, state="CLOSED", outcome=job.outcome | {"status": "lost"})
 
     async def _watch(self, row: Row, job: Job) -> None:
         now = self._now()
@@ -79,10 +84,7 @@ class BatchPoller:
             await self._jobs.change(job, look_at=next_look(job, row, now))
 
     async def _has_ended(self, job: Job) -> bool:
-        try:
-            return (await self._tier.found(job)).state == BatchJob.STATE_ENDED
-        except NotFound:
-            return True
+        return (await self._tier.found(job)).state == BatchJob.STATE_ENDED
 
     async def _end(self, job: Job) -> None:
         """Ends a job without its run: it is cancelled, its entries end, its files are deleted."""

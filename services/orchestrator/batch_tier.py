@@ -7,11 +7,10 @@ step's body begins anew each time the run is woken, and goes on from the job's r
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import grpc
 import structlog
 
 from services.orchestrator import tiers, vectors
@@ -27,17 +26,18 @@ from waybill.embedder.v1.embedder_service_pb2 import (
     CancelBatchJobRequest,
     CollectBatchJobRequest,
     CreateBatchJobRequest,
+    CreateBatchJobResponse,
     GetBatchJobRequest,
 )
 from waybill.runtime.channel import reading, send
-from waybill.runtime.errors import Deadline, NotFound, Unavailable, from_status
+from waybill.runtime.errors import Deadline, NotFound, ServiceError, Unavailable
 from waybill.runtime.retry import insist
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 
 # Texts up, or vectors down, of the largest job.
 TRANSFER_SECONDS = 600.0
 # A vendor that does not answer is asked again later, in a wait that takes up no place.
-PATIENCE_SECONDS = 20.0
+ASK_SECONDS, SEND_PATIENCE_SECONDS = 10.0, 20.0
 SOON, LATER, SELDOM = (datetime.timedelta(seconds=seconds) for seconds in (10, 60, 300))
 log = structlog.get_logger()
 
@@ -93,16 +93,18 @@ class BatchTier:
 
         Raises:
             NotFound: BATCH_JOB_NOT_FOUND.
-            Unavailable: It does not say, for now.
+            Unavailable, Deadline: It does not say, for now.
         """
         request = GetBatchJobRequest(name=job.name())
-        answer = await insist(partial(self._peers.embedder.GetBatchJob, request), seconds=PATIENCE_SECONDS)
+        get = partial(self._peers.embedder.GetBatchJob, request, timeout=ASK_SECONDS)
+        answer = await insist(get, seconds=0)
         return answer.job
 
     async def cancelled(self, job: Job) -> BatchJob:
         """The same, asked to stop."""
         request = CancelBatchJobRequest(name=job.name())
-        answer = await insist(partial(self._peers.embedder.CancelBatchJob, request), seconds=PATIENCE_SECONDS)
+        cancel = partial(self._peers.embedder.CancelBatchJob, request, timeout=ASK_SECONDS)
+        answer = await insist(cancel, seconds=0)
         return answer.job
 
     async def _follow(self, row: Row, cut: Cut, job: Job) -> Job:
@@ -120,7 +122,7 @@ class BatchTier:
                 job = await self._jobs.change(job, state="CANCELLING")
         except NotFound:
             log.warning("the vendor has no such batch job", run_id=job.run.run_id, job_key=job.key)
-        except Unavailable as error:
+        except (Unavailable, Deadline) as error:
             log.warning("the vendor's batches do not answer", reason=error.reason)
         if now >= bound(job, row, now):
             return await self._jobs.change(job, state="LEFT", outcome={"status": "left"}, look_at=now)
@@ -130,28 +132,38 @@ class BatchTier:
     async def _send(self, cut: Cut, job: Job, *, again: bool) -> Job:
         """Gives the chunks without a vector to the vendor.
 
+        Args:
+            again: The vendor may have them already.
+
         Raises:
             RunWaits: It has them; or it does not answer, and is asked again later.
         """
-        pages = vectors.pending(self._peers.index, cut.version_id, 0, cut.chunks)
-        first = await anext(aiter(pages), None)
-        if first is None:
-            return await self._jobs.change(job, state="CLOSED")
-        header = CreateBatchJobRequest.Header(name=job.name(again=again), space=await self._steps.space())
-        call = self._peers.embedder.CreateBatchJob(timeout=TRANSFER_SECONDS)
         try:
-            sent = (await send(call, _messages(header, first, pages))).job
-        except grpc.aio.AioRpcError as error:
-            failure = from_status(error)
-            if not isinstance(failure, Unavailable | Deadline):
-                outcome = {"status": "refused", "code": failure.reason}
-                return await self._jobs.change(job, state="CLOSED", outcome=outcome)
-            log.warning("the vendor's batches do not answer", reason=failure.reason)
+            sent = await insist(partial(self._create, cut, job, iter([again])), seconds=SEND_PATIENCE_SECONDS)
+        except (Unavailable, Deadline) as error:
+            log.warning("the vendor's batches do not answer", reason=error.reason)
             await self._jobs.change(job, look_at=self._now() + LATER)
+        except ServiceError as error:
+            outcome = {"status": "refused", "code": error.reason}
+            return await self._jobs.change(job, state="CLOSED", outcome=outcome)
         else:
+            if sent is None:
+                return await self._jobs.change(job, state="CLOSED")
             soon = self._now() + SOON
             await self._jobs.change(job, state="SENT", vendor_id=sent.name.vendor_id, look_at=soon)
         raise RunWaits
+
+    async def _create(self, cut: Cut, job: Job, again: Iterator[bool]) -> BatchJob | None:
+        """One try; None where no chunk is without a vector."""
+        pages = vectors.pending(self._peers.index, cut.version_id, 0, cut.chunks)
+        first = await anext(aiter(pages), None)
+        if first is None:
+            return None
+        name = job.name(again=next(again, True))
+        header = CreateBatchJobRequest.Header(name=name, space=await self._steps.space())
+        call = self._peers.embedder.CreateBatchJob(timeout=TRANSFER_SECONDS)
+        answer: CreateBatchJobResponse = await send(call, _messages(header, first, pages))
+        return answer.job
 
     async def _collect(self, cut: Cut, job: Job) -> dict[str, Any]:
         """Writes the vectors of a job that has ended; answers how it came out."""

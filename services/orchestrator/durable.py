@@ -12,7 +12,7 @@ import dataclasses
 import datetime
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -119,7 +119,7 @@ class Durable:
         except StepFailed as error:
             state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
             if state == "EXPIRED":
-                await self._stop(run, story)
+                await self._stop(run, row, story)
             await self._change(run, state=state, reason=error.reason, message=error.message)
         except RunWaits:
             await self._change(run, state="WAITING_ON_VENDOR")
@@ -136,7 +136,8 @@ class Durable:
             for body in bodies:
                 body.cancel()
             await asyncio.gather(*bodies, return_exceptions=True)
-            await story.stop(run)
+            with _acting_for(run, row):
+                await story.stop(run)
             await DBOS.cancel_workflow_async(workflow_id(row))
         return row
 
@@ -156,10 +157,11 @@ class Durable:
         """Changes a run's row, whenever the database is back."""
         return await insist(partial(self._runs.change, run, **columns), seconds=PATIENCE_SECONDS)
 
-    async def _stop(self, run: RunRef, story: Story) -> None:
+    async def _stop(self, run: RunRef, row: Row, story: Story) -> None:
         deadline.clear()  # it has passed, and is why this is done
         try:
-            await story.stop(run)
+            with _acting_for(run, row):
+                await story.stop(run)
         except ServiceError as error:
             # The run ends all the same; what still works for it ends by itself and is not published.
             log.warning("work of a late run could not be stopped", run_id=run.run_id, reason=error.reason)
@@ -228,10 +230,14 @@ def in_trace(run: RunRef, row: Row, name: str) -> Iterator[None]:
     span_id = trace_ids.step_span_id(run.run_id, name, row["tries"])
     token = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), span_id))
     try:
-        with identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id, span_id)):
+        with _acting_for(run, row, span_id):
             yield
     finally:
         otel_context.detach(token)
+
+
+def _acting_for(run: RunRef, row: Row, step_span_id: str = "") -> AbstractContextManager[None]:
+    return identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id, step_span_id))
 
 
 async def _outcome(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:

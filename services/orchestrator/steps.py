@@ -24,7 +24,7 @@ from waybill.parser.v1.parser_service_pb2 import (
     CreateParseJobRequest,
     GetParseJobRequest,
 )
-from waybill.runtime import deadline, identity
+from waybill.runtime import deadline
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import InvalidRequest, VendorContract
 from waybill.runtime.wire import timestamp
@@ -131,9 +131,7 @@ class Steps:
 
     async def stop(self, run: RunRef) -> None:
         """Cancels the run's parse jobs; answers once they have stopped."""
-        row = await self._runs.find(run)
-        with identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id)):
-            await steady(partial(self._peers.parser.CancelParseJob, CancelParseJobRequest(run_id=run.run_id)))
+        await steady(partial(self._peers.parser.CancelParseJob, CancelParseJobRequest(run_id=run.run_id)))
 
     async def _offered(self) -> EmbedResponse:
         """What the embedder says of itself; asked once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 import struct
 import subprocess
@@ -28,8 +29,17 @@ class Clock:
         self.environment: Mapping[str, str] = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(self._offset)}
         self.set(0)
 
+    def now(self) -> datetime.datetime:
+        """What the services take for the time, in UTC."""
+        return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self._seconds)
+
+    def advance(self, **time: float) -> None:
+        """Steps it forward, by so many `hours`, `minutes` or `seconds`."""
+        self.set(self._seconds + int(datetime.timedelta(**time).total_seconds()))
+
     def set(self, seconds: int) -> None:
         """Steps it to so much after the real time."""
+        self._seconds = seconds
         self._offset.touch()
         with self._offset.open("r+b") as file:
             file.write(struct.pack("@l", seconds))

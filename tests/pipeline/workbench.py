@@ -138,7 +138,7 @@ class Workbench:
 
     def reach(self, run_id: str, step: str) -> None:
         """Waits until a run is at a step, or past it."""
-        order = ["store", "parse", "chunk", "embed", "publish"]
+        order = ["store", "parse", "chunk", "batch", "embed", "publish"]
         for run in self.client.watch(run_id):
             if order.index(run.step) >= order.index(step):
                 return

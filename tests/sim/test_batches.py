@@ -77,6 +77,17 @@ async def test_a_file_of_another_purpose_or_project_is_refused(sim: OpenAISimula
     assert other.status == 404
 
 
+async def test_how_long_a_batch_takes_is_set_for_those_to_come(sim: OpenAISimulator) -> None:
+    before = (await create(sim, ten())).json
+    sim.doors["/batches"](working_seconds=7_200)
+    after = (await create(sim, ten())).json
+    states = []
+    for seconds in (700, 6_500, 100):
+        sim.clock.advance(seconds)
+        states.append([(await look(sim, batch["id"]))["status"] for batch in (before, after)])
+    assert states == [["completed", "in_progress"], ["completed", "in_progress"], ["completed", "completed"]]
+
+
 async def test_a_batch_goes_through_its_states_by_the_clock(sim: OpenAISimulator) -> None:
     batch = (await create(sim, ten(), metadata={"run": "r1"})).json
     assert (batch["status"], batch["metadata"], batch["output_file_id"]) == (
@@ -217,6 +228,26 @@ async def test_o33_a_batch_expires_with_half_of_it_done(sim: OpenAISimulator) ->
         (f"c{number}", "batch_expired") for number in range(5, 10)
     }
     assert sim.invoice.quantities() == {f"{SMALL} batch": 5 * 3}
+
+
+async def test_a_lie_of_the_catalogue_is_told_in_each_line_of_a_batch_that_it_breaks(
+    sim: OpenAISimulator,
+) -> None:
+    sim.faults.add("O27:op=batches.create")
+    batch = await finished(sim, ten())
+    lines = await lines_of(sim, batch["output_file_id"])
+    assert ["usage" in one["response"]["body"] for one in lines] == [False] * 10
+    assert sim.invoice.quantities() == {f"{SMALL} batch": 10 * 3}
+
+
+async def test_a_deleted_file_is_gone(sim: OpenAISimulator) -> None:
+    file = (await upload(sim, b"{}")).json
+    other = await ask(sim.base_url, "DELETE", f"/v1/files/{file['id']}", openai_project="proj-other")
+    assert other.status == 404
+    gone = await ask(sim.base_url, "DELETE", f"/v1/files/{file['id']}")
+    assert gone.json == {"id": file["id"], "object": "file", "deleted": True}
+    assert (await ask(sim.base_url, "GET", f"/v1/files/{file['id']}/content")).status == 404
+    assert (await ask(sim.base_url, "DELETE", f"/v1/files/{file['id']}")).status == 404
 
 
 @pytest.mark.parametrize(("variant", "count", "distinct"), [("missing", 9, 9), ("twice", 11, 10)])

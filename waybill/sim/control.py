@@ -2,14 +2,15 @@
 
 GET /journal (?since=N), /invoice, /state · POST, with a JSON object: /faults {"fault": "O03:n=7"} ·
 /heal {} or {"name": "O03"} · /clock {"advance_seconds": 60} · /keys {"add": "sk-…"} or {"revoke": "sk-…"} ·
-/limits {"requests_per_minute": …, "tokens_per_minute": …} · /outage {"seconds": 30}, {} until {"end": true}.
+/limits {"requests_per_minute": …, "tokens_per_minute": …} · /outage {"seconds": 30}, {} until {"end": true} ·
+OpenAI: /batches {"working_seconds": …}.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from waybill.sim.clock import Clock
@@ -39,6 +40,10 @@ class Simulated(Protocol):
     def invoice(self) -> Invoice:
         """Every charge up to now."""
 
+    @property
+    def doors(self) -> Mapping[str, Callable[..., None]]:
+        """What else is changed here, by path: this vendor's own."""
+
 
 class Control:
     """Answers the control port."""
@@ -57,6 +62,7 @@ class Control:
             "/keys": self._keys,
             "/limits": self._limits,
             "/outage": self._outage,
+            **simulated.doors,
         }
 
     async def handle(self, request: Request) -> Reply:

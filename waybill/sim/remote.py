@@ -86,6 +86,10 @@ class Remote:
         """Changes the rate limits: `requests_per_minute`, `tokens_per_minute`."""
         self._ask("POST", "/limits", **per_minute)
 
+    def batches(self, **seconds: float) -> None:
+        """Changes how long a batch takes that is created from now on: `working_seconds` and the like."""
+        self._ask("POST", "/batches", **seconds)
+
     @property
     def journal(self) -> list[Entry]:
         """Every request so far."""

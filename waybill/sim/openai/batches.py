@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +116,10 @@ class Batches:
         )
         self._batches: dict[str, Batch] = {}
 
+    def take(self, **seconds: float) -> None:
+        """Batches created from now on take other times; see `BatchTimes`."""
+        self._times = dataclasses.replace(self._times, **seconds)
+
     def create(self, owner: str, body: Any, fault: Fault | None, now: float) -> Batch:
         """Begins a batch.
 
@@ -180,7 +185,7 @@ class Batches:
     def _finish(self, batch: Batch, ended_at: float, state: str) -> None:
         done = batch.done(ended_at)
         code = "batch_expired" if state == "expired" else "batch_cancelled"
-        result = batch_work.work(batch.requests, done, batch.broken_as("O32"), code, self._new_id)
+        result = batch_work.work(batch.requests, done, batch.fault, code, self._new_id)
         batch.result = result
         for item, tokens in result.tokens.items():
             self._invoice.charge(ended_at, batch.id, item, tokens)
