@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help demo picture up up-docker down status test bench bench-vendor soak lint proto proto-check lock call clean run-env dev-env
+.PHONY: help demo picture up up-docker down status test bench bench-vendor bench-batches soak lint proto proto-check lock call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -57,6 +57,9 @@ bench: dev-env ## what the services cost beside a hand-written lower bound (ARGS
 
 bench-vendor: dev-env ## the embedder against a simulated OpenAI: limits, an outage, faults (some minutes)
 	@$(BIN)/python -m bench.vendor $(ARGS)
+
+bench-batches: dev-env ## the batch tier beside the synchronous one, by deadline and by what the vendor does
+	@$(BIN)/python -m bench.batches
 
 soak: dev-env ## random faults for as long as you like (ARGS="--rounds 300 --minutes 40 --seed 7")
 	@$(BIN)/python -m tests.soak $(ARGS)
