@@ -6,15 +6,18 @@
 
 Each attempt is one ledger entry and one span. Leaving the block without `settle` is a refusal
 when the error says so (see `SURELY_NOT_ACTED`) and a doubt otherwise, also on cancellation.
+
+Work that outlives its process is held by `hold` and ended by `settle`, `release` or `doubt`, perhaps by
+another process; `record` then makes its span of the ledger's entry.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -39,6 +42,7 @@ from waybill.runtime.errors import (
     from_status,
 )
 from waybill.runtime.retry import insist
+from waybill.runtime.telemetry import remote_parent, span_id
 
 if TYPE_CHECKING:  # the async stubs exist for type checkers only
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -53,7 +57,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Purchase:
     """What an attempt buys.
 
@@ -125,8 +129,13 @@ class Meter:
             Unavailable: The ledger is away: no call is made without a hold.
             Precondition: PRICE_UNKNOWN.
         """
-        attempt = await self._hold(purchase, entry_id or str(self._new_id()))
-        span = self._start_span(purchase, attempt)
+        entry = await self._hold(purchase, entry_id or str(self._new_id()))
+        attempt = Attempt(entry.entry_id, entry.attempt)
+        span = self._tracer.start_span(
+            f"{purchase.operation} {purchase.model}",
+            kind=SpanKind.CLIENT,
+            attributes=_attributes(purchase, attempt.entry_id, attempt.number, identity.caller()),
+        )
         failure: BaseException | None = None
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
@@ -142,10 +151,26 @@ class Meter:
         finally:
             faults.attempt(0)
             try:
-                entry = await self._undisturbed(self._end(attempt, failure))
-                _describe(span, purchase, entry)
+                _describe(span, purchase, await self._undisturbed(self._end(attempt, failure)))
             finally:
                 span.end()
+
+    async def hold(self, purchase: Purchase, entry_id: str, owner: str, ttl_seconds: int) -> entry_pb2.Entry:
+        """Holds for work that goes on without this process. Repeated, it answers the entry that there is.
+
+        Args:
+            purchase: What is bought.
+            entry_id: UUID, derived from what the work is called.
+            owner: The same name whichever process asks: another one's hold of the same spend key, and
+                not a repeat of this one, puts an entry in doubt.
+            ttl_seconds: How long the work may take before it is in doubt.
+
+        Raises:
+            Unavailable: The ledger is away.
+            Precondition: PRICE_UNKNOWN.
+            Conflict: ENTRY_CONFLICT, the id was used for another spend key.
+        """
+        return await self._held(self._request(purchase, entry_id, f"{self._service}/{owner}", ttl_seconds))
 
     async def settle(self, entry_id: str, quantity: int) -> entry_pb2.Entry:
         """Says that the vendor did so much. Repeated while the ledger restarts.
@@ -169,6 +194,37 @@ class Meter:
         )
         return response.entry
 
+    async def doubt(self, entry_id: str, reason: str) -> entry_pb2.Entry:
+        """Says that nobody knows whether the vendor acted. Repeated while the ledger restarts.
+
+        Raises:
+            NotFound: ENTRY_NOT_FOUND.
+            Conflict: ENTRY_CONFLICT, it has ended otherwise.
+        """
+        return await self._settle(ledger_service_pb2.SettleRequest(entry_id=entry_id, doubt_reason=reason))
+
+    def record(self, entry: entry_pb2.Entry) -> None:
+        """Makes the span of an entry of `hold` that has ended; again, it is the same span."""
+        spender = dataclasses.replace(
+            identity.caller(),
+            run_id=entry.run_id,
+            correlation_id=entry.correlation_id,
+            step_span_id=entry.span.step_span_id,
+        )
+        link = entry.span
+        with span_id(entry.entry_id.replace("-", "")[:16]):
+            span = self._tracer.start_span(
+                f"{entry.operation} {entry.model}",
+                context=remote_parent(link.trace_id, link.parent_span_id) if link.trace_id else None,
+                kind=SpanKind.CLIENT,
+                start_time=entry.hold_time.ToNanoseconds(),
+                attributes=_attributes(entry, entry.entry_id, entry.attempt, spender),
+            )
+        if entry.state != entry_pb2.Entry.STATE_SETTLED:
+            span.set_status(Status(StatusCode.ERROR, entry.end_reason))
+        _describe(span, entry, entry)
+        span.end(entry.end_time.ToNanoseconds())
+
     async def drain(self) -> None:
         """Waits for the last words still being said."""
         await asyncio.gather(*self._last_words, return_exceptions=True)
@@ -187,8 +243,7 @@ class Meter:
         reason = getattr(failure, "reason", type(failure).__name__ if failure else "NO_USAGE_REPORTED")
         if isinstance(failure, SURELY_NOT_ACTED):
             return await self.release(attempt.entry_id, reason)
-        request = ledger_service_pb2.SettleRequest(entry_id=attempt.entry_id, doubt_reason=reason)
-        return await self._settle(request)
+        return await self.doubt(attempt.entry_id, reason)
 
     async def _undisturbed(self, word: Coroutine[Any, Any, entry_pb2.Entry]) -> entry_pb2.Entry:
         return await asyncio.shield(self._in_background(word))
@@ -200,10 +255,21 @@ class Meter:
         task.add_done_callback(self._last_words.discard)
         return task
 
-    async def _hold(self, purchase: Purchase, entry_id: str) -> Attempt:
+    async def _hold(self, purchase: Purchase, entry_id: str) -> entry_pb2.Entry:
+        request = self._request(purchase, entry_id, self._owner, HOLD_TTL_SECONDS)
+        held = asyncio.create_task(self._held(request))
+        try:
+            return await asyncio.shield(held)
+        except (asyncio.CancelledError, Unavailable, Deadline):
+            # The ledger may hold it all the same, for a call that will not be made.
+            self._in_background(self._let_go(held, entry_id))
+            raise
+
+    def _request(
+        self, purchase: Purchase, entry_id: str, owner: str, ttl_seconds: int
+    ) -> ledger_service_pb2.HoldRequest:
         parent = trace.get_current_span().get_span_context()
-        who = identity.caller()
-        request = ledger_service_pb2.HoldRequest(
+        return ledger_service_pb2.HoldRequest(
             entry_id=entry_id,
             spend_key=purchase.spend_key,
             kind=purchase.kind,
@@ -213,22 +279,14 @@ class Meter:
             model=purchase.model,
             quantity=purchase.quantity,
             unit=purchase.unit,
-            ttl=duration_pb2.Duration(seconds=HOLD_TTL_SECONDS),
-            owner=self._owner,
+            ttl=duration_pb2.Duration(seconds=ttl_seconds),
+            owner=owner,
             span=entry_pb2.SpanLink(
                 trace_id=f"{parent.trace_id:032x}" if parent.is_valid else "",
                 parent_span_id=f"{parent.span_id:016x}" if parent.is_valid else "",
-                step_span_id=who.step_span_id,
+                step_span_id=identity.caller().step_span_id,
             ),
         )
-        held = asyncio.create_task(self._held(request))
-        try:
-            entry = await asyncio.shield(held)
-        except (asyncio.CancelledError, Unavailable, Deadline):
-            # The ledger may hold it all the same, for a call that will not be made.
-            self._in_background(self._let_go(held, entry_id))
-            raise
-        return Attempt(entry_id, entry.attempt)
 
     async def _held(self, request: ledger_service_pb2.HoldRequest) -> entry_pb2.Entry:
         try:
@@ -247,24 +305,23 @@ class Meter:
         except ServiceError as error:
             log.warning("a hold is left to expire", entry_id=entry_id, reason=error.reason)
 
-    def _start_span(self, purchase: Purchase, attempt: Attempt) -> trace.Span:
-        return self._tracer.start_span(
-            f"{purchase.operation} {purchase.model}",
-            kind=SpanKind.CLIENT,
-            attributes={
-                semconv.ENTRY_ID: attempt.entry_id,
-                semconv.SPEND_KEY: purchase.spend_key,
-                semconv.ATTEMPT: attempt.number,
-                semconv.GEN_AI_OPERATION: purchase.operation,
-                semconv.GEN_AI_PROVIDER: purchase.vendor,
-                semconv.GEN_AI_MODEL: purchase.model,
-                **caller_attributes(identity.caller()),
-            },
-        )
+
+def _attributes(
+    bought: Purchase | entry_pb2.Entry, entry_id: str, number: int, spender: identity.Caller
+) -> dict[str, str | int]:
+    return {
+        semconv.ENTRY_ID: entry_id,
+        semconv.SPEND_KEY: bought.spend_key,
+        semconv.ATTEMPT: number,
+        semconv.GEN_AI_OPERATION: bought.operation,
+        semconv.GEN_AI_PROVIDER: bought.vendor,
+        semconv.GEN_AI_MODEL: bought.model,
+        **caller_attributes(spender),
+    }
 
 
-def _describe(span: trace.Span, purchase: Purchase, entry: entry_pb2.Entry) -> None:
+def _describe(span: trace.Span, bought: Purchase | entry_pb2.Entry, entry: entry_pb2.Entry) -> None:
     span.set_attribute(semconv.COST_NANO_USD, entry.reported_nano_usd)
-    span.set_attribute(semconv.COST_KIND, CostKind.Name(purchase.kind))
-    unit = semconv.PAGES if purchase.unit == "page" else semconv.GEN_AI_INPUT_TOKENS
+    span.set_attribute(semconv.COST_KIND, CostKind.Name(bought.kind))
+    unit = semconv.PAGES if bought.unit == "page" else semconv.GEN_AI_INPUT_TOKENS
     span.set_attribute(unit, entry.quantity)

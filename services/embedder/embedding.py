@@ -52,19 +52,26 @@ class Embeddings:
         backend: Whose vectors.
         meter: Writes each attempt down.
         limiter: Says when a request may be sent.
+        breaker: Leaves a vendor alone that is down.
         policy: How a failed request is repeated.
     """
 
     def __init__(
-        self, backend: EmbeddingBackend, meter: Meter, limiter: Limiter, policy: Policy | None = None
+        self,
+        backend: EmbeddingBackend,
+        meter: Meter,
+        limiter: Limiter,
+        breaker: Breaker,
+        policy: Policy | None = None,
     ) -> None:
         self.space = backend.space
+        self.batches_offered = bool(backend.capabilities.batch_price_model)
         self._limits = backend.capabilities
         self._backend = backend
         self._meter = meter
         self._limiter = limiter
+        self._breaker = breaker
         self._policy = policy or Policy()
-        self._breaker = Breaker(self._limits.vendor)
 
     async def embed(self, texts: Sequence[str]) -> AsyncIterator[EmbeddedBatch]:
         """Embeds texts, one vendor request at a time, in order.
@@ -75,9 +82,12 @@ class Embeddings:
             ServiceError: What the backend raised last.
         """
         counts = await asyncio.to_thread(tokens.count, texts, self._limits.price_model)
-        _check(self._limits, texts, counts)
+        if len(texts) > self._limits.max_texts:
+            raise too_many(len(texts), self._limits.max_texts)
+        check(self._limits, texts, counts)
         for batch in pack(self._limits, texts, counts):
-            attempt = partial(self._breaker.call, partial(self._bought, batch, self._purchase(batch)))
+            wanted = purchase(self.space, self._limits, batch, self._limits.price_model)
+            attempt = partial(self._breaker.call, partial(self._bought, batch, wanted))
             yield await retrying(attempt, self._policy)
 
     async def _bought(self, batch: Batch, purchase: Purchase) -> EmbeddedBatch:
@@ -92,21 +102,30 @@ class Embeddings:
 
     def _charge(self, attempt: Attempt, batch: Batch, answer: Embedded) -> None:
         """Settles by the vendor's figure; one that is missing or cannot be right leaves a doubt."""
-        if answer.tokens is None or (self._limits.counts_alike and answer.tokens != batch.token_count):
-            log.warning("charge in doubt", counted=batch.token_count, reported=answer.tokens)
-            return
-        attempt.settle(answer.tokens)
+        charged = credible(self._limits, answer.tokens, batch.token_count)
+        if charged is not None:
+            attempt.settle(charged)
 
-    def _purchase(self, batch: Batch) -> Purchase:
-        return Purchase(
-            spend_key=spend_key(self.space, batch.texts),
-            operation="embed",
-            vendor=self._limits.vendor,
-            model=self._limits.price_model,
-            unit="token",
-            quantity=batch.token_count,
-            kind=self._limits.kind,
-        )
+
+def purchase(space: Space, limits: Capabilities, batch: Batch, price_model: str) -> Purchase:
+    """What one vendor request buys."""
+    return Purchase(
+        spend_key=spend_key(space, batch.texts),
+        operation="embed",
+        vendor=limits.vendor,
+        model=price_model,
+        unit="token",
+        quantity=batch.token_count,
+        kind=limits.kind,
+    )
+
+
+def credible(limits: Capabilities, reported: int | None, counted: int) -> int | None:
+    """The vendor's figure, unless it is missing or cannot be right."""
+    if reported is None or (limits.counts_alike and reported != counted):
+        log.warning("charge in doubt", counted=counted, reported=reported)
+        return None
+    return reported
 
 
 def pack(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) -> Iterator[Batch]:
@@ -146,18 +165,24 @@ def verify(answer: Embedded, texts: int, dimension: int, vendor: str) -> None:
         raise _invalid(vendor, "has a vector that is not finite or not of length 1")
 
 
-def _check(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) -> None:
-    if len(texts) > limits.max_texts:
-        raise InvalidRequest(
-            "TOO_MANY_TEXTS", f"{len(texts)} texts; send at most {limits.max_texts} in a call."
-        )
-    for place, (text, count) in enumerate(zip(texts, counts, strict=True)):
+def check(limits: Capabilities, texts: Sequence[str], counts: Sequence[int], first: int = 0) -> None:
+    """Refuses texts that no request may have; the first of them is called by the number `first`.
+
+    Raises:
+        InvalidRequest: TEXT_EMPTY, TEXT_TOO_LONG.
+    """
+    for place, (text, count) in enumerate(zip(texts, counts, strict=True), first):
         if not text.strip():
             raise InvalidRequest("TEXT_EMPTY", f"Text {place} has nothing to embed; leave it out.")
         if count > limits.max_text_tokens:
             raise InvalidRequest(
                 "TEXT_TOO_LONG", f"Text {place} has {count} tokens; cut it to {limits.max_text_tokens}."
             )
+
+
+def too_many(texts: int, most: int) -> InvalidRequest:
+    """More texts than a call may have."""
+    return InvalidRequest("TOO_MANY_TEXTS", f"{texts} texts; send at most {most} in a call.")
 
 
 def _invalid(vendor: str, what: str) -> VendorContract:

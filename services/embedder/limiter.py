@@ -122,7 +122,8 @@ class _Bucket:
 
     def learn(self, allowance: Allowance, now: float, sent_at: float) -> None:
         self._refill(now)
-        self.level += allowance.limit - (self._limit or 0.0)
+        # What was used of a larger limit is not missing from a smaller one, which only caps the level.
+        self.level += max(0.0, allowance.limit - (self._limit or 0.0))
         self._limit, self._rate = allowance.limit, allowance.rate(PERIOD_SECONDS)
         # The vendor counted when the request came, and has refilled since. Our own level knows of the
         # requests still under way; the vendor's of other users of the key: the smaller is right.

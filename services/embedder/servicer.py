@@ -1,56 +1,135 @@
-"""EmbedderService: request → embedding → response messages under the size limit."""
+"""EmbedderService: request → embedding or batch jobs → response messages under the size limit."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from services.embedder.backends.port import Stage
+from services.embedder.batch_names import JobName
+from services.embedder.batch_results import Outcome
+from services.embedder.batches import BatchJobs, Job
 from services.embedder.embedding import EmbeddedBatch, Embeddings
-from waybill.embedder.v1 import embedder_service_pb2_grpc
-from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
+from waybill.common.v1.space_pb2 import Space
+from waybill.embedder.v1 import batch_job_pb2, embedder_service_pb2_grpc
+from waybill.embedder.v1 import embedder_service_pb2 as pb
 from waybill.embedder.v1.embedding_pb2 import Embedding, Usage
-from waybill.runtime.errors import Precondition
+from waybill.runtime.errors import InvalidRequest, Precondition
 
 MESSAGE_BYTES = 1024 * 1024
+_STATES = {
+    Stage.RUNNING: batch_job_pb2.BatchJob.STATE_RUNNING,
+    Stage.CANCELLING: batch_job_pb2.BatchJob.STATE_CANCELLING,
+    Stage.ENDED: batch_job_pb2.BatchJob.STATE_ENDED,
+}
 
 
 class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
     """The embedder's RPCs."""
 
-    def __init__(self, embeddings: Embeddings) -> None:
+    def __init__(self, embeddings: Embeddings, jobs: BatchJobs) -> None:
         self._embeddings = embeddings
+        self._jobs = jobs
 
-    async def Embed(self, request: EmbedRequest, context: Any) -> AsyncIterator[EmbedResponse]:  # noqa: N802
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> AsyncIterator[pb.EmbedResponse]:  # noqa: N802
         """Streams the vectors of the request's texts."""
         space = self._embeddings.space
-        if request.HasField("space") and request.space != space:
+        if request.HasField("space"):
+            self._require(request.space)
+        yield pb.EmbedResponse(space=space, batches_offered=self._embeddings.batches_offered)
+        usage = Usage()
+        async for batch in self._embeddings.embed(request.texts):
+            usage.tokens += batch.tokens
+            usage.entry_ids.append(batch.entry_id)
+            for vectors in _messages(batch):
+                yield pb.EmbedResponse(embeddings=vectors)
+        if request.texts:
+            yield pb.EmbedResponse(usage=usage)
+
+    async def CreateBatchJob(self, requests: Any, context: Any) -> pb.CreateBatchJobResponse:  # noqa: N802
+        """Begins a batch job."""
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise InvalidRequest("INVALID_REQUEST", "The first message is the header.")
+        name = _name(first.header.name)
+        if name.vendor_id:
+            raise InvalidRequest("INVALID_REQUEST", "A job to be created has no vendor_id yet.")
+        if first.header.HasField("space"):
+            self._require(first.header.space)
+        job = await self._jobs.create(name, _texts(requests))
+        return pb.CreateBatchJobResponse(job=_job(job))
+
+    async def GetBatchJob(self, request: pb.GetBatchJobRequest, context: Any) -> pb.GetBatchJobResponse:  # noqa: N802
+        """Says where a job stands."""
+        return pb.GetBatchJobResponse(job=_job(await self._jobs.get(_name(request.name))))
+
+    async def CancelBatchJob(  # noqa: N802
+        self, request: pb.CancelBatchJobRequest, context: Any
+    ) -> pb.CancelBatchJobResponse:
+        """Stops a job."""
+        return pb.CancelBatchJobResponse(job=_job(await self._jobs.cancel(_name(request.name))))
+
+    async def CollectBatchJob(  # noqa: N802
+        self, request: pb.CollectBatchJobRequest, context: Any
+    ) -> AsyncIterator[pb.CollectBatchJobResponse]:
+        """Streams what a job made."""
+        async for part in self._jobs.collect(_name(request.name)):
+            if isinstance(part, Outcome):
+                yield pb.CollectBatchJobResponse(outcome=batch_job_pb2.BatchOutcome(**vars(part)))
+            elif not request.settle_only:
+                for vectors in _messages(part):
+                    yield pb.CollectBatchJobResponse(embeddings=vectors)
+
+    async def DeleteBatchJob(  # noqa: N802
+        self, request: pb.DeleteBatchJobRequest, context: Any
+    ) -> pb.DeleteBatchJobResponse:
+        """Deletes a job's files."""
+        await self._jobs.delete(_name(request.name))
+        return pb.DeleteBatchJobResponse()
+
+    def _require(self, wanted: Space) -> None:
+        space = self._embeddings.space
+        if wanted != space:
             raise Precondition(
                 "SPACE_MISMATCH",
                 f"Served is {space.model} with {space.dimension} dimensions; ask for that, or for none.",
                 {"model": space.model, "dimension": str(space.dimension), "revision": space.revision},
             )
-        yield EmbedResponse(space=space)
-        usage = Usage()
-        async for batch in self._embeddings.embed(request.texts):
-            usage.tokens += batch.tokens
-            usage.entry_ids.append(batch.entry_id)
-            for response in _responses(batch, space.dimension):
-                yield response
-        if request.texts:
-            yield EmbedResponse(usage=usage)
 
 
-def _responses(batch: EmbeddedBatch, dimension: int) -> list[EmbedResponse]:
-    size = max(1, MESSAGE_BYTES // (dimension * 4))
+def _messages(batch: EmbeddedBatch) -> Iterator[list[Embedding]]:
     rows = np.ascontiguousarray(batch.vectors, dtype="<f4")
-    return [
-        EmbedResponse(
-            embeddings=[
-                Embedding(index=batch.start + place, values=rows[place].tobytes())
-                for place in range(start, min(start + size, len(rows)))
-            ]
-        )
-        for start in range(0, len(rows), size)
-    ]
+    size = max(1, MESSAGE_BYTES // rows[0].nbytes)
+    for start in range(0, len(rows), size):
+        yield [
+            Embedding(index=batch.start + place, values=rows[place].tobytes())
+            for place in range(start, min(start + size, len(rows)))
+        ]
+
+
+async def _texts(requests: Any) -> AsyncIterator[tuple[int, Sequence[str]]]:
+    async for request in requests:
+        if request.WhichOneof("part") != "texts" or not request.texts.texts:
+            raise InvalidRequest("INVALID_REQUEST", "Every message but the first holds texts.")
+        yield request.texts.start_index, request.texts.texts
+
+
+def _name(name: batch_job_pb2.BatchJobName) -> JobName:
+    try:
+        job_key = str(uuid.UUID(name.job_key))
+    except ValueError:
+        raise InvalidRequest("INVALID_REQUEST", "job_key must be a UUID.") from None
+    since = name.since.ToNanoseconds() / 1e9 if name.HasField("since") else None
+    return JobName(job_key, name.vendor_id, since)
+
+
+def _job(job: Job) -> batch_job_pb2.BatchJob:
+    name = batch_job_pb2.BatchJobName(job_key=job.name.job_key, vendor_id=job.name.vendor_id)
+    if job.name.since is not None:
+        name.since.FromNanoseconds(round(job.name.since * 1e9))
+    return batch_job_pb2.BatchJob(
+        name=name, state=_STATES[job.stage], vendor_status=job.vendor_status, requests=job.requests
+    )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import grpc
 import numpy as np
+import pytest
 
 from services.embedder.__main__ import build
 from services.embedder.config import EmbedderConfig, OpenAIConfig
@@ -20,12 +22,16 @@ from services.ledger.config import LedgerConfig
 from tests.conftest import MigratedPostgres
 from tests.inprocess import Recorder, channel, served, server_config, someone
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.embedder.v1 import embedder_service_pb2 as pb
+from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchJobName, BatchOutcome, BatchTexts
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.runtime import identity
+from waybill.runtime.channel import send
+from waybill.runtime.errors import from_status
 from waybill.runtime.retry import Policy
 from waybill.sim.openai import OpenAISettings, OpenAISimulator, simulator
 
@@ -53,6 +59,44 @@ class Bench:
         answers = [one async for one in self.stub.Embed(EmbedRequest(texts=texts), timeout=timeout)]
         found = sorted((one for answer in answers for one in answer.embeddings), key=lambda one: one.index)
         return np.array([np.frombuffer(one.values, "<f4") for one in found]), answers
+
+    async def create_job(self, parts: Mapping[int, Sequence[str]], name: BatchJobName) -> BatchJob:
+        """Gives texts to the batch tier, each part by the number of its first one."""
+
+        async def requests() -> AsyncIterator[pb.CreateBatchJobRequest]:
+            yield pb.CreateBatchJobRequest(header=pb.CreateBatchJobRequest.Header(name=name))
+            for start, texts in parts.items():
+                yield pb.CreateBatchJobRequest(texts=BatchTexts(start_index=start, texts=texts))
+
+        response = await send(self.stub.CreateBatchJob(), requests())
+        job: BatchJob = response.job
+        return job
+
+    async def get(self, name: BatchJobName) -> BatchJob:
+        """Where a job stands."""
+        response: pb.GetBatchJobResponse = await self.stub.GetBatchJob(pb.GetBatchJobRequest(name=name))
+        return response.job
+
+    async def cancel(self, name: BatchJobName) -> BatchJob:
+        """Stops a job."""
+        request = pb.CancelBatchJobRequest(name=name)
+        response: pb.CancelBatchJobResponse = await self.stub.CancelBatchJob(request)
+        return response.job
+
+    async def delete(self, name: BatchJobName) -> None:
+        """Deletes a job's files."""
+        await self.stub.DeleteBatchJob(pb.DeleteBatchJobRequest(name=name))
+
+    async def collect(
+        self, name: BatchJobName, settle_only: bool = False
+    ) -> tuple[dict[int, np.ndarray], BatchOutcome]:
+        """The vectors that a job made, by the number of their text, and what it came to."""
+        request = pb.CollectBatchJobRequest(name=name, settle_only=settle_only)
+        answers = [one async for one in self.stub.CollectBatchJob(request)]
+        found = [one for answer in answers for one in answer.embeddings]
+        vectors = {one.index: np.frombuffer(one.values, "<f4") for one in found}
+        assert len(vectors) == len(found)
+        return vectors, answers[-1].outcome
 
     async def entries(self, run_id: str = "") -> Sequence[Entry]:
         """The ledger's entries: of a run, or of the caller's tenant."""
@@ -99,6 +143,19 @@ async def openai_for(name: str) -> AsyncIterator[OpenAIConfig | None]:
                 yield at(await stack.enter_async_context(simulator(quick)), attempt_seconds=20.0)
             case _:
                 yield OpenAIConfig(Keys([LIVE_KEY]), CostKind.COST_KIND_REAL)
+
+
+async def failure(call: Awaitable[object]) -> tuple[str, str]:
+    """The reason of a call that fails, and what it says."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error = from_status(caught.value)
+    return error.reason, error.message
+
+
+def new_job() -> BatchJobName:
+    """The name of a job that there is not yet."""
+    return BatchJobName(job_key=str(uuid.uuid4()))
 
 
 def new_run() -> identity.Caller:

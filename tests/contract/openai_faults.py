@@ -1,7 +1,4 @@
-"""What the embedder makes of each fault of OpenAI's catalogue; `docs/faults.md` is made of this.
-
-O31–O34 are faults of the batch tier, which the embedder does not use yet.
-"""
+"""What the embedder makes of each fault of OpenAI's catalogue; `docs/faults.md` is made of this."""
 
 from __future__ import annotations
 
@@ -37,6 +34,41 @@ class Row:
     @property
     def name(self) -> str:
         """O01 … O35."""
+        return self.fault[:3]
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """One fault of a batch job of ten lines with a text each, and what it comes to.
+
+    Attributes:
+        fault: As the simulator takes it; empty where nothing breaks.
+        what: In words.
+        answer: Code and reason of CreateBatchJob; empty where there is a job. It is cancelled by its key
+            then.
+        wire: Requests that create a batch.
+        vectors: How many CollectBatchJob answers.
+        settled, released, doubt: Ledger entries by their end.
+        code: The outcome's.
+        seconds: How far the vendor's clock goes before the job is collected.
+        cancel_after: When it is cancelled before that; None where it is not.
+    """
+
+    fault: str
+    what: str
+    answer: str = ""
+    wire: int = 1
+    vectors: int = 0
+    settled: int = 0
+    released: int = 0
+    doubt: int = 0
+    code: str = ""
+    seconds: float = 700
+    cancel_after: float | None = None
+
+    @property
+    def name(self) -> str:
+        """O31 …"""
         return self.fault[:3]
 
 
@@ -98,6 +130,52 @@ ROWS = [
     Row("O35", "another model answers", UNUSABLE, 2, settled=2),
 ]
 
+LIED = "op=batches.create"
+BATCH_ROWS = [
+    BatchRow("", "nothing breaks", vectors=10, settled=10),
+    BatchRow("O31:n=1", "create's reply is lost: found by its key", vectors=10, settled=10),
+    BatchRow("O31", "every create's reply is lost", vectors=10, settled=10),
+    BatchRow("O02:op=batches.create:times=1", "reset before the create", wire=2, vectors=10, settled=10),
+    BatchRow("O03:op=files.create:times=1", "the upload's reply is lost", vectors=10, settled=10),
+    BatchRow("500:op=batches.create", "500 for ever", "UNAVAILABLE VENDOR_ERROR", 6, released=10),
+    BatchRow("O14:op=batches.create", "403", "UNAUTHENTICATED VENDOR_ACCESS_REFUSED", released=10),
+    BatchRow("O09:op=batches.create", "no quota", BROKE, released=10),
+    BatchRow(
+        "404:op=files.create", "no such tier", "FAILED_PRECONDITION BATCHES_NOT_OFFERED", 0, released=10
+    ),
+    BatchRow("O32:n=1", "every third request fails", vectors=7, settled=7, released=3, code="server_error"),
+    BatchRow(
+        "O33:n=1",
+        "expires half done",
+        vectors=5,
+        settled=5,
+        released=5,
+        code="batch_expired",
+        seconds=24 * 3600,
+    ),
+    BatchRow(
+        "",
+        "cancelled half done",
+        vectors=5,
+        settled=5,
+        released=5,
+        code="batch_cancelled",
+        cancel_after=305,
+    ),
+    BatchRow("", "cancelled before it began", released=10, code="batch_cancelled", cancel_after=0),
+    BatchRow("O34/missing:n=1", "a custom_id is missing", vectors=9, settled=9, doubt=1),
+    BatchRow("O34/twice:n=1", "a custom_id is there twice", vectors=10, settled=10),
+    BatchRow("O34/reversed:n=1", "the lines are in reverse order", vectors=10, settled=10),
+    BatchRow("O04:op=files.content:times=1", "half a result file, once", vectors=10, settled=10),
+    BatchRow("O06:op=files.content:times=1", "a result file is silent, once", vectors=10, settled=10),
+    BatchRow(f"O20:{LIED}", "each line has a vector too few", settled=10),
+    BatchRow(f"O24:{LIED}", "each line: wrong dimension", settled=10),
+    BatchRow(f"O25:{LIED}", "each line: NaN", settled=10),
+    BatchRow(f"O27:{LIED}", "each line: usage is missing", vectors=10, doubt=10),
+    BatchRow(f"O27/wrong:{LIED}", "each line: usage is not what the tokenizer counts", vectors=10, doubt=10),
+    BatchRow(f"O35:{LIED}", "each line: another model answers", settled=10),
+]
+
 
 def page() -> str:
     """`docs/faults.md`."""
@@ -109,7 +187,6 @@ def page() -> str:
         "",
         "`:times=1` breaks one request, a name alone every request. Deadline of the call: "
         f"{REQUEST_DEADLINE_SECONDS:g} s; Waybill's back-off is made short, a vendor's Retry-After is not.",
-        "O31–O34 are the batch tier's, which the embedder does not use yet.",
         "",
         "| fault | what | the caller gets | requests on the wire | settled | released | in doubt |",
         "|---|---|---|---|---|---|---|",
@@ -119,7 +196,29 @@ def page() -> str:
         answer = row.answer or "its vectors"
         cells = [f"`{row.fault}`", row.what, answer, wire, str(row.settled), released, str(row.doubt)]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "\\* as many as time allows; none of them costs anything.", ""])
+    return "\n".join(
+        [*lines, "", "\\* as many as time allows; none of them costs anything.", "", *_batches()]
+    )
+
+
+def _batches() -> list[str]:
+    lines = [
+        "## The batch tier",
+        "",
+        "One job of ten requests; `test_openai_batch_faults.py` beside it runs each row and holds the same",
+        "in each. A job that could not be created is cancelled by its key. What is settled without vectors",
+        "had an answer that cannot be right. Texts without a vector are the caller's to embed otherwise.",
+        "An outcome names the code of the first request that failed.",
+        "",
+        "| fault | what | the caller gets | creates on the wire | vectors | settled | released | in doubt |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in BATCH_ROWS:
+        answer = row.answer or f"an outcome{f', {row.code}' if row.code else ''}"
+        numbers = [str(one) for one in (row.wire, row.vectors, row.settled, row.released, row.doubt)]
+        fault = f"`{row.fault}`" if row.fault else ""
+        lines.append(f"| {' | '.join([fault, row.what, answer, *numbers])} |")
+    return [*lines, ""]
 
 
 if __name__ == "__main__":

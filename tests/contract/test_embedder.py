@@ -13,10 +13,11 @@ from services.embedder.backends.port import Embedded
 from services.embedder.config import OpenAIConfig
 from services.embedder.embedding import pack, verify
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_embedder import LIVE_KEY, Bench, embedder, new_run, openai_for
+from tests.contract.makers_embedder import LIVE_KEY, Bench, embedder, failure, new_job, new_run, openai_for
 from tests.inprocess import Recorder
 from waybill import tokens
 from waybill.common.v1.space_pb2 import Space
+from waybill.embedder.v1.batch_job_pb2 import BatchJob
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity
@@ -115,6 +116,47 @@ async def test_what_cannot_be_embedded_is_refused_before_anything_is_spent(
             _ = [answer async for answer in bench.stub.Embed(request_)]
         assert from_status(caught.value).reason == reason
         assert not await bench.entries()
+
+
+async def offered(bench: Bench) -> bool:
+    """Whether the backend's capabilities have a batch tier."""
+    (answer,) = [one async for one in bench.stub.Embed(EmbedRequest())]
+    return bool(answer.batches_offered)
+
+
+@every_backend
+async def test_a_job_runs_is_found_by_its_key_and_can_be_stopped_where_there_is_a_batch_tier(
+    bench: Bench,
+) -> None:
+    with identity.acting_as(who := new_run()):
+        name = new_job()
+        if not await offered(bench):
+            assert (await failure(bench.create_job({0: ["a text"]}, name)))[0] == "BATCHES_NOT_OFFERED"
+            for call in (bench.get, bench.cancel, bench.delete, bench.collect):
+                assert (await failure(call(name)))[0] == "BATCHES_NOT_OFFERED"
+            assert not await bench.entries()
+            return
+        job = await bench.create_job({0: ["a text"]}, name)
+        assert (job.state, job.requests) == (BatchJob.STATE_RUNNING, 1)
+        assert (await bench.get(name)).name.vendor_id == job.name.vendor_id
+        assert (await bench.cancel(job.name)).state != BatchJob.STATE_RUNNING
+        assert [entry.state for entry in await bench.entries(who.run_id)] == [Entry.STATE_HELD]
+
+
+@every_backend
+async def test_of_a_job_that_was_never_created_nothing_is_left_where_there_is_a_batch_tier(
+    bench: Bench,
+) -> None:
+    with identity.acting_as(new_run()):
+        if not await offered(bench):
+            return
+        name = new_job()
+        name.since.GetCurrentTime()
+        assert (await failure(bench.get(name)))[0] == "BATCH_JOB_NOT_FOUND"
+        assert (await failure(bench.collect(name)))[0] == "BATCH_JOB_NOT_FOUND"
+        gone = await bench.cancel(name)
+        assert (gone.state, gone.vendor_status, gone.requests) == (BatchJob.STATE_ENDED, "none", 0)
+        await bench.delete(name)
 
 
 @pytest.mark.parametrize(

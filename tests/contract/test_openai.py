@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.embedder.backends import openai
+from services.embedder.backends.openai import OpenAIEmbedder
+from services.embedder.backends.openai_client import opened
 from services.embedder.keys import Keys
 from services.embedder.limiter import Limiter
 from tests.conftest import MigratedPostgres
@@ -174,7 +175,9 @@ async def _settled_health(stub: health_pb2_grpc.HealthStub, name: str) -> bool:
 
 async def test_a_caller_that_goes_away_stops_the_request(sim: OpenAISimulator) -> None:
     sim.faults.add("O06")
-    async with openai.opened(at(sim, attempt_seconds=60.0), Limiter("openai", 8)) as backend:
+    config = at(sim, attempt_seconds=60.0)
+    async with opened(config) as client:
+        backend = OpenAIEmbedder(config, Limiter("openai", 8), client)
         task = asyncio.create_task(backend.embed(TEXTS, "attempt-1"))
         async with asyncio.timeout(10):
             while not sim.journal:  # noqa: ASYNC110 - a journal has no event

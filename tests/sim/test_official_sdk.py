@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import AsyncIterator
 
 import openai
@@ -11,6 +12,15 @@ import pytest
 from tests.sim.raw import KEY, SMALL
 from waybill.sim.openai import OpenAISettings, OpenAISimulator
 from waybill.sim.pytest_plugin import running
+
+LINE = json.dumps(
+    {
+        "custom_id": "a",
+        "method": "POST",
+        "url": "/v1/embeddings",
+        "body": {"model": SMALL, "input": ["one"]},
+    }
+).encode()
 
 
 @pytest.fixture
@@ -37,13 +47,26 @@ def test_the_synchronous_client_too() -> None:
         openai.OpenAI(api_key=remote.key, base_url=remote.base_url, max_retries=0) as client,
     ):
         assert client.embeddings.create(model=SMALL, input="one").usage.total_tokens == 1
+        file = client.files.create(file=("in.jsonl", LINE), purpose="batch")
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h", metadata={"run": "r1"}
+        )
+        assert [one.metadata for one in client.batches.list(limit=1)] == [{"run": "r1"}]
+        remote.clock.advance(700)
+        done = client.batches.retrieve(batch.id)
+        assert done.output_file_id
+        with client.files.with_streaming_response.content(done.output_file_id) as content:
+            assert [json.loads(line)["custom_id"] for line in content.iter_lines()] == ["a"]
+        with pytest.raises(openai.ConflictError):
+            client.batches.cancel(batch.id)
+        assert client.files.delete(file.id).deleted
+        with pytest.raises(openai.NotFoundError):
+            client.files.content(file.id)
 
 
 async def test_a_batch_from_upload_to_results(sim: OpenAISimulator, client: openai.AsyncOpenAI) -> None:
-    body = {"model": SMALL, "input": ["one"]}
-    line = {"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": body}
-    file = await client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
-    assert (await client.files.retrieve(file.id)).bytes == len(json.dumps(line))
+    file = await client.files.create(file=("in.jsonl", LINE), purpose="batch")
+    assert (await client.files.retrieve(file.id)).bytes == len(LINE)
     batch = await client.batches.create(
         input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h", metadata={"run": "r1"}
     )
@@ -53,11 +76,29 @@ async def test_a_batch_from_upload_to_results(sim: OpenAISimulator, client: open
     assert batch.output_file_id
     content = await client.files.content(batch.output_file_id)
     assert json.loads(content.text)["custom_id"] == "a"
+    async with client.files.with_streaming_response.content(batch.output_file_id) as streamed:
+        assert b"".join([part async for part in streamed.iter_bytes()]) == content.content
     other = await client.batches.create(
         input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h"
     )
     assert (await client.batches.cancel(other.id)).status == "cancelling"
     assert [one.id async for one in client.batches.list(limit=1)] == [other.id, batch.id]
+    assert (await client.files.delete(batch.output_file_id)).deleted
+    with pytest.raises(openai.NotFoundError):
+        await client.files.content(batch.output_file_id)
+    with pytest.raises(openai.ConflictError):
+        await client.batches.cancel(batch.id)
+    with pytest.raises(openai.NotFoundError):
+        await client.batches.retrieve("batch_none")
+
+
+async def test_hazard_a_file_that_is_not_flushed_is_announced_too_short(
+    sim: OpenAISimulator, client: openai.AsyncOpenAI
+) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(LINE)
+        with pytest.raises(Exception, match="Too much data"):
+            await client.files.create(file=("in.jsonl", file), purpose="batch")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,19 @@ async def test_another_user_of_the_key_is_seen_in_what_remains() -> None:
     assert time.now == pytest.approx(10, abs=0.1)
 
 
+async def test_what_was_used_of_a_larger_limit_is_not_missing_from_a_lowered_one() -> None:
+    time = Time()
+    limits = limiter(time)
+    limits.learn(headers(1_000_000, 1_000_000), 0.0)
+    async with limits.turn(900_000):
+        pass
+    limits.learn(headers(100_000, 60_000), 0.0)
+    async with limits.turn(60_000):
+        assert time.now == 0
+    async with limits.turn(10_000):
+        assert time.now == pytest.approx(6, abs=0.1)
+
+
 async def test_a_pause_holds_everybody() -> None:
     time = Time()
     limits = limiter(time)

@@ -12,7 +12,7 @@ import pytest
 from tests.inprocess import Recorder, channel, of_service, served, someone
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import ledger_service_pb2 as pb
-from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.entry_pb2 import Entry, SpanLink
 from waybill.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceServicer,
     LedgerServiceStub,
@@ -33,6 +33,7 @@ class FakeLedger(LedgerServiceServicer):
         self, *, away: int = 0, hold_error: Exception | None = None, answer: asyncio.Event | None = None
     ) -> None:
         self.said: list[str] = []
+        self.held: list[pb.HoldRequest] = []
         self.away = away
         self.hold_error = hold_error
         self.asked = asyncio.Event()
@@ -42,6 +43,7 @@ class FakeLedger(LedgerServiceServicer):
         if self.hold_error:
             raise self.hold_error
         self.said.append(f"hold {request.quantity}")
+        self.held.append(request)
         self.asked.set()
         if self.answer:
             await self.answer.wait()
@@ -164,3 +166,53 @@ async def test_no_call_is_made_without_a_hold() -> None:
                 called.append(True)
     assert not called
     assert not ledger.said
+
+
+async def test_a_hold_of_work_that_outlives_its_process_is_owned_by_the_work_and_not_let_go() -> None:
+    ledger = FakeLedger(answer=asyncio.Event())
+    async with metered(ledger) as meter:
+        task = asyncio.create_task(meter.hold(PURCHASE, "e-1", "job-1", 3600))
+        await ledger.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ledger.answer
+        ledger.answer.set()
+        await meter.hold(PURCHASE, "e-1", "job-1", 3600)
+        await meter.drain()
+    assert {(one.entry_id, one.owner, one.ttl.seconds) for one in ledger.held} == {
+        ("e-1", "embedder/job-1", 3600)
+    }
+    assert ledger.said == ["hold 10", "hold 10"]
+
+
+@pytest.mark.parametrize(("state", "cost"), [("STATE_SETTLED", 240), ("STATE_RELEASED", 0)])
+async def test_an_entry_that_has_ended_is_one_span_of_its_own_run_however_often_it_is_recorded(
+    state: str, cost: int
+) -> None:
+    entry = Entry(
+        entry_id="0123456789abcdef-rest",
+        run_id="run-1",
+        state=state,
+        operation="embed",
+        model="m",
+        quantity=12,
+        unit="token",
+        reported_nano_usd=cost,
+        span=SpanLink(trace_id=f"{7:032x}", parent_span_id=f"{8:016x}", step_span_id=f"{9:016x}"),
+    )
+    entry.hold_time.FromSeconds(100)
+    entry.end_time.FromSeconds(200)
+    recorder = Recorder()
+    async with metered(FakeLedger(), recorder) as meter:
+        meter.record(entry)
+        meter.record(entry)
+    first, second = recorder.exporter.get_finished_spans()
+    assert first.to_json() == second.to_json()
+    assert first.context
+    assert first.parent
+    assert (first.context.trace_id, first.parent.span_id) == (7, 8)
+    assert (first.start_time, first.end_time) == (100 * 10**9, 200 * 10**9)
+    assert first.attributes
+    assert (first.attributes[semconv.RUN_ID], first.attributes[semconv.COST_NANO_USD]) == ("run-1", cost)
+    assert first.status.is_ok == (state == "STATE_SETTLED")

@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from waybill.runtime.config import Settings
+from waybill.runtime.server import ServerConfig
 from waybill.runtime.telemetry import SpanQueue, Telemetry
+
+NOBODY = "http://127.0.0.1:9"
 
 
 class Collector(SpanExporter):
@@ -57,3 +62,28 @@ def test_what_is_queued_is_bounded() -> None:
     telemetry.shutdown()
     assert collector.taken[-1] == "19"
     assert len(collector.taken) <= 10
+
+
+@pytest.mark.parametrize(
+    ("environ", "read"),
+    [
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": NOBODY}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY, "OTEL_METRICS_EXPORTER": "none"}, False),
+        ({}, False),
+    ],
+)
+def test_a_gauge_is_read_where_the_standard_variables_want_metrics(
+    environ: dict[str, str], read: bool
+) -> None:
+    reads: list[int] = []
+    config = ServerConfig.read(Settings(environ), "test", 0)
+    telemetry = Telemetry.to_collectors("test", [], config.metrics)
+
+    def now() -> int:
+        reads.append(1)
+        return 1
+
+    telemetry.gauge("waybill.test", now, {})
+    telemetry.shutdown()
+    assert bool(reads) == read

@@ -38,3 +38,6 @@ PAGES = "waybill.pages"
 VENDOR = "vendor"
 RETRY_EVENT = "waybill.retry"
 RETRY_WAIT = "waybill.retry.wait_seconds"
+
+# Metrics: whether a vendor is left alone because it is down, 1 or 0, by VENDOR
+BREAKER_OPEN = "waybill.breaker.open"

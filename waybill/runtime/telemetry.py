@@ -1,4 +1,4 @@
-"""Spans of one process: made here, kept until a collector has taken them.
+"""Spans of one process: made here, kept until a collector has taken them; and its metrics.
 
 The stock BatchSpanProcessor drops a batch when its exporter times out, so a restart of the
 orchestrator (our own collector) would tear holes into traces; `SpanQueue` keeps it and tries again.
@@ -8,22 +8,31 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import structlog
 from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Tracer, set_span_in_context
 
 EXPORT_DELAY_SECONDS = 0.05
 EXPORT_TIMEOUT_SECONDS = 1.0
 RETRY_SECONDS = 0.2
+SHUTDOWN_MILLISECONDS = 2_000
 CAPACITY = 20_000
 BATCH = 512
 log = structlog.get_logger()
+_given_span_id: ContextVar[int | None] = ContextVar("waybill_span_id", default=None)
 
 
 class SpanQueue(SpanProcessor):
@@ -106,26 +115,70 @@ class SpanQueue(SpanProcessor):
 
 
 class Telemetry:
-    """A process's tracer and its way to the collectors."""
+    """A process's tracer, its metrics, and its way to the collectors."""
 
-    def __init__(self, service: str, processors: Sequence[SpanProcessor]) -> None:
-        self._provider = TracerProvider(resource=Resource({"service.name": service}), shutdown_on_exit=False)
+    def __init__(
+        self, service: str, processors: Sequence[SpanProcessor], readers: Sequence[MetricReader] = ()
+    ) -> None:
+        resource = Resource({"service.name": service})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=_SpanIds())
         for processor in processors:
             self._provider.add_span_processor(processor)
+        self._metrics = MeterProvider(readers, resource, shutdown_on_exit=False) if readers else None
         self.tracer: Tracer = self._provider.get_tracer("waybill")
 
     @classmethod
-    def to_collectors(cls, service: str, addresses: Sequence[str]) -> Telemetry:
-        """Exports by OTLP/gRPC to each of the addresses (host:port, plaintext)."""
+    def to_collectors(cls, service: str, addresses: Sequence[str], metrics: str = "") -> Telemetry:
+        """Exports spans by OTLP/gRPC to each of the addresses (host:port, plaintext).
+
+        Args:
+            service: The process's name.
+            addresses: For spans.
+            metrics: URL for metrics, which go nowhere where it is empty; how often, the standard variable
+                OTEL_METRIC_EXPORT_INTERVAL says.
+        """
         exporters = [
             OTLPSpanExporter(endpoint=address, insecure=True, timeout=EXPORT_TIMEOUT_SECONDS)
             for address in addresses
         ]
-        return cls(service, [SpanQueue(exporter) for exporter in exporters])
+        queues = [SpanQueue(exporter) for exporter in exporters]
+        return cls(service, queues, [_metrics_to(metrics)] if metrics else [])
+
+    def gauge(self, name: str, read: Callable[[], int], attributes: Mapping[str, str]) -> None:
+        """Publishes a number that is read whenever metrics are exported, in a thread of their own."""
+        if self._metrics is None:
+            return
+
+        def observe(_: CallbackOptions) -> list[Observation]:
+            return [Observation(read(), attributes)]
+
+        self._metrics.get_meter("waybill").create_observable_gauge(name, [observe])
 
     def shutdown(self) -> None:
         """Delivers what is queued and stops. Blocks up to some seconds."""
         self._provider.shutdown()
+        if self._metrics is not None:
+            self._metrics.shutdown(SHUTDOWN_MILLISECONDS)
+
+
+def _metrics_to(endpoint: str) -> MetricReader:
+    exporter = OTLPMetricExporter(endpoint=endpoint, insecure=True, timeout=EXPORT_TIMEOUT_SECONDS)
+    return PeriodicExportingMetricReader(exporter)
+
+
+class _SpanIds(RandomIdGenerator):
+    def generate_span_id(self) -> int:
+        return _given_span_id.get() or super().generate_span_id()
+
+
+@contextmanager
+def span_id(hex_digits: str) -> Iterator[None]:
+    """Gives the spans begun in the block this id: told twice, such a span is still one to a collector."""
+    token = _given_span_id.set(int(hex_digits, 16))
+    try:
+        yield
+    finally:
+        _given_span_id.reset(token)
 
 
 def remote_parent(trace_id: str, span_id: str) -> Context:

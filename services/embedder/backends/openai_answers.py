@@ -23,6 +23,11 @@ def decode(body: bytes, texts: int, dimension: int, model: str) -> Embedded:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise not_an_answer("is not JSON") from None
+    return read(answer, texts, dimension, model)
+
+
+def read(answer: Any, texts: int, dimension: int, model: str) -> Embedded:
+    """The same of an answer that is parsed already."""
     if not isinstance(answer, dict):
         raise not_an_answer("is not an object")
     tokens = _tokens(answer.get("usage"))

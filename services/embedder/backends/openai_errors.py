@@ -18,6 +18,7 @@ from waybill.runtime import semconv
 from waybill.runtime.errors import (
     Credential,
     InvalidRequest,
+    NotFound,
     Precondition,
     Quota,
     ServiceError,
@@ -68,6 +69,20 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes) -> ServiceEr
     return Precondition("VENDOR_REFUSED", f"OpenAI answered {status} {code}".rstrip() + ".", facts)
 
 
+def of_batch_status(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
+    """The same of a request for batches or files themselves, which compatible servers often lack."""
+    if status in (404, 405):
+        text = "This server of OPENAI_BASE_URL takes no batches. Embed at once, or set another server."
+        return Precondition("BATCHES_NOT_OFFERED", text, {semconv.VENDOR: VENDOR, "status": str(status)})
+    return of_status(status, headers, body)
+
+
+def no_batch() -> NotFound:
+    """No such batch, or its files are deleted."""
+    text = "OpenAI has no such batch, or its files are deleted."
+    return NotFound("BATCH_JOB_NOT_FOUND", text, {semconv.VENDOR: VENDOR})
+
+
 def unreachable() -> Precondition:
     """No connection was made, so nothing was sent."""
     text = "No connection to OpenAI could be made."
@@ -96,11 +111,14 @@ def _invalid(code: str, facts: Mapping[str, str]) -> InvalidRequest:
     return InvalidRequest("VENDOR_REFUSED_TEXTS", f"OpenAI refused the texts ({code or 'no code'}).", facts)
 
 
-def _code(body: bytes) -> str:
-    """The error's code or type, if it is a plain word."""
-    try:
-        error: Any = orjson.loads(body)["error"]
-        words = [error.get("code"), error.get("type")]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return ""
+def plain_word(error: Any) -> str:
+    """An error object's code or type, if it is a plain word."""
+    words = [error.get("code"), error.get("type")] if isinstance(error, Mapping) else []
     return next((word for word in words if isinstance(word, str) and _WORD.fullmatch(word)), "")
+
+
+def _code(body: bytes) -> str:
+    try:
+        return plain_word(orjson.loads(body)["error"])
+    except (ValueError, LookupError, TypeError):
+        return ""

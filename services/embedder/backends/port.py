@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ class Capabilities:
         vendor: Whose price table row applies.
         price_model: Model of that row.
         kind: Real or simulated money.
+        batch_price_model: Model of the row of its batch tier; empty where it has none.
         counts_alike: Our count of tokens is the vendor's, exactly: a report that differs is not believed.
     """
 
@@ -37,6 +39,7 @@ class Capabilities:
     price_model: str
     kind: CostKind
     counts_alike: bool = True
+    batch_price_model: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,97 @@ class EmbeddingBackend(Protocol):
 
     async def healthy(self) -> bool:
         """Whether a request would be served now; never charged."""
+
+
+class Stage(Enum):
+    """Where a vendor's batch stands."""
+
+    RUNNING = auto()
+    CANCELLING = auto()
+    ENDED = auto()
+
+
+@dataclass(frozen=True)
+class VendorBatch:
+    """A batch as the vendor tells of it.
+
+    Attributes:
+        id: The vendor's.
+        stage: Where it stands.
+        status: The vendor's word for that.
+        created_at: Seconds since the epoch.
+        metadata: What it was created with.
+        untouched: It has ended without any of its requests done, so that none is charged.
+        input_file: What it was made of.
+        output_file: Lines of the requests that were done; empty where there is none.
+        error_file: Lines of the others; empty where there is none.
+        code: Why it failed as a whole; a plain word, or empty.
+    """
+
+    id: str
+    stage: Stage
+    status: str
+    created_at: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    untouched: bool = False
+    input_file: str = ""
+    output_file: str = ""
+    error_file: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class LineAnswer:
+    """One line of a batch's files.
+
+    Attributes:
+        custom_id: Of the request that it answers.
+        body: What `embedded` reads; None where the request failed.
+        code: Why it failed; a plain word, or empty.
+    """
+
+    custom_id: str
+    body: object = None
+    code: str = ""
+
+
+class BatchBackend(Protocol):
+    """A vendor's batch tier. Nothing but the requests in a batch is charged.
+
+    Each method raises ServiceError as `EmbeddingBackend.embed` does, NotFound where a batch or a file is
+    not there, and Precondition BATCHES_NOT_OFFERED where the server has no such tier.
+    """
+
+    def request_line(self, custom_id: str, texts: Sequence[str]) -> bytes:
+        """A request as a line of an input file, with its line end."""
+
+    def read(self, line: bytes) -> LineAnswer:
+        """A line of an output or error file.
+
+        Raises:
+            VendorContract: VENDOR_ANSWER_INVALID.
+        """
+
+    def embedded(self, answer: LineAnswer, texts: int) -> Embedded:
+        """The vectors of a request of so many texts that was done."""
+
+    async def upload(self, lines: BinaryIO) -> str:
+        """Sends an input file; answers its id."""
+
+    async def create(self, input_file: str, metadata: Mapping[str, str]) -> VendorBatch:
+        """Begins a batch. A repeat begins another one."""
+
+    async def get(self, batch_id: str) -> VendorBatch:
+        """A batch."""
+
+    async def newest(self, after: str = "") -> Sequence[VendorBatch]:
+        """A page of batches, newest first, those after one; empty at the end."""
+
+    async def cancel(self, batch_id: str) -> VendorBatch:
+        """Asks for its end; one that has ended is answered as it is."""
+
+    async def download(self, file: str, into: BinaryIO) -> None:
+        """Writes a file's content, in place of what there was."""
+
+    async def delete(self, file: str) -> None:
+        """Deletes a file."""

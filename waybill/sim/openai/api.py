@@ -91,6 +91,10 @@ class Api:
         """GET /v1/files/{id}."""
         return Done(json_reply(self._files.get(call.owner, call.part).body()))
 
+    async def delete_file(self, call: Call) -> Done:
+        """DELETE /v1/files/{id}."""
+        return Done(json_reply(self._files.delete(call.owner, call.part)))
+
     async def get_content(self, call: Call) -> Done:
         """GET /v1/files/{id}/content, chunked."""
         content = self._files.get(call.owner, call.part).content

@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from waybill.sim.openai import embeddings
+from waybill.sim.faults import Fault
+from waybill.sim.openai import breakage, embeddings
 from waybill.sim.openai.errors import Refused
 
 MOST_REQUESTS = 50_000
 MOST_INPUTS = 50_000
 MOST_BYTES = 200_000_000
 ENDPOINT = "/v1/embeddings"
+NewId = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,15 @@ class Result:
 
 
 def work(
-    requests: Sequence[dict[str, Any]], done: int, partly: bool, left_code: str, new_id: Callable[[str], str]
+    requests: Sequence[dict[str, Any]], done: int, fault: Fault | None, left_code: str, new_id: NewId
 ) -> Result:
     """Answers the first `done` requests; the rest get an error line with `left_code`.
 
     Args:
-        partly: Every third request fails, with a server error.
+        fault: With O32 every third request fails, with a server error; one of those that make an answer
+            lie makes each of them lie.
     """
+    partly = fault is not None and fault.name == "O32"
     result = Result([], [], Counter())
     for place, request in enumerate(requests):
         line = {
@@ -122,7 +126,7 @@ def work(
         try:
             if partly and place % 3 == 2:
                 raise Refused(500, "The server had an error while processing your request.", "server_error")
-            status, body = 200, _answer(request["body"], result.tokens)
+            status, body = 200, _answer(request["body"], fault, result.tokens)
         except Refused as refused:
             status, body = refused.status, refused.body
         response = {"status_code": status, "request_id": new_id("req_"), "body": body}
@@ -130,12 +134,14 @@ def work(
     return result
 
 
-def _answer(body: dict[str, Any], billed: Counter[str]) -> dict[str, Any]:
+def _answer(body: dict[str, Any], fault: Fault | None, billed: Counter[str]) -> dict[str, Any]:
     query = embeddings.parse(body)
     counts = query.count()
     query.check(counts)
     billed[f"{query.model.name} batch"] += sum(counts)
-    return embeddings.answer(query, sum(counts)).body(query.base64)
+    answer = embeddings.answer(query, sum(counts))
+    breakage.lie(fault, answer)
+    return answer.body(query.base64)
 
 
 def jsonl(lines: Sequence[dict[str, Any]]) -> bytes:

@@ -75,6 +75,15 @@ class Files:
             raise Refused(404, f"No such File object: {file_id}", param="id")
         return file
 
+    def delete(self, owner: str, file_id: str) -> dict[str, Any]:
+        """Forgets a file; answers OpenAI's JSON.
+
+        Raises:
+            Refused: There is none of this id, or not for this owner.
+        """
+        del self._files[self.get(owner, file_id).id]
+        return {"id": file_id, "object": "file", "deleted": True}
+
 
 def _form(request: Request) -> dict[str, tuple[str, bytes]]:
     """A multipart form's parts by name, each with its file name and content."""

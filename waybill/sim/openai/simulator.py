@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from waybill.sim.clock import Clock
@@ -80,6 +80,11 @@ class OpenAISimulator:
         """Every charge, that of batches which ended by now too."""
         self._batches.settle(self.clock.now())
         return self._invoice
+
+    @property
+    def doors(self) -> Mapping[str, Callable[..., None]]:
+        """OpenAI's own: how long batches take that are created from now on."""
+        return {"/batches": self._batches.take}
 
     def open(self) -> None:
         """Starts both servers and arms the first faults."""
@@ -204,6 +209,7 @@ def _routes(api: Api) -> list[tuple[str, str, str, Operation]]:
         ("GET", f"/v1/models/{part}", "models.get", api.get_model),
         ("POST", "/v1/files", "files.create", api.create_file),
         ("GET", f"/v1/files/{part}", "files.get", api.get_file),
+        ("DELETE", f"/v1/files/{part}", "files.delete", api.delete_file),
         ("GET", f"/v1/files/{part}/content", "files.content", api.get_content),
         ("POST", "/v1/batches", "batches.create", api.create_batch),
         ("GET", "/v1/batches", "batches.list", api.list_batches),

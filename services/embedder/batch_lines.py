@@ -1,0 +1,91 @@
+"""The lines of a batch job: one vendor request each, with a name that says which texts it has."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import uuid
+from collections.abc import AsyncIterator, Sequence
+
+from services.embedder.backends.port import Capabilities
+from services.embedder.embedding import Batch, check, pack, too_many
+from waybill import tokens
+from waybill.runtime.errors import InvalidRequest
+
+# The vendor's limit of embedding inputs in a batch.
+MOST_TEXTS = 50_000
+_CUSTOM_ID = re.compile(r"([0-9a-f-]{36}):(\d{1,10}):([1-9]\d{0,4}):(\d{1,7})")
+
+
+@dataclasses.dataclass(frozen=True)
+class LineName:
+    """A line's custom_id, all that is known of the line when its answer comes back.
+
+    Attributes:
+        entry_id: Of the ledger.
+        start: The caller's number of its first text.
+        texts: How many it has.
+        tokens: Of all of them, as counted here.
+    """
+
+    entry_id: str
+    start: int
+    texts: int
+    tokens: int
+
+    @classmethod
+    def parse(cls, custom_id: str) -> LineName | None:
+        """None for what is no name of ours."""
+        match = _CUSTOM_ID.fullmatch(custom_id)
+        return cls(match[1], int(match[2]), int(match[3]), int(match[4])) if match else None
+
+    def __str__(self) -> str:
+        return f"{self.entry_id}:{self.start}:{self.texts}:{self.tokens}"
+
+
+def entry_id(job_key: str, number: int) -> str:
+    """The ledger entry of a job's line of that number, from 0."""
+    return str(uuid.uuid5(uuid.UUID(job_key), str(number)))
+
+
+async def packed(
+    limits: Capabilities, parts: AsyncIterator[tuple[int, Sequence[str]]]
+) -> AsyncIterator[Batch]:
+    """Packs a job's texts into vendor requests as they come; none spans a gap in their numbers.
+
+    Args:
+        limits: Of the backend.
+        parts: The number of a first text, and the texts from there on.
+
+    Raises:
+        InvalidRequest: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST.
+    """
+    first, total = 0, 0
+    texts: list[str] = []
+    counts: list[int] = []
+    async for start, more in parts:
+        found = await asyncio.to_thread(tokens.count, more, limits.price_model)
+        check(limits, more, found, start)
+        total += len(more)
+        if total > MOST_TEXTS:
+            raise too_many(total, MOST_TEXTS)
+        if start < first + len(texts):
+            raise InvalidRequest("INVALID_REQUEST", "The numbers of a job's texts must grow.")
+        if start > first + len(texts):
+            for batch in pack(limits, texts, counts):
+                yield _numbered(batch, first)
+            first, texts, counts = start, [], []
+        texts += more
+        counts += found
+        *full, last = pack(limits, texts, counts)
+        for batch in full:
+            yield _numbered(batch, first)
+        # The last one may still take texts of the next part.
+        first, texts, counts = first + last.start, list(last.texts), counts[last.start :]
+    for batch in pack(limits, texts, counts):
+        yield _numbered(batch, first)
+
+
+def _numbered(batch: Batch, first: int) -> Batch:
+    return dataclasses.replace(batch, start=first + batch.start)
