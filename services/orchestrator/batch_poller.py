@@ -11,8 +11,8 @@ import structlog
 
 from services.orchestrator.batch_jobs import OF_THE_RUN, BatchJobs, Job
 from services.orchestrator.batch_tier import LATER, SOON, TRANSFER_SECONDS, BatchTier, bound, next_look
-from services.orchestrator.durable import in_trace
 from services.orchestrator.peers import Peers
+from services.orchestrator.run_context import in_trace
 from services.orchestrator.run_rows import Row
 from services.orchestrator.runs import Runs
 from waybill.embedder.v1.batch_job_pb2 import BatchJob

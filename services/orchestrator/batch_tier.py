@@ -16,7 +16,7 @@ import structlog
 from services.orchestrator import tiers, vectors
 from services.orchestrator.batch_jobs import OF_THE_RUN, BatchJobs, Job
 from services.orchestrator.chunking import embedded_text
-from services.orchestrator.durable import RunWaits
+from services.orchestrator.outcomes import RunWaits
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.run_rows import Row, RunRef
 from services.orchestrator.runs import Runs

@@ -49,8 +49,8 @@ class OrchestratorConfig:
             embedder_address=settings.text("WAYBILL_EMBEDDER_ADDRESS", "127.0.0.1:7404"),
             ledger_address=settings.text("WAYBILL_LEDGER_ADDRESS", "127.0.0.1:7405"),
             executor_id=settings.text("WAYBILL_EXECUTOR_ID", "orchestrator-1"),
-            runs_in_flight=settings.integer("WAYBILL_RUNS_IN_FLIGHT", 8, minimum=1),
-            tenant_runs_in_flight=settings.integer("WAYBILL_TENANT_RUNS_IN_FLIGHT", 6, minimum=1),
+            runs_in_flight=settings.integer("WAYBILL_RUNS_IN_FLIGHT", 16, minimum=1),
+            tenant_runs_in_flight=settings.integer("WAYBILL_TENANT_RUNS_IN_FLIGHT", 12, minimum=1),
             tenant_unfinished_runs=settings.integer("WAYBILL_TENANT_UNFINISHED_RUNS", 5000, minimum=1),
         )
         settings.check()

@@ -1,34 +1,42 @@
 """What makes the story durable: each step once, to the run's end, in time, or until it is cancelled.
 
-DBOS remembers finished steps of a try, our rows those of the tries before. Nothing but JSON goes into
-the engine's tables, which have no row-level security: ids, counts, and errors as reason and message. No
-exception crosses it, since it would be stored with its text.
+The engine brings a run back after a crash, and takes it from the queue; which steps are behind it is told
+by our own rows alone (docs/decisions/0004). The engine's tables have no row-level security: nothing but ids
+goes into them, and no exception, which would be stored with its text.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import datetime
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
 from dbos import DBOS
-from opentelemetry import context as otel_context
 
-from services.orchestrator import trace_ids
+from services.orchestrator.outcomes import (
+    CANCELLED,
+    EXPIRED,
+    POISON,
+    WAITING,
+    RunWaits,
+    StepFailed,
+    broken,
+    failed,
+    outcome_of,
+)
 from services.orchestrator.queueing import workflow_id
+from services.orchestrator.run_context import acting_for, in_trace
 from services.orchestrator.run_rows import FINAL_STATES, Outcome, Row, RunRef
 from services.orchestrator.runs import Runs
 from services.orchestrator.step_log import StepLog
-from waybill.runtime import deadline, faults, identity
-from waybill.runtime.errors import ServiceError, Unavailable
+from waybill.runtime import deadline, faults
+from waybill.runtime.errors import ServiceError
 from waybill.runtime.retry import insist
-from waybill.runtime.telemetry import remote_parent
 
 # From this start on a run is a suspect: it may be what kills the process.
 SUSPECT_STARTS = 3
@@ -36,17 +44,6 @@ SUSPECT_STARTS = 3
 PATIENCE_SECONDS = 600.0
 T = TypeVar("T")
 log = structlog.get_logger()
-
-WAITING = {"waiting": True}
-CANCELLED = {"reason": "CANCELLED", "message": "The run was cancelled. `waybill retry` takes it up again."}
-EXPIRED = {
-    "reason": "EXPIRED",
-    "message": "The run was not done by its complete_by. Retry it with a later one.",
-}
-POISON = {
-    "reason": "POISON",
-    "message": "This document ended the process that worked on it three times. Look at it, and at the log.",
-}
 
 
 class Story(Protocol):
@@ -57,21 +54,6 @@ class Story(Protocol):
 
     async def stop(self, run: RunRef) -> None:
         """Stops work of the run that goes on elsewhere."""
-
-
-@dataclasses.dataclass
-class StepFailed(Exception):
-    """A step ended in an error that repeating does not mend."""
-
-    reason: str
-    message: str
-
-
-class RunWaits(Exception):
-    """A step's work is with a vendor that takes its time: the run lets go of its place until it is woken.
-
-    The step stays open, and its body begins again then.
-    """
 
 
 class Durable:
@@ -88,8 +70,6 @@ class Durable:
     ) -> T:
         """Runs a step's body, or answers what it answered when it ended before a crash.
 
-        Nothing may be awaited before the engine numbers the step: numbers follow the story's order.
-
         Args:
             run: Whose step it is.
             name: As it stands in the trace.
@@ -100,7 +80,7 @@ class Durable:
             StepFailed: The body raised a ServiceError, or the run was cancelled or is late.
             RunWaits: The body raised it.
         """
-        outcome = await DBOS.run_step_async({"name": name}, self._steadily, run, name, body)
+        outcome = await self._steadily(run, name, body)
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
         if outcome == WAITING:
@@ -123,6 +103,9 @@ class Durable:
             await self._change(run, state=state, reason=error.reason, message=error.message)
         except RunWaits:
             await self._change(run, state="WAITING_ON_VENDOR")
+        except Exception as error:
+            log.exception("run broke", run_id=run.run_id)
+            await self._change(run, state="FAILED", **broken("run", error))
         else:
             await self._change(run, state="READY")
 
@@ -136,7 +119,7 @@ class Durable:
             for body in bodies:
                 body.cancel()
             await asyncio.gather(*bodies, return_exceptions=True)
-            with _acting_for(run, row):
+            with acting_for(run, row):
                 await story.stop(run)
             await DBOS.cancel_workflow_async(workflow_id(row))
         return row
@@ -160,7 +143,7 @@ class Durable:
     async def _stop(self, run: RunRef, row: Row, story: Story) -> None:
         deadline.clear()  # it has passed, and is why this is done
         try:
-            with _acting_for(run, row):
+            with acting_for(run, row):
                 await story.stop(run)
         except ServiceError as error:
             # The run ends all the same; what still works for it ends by itself and is not published.
@@ -171,7 +154,7 @@ class Durable:
         try:
             return await insist(partial(self._once, run, name, body), seconds=PATIENCE_SECONDS)
         except ServiceError as error:
-            return _failed(error)
+            return failed(error)
 
     async def _once(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
         place = f"step.{name.split()[0]}.start"
@@ -191,7 +174,7 @@ class Durable:
     ) -> Outcome:
         """Runs a body that a cancel of the run reaches, and that ends when the run is late."""
         # The task has a context of its own: the step's deadline ends with it.
-        task = asyncio.ensure_future(_outcome(body, seconds))
+        task = asyncio.ensure_future(outcome_of(body, seconds))
         self._bodies[run.run_id].add(task)
         try:
             async with asyncio.timeout(seconds) as limit:
@@ -222,46 +205,3 @@ def _seconds_left(row: Row) -> float | None:
         return None
     left: datetime.timedelta = row["complete_by"] - datetime.datetime.now(datetime.UTC)
     return left.total_seconds()
-
-
-@contextmanager
-def in_trace(run: RunRef, row: Row, name: str) -> Iterator[None]:
-    """Calls made inside belong to the run, and stand under the step in its trace."""
-    span_id = trace_ids.step_span_id(run.run_id, name, row["tries"])
-    token = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), span_id))
-    try:
-        with _acting_for(run, row, span_id):
-            yield
-    finally:
-        otel_context.detach(token)
-
-
-def _acting_for(run: RunRef, row: Row, step_span_id: str = "") -> AbstractContextManager[None]:
-    return identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id, step_span_id))
-
-
-async def _outcome(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
-    if seconds is None:
-        deadline.clear()
-    else:
-        deadline.start(seconds)
-    try:
-        value = await body()
-    except RunWaits:
-        return WAITING
-    except Unavailable:
-        raise
-    except ServiceError as error:
-        return _failed(error)
-    except Exception as error:
-        log.exception("step broke")
-        message = f"The step broke ({type(error).__name__}): a defect of Waybill. Its log tells more."
-        return {"failed": {"reason": "INTERNAL_ERROR", "message": message}}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"value": dataclasses.asdict(value)}
-    return {"value": value}
-
-
-def _failed(error: ServiceError) -> Outcome:
-    log.warning("step failed", reason=error.reason)
-    return {"failed": {"reason": error.reason, "message": error.message}}

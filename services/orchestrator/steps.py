@@ -31,7 +31,10 @@ from waybill.runtime.wire import timestamp
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 
-BATCHES_IN_FLIGHT = 4
+# Calls that embed, of all runs: the vendor's latency is waited for side by side. And calls that write
+# vectors, which is work: more of them at a time are no faster.
+EMBEDDINGS_IN_FLIGHT = 8
+WRITES_IN_FLIGHT = 3
 JOB_WAIT_SECONDS = 20
 EMBED_SECONDS = 300.0
 
@@ -67,7 +70,10 @@ class Steps:
         self._peers = peers
         self._runs = runs
         self._offer: EmbedResponse | None = None
-        self._embedding = asyncio.Semaphore(BATCHES_IN_FLIGHT)
+        # Vectors in memory.
+        self._in_flight = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT)
+        self._embedding = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT)
+        self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
 
     async def space(self) -> Space:
         """The space that the embedder serves; asked once."""
@@ -114,14 +120,15 @@ class Steps:
 
     async def embed(self, run: RunRef, cut: Cut, batch: tuple[int, int]) -> int:
         """Embeds a range of chunks that have no vector yet and writes the vectors; answers how many."""
-        async with self._embedding:
-            pages = vectors.pending(self._peers.index, cut.version_id, *batch)
-            chunks = [chunk async for page in pages for chunk in page]
-            if chunks:
-                bought = await steady(lambda: self._vectors(chunks))
+        async with self._in_flight:
+            async with self._embedding:
+                pages = vectors.pending(self._peers.index, cut.version_id, *batch)
+                chunks = [chunk async for page in pages for chunk in page]
+                bought = await steady(lambda: self._vectors(chunks)) if chunks else []
+            async with self._writing:
                 await vectors.put(self._peers.index, cut.version_id, await self.space(), bought)
-            await self._runs.change(run, embedded_chunks=batch[1])
-            return len(chunks)
+        await self._runs.change(run, embedded_chunks=batch[1])
+        return len(chunks)
 
     async def publish(self, run: RunRef, cut: Cut) -> str:
         """Makes the version the one that searches see; answers the document's id."""

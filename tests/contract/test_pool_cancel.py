@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from psycopg.pq import TransactionStatus
 
 from tests.conftest import MigratedPostgres
 from waybill.runtime.postgres import Database
@@ -26,6 +27,6 @@ async def test_a_transaction_names_its_tenant_after_one_that_was_cancelled(
         async with pool.transaction("acme") as connection:
             row = await (await connection.execute("select current_setting('waybill.tenant') as t")).fetchone()
             assert row == {"t": "acme"}
-            assert not connection.autocommit
+            assert connection.info.transaction_status is TransactionStatus.INTRANS
     finally:
         await pool.close()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -16,6 +17,8 @@ from waybill.runtime.errors import Unavailable
 
 Connection = psycopg.AsyncConnection[DictRow]
 ACQUIRE_SECONDS = 10.0
+# Connections that a restart of Postgres has cut off, and that the pool still has, are at most so many.
+MOST_CONNECTIONS = 3
 
 
 class Database:
@@ -25,14 +28,15 @@ class Database:
         self._pool = pool
 
     @classmethod
-    async def open(cls, url: str, *, max_size: int = 3) -> Database:
+    async def open(cls, url: str, *, max_size: int = MOST_CONNECTIONS) -> Database:
         """Opens a pool of at most `max_size` connections, made when needed."""
         # A cached generic plan keeps ignoring a vector index that was added later, and Supabase's
         # transaction pooler cannot hold prepared statements: never prepare.
-        kwargs: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None}
+        # Transactions are begun by `transaction` alone, in one message with the tenant's name.
+        kwargs: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None, "autocommit": True}
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url, min_size=0, max_size=max_size, timeout=ACQUIRE_SECONDS, kwargs=kwargs, open=False,
-            max_idle=60.0, reconnect_timeout=5.0, check=AsyncConnectionPool.check_connection,
+            max_idle=60.0, reconnect_timeout=5.0,
         )  # fmt: skip
         await pool.open()
         return cls(pool)
@@ -56,14 +60,7 @@ class Database:
         """
         asked_before = _cancellations()
         try:
-            async with self._pool.connection() as connection:
-                if _cancellations() > asked_before:
-                    raise asyncio.CancelledError
-                # The pool's check, cut off, leaves autocommit on: no setting lasts then, nothing is atomic.
-                if connection.autocommit:
-                    await connection.set_autocommit(False)
-                if tenant is not None:
-                    await connection.execute("select set_config('waybill.tenant', %s, true)", [tenant])
+            async with self._begun(tenant, asked_before) as connection:
                 yield connection
                 await faults.point("commit.before")
             await faults.point("commit.after")
@@ -76,6 +73,27 @@ class Database:
                 f"The database does not answer ({kind}). Repeat in a moment; `waybill status` shows it.",
                 retry_after_seconds=0.5,
             ) from error
+
+    @asynccontextmanager
+    async def _begun(self, tenant: str | None, asked_before: int) -> AsyncIterator[Connection]:
+        """A transaction, on the first connection of the pool that is not cut off."""
+        for passed_over in range(MOST_CONNECTIONS + 1):
+            async with self._pool.connection() as connection:
+                if _cancellations() > asked_before:
+                    raise asyncio.CancelledError
+                try:
+                    await connection.execute(_begin(tenant))
+                except psycopg.OperationalError:
+                    if passed_over < MOST_CONNECTIONS and connection.broken:
+                        continue
+                    raise
+                yield connection
+                return
+
+
+def _begin(tenant: str | None) -> sql.Composed:
+    setting = sql.SQL("; select set_config('waybill.tenant', {}, true)").format(sql.Literal(tenant))
+    return sql.SQL("begin") + (sql.SQL("") if tenant is None else setting)
 
 
 def _cancellations() -> int:

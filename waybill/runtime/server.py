@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ from waybill.runtime.telemetry import Telemetry
 
 MAX_CONCURRENT_RPCS = 256
 DRAIN_SECONDS = 10.0
+# Objects that are made before the collector looks at the youngest; a call makes and drops some thousands.
+GC_THRESHOLD = 50_000
 ORPHAN_SECONDS = 5.0
 HEALTH_INTERVAL_SECONDS = 5.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -42,6 +45,7 @@ class ServerConfig:
         name: The service, for instance "storage".
         bind: host:port; port 0 takes a free one. Loopback only.
         collectors: OTLP/gRPC addresses that spans go to.
+        metrics: URL that metrics go to, by OTLP/gRPC; empty: nowhere.
         stop_on_eof: Standard input is a pipe from the supervisor; its end means: drain and exit.
         faults: Folder in which tests arm faults; see `runtime.faults`.
     """
@@ -49,17 +53,24 @@ class ServerConfig:
     name: str
     bind: str
     collectors: Sequence[str] = ()
+    metrics: str = ""
     stop_on_eof: bool = False
     faults: Path | None = None
 
     @classmethod
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
-        """From WAYBILL_BIND, _OTLP_ADDRESS, _STOP_ON_EOF, _FAULTS and OTEL_EXPORTER_OTLP_ENDPOINT."""
+        """From WAYBILL_BIND, _OTLP_ADDRESS, _STOP_ON_EOF, _FAULTS and OpenTelemetry's own variables.
+
+        OTEL_METRICS_EXPORTER=none keeps metrics from a collector that takes spans alone.
+        """
         bind = settings.text("WAYBILL_BIND", f"127.0.0.1:{port}")
         if bind.rpartition(":")[0] not in LOOPBACK:
             settings.fault(f"WAYBILL_BIND is {bind!r}; only loopback is allowed without TLS and auth")
-        standard = settings.text("OTEL_EXPORTER_OTLP_ENDPOINT", "").removeprefix("http://")
-        collectors = [settings.text("WAYBILL_OTLP_ADDRESS", ""), standard]
+        standard = settings.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        metrics = settings.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", standard)
+        if settings.text("OTEL_METRICS_EXPORTER", "otlp") == "none":
+            metrics = ""
+        collectors = [settings.text("WAYBILL_OTLP_ADDRESS", ""), standard.removeprefix("http://")]
         faults_folder = settings.text("WAYBILL_FAULTS", "")
         if faults_folder and settings.text("WAYBILL_ENV", "") == "production":
             settings.fault("WAYBILL_FAULTS is set, which WAYBILL_ENV=production refuses")
@@ -67,6 +78,7 @@ class ServerConfig:
             name,
             bind,
             [one for one in collectors if one],
+            metrics,
             settings.text("WAYBILL_STOP_ON_EOF", "0") == "1",
             Path(faults_folder) if faults_folder else None,
         )
@@ -188,9 +200,12 @@ async def _main(config: ServerConfig, build: Build) -> None:
     if config.stop_on_eof:
         watch = threading.Thread(target=_wait_for_eof, args=(loop, stopping), daemon=True)
         watch.start()
-    telemetry = Telemetry.to_collectors(config.name, config.collectors)
+    telemetry = Telemetry.to_collectors(config.name, config.collectors, config.metrics)
     try:
         async with build(telemetry) as service, serving(config, telemetry, service) as address:
+            # What is loaded by now stays: looking at it again and again was a tenth of all CPU.
+            gc.freeze()
+            gc.set_threshold(GC_THRESHOLD)
             log.info("serving", address=address)
             await stopping.wait()
             log.info("draining")

@@ -1,0 +1,75 @@
+"""What a step or a run comes to, as JSON: a value, a failure, or that it waits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from services.orchestrator.run_rows import Outcome
+from waybill.runtime import deadline
+from waybill.runtime.errors import ServiceError, Unavailable
+
+log = structlog.get_logger()
+
+WAITING = {"waiting": True}
+CANCELLED = {"reason": "CANCELLED", "message": "The run was cancelled. `waybill retry` takes it up again."}
+EXPIRED = {
+    "reason": "EXPIRED",
+    "message": "The run was not done by its complete_by. Retry it with a later one.",
+}
+POISON = {
+    "reason": "POISON",
+    "message": "This document ended the process that worked on it three times. Look at it, and at the log.",
+}
+
+
+@dataclasses.dataclass
+class StepFailed(Exception):
+    """A step ended in an error that repeating does not mend."""
+
+    reason: str
+    message: str
+
+
+class RunWaits(Exception):
+    """A step's work is with a vendor that takes its time: the run lets go of its place until it is woken.
+
+    The step stays open, and its body begins again then.
+    """
+
+
+async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
+    """Runs a step's body under a deadline; no exception leaves but Unavailable, which is worth a repeat."""
+    if seconds is None:
+        deadline.clear()
+    else:
+        deadline.start(seconds)
+    try:
+        value = await body()
+    except RunWaits:
+        return WAITING
+    except Unavailable:
+        raise
+    except ServiceError as error:
+        return failed(error)
+    except Exception as error:
+        log.exception("step broke")
+        return {"failed": broken("step", error)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"value": dataclasses.asdict(value)}
+    return {"value": value}
+
+
+def failed(error: ServiceError) -> Outcome:
+    """The outcome of a step whose body raised this."""
+    log.warning("step failed", reason=error.reason)
+    return {"failed": {"reason": error.reason, "message": error.message}}
+
+
+def broken(what: str, error: Exception) -> dict[str, str]:
+    """Reason and message for an error that nobody foresaw; its own text may hold a document's."""
+    message = f"The {what} broke ({type(error).__name__}): a defect of Waybill. Its log tells more."
+    return {"reason": "INTERNAL_ERROR", "message": message}
