@@ -12,6 +12,7 @@ from services.embedder.backends.port import BatchBackend, Capabilities, LineAnsw
 from services.embedder.batch_entries import BatchEntries
 from services.embedder.batch_lines import LineName, entry_id
 from services.embedder.embedding import EmbeddedBatch, credible, verify
+from waybill.runtime import faults
 from waybill.runtime.errors import VendorContract
 
 log = structlog.get_logger()
@@ -111,6 +112,7 @@ class BatchResults:
             self.outcome.in_doubt += 1
         else:
             await self._entries.settle(name.entry_id, charged)
+            await faults.point("batch.settled")
             self.outcome.charged += 1
         try:
             verify(embedded, name.texts, self._dimension, self._limits.vendor)

@@ -25,6 +25,7 @@ from services.embedder.batch_results import BatchResults, Outcome
 from services.embedder.embedding import EmbeddedBatch, purchase
 from waybill.common.v1.space_pb2 import Space
 from waybill.metering import SURELY_NOT_ACTED, Meter, Purchase
+from waybill.runtime import faults
 from waybill.runtime.breaker import Breaker
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, ServiceError
 from waybill.runtime.retry import Policy, retrying
@@ -208,8 +209,11 @@ class BatchJobs:
                 raise
 
         try:
+            await faults.point("batch.held")
             uploaded = await self._call(partial(vendor.upload, file))
-            return await self._call(begin)
+            batch = await self._call(begin)
+            await faults.point("batch.created")
+            return batch
         except SURELY_NOT_ACTED as refusal:
             if not in_doubt:
                 await self._entries.release_all(name.job_key, refusal.reason)
