@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,6 +14,7 @@ from waybill.stack.process import wait_until
 
 ARRIVAL_SECONDS = 10.0
 BETWEEN = "between steps"
+EMBED = "EmbedderService/Embed"
 _MILLI = 1_000_000
 
 
@@ -43,6 +44,24 @@ def steps_of(client: Client, run_ids: Iterable[str]) -> dict[str, Step]:
         for step in _steps(_whole_trace(client, run_id)):
             found[step.name].append(step)
     return {name: _median(steps) for name, steps in found.items()}
+
+
+def calls_of(client: Client, run_ids: Iterable[str]) -> dict[str, float]:
+    """Seconds of each Embed call as its caller sees it, by the ledger entry of the vendor call below it."""
+    found: dict[str, float] = {}
+    for run_id in run_ids:
+        by_id = {span.span_id: span for span in _whole_trace(client, run_id)}
+        for span in by_id.values():
+            if span.entry_id and (call := _embed_above(span, by_id)):
+                found[span.entry_id] = call.duration_nano / _MILLI / 1000
+    return found
+
+
+def _embed_above(span: Span, by_id: Mapping[str, Span]) -> Span | None:
+    above: Span | None = span
+    while above and not (above.kind == "CLIENT" and above.name.endswith(EMBED)):
+        above = by_id.get(above.parent_span_id)
+    return above
 
 
 def _whole_trace(client: Client, run_id: str) -> Sequence[Span]:

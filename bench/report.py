@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 
+from bench.by_hand import BOUND
+from bench.latency import Beside
 from bench.overhead import Step
 from bench.passes import Pass, Passes
 
 
-def comparison(corpora: Mapping[str, tuple[Passes, Passes]]) -> str:
+def comparison(found: Mapping[str, tuple[Pass, Pass]]) -> str:
     """Bound and stack side by side. CPU is seconds per 1,000 chunks."""
-    rows = []
-    for name, (bound, stack) in corpora.items():
-        rows.append(
-            [
-                name,
-                f"{stack.first.chunks:,}",
-                *_pair(bound.first.wall_seconds, stack.first.wall_seconds),
-                *_pair(_per_thousand(bound.first, "own"), _per_thousand(stack.first, "own")),
-                *_pair(_per_thousand(bound.first, "postgres"), _per_thousand(stack.first, "postgres")),
-            ]
-        )
+    rows = [
+        [
+            name,
+            f"{stack.chunks:,}",
+            *_pair(bound.wall_seconds, stack.wall_seconds),
+            *_pair(_per_thousand(bound, "own"), _per_thousand(stack, "own")),
+            *_pair(_per_thousand(bound, "postgres"), _per_thousand(stack, "postgres")),
+        ]
+        for name, (bound, stack) in found.items()
+    ]
     header = ["", "chunks", "wall s", "stack", "×", "CPU s/1,000", "stack", "×", "PG CPU", "stack", "×"]
     return table(header, rows)
 
@@ -39,14 +42,20 @@ def unchanged(corpora: Mapping[str, tuple[Passes, Passes]]) -> str:
     return table(["", "wall s", "stack", "×", "CPU s", "stack", "×", "stack PG CPU"], rows)
 
 
-def by_program(corpora: Mapping[str, tuple[Passes, Passes]]) -> str:
+def by_program(found: Mapping[str, tuple[Pass, Pass]]) -> str:
     """CPU seconds per 1,000 chunks / peak MB of each program of the stack, and of the bound."""
-    names = sorted({name for _, stack in corpora.values() for name in stack.first.cpu_seconds})
+    names = sorted({name for _, stack in found.values() for name in stack.cpu_seconds})
     rows = [
-        [corpus, f"{_cell(bound.first, 'bound')}", *(_cell(stack.first, name) for name in names)]
-        for corpus, (bound, stack) in corpora.items()
+        [corpus, f"{_cell(bound, BOUND)}", *(_cell(stack, name) for name in names)]
+        for corpus, (bound, stack) in found.items()
     ]
     return table(["CPU s/1,000 · peak MB", "bound", *names], rows)
+
+
+def above_latency(found: Iterable[Beside]) -> str:
+    """What a call for embeddings takes beyond the vendor's latency, in ms."""
+    rows = [[one.name, *_spread(one.bound_above_ms), *_spread(one.stack_above_ms)] for one in found]
+    return table(["", "bound's calls", "median", "p95", "stack's calls", "median", "p95"], rows)
 
 
 def steps(found: Mapping[str, Step]) -> str:
@@ -73,6 +82,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _pair(bound: float, stack: float) -> list[str]:
     return [f"{bound:.2f}", f"{stack:.2f}", f"{stack / bound:.1f}" if bound else "–"]
+
+
+def _spread(figures: Sequence[float]) -> list[str]:
+    """How many, their median, and what 95 % do not exceed."""
+    ordered = sorted(figures)
+    return [str(len(ordered)), f"{median(ordered):.0f}", f"{ordered[math.ceil(0.95 * len(ordered)) - 1]:.0f}"]
 
 
 def _per_thousand(one: Pass, part: str) -> float:

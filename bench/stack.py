@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from bench.corpora import Corpus
+from bench.overhead import calls_of
 from bench.passes import Pass, Passes
 from bench.processes import Programs
 from waybill.client import FINAL_STATES, Client, connect
@@ -25,44 +28,59 @@ IN_FLIGHT = 8
 class Stack:
     """A running stack, seen by one tenant."""
 
-    def __init__(self, client: Client, programs: Programs) -> None:
+    def __init__(self, client: Client, programs: Programs, in_flight: int) -> None:
         self.client = client
         self._programs = programs
+        self._in_flight = in_flight
 
     @classmethod
     @contextmanager
-    def started(cls, folder: Path) -> Iterator[Stack]:
-        """Starts a stack on free ports, and stops it."""
+    def started(
+        cls, folder: Path, settings: Mapping[str, str] | None = None, in_flight: int = IN_FLIGHT
+    ) -> Iterator[Stack]:
+        """Starts a stack on free ports, and stops it.
+
+        Args:
+            folder: Its state folder.
+            settings: Variables of its environment, beside ours.
+            in_flight: Documents that the client has under way.
+        """
         home = Home(folder)
         try:
-            operate.up(home, "free")
+            with _environment(settings or {}):
+                operate.up(home, "free")
             found = operate.running(home)
             assert found is not None
             with connect(
                 found.addresses, tenant=TENANT, deadline_seconds=DEADLINE_SECONDS, environ={}
             ) as client:
-                yield cls(client, _programs(found))
+                yield cls(client, _programs(found), in_flight)
         finally:
             operate.down(home)
 
     def ingest(self, corpus: Corpus) -> Passes:
         """A corpus, twice."""
-        return Passes(self._pass(corpus), self._pass(corpus))
+        return Passes(self._pass(corpus)[0], self._pass(corpus)[0])
+
+    def once(self, corpus: Corpus, *, traced: bool) -> Pass:
+        """A corpus, once; `traced` tells its calls for embeddings, which are read behind what is measured."""
+        done, runs = self._pass(corpus)
+        return replace(done, calls=calls_of(self.client, (run.run_id for run in runs))) if traced else done
 
     def one_by_one(self, corpus: Corpus) -> list[str]:
         """Sends a corpus with nothing beside it; answers the ids of its runs."""
         return [self._finished(file).run_id for file in corpus.files]
 
-    def _pass(self, corpus: Corpus) -> Pass:
+    def _pass(self, corpus: Corpus) -> tuple[Pass, list[Run]]:
         self._programs.forget_peaks()
         before = self._programs.read()
         runs = self._all(corpus.files)
         used = self._programs.read().since(before)
         chunks = sum(run.chunks for run in runs if run.state == Run.STATE_READY)
-        return Pass(chunks, used.wall_seconds, used.cpu_seconds, self._programs.peaks_mb())
+        return Pass(chunks, used.wall_seconds, used.cpu_seconds, self._programs.peaks_mb()), runs
 
     def _all(self, files: Sequence[Path]) -> list[Run]:
-        with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        with ThreadPoolExecutor(self._in_flight) as pool:
             return list(pool.map(self._finished, files))
 
     def _finished(self, file: Path) -> Run:
@@ -72,6 +90,18 @@ class Stack:
         if run.state not in (Run.STATE_READY, Run.STATE_UNCHANGED):
             raise RuntimeError(f"{file.name}: {Run.State.Name(run.state)} {run.reason}: {run.message}")
         return run
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Ours with these, for what is started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _programs(found: StackState) -> Programs:
