@@ -33,7 +33,8 @@ from waybill.runtime import identity
 from waybill.runtime.channel import send
 from waybill.runtime.errors import from_status
 from waybill.runtime.retry import Policy
-from waybill.sim.openai import OpenAISettings, OpenAISimulator, simulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
 if TYPE_CHECKING:
     from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceAsyncStub

@@ -20,7 +20,8 @@ from tests.inprocess import Recorder
 from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchJobName
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity, semconv
-from waybill.sim.openai import OpenAISettings, OpenAISimulator, simulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
 MODEL = "text-embedding-3-small"
 TEXTS = {0: ["a text about boats", "a text about tax law"], 2: ["a text about bread"], 7: ["one about tea"]}

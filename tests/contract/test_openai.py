@@ -22,8 +22,10 @@ from tests.contract.makers_embedder import KEY, at, embedder, new_run
 from tests.inprocess import Recorder
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity, semconv
-from waybill.sim.openai import Limits, OpenAISettings, OpenAISimulator, simulator
+from waybill.sim.limits import Limits
 from waybill.sim.openai.embeddings import vectors
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
 QUICK = OpenAISettings(seed=1, latency_seconds=0.0)
 TEXTS = ["a text about boats", "a text about bread"]

@@ -16,8 +16,9 @@ from waybill.embedder.v1.batch_job_pb2 import BatchOutcome
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity
 from waybill.runtime.errors import from_status
-from waybill.sim.openai import OpenAISettings, OpenAISimulator, simulator
 from waybill.sim.openai.embeddings import vectors
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
 # Each third number is one: no two texts are neighbours, so each is a line.
 TEXTS = {3 * number: [f"a text about {number}"] for number in range(10)}

@@ -18,7 +18,8 @@ from tests.contract.makers_embedder import at, embedder, failure, new_run
 from tests.inprocess import Recorder
 from waybill.runtime import identity, semconv
 from waybill.runtime.telemetry import Telemetry
-from waybill.sim.openai import OpenAISettings, simulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import simulator
 
 HEALTH = "embedder/openai/breaker"
 

@@ -16,8 +16,9 @@ from tests.contract.openai_faults import BATCH_ROWS, REQUEST_DEADLINE_SECONDS, R
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity
 from waybill.runtime.errors import from_status
-from waybill.sim.openai import OpenAISettings, OpenAISimulator, simulator
 from waybill.sim.openai.embeddings import vectors
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
 TEXTS = ["a text about boats", "a text about tax law", "a text about bread"]
 

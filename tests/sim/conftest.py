@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from waybill.sim.openai import OpenAISettings, OpenAISimulator, simulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
 NOON = 1_780_000_000.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sim.raw import SMALL, Seen, ask, connected, embed
-from waybill.sim.openai import OpenAISimulator
+from waybill.sim.openai.simulator import OpenAISimulator
 
 DAY = 24 * 3600
 BOUNDARY = "boundary-7"

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from tests.sim.raw import KEY, SMALL, Line, Seen, ask, connected, embed, until
-from waybill.sim.openai import OpenAISimulator, logical_call
 from waybill.sim.openai.breakage import QUOTA_CODES, SCOPES
+from waybill.sim.openai.embeddings import logical_call
+from waybill.sim.openai.simulator import OpenAISimulator
 
 BODY = json.dumps({"model": SMALL, "input": ["one", "two", "three"], "encoding_format": "base64"}).encode()
 PRICE = 3 * 20

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.sim.raw import KEY, SMALL, ask, embed, until
-from waybill.sim.openai import OpenAISettings, OpenAISimulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator
 from waybill.sim.pytest_plugin import running
 
 LARGE = "text-embedding-3-large"

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from tests.sim.raw import KEY, SMALL, ask, connected, embed, until
-from waybill.sim.openai import Limits, OpenAISettings, OpenAISimulator, logical_call, simulator
+from waybill.sim.limits import Limits
+from waybill.sim.openai.embeddings import logical_call
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
 
 def floats(item: Any) -> np.ndarray[Any, np.dtype[np.float32]]:

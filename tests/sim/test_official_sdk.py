@@ -10,7 +10,8 @@ import openai
 import pytest
 
 from tests.sim.raw import KEY, SMALL
-from waybill.sim.openai import OpenAISettings, OpenAISimulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import OpenAISimulator
 from waybill.sim.pytest_plugin import running
 
 LINE = json.dumps(

@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from waybill.sim.limits import Limits
-from waybill.sim.openai import OpenAISettings, simulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import simulator
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 

@@ -15,7 +15,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from waybill.sim.openai import OpenAISettings, simulator
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import simulator
 from waybill.sim.remote import Remote
 
 KEY = "sk-simulated"
