@@ -32,7 +32,7 @@ status: run-env ## show every program of the stack
 	@$(BIN)/waybill status
 
 test: dev-env ## the whole test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: dev-env proto-check ## style, types, import arrows, protos
 	@$(BIN)/ruff check

@@ -33,7 +33,7 @@ from waybill import tokens
 
 MODEL, DIMENSION = "text-embedding-3-small", 1536
 REQUESTS_IN_FLIGHT = 8
-# More gain nothing: two fill both cores with the vector index.
+# On two cores one is slower (17 to 20 s where two took 7 to 13), and four are no faster (7 to 14).
 WRITERS = 2
 PUBLISH = """
 with version as (

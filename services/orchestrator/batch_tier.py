@@ -68,15 +68,15 @@ class BatchTier:
         jobs = await self._jobs.of_run(run)
         if jobs and jobs[-1].state in OF_THE_RUN:
             jobs[-1] = await self._follow(row, cut, jobs[-1])
-        left = cut.chunks - sum(job.vectors for job in jobs)
-        if left and not (jobs and jobs[-1].useless):
-            decision = tiers.decide(row["complete_by"], self._now(), left, True, len(jobs))
+        pending = await anext(self._pending(cut), None) is not None
+        got = sum(job.vectors for job in jobs)
+        if pending and not (jobs and jobs[-1].useless):
+            decision = tiers.decide(row["complete_by"], self._now(), cut.chunks - got, True, len(jobs))
             if decision.tier == tiers.BATCH:
                 await self._runs.change(run, tier=decision.tier, tier_reason=decision.reason)
                 job = await self._jobs.add(run, len(jobs) + 1, self._now())
                 jobs.append(await self._send(cut, job, again=False))
-        got = sum(job.vectors for job in jobs)
-        outcome = tiers.outcome(got, cut.chunks, [job.outcome for job in jobs])
+        outcome = tiers.outcome(got, cut.chunks, pending, [job.outcome for job in jobs])
         await self._runs.change(run, tier=outcome.tier, tier_reason=outcome.reason, embedded_chunks=got)
         return got
 
@@ -147,22 +147,18 @@ class BatchTier:
             outcome = {"status": "refused", "code": error.reason}
             return await self._jobs.change(job, state="CLOSED", outcome=outcome)
         else:
-            if sent is None:
-                return await self._jobs.change(job, state="CLOSED")
             soon = self._now() + SOON
             await self._jobs.change(job, state="SENT", vendor_id=sent.name.vendor_id, look_at=soon)
         raise RunWaits
 
-    async def _create(self, cut: Cut, job: Job, again: Iterator[bool]) -> BatchJob | None:
-        """One try; None where no chunk is without a vector."""
-        pages = vectors.pending(self._peers.index, cut.version_id, 0, cut.chunks)
-        first = await anext(aiter(pages), None)
-        if first is None:
-            return None
+    def _pending(self, cut: Cut) -> AsyncIterator[Sequence[Chunk]]:
+        return vectors.pending(self._peers.index, cut.version_id, 0, cut.chunks)
+
+    async def _create(self, cut: Cut, job: Job, again: Iterator[bool]) -> BatchJob:
         name = job.name(again=next(again, True))
         header = CreateBatchJobRequest.Header(name=name, space=await self._steps.space())
         call = self._peers.embedder.CreateBatchJob(timeout=TRANSFER_SECONDS)
-        answer: CreateBatchJobResponse = await send(call, _messages(header, first, pages))
+        answer: CreateBatchJobResponse = await send(call, _messages(header, self._pending(cut)))
         return answer.job
 
     async def _collect(self, cut: Cut, job: Job) -> dict[str, Any]:
@@ -207,11 +203,9 @@ def next_look(job: Job, row: Row, now: datetime.datetime) -> datetime.datetime:
 
 
 async def _messages(
-    header: CreateBatchJobRequest.Header, first: Sequence[Chunk], pages: AsyncIterator[Sequence[Chunk]]
+    header: CreateBatchJobRequest.Header, pages: AsyncIterator[Sequence[Chunk]]
 ) -> AsyncIterator[CreateBatchJobRequest]:
     yield CreateBatchJobRequest(header=header)
-    for texts in _texts(first):
-        yield CreateBatchJobRequest(texts=texts)
     async for page in pages:
         for texts in _texts(page):
             yield CreateBatchJobRequest(texts=texts)

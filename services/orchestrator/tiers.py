@@ -62,21 +62,25 @@ def decide(
     return Decision(BATCH, f"complete_by leaves {_shown(wait)} for a batch at half the price")
 
 
-def outcome(got: int, texts: int, jobs: Sequence[Mapping[str, Any]]) -> Decision:
+def outcome(got: int, texts: int, pending: bool, jobs: Sequence[Mapping[str, Any]]) -> Decision:
     """What became of the batch tier: which it was in the end, and how.
 
     Args:
         got: Texts that batches embedded.
-        texts: All of them.
+        texts: All of the document's.
+        pending: Whether some have no vector yet, and are embedded at once.
         jobs: How each batch came out, oldest first.
     """
     tier = BATCH if got else SYNCHRONOUS
+    if not jobs:
+        what = "there was no time left for a batch" if pending else "every chunk had its vector already"
+        return Decision(tier, what)
     batches = "1 batch" if len(jobs) == 1 else f"{len(jobs)} batches"
     reason = f"{got} of {texts} chunks came by {batches} at half the price"
-    if got == texts or not jobs:
+    if not pending:
         return Decision(tier, reason)
     words = [str(jobs[-1][word]) for word in ("status", "code") if jobs[-1].get(word)]
-    return Decision(tier, f"{reason}, the rest at once; the last batch: {', '.join(words) or 'empty'}")
+    return Decision(tier, f"{reason}, the rest at once; the last batch: {', '.join(words)}")
 
 
 def promote_at(complete_by: datetime.datetime, now: datetime.datetime, texts: int) -> datetime.datetime:

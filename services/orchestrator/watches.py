@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from services.orchestrator.run_rows import FINAL_STATES, Row
 
 # Changes that follow each other faster are one answer: each costs a read of the run and of its bill.
-PACE_SECONDS = 0.25
+PACE_SECONDS = 0.5
 # A change made by another replica is seen after this at the latest.
 RECHECK_SECONDS = 2.0
 

@@ -148,7 +148,7 @@ async def test_a_hold_that_outlives_its_time_is_in_doubt(database: MigratedPostg
             request.ttl.FromMilliseconds(0)
             await stub.Hold(request)
             owner = await Database.open(database.owner_url("ledger"), max_size=1)
-            assert await expire_holds(owner) >= 1
+            await expire_holds(owner)  # the service does the same from time to time
             await owner.close()
             listed = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
     assert listed.entries[0].state == Entry.STATE_IN_DOUBT

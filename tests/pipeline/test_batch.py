@@ -325,3 +325,18 @@ def test_many_that_wait_keep_nobody_else_waiting(bench: Workbench, clock: Clock,
     assert run.state == Run.STATE_READY, "more wait than there are places to work"
     clock.advance(hours=1)
     assert [bench.finish(run_id).state for run_id in waiting] == [Run.STATE_READY] * 12
+
+
+def test_an_edit_sends_only_what_is_new_and_says_so(bench: Workbench, clock: Clock, vendor: Remote) -> None:
+    path = document(bench)
+    assert bench.ingest(path).state == Run.STATE_READY
+    books = Books(vendor)
+    path.write_bytes(path.read_bytes() + b"\n\n# One more\n\n" + b"A valve that was forgotten. " * 40)
+    run_id = bench.client.ingest(path, complete_by=clock.now() + datetime.timedelta(hours=26)).run_id
+    waits(bench, run_id)
+    clock.advance(hours=1)
+    run = bench.finish(run_id)
+    assert run.state == Run.STATE_READY
+    assert run.embedding_tier_reason == f"1 of {CHUNKS + 1} chunks came by 1 batch at half the price"
+    books.check(bench.entries(run_id))
+    assert books.charged[FULL] == 0 < books.charged[HALF]

@@ -42,15 +42,17 @@ def test_there_is_time_to_cancel_and_then_to_embed_at_once(texts: int, hours: fl
 
 
 def test_what_became_of_it_is_told_with_the_last_batchs_own_words() -> None:
-    whole = tiers.outcome(60, 60, [{"vectors": 60, "status": "completed"}])
+    whole = tiers.outcome(60, 60, False, [{"vectors": 60, "status": "completed"}])
     assert (whole.tier, whole.reason) == ("BATCH", "60 of 60 chunks came by 1 batch at half the price")
     last = {"status": "failed", "code": "x_y"}
-    part = tiers.outcome(40, 60, [{"vectors": 40, "status": "completed"}, last])
+    part = tiers.outcome(40, 60, True, [{"vectors": 40, "status": "completed"}, last])
     assert part.tier == "BATCH"
     assert part.reason.startswith("40 of 60 chunks came by 2 batches")
     assert part.reason.endswith("the rest at once; the last batch: failed, x_y")
-    none = tiers.outcome(0, 60, [{"status": "refused", "code": "BATCHES_NOT_OFFERED"}])
+    none = tiers.outcome(0, 60, True, [{"status": "refused", "code": "BATCHES_NOT_OFFERED"}])
     assert none.tier == "SYNCHRONOUS"
+    assert tiers.outcome(0, 60, False, []).reason == "every chunk had its vector already"
+    assert tiers.outcome(0, 60, True, []).reason == "there was no time left for a batch"
 
 
 def test_a_version_outlives_its_run_whatever_time_that_names() -> None:

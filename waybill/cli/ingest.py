@@ -28,7 +28,7 @@ from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
 
-IN_FLIGHT = 4
+IN_FLIGHT = 8
 QUEUE_FULL = "QUEUE_FULL"
 _PAUSE_SECONDS = 1.0
 

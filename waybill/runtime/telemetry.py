@@ -68,7 +68,9 @@ class SpanQueue(SpanProcessor):
             if len(self._queue) == self._queue.maxlen:
                 log.warning("span dropped, the collector is away for too long")
             self._queue.append(span)
-            self._changed.notify_all()
+            # Those between are joined to a batch without waking anybody.
+            if len(self._queue) in (1, BATCH):
+                self._changed.notify_all()
 
     def force_flush(self, timeout_millis: int = 5_000) -> bool:
         """Waits until everything queued so far was delivered; False when time ran out."""
