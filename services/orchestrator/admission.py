@@ -28,7 +28,11 @@ from waybill.runtime.channel import send, traceparent
 from waybill.runtime.errors import InvalidRequest, Quota
 from waybill.runtime.telemetry import remote_parent
 from waybill.runtime.wire import moment
-from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest, BeginVersionResponse
+from waybill.storage.v1.document_index_service_pb2 import (
+    BeginVersionRequest,
+    BeginVersionResponse,
+    PublishVersionRequest,
+)
 from waybill.storage.v1.object_storage_service_pb2 import PutRequest, StatRequest
 
 MAX_BYTES = 64_000_000
@@ -121,9 +125,20 @@ class Admission:
         run = self._new_run(arrival, who)
         version = await self._published(arrival)
         if version.outcome == BeginVersionResponse.OUTCOME_UNCHANGED:
-            unchanged = replace(run, document_id=version.document_id, chunks=version.chunk_count)
-            return await self._runs.record_unchanged(unchanged)
+            return await self._unchanged(run, version)
         return await self._store(run, arrival, who, messages)
+
+    async def _unchanged(self, run: NewRun, version: BeginVersionResponse) -> Row:
+        """Nothing to do, but that no content which came before, and is still under way, replaces this."""
+        row = await self._runs.record_unchanged(
+            replace(run, document_id=version.document_id, chunks=version.chunk_count)
+        )
+        await self._peers.index.PublishVersion(
+            PublishVersionRequest(
+                version_id=version.version_id, chunk_count=version.chunk_count, edition=row["edition"]
+            )
+        )
+        return row
 
     async def _store(
         self, run: NewRun, arrival: Arrival, who: identity.Caller, messages: AsyncIterator[IngestRequest]

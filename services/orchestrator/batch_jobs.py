@@ -53,6 +53,14 @@ where batch_jobs.job_key = due.job_key and runs.run_id = batch_jobs.run_id
 returning batch_jobs.*, runs.state::text as run_state, complete_by, chunks, correlation_id, tries
 """
 
+# A run waits only while it has a job of its own.
+STRANDED = """
+select tenant, run_id from waybill_runs.runs
+where state = 'WAITING_ON_VENDOR' and not exists (
+    select 1 from waybill_runs.batch_jobs jobs where jobs.run_id = runs.run_id and jobs.state = any(%s))
+limit %s
+"""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -164,3 +172,9 @@ class BatchJobs:
         values = {"now": now, "until": until, "limit": limit}
         async with self._owner.transaction(None) as connection:
             return await (await connection.execute(TAKE_DUE, values)).fetchall()
+
+    async def stranded(self, limit: int) -> list[RunRef]:
+        """Runs that wait though they have no job to wait for: it was lost, or ended by somebody else."""
+        async with self._owner.transaction(None) as connection:
+            rows = await (await connection.execute(STRANDED, [list(OF_THE_RUN), limit])).fetchall()
+        return [RunRef(row["tenant"], str(row["run_id"])) for row in rows]

@@ -19,7 +19,7 @@ from waybill.embedder.v1.batch_job_pb2 import BatchJob
 from waybill.embedder.v1.embedder_service_pb2 import CollectBatchJobRequest, DeleteBatchJobRequest
 from waybill.runtime import identity
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import NotFound, ServiceError
+from waybill.runtime.errors import NotFound, Precondition, ServiceError
 from waybill.runtime.retry import insist
 
 TICK_SECONDS = 1.0
@@ -53,15 +53,29 @@ class BatchPoller:
                 await self.poll()
             except ServiceError as error:
                 log.warning("batch jobs are not looked at", reason=error.reason)
+            except Exception:
+                # Whoever waits would wait for ever.
+                log.exception("the poller of batch jobs broke, and goes on")
             await asyncio.sleep(TICK_SECONDS)
 
     async def poll(self) -> None:
-        """Looks at the jobs that are due now."""
+        """Looks at the jobs that are due now, and wakes runs that have none to wait for."""
         now = self._now()
         rows = await self._jobs.take_due(now, now + LATER, AT_A_TIME)
         await asyncio.gather(*(self._look(row, Job.of(row)) for row in rows))
+        for run in await self._jobs.stranded(AT_A_TIME):
+            await self._runs.wake(run)
 
     async def _look(self, row: Row, job: Job) -> None:
+        """Looks at one; what goes wrong is tried again a little later."""
+        try:
+            await self._turn(row, job)
+        except ServiceError as error:
+            log.warning("a batch job is looked at later", job_key=job.key, reason=error.reason)
+        except Exception:
+            log.exception("a batch job could not be looked at", job_key=job.key)
+
+    async def _turn(self, row: Row, job: Job) -> None:
         try:
             if row["run_state"] == "WAITING_ON_VENDOR" and job.state in OF_THE_RUN:
                 # Outside the run's trace, which would fill with it in a day.
@@ -70,11 +84,11 @@ class BatchPoller:
             else:
                 with in_trace(job.run, row, "batch"):
                     await self._end(job)
-        except ServiceError as error:
-            log.warning("a batch job is looked at later", job_key=job.key, reason=error.reason)
-            if isinstance(error, NotFound) and self._now() > job.created_at + FORGOTTEN:
-                # What it charged stays in doubt.
-                await self._jobs.change(job, state="CLOSED", outcome=job.outcome | {"status": "lost"})
+        except (NotFound, Precondition):
+            if self._now() < job.created_at + FORGOTTEN:
+                raise
+            # What it charged stays in doubt.
+            await self._jobs.change(job, state="CLOSED", outcome=job.outcome | {"status": "lost"})
 
     async def _watch(self, row: Row, job: Job) -> None:
         now = self._now()

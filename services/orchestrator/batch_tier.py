@@ -30,7 +30,7 @@ from waybill.embedder.v1.embedder_service_pb2 import (
     GetBatchJobRequest,
 )
 from waybill.runtime.channel import reading, send
-from waybill.runtime.errors import Deadline, NotFound, ServiceError, Unavailable
+from waybill.runtime.errors import Deadline, ServiceError, Unavailable
 from waybill.runtime.retry import insist
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 
@@ -83,17 +83,18 @@ class BatchTier:
     async def stop(self, run: RunRef) -> None:
         """Cancels a run's job at the vendor. What it did by then is settled when it has ended."""
         for job in await self._jobs.of_run(run):
-            if job.state in OF_THE_RUN:
-                found = await self.cancelled(job)
-                state = "CLOSED" if found.vendor_status == "none" else "LEFT"
-                await self._jobs.change(job, state=state, vendor_id=found.name.vendor_id, look_at=self._now())
+            if job.state == "SENDING":
+                # The vendor may be about to make it: it is asked when that is surely over.
+                await self._jobs.change(job, state="LEFT", look_at=self._now() + LATER)
+            elif job.state in OF_THE_RUN:
+                await self.cancelled(job)
+                await self._jobs.change(job, state="LEFT", look_at=self._now())
 
     async def found(self, job: Job) -> BatchJob:
         """A job as the vendor has it.
 
         Raises:
-            NotFound: BATCH_JOB_NOT_FOUND.
-            Unavailable, Deadline: It does not say, for now.
+            ServiceError: It has none, or does not say.
         """
         request = GetBatchJobRequest(name=job.name())
         get = partial(self._peers.embedder.GetBatchJob, request, timeout=ASK_SECONDS)
@@ -112,18 +113,18 @@ class BatchTier:
         now = self._now()
         if job.state == "SENDING" and now < bound(job, row, now):
             return await self._send(cut, job, again=True)
+        late = job.state == "SENT" and now >= bound(job, row, now)
         try:
-            found = await self.found(job)
+            found = await (self.cancelled(job) if late else self.found(job))
+        except ServiceError as error:
+            # There is time to ask again, or none, and then the rest is embedded at once.
+            log.warning("a batch job cannot be followed", job_key=job.key, reason=error.reason)
+        else:
             if found.state == BatchJob.STATE_ENDED:
                 outcome = await steady(partial(self._collect, cut, job))
                 return await self._jobs.change(job, state="COLLECTED", outcome=outcome, look_at=now)
-            if job.state == "SENT" and now >= bound(job, row, now):
-                await self.cancelled(job)
+            if late:
                 job = await self._jobs.change(job, state="CANCELLING")
-        except NotFound:
-            log.warning("the vendor has no such batch job", run_id=job.run.run_id, job_key=job.key)
-        except (Unavailable, Deadline) as error:
-            log.warning("the vendor's batches do not answer", reason=error.reason)
         if now >= bound(job, row, now):
             return await self._jobs.change(job, state="LEFT", outcome={"status": "left"}, look_at=now)
         await self._jobs.change(job, look_at=next_look(job, row, now))
@@ -144,8 +145,9 @@ class BatchTier:
             log.warning("the vendor's batches do not answer", reason=error.reason)
             await self._jobs.change(job, look_at=self._now() + LATER)
         except ServiceError as error:
+            # Left, not closed: where the refusal was of a look, the vendor may have it all the same.
             outcome = {"status": "refused", "code": error.reason}
-            return await self._jobs.change(job, state="CLOSED", outcome=outcome)
+            return await self._jobs.change(job, state="LEFT", outcome=outcome, look_at=self._now() + LATER)
         else:
             soon = self._now() + SOON
             await self._jobs.change(job, state="SENT", vendor_id=sent.name.vendor_id, look_at=soon)

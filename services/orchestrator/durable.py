@@ -88,8 +88,17 @@ class Durable:
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
-    async def tell(self, run: RunRef, story: Story) -> None:
-        """Runs a story and writes down how it ended. A drain hands the run back as if never begun."""
+    async def tell(self, run: RunRef, story: Story, workflow: str) -> None:
+        """Runs a story and writes down how it ended. A drain hands the run back as if never begun.
+
+        Args:
+            run: Whose story.
+            story: What is told.
+            workflow: The engine's name for this telling: one that a wait or a retry has left behind, and
+                that the engine brings back after a crash, is not told.
+        """
+        if workflow_id(await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)) != workflow:
+            return
         row = await self._change(run, state="RUNNING", starts=1)
         if row["state"] in FINAL_STATES:
             return

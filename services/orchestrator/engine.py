@@ -51,7 +51,7 @@ async def launch(config: OrchestratorConfig, durable: Durable, story: Story) -> 
     # The engine's own cap counts process deaths and would dead-letter healthy neighbours.
     @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
     async def ingest(tenant: str, run_id: str) -> None:
-        await durable.tell(RunRef(tenant, run_id), story)
+        await durable.tell(RunRef(tenant, run_id), story, DBOS.workflow_id or "")
 
     DBOS.launch()
     await DBOS.register_queue_async(

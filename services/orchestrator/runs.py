@@ -62,6 +62,9 @@ where run_id = %(run_id)s and state = any(%(from)s::waybill_runs.run_state[])
 returning *
 """
 
+# A version is kept as long as its run was to take: with a later complete_by, `chunk` says so again.
+FORGET_CHUNK = "update waybill_runs.steps set valid_until = null where run_id = %s and name = 'chunk'"
+
 # Back to the queue in the same try; what it waited for is no suspicion against it.
 WAKE = """
 update waybill_runs.runs set state = 'QUEUED', starts = 0, alone_starts = 0, wakes = wakes + 1,
@@ -200,6 +203,8 @@ class Runs:
                 raise Precondition(
                     "COMPLETE_BY_PAST", "The run's complete_by is past. Name a later one with the retry."
                 )
+            if complete_by is not None:
+                await connection.execute(FORGET_CHUNK, [ref.run_id])
             await enqueue(connection, row, self._version)
         self.tell_watchers(ref.run_id)
         return row

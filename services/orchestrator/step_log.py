@@ -30,6 +30,11 @@ on conflict (run_id, span_id) do update set starts = waybill_runs.steps.starts +
     ended_at = null
 """
 
+# What comes after was of the version before, which may be gone.
+FORGET_REST = """
+update waybill_runs.steps set valid_until = null where run_id = %(run_id)s and name not in ('parse', 'chunk')
+"""
+
 END = """
 update waybill_runs.steps set status = %(status)s, outcome = %(outcome)s, ended_at = clock_timestamp(),
     valid_until = greatest(clock_timestamp(), complete_by) + %(validity)s
@@ -76,6 +81,8 @@ class StepLog:
                 number = row["tries"]
                 values |= {"try": number, "span_id": trace_ids.step_span_id(ref.run_id, name, number)}
                 await connection.execute(BEGIN, values)
+                if name == "chunk":
+                    await connection.execute(FORGET_REST, values)
         return row, outcome
 
     async def end(self, ref: RunRef, name: str, number: int, outcome: Outcome) -> None:

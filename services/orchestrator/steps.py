@@ -126,13 +126,17 @@ class Steps:
                 chunks = [chunk async for page in pages for chunk in page]
                 bought = await steady(lambda: self._vectors(chunks)) if chunks else []
             async with self._writing:
-                await vectors.put(self._peers.index, cut.version_id, await self.space(), bought)
+                if bought:
+                    await vectors.put(self._peers.index, cut.version_id, await self.space(), bought)
         await self._runs.change(run, embedded_chunks=batch[1])
         return len(chunks)
 
     async def publish(self, run: RunRef, cut: Cut) -> str:
         """Makes the version the one that searches see; answers the document's id."""
-        request = index.PublishVersionRequest(version_id=cut.version_id, chunk_count=cut.chunks)
+        edition = (await self._runs.find(run))["edition"]
+        request = index.PublishVersionRequest(
+            version_id=cut.version_id, chunk_count=cut.chunks, edition=edition
+        )
         response = await steady(lambda: self._peers.index.PublishVersion(request))
         return response.document_id
 

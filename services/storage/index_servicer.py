@@ -89,7 +89,11 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             raise InvalidRequest(
                 "INVALID_REQUEST", "chunk_count is at least 1: a document without text fails."
             )
-        published = await publish.publish(self._database, _tenant(), request.version_id, request.chunk_count)
+        if request.edition < 0:
+            raise InvalidRequest("INVALID_REQUEST", "edition is 0, or a number that grows.")
+        published = await publish.publish(
+            self._database, _tenant(), request.version_id, request.chunk_count, request.edition
+        )
         if published.replaced_version_id:
             self._on_replaced()
         return pb.PublishVersionResponse(

@@ -12,7 +12,9 @@ from waybill.runtime.postgres import Connection, Database
 
 # The document of a version and the pointer to flip; publishers of one document queue up here.
 LOCK_DOCUMENT = """
-select document_id, current_version_id from documents
+select document_id, current_version_id,
+    coalesce((select edition from document_versions where version_id = current_version_id), 0) as edition
+from documents
 where document_id = (select document_id from document_versions where version_id = %s)
 for update
 """
@@ -32,8 +34,13 @@ select
 # The version is the published one, with counts for the coverage of searches.
 PUBLISH = """
 update document_versions
-set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s
+set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s, edition = %(edition)s
 where version_id = %(version_id)s
+"""
+
+# The current version's content has come again.
+RENEW = """
+update document_versions set edition = greatest(edition, %s) where version_id = %s and state = 'PUBLISHED'
 """
 
 # The version before it is left to the sweeper.
@@ -47,14 +54,27 @@ FLIP = "update documents set current_version_id = %s where document_id = %s"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What publishing did; nothing was replaced by a first version, nor by a repeat."""
+    """What publishing did; nothing was replaced by a first version, nor by a repeat.
+
+    Attributes:
+        replaced_version_id: That is the version itself, where its content is older than the current one's.
+    """
 
     document_id: uuid.UUID
     replaced_version_id: uuid.UUID | None = None
 
 
-async def publish(database: Database, tenant: str, version_id: str, chunk_count: int) -> Published:
+async def publish(
+    database: Database, tenant: str, version_id: str, chunk_count: int, edition: int
+) -> Published:
     """Makes a version the one that searches see. Repeated it changes nothing, also once replaced.
+
+    Args:
+        database: The index.
+        tenant: Whose it is.
+        version_id: Which.
+        chunk_count: Chunks that it must have.
+        edition: When its content came, as a number that grows; one of a higher edition stays. 0: the newest.
 
     Raises:
         NotFound: VERSION_NOT_FOUND.
@@ -67,16 +87,22 @@ async def publish(database: Database, tenant: str, version_id: str, chunk_count:
         if document is None or locked is None or locked["state"] == "ABANDONED":
             raise versions.not_found()
         if locked["state"] != "BUILDING":
+            await connection.execute(RENEW, [edition, version])
             return Published(document["document_id"])
-        await _publish_whole(connection, version, chunk_count)
+        await _publish_whole(connection, version, chunk_count, edition)
         await faults.point("publish.inside")
+        if 0 < edition < document["edition"]:
+            await connection.execute(SUPERSEDE, [version])
+            return Published(document["document_id"], version)
         replaced = document["current_version_id"]
         await connection.execute(FLIP, [version, document["document_id"]])
         await connection.execute(SUPERSEDE, [replaced])
         return Published(document["document_id"], replaced)
 
 
-async def _publish_whole(connection: Connection, version_id: uuid.UUID, chunk_count: int) -> None:
+async def _publish_whole(
+    connection: Connection, version_id: uuid.UUID, chunk_count: int, edition: int
+) -> None:
     counts = await (await connection.execute(COUNT, {"version_id": version_id})).fetchone()
     assert counts is not None
     if set(counts.values()) != {chunk_count}:
@@ -86,4 +112,4 @@ async def _publish_whole(connection: Connection, version_id: uuid.UUID, chunk_co
             f" chunks up to place {counts['places']} and {counts['vectors']} vectors. Put what is missing.",
             {name: str(count) for name, count in counts.items()},
         )
-    await connection.execute(PUBLISH, counts | {"version_id": version_id})
+    await connection.execute(PUBLISH, counts | {"version_id": version_id, "edition": edition})

@@ -31,7 +31,8 @@ returning document_id
 ADD_VERSION = """
 insert into document_versions (tenant, document_id, run_id, source_sha256, recipe, space_id, keep_until)
 values (%(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s, %(keep_until)s)
-on conflict (document_id, run_id) do nothing
+on conflict (document_id, run_id) do update
+    set keep_until = greatest(document_versions.keep_until, excluded.keep_until)
 """
 
 # The version that a run began, and whether it was the same that it begins now.

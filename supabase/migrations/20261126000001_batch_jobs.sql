@@ -5,13 +5,17 @@ alter table waybill_runs.runs
     add column tier text not null default '' check (tier in ('', 'SYNCHRONOUS', 'BATCH')),
     add column tier_reason text not null default '',
     -- Times that the newest try was taken up again after it had waited.
-    add column wakes integer not null default 0;
+    add column wakes integer not null default 0,
+    -- In which order contents came, whatever the clock said, and however long each then waits.
+    add column edition bigint generated always as identity;
 
 -- Until when a later try, or the same one after a wait, takes the outcome over.
 alter table waybill_runs.steps add column valid_until timestamptz;
 
 -- Not abandoned before then, though unpublished.
 alter table waybill_index.document_versions add column keep_until timestamptz;
+-- Of the arrival that published it, or found it unchanged, last.
+alter table waybill_index.document_versions add column edition bigint not null default 0;
 
 create table waybill_runs.batch_jobs (
     job_key uuid primary key,

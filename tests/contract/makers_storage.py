@@ -167,9 +167,13 @@ class Index:
         request = index_pb.PutVectorsRequest(version_id=version_id, space=space, vectors=sent)
         await self.stub.PutVectors(request, metadata=self.headers)
 
-    async def publish(self, version_id: str, chunk_count: int) -> index_pb.PublishVersionResponse:
+    async def publish(
+        self, version_id: str, chunk_count: int, edition: int = 0
+    ) -> index_pb.PublishVersionResponse:
         """Publishes a version."""
-        request = index_pb.PublishVersionRequest(version_id=version_id, chunk_count=chunk_count)
+        request = index_pb.PublishVersionRequest(
+            version_id=version_id, chunk_count=chunk_count, edition=edition
+        )
         return await self.stub.PublishVersion(request, metadata=self.headers)
 
     async def add(self, key: str, *texts: str, seed: int = 0, content: str = "") -> str:

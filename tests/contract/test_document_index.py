@@ -519,6 +519,34 @@ async def owner_of(database: MigratedPostgres) -> AsyncIterator[Database]:
         await owner.close()
 
 
+async def built(index: Index, content: str) -> str:
+    """A version of the same document that only has to be published."""
+    version_id = (await index.begin("a.md", content)).version_id
+    await index.put_chunks(version_id, chunk(0, content))
+    await index.put_vectors(version_id, {0: unit_vector(0)})
+    return version_id
+
+
+async def test_a_content_that_came_before_replaces_none_that_came_later_however_late_it_is_ready(
+    index: Index,
+) -> None:
+    first, second, third = [await built(index, f"harbour {number}") for number in range(3)]
+    await index.publish(second, 1, edition=20)
+    assert (await index.publish(first, 1, edition=10)).replaced_version_id == first
+    assert (await index.publish(first, 1, edition=10)).replaced_version_id == "", "a repeat changes nothing"
+    assert found(await index.search("harbour")) == ["harbour 1"]
+    # The current content has come again, after the third was begun.
+    await index.publish(second, 1, edition=40)
+    await index.publish(third, 1, edition=30)
+    assert found(await index.search("harbour")) == ["harbour 1"]
+    async with refused("INVALID_REQUEST", INVALID):
+        await index.publish(third, 1, edition=-1)
+    await index.publish(await built(index, "harbour 4"), 1, edition=50)
+    assert found(await index.search("harbour")) == ["harbour 4"]
+    await index.publish(await built(index, "harbour 5"), 1)
+    assert found(await index.search("harbour")) == ["harbour 5"]
+
+
 async def test_a_sweep_drops_replaced_versions_after_their_grace_and_nothing_else(
     index: Index, database: MigratedPostgres
 ) -> None:

@@ -340,3 +340,64 @@ def test_an_edit_sends_only_what_is_new_and_says_so(bench: Workbench, clock: Clo
     assert run.embedding_tier_reason == f"1 of {CHUNKS + 1} chunks came by 1 batch at half the price"
     books.check(bench.entries(run_id))
     assert books.charged[FULL] == 0 < books.charged[HALF]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["a newer content", "the old content again"])
+def test_what_waited_does_not_replace_what_came_later(
+    bench: Workbench, clock: Clock, vendor: Remote, again: bool
+) -> None:
+    path = document(bench)
+    assert bench.ingest(path).state == Run.STATE_READY
+    first = path.read_bytes()
+    path.write_bytes(first + b"\n\n# Old\n\nThis edit waited for its batch.")
+    late = bench.client.ingest(path, complete_by=clock.now() + datetime.timedelta(hours=26)).run_id
+    waits(bench, late)
+    path.write_bytes(first if again else first + b"\n\n# New\n\nThis edit came later.")
+    assert bench.ingest(path).state == (Run.STATE_UNCHANGED if again else Run.STATE_READY)
+    expected = [row["text"] for row in bench.indexed()]
+    clock.advance(hours=1)
+    assert bench.finish(late).state == Run.STATE_READY
+    assert [row["text"] for row in bench.indexed()] == expected
+    assert not any("waited for its batch" in text for text in expected)
+
+
+def test_a_batch_that_the_vendor_has_lost_is_made_again_and_stays_in_doubt(
+    bench: Workbench, clock: Clock, vendor: Remote
+) -> None:
+    books = Books(vendor)
+    run_id = sent(bench, clock, hours=60)
+    vendor.faults.add("404:op=batches.get")
+    clock.advance(hours=27)
+    eventually(lambda: len(at_vendor(bench, run_id)) == 2, "another batch is sent")
+    vendor.faults.heal()
+    clock.advance(hours=1)
+    run = bench.finish(run_id)
+    assert (run.state, run.embedded_chunks) == (Run.STATE_READY, CHUNKS)
+    books.check(bench.entries(run_id))
+    states = [entry.state for entry in bench.entries(run_id) if entry.operation == "embed"]
+    assert (states.count(Entry.STATE_IN_DOUBT), states.count(Entry.STATE_SETTLED)) == (CHUNKS, CHUNKS)
+
+
+@pytest.mark.parametrize("point", ["embedder.batch.held", "embedder.batch.created"])
+def test_a_run_that_is_cancelled_while_its_batch_is_made_leaves_none_behind(
+    bench: Workbench, clock: Clock, vendor: Remote, point: str
+) -> None:
+    books = Books(vendor)
+    vendor.batches(working_seconds=10 * 3600)
+    bench.arm(point, "stick")
+    complete_by = clock.now() + datetime.timedelta(hours=26)
+    run_id = bench.client.ingest(document(bench), complete_by=complete_by).run_id
+    eventually(lambda: bench.used(point), "the batch is being made")
+    bench.client.orchestrator.CancelRun(CancelRunRequest(run_id=run_id))
+    for _ in range(2):
+        clock.advance(minutes=5)
+    eventually(lambda: closed(bench, run_id), "the batch is tidied away", 60)
+    books.check(bench.entries(run_id))
+    states = {entry.state for entry in bench.entries(run_id) if entry.operation == "embed"}
+    assert states == {Entry.STATE_RELEASED}
+    assert books.charged == {FULL: 0, HALF: 0}
+    with openai.OpenAI(base_url=vendor.base_url, api_key=vendor.key, max_retries=0) as client:
+        made = [
+            batch for batch in client.batches.list(limit=5) if (batch.metadata or {})["waybill_run"] == run_id
+        ]
+        assert [batch.status for batch in made] == ([] if point.endswith("held") else ["cancelled"])

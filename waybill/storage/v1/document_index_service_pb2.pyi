@@ -105,12 +105,14 @@ class PutVectorsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class PublishVersionRequest(_message.Message):
-    __slots__ = ("version_id", "chunk_count")
+    __slots__ = ("version_id", "chunk_count", "edition")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EDITION_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     chunk_count: int
-    def __init__(self, version_id: _Optional[str] = ..., chunk_count: _Optional[int] = ...) -> None: ...
+    edition: int
+    def __init__(self, version_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., edition: _Optional[int] = ...) -> None: ...
 
 class PublishVersionResponse(_message.Message):
     __slots__ = ("document_id", "replaced_version_id")

@@ -114,7 +114,8 @@ class DocumentIndexServiceServicer:
 
     def PublishVersion(self, request, context):
         """Makes a version the one that searches see, in one transaction. Publishing the current version
-        again is OK. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+        again is OK. So is publishing one whose content came before the current version's: it is as if it
+        had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

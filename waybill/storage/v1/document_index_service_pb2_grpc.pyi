@@ -53,7 +53,8 @@ class DocumentIndexServiceStub:
     """
     PublishVersion: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]
     """Makes a version the one that searches see, in one transaction. Publishing the current version
-    again is OK. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+    again is OK. So is publishing one whose content came before the current version's: it is as if it
+    had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]
     """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
@@ -89,7 +90,8 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     """
     PublishVersion: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
     """Makes a version the one that searches see, in one transaction. Publishing the current version
-    again is OK. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+    again is OK. So is publishing one whose content came before the current version's: it is as if it
+    had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
@@ -152,7 +154,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.PublishVersionResponse, _abc.Awaitable[_document_index_service_pb2.PublishVersionResponse]]:
         """Makes a version the one that searches see, in one transaction. Publishing the current version
-        again is OK. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+        again is OK. So is publishing one whose content came before the current version's: it is as if it
+        had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
         """
 
     @_abc_1.abstractmethod
