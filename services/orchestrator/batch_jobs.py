@@ -56,7 +56,7 @@ returning batch_jobs.*, runs.state::text as run_state, complete_by, chunks, corr
 # A run waits only while it has a job of its own.
 STRANDED = """
 select tenant, run_id from waybill_runs.runs
-where state = 'WAITING_ON_VENDOR' and not exists (
+where ended_at is null and state = 'WAITING_ON_VENDOR' and not exists (
     select 1 from waybill_runs.batch_jobs jobs where jobs.run_id = runs.run_id and jobs.state = any(%s))
 limit %s
 """
