@@ -301,6 +301,8 @@ def test_cancelling_a_run_cancels_its_batch_and_settles_what_that_did(
     later = timestamp(clock.now() + datetime.timedelta(hours=26))
     bench.client.orchestrator.RetryRun(RetryRunRequest(run_id=run_id, complete_by=later))
     eventually(lambda: len(at_vendor(bench, run_id)) == 2, "another batch is sent")
+    query = "select keep_until from waybill_index.document_versions where run_id = %s"
+    assert bench.rows(query, run_id)[0]["keep_until"] > later.ToDatetime(datetime.UTC), "it may be swept"
     clock.advance(hours=11)
     assert bench.finish(run_id).state == Run.STATE_READY
 
@@ -401,3 +403,36 @@ def test_a_run_that_is_cancelled_while_its_batch_is_made_leaves_none_behind(
             batch for batch in client.batches.list(limit=5) if (batch.metadata or {})["waybill_run"] == run_id
         ]
         assert [batch.status for batch in made] == ([] if point.endswith("held") else ["cancelled"])
+
+
+def test_a_batch_that_may_no_longer_be_asked_for_is_left_in_time_and_settled_later(
+    bench: Workbench, clock: Clock, vendor: Remote
+) -> None:
+    books = Books(vendor)
+    run_id = sent(bench, clock, hours=5)
+    vendor.faults.add("403:op=batches")
+    clock.advance(hours=4, minutes=56)
+    run = bench.finish(run_id)
+    assert (run.state, run.embedding_tier) == (Run.STATE_READY, Run.EMBEDDING_TIER_SYNCHRONOUS)
+    assert run.embedding_tier_reason.endswith("the rest at once; the last batch: left")
+    vendor.faults.heal()
+    clock.advance(minutes=5)
+    check_tidied(bench, vendor, run_id)
+    books.check(bench.entries(run_id))
+    assert books.charged[FULL] == books.charged[HALF] > 0
+
+
+def test_a_refused_look_for_a_lost_creation_leaves_the_batch_to_be_ended(
+    bench: Workbench, clock: Clock, vendor: Remote
+) -> None:
+    books = Books(vendor)
+    vendor.faults.add("O31:n=1,403:op=batches.list")
+    complete_by = clock.now() + datetime.timedelta(hours=26)
+    run = bench.finish(bench.client.ingest(document(bench), complete_by=complete_by).run_id)
+    assert run.state == Run.STATE_READY
+    assert run.embedding_tier_reason.endswith("the last batch: refused, VENDOR_ACCESS_REFUSED")
+    vendor.faults.heal()
+    for _ in range(2):
+        clock.advance(minutes=5)
+    check_tidied(bench, vendor, run.run_id)
+    books.check(bench.entries(run.run_id))
