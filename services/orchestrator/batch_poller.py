@@ -73,6 +73,7 @@ class BatchPoller:
         except ServiceError as error:
             log.warning("a batch job is looked at later", job_key=job.key, reason=error.reason)
         except Exception:
+            # One that nobody foresaw must not keep the others from being looked at.
             log.exception("a batch job could not be looked at", job_key=job.key)
 
     async def _turn(self, row: Row, job: Job) -> None:

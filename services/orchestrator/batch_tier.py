@@ -7,7 +7,7 @@ step's body begins anew each time the run is woken, and goes on from the job's r
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -97,16 +97,12 @@ class BatchTier:
             ServiceError: It has none, or does not say.
         """
         request = GetBatchJobRequest(name=job.name())
-        get = partial(self._peers.embedder.GetBatchJob, request, timeout=ASK_SECONDS)
-        answer = await insist(get, seconds=0)
-        return answer.job
+        return await _asked(partial(self._peers.embedder.GetBatchJob, request))
 
     async def cancelled(self, job: Job) -> BatchJob:
         """The same, asked to stop."""
         request = CancelBatchJobRequest(name=job.name())
-        cancel = partial(self._peers.embedder.CancelBatchJob, request, timeout=ASK_SECONDS)
-        answer = await insist(cancel, seconds=0)
-        return answer.job
+        return await _asked(partial(self._peers.embedder.CancelBatchJob, request))
 
     async def _follow(self, row: Row, cut: Cut, job: Job) -> Job:
         """Takes what a job has done once it has ended, or goes on without it when time runs out."""
@@ -184,6 +180,13 @@ class BatchTier:
             "released": outcome.released,
             "in_doubt": outcome.in_doubt,
         }
+
+
+async def _asked(call: Callable[..., Awaitable[Any]]) -> BatchJob:
+    """The job of an answer that is asked for once: whoever is in vain asks again later."""
+    answer = await insist(partial(call, timeout=ASK_SECONDS), seconds=0)
+    job: BatchJob = answer.job
+    return job
 
 
 def bound(job: Job, row: Row, now: datetime.datetime) -> datetime.datetime:

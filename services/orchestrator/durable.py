@@ -113,6 +113,7 @@ class Durable:
         except RunWaits:
             await self._change(run, state="WAITING_ON_VENDOR")
         except Exception as error:
+            # Whatever nobody foresaw: the run must not be RUNNING for ever.
             log.exception("run broke", run_id=run.run_id)
             await self._change(run, state="FAILED", **broken("run", error))
         else:

@@ -54,6 +54,7 @@ class Cut:
     Attributes:
         batches: (first ordinal, end exclusive) of each request.
         tier: How they are to be embedded.
+        edition: When the content came, among others of the document.
     """
 
     version_id: str
@@ -61,6 +62,7 @@ class Cut:
     chunks: int
     batches: Sequence[tuple[int, int]]
     tier: str = tiers.SYNCHRONOUS
+    edition: int = 0
 
 
 class Steps:
@@ -116,7 +118,14 @@ class Steps:
             tier=decision.tier,
             tier_reason=decision.reason,
         )
-        return Cut(begun.version_id, begun.document_id, filling.chunks, filling.batches, decision.tier)
+        return Cut(
+            version_id=begun.version_id,
+            document_id=begun.document_id,
+            chunks=filling.chunks,
+            batches=filling.batches,
+            tier=decision.tier,
+            edition=row["edition"],
+        )
 
     async def embed(self, run: RunRef, cut: Cut, batch: tuple[int, int]) -> int:
         """Embeds a range of chunks that have no vector yet and writes the vectors; answers how many."""
@@ -133,9 +142,8 @@ class Steps:
 
     async def publish(self, run: RunRef, cut: Cut) -> str:
         """Makes the version the one that searches see; answers the document's id."""
-        edition = (await self._runs.find(run))["edition"]
         request = index.PublishVersionRequest(
-            version_id=cut.version_id, chunk_count=cut.chunks, edition=edition
+            version_id=cut.version_id, chunk_count=cut.chunks, edition=cut.edition
         )
         response = await steady(lambda: self._peers.index.PublishVersion(request))
         return response.document_id

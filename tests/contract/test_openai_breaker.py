@@ -49,7 +49,7 @@ class Collector(metrics_service_pb2_grpc.MetricsServiceServicer):
 @asynccontextmanager
 async def collecting() -> AsyncIterator[tuple[Collector, str]]:
     server, collector = grpc.aio.server(), Collector()
-    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]  # no stubs
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_folder
+from tests.pipeline.clock import Clock
 from tests.pipeline.workbench import FAULTS, Workbench, started
 from waybill.stack.home import Home
 
@@ -20,6 +21,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     (home.folder / FAULTS).mkdir(parents=True)
     with started(home, WAYBILL_FAULTS=str(home.folder / FAULTS)):
         yield home
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    """A wall clock for the stack of a module, which starts it with `clock.environment`."""
+    return Clock(open_folder(tmp_path_factory))
 
 
 @pytest.fixture

@@ -40,11 +40,6 @@ POINTS = (
 
 
 @pytest.fixture(scope="module")
-def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
-    return Clock(open_folder(tmp_path_factory))
-
-
-@pytest.fixture(scope="module")
 def batching(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[Home]:
     home = Home(open_folder(tmp_path_factory) / "a stack")
     (home.folder / FAULTS).mkdir(parents=True)

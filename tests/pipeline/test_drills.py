@@ -130,11 +130,6 @@ def test_a_run_waits_while_the_disk_of_postgres_is_full(bench: Workbench) -> Non
 
 
 @pytest.fixture(scope="module")
-def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
-    return Clock(open_folder(tmp_path_factory))
-
-
-@pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[Workbench]:
     """A stack with a small disk for its objects, and whose services' clock is one that tests set."""
     if os.geteuid() or shutil.which("unshare") is None:

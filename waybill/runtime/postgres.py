@@ -92,8 +92,9 @@ class Database:
 
 
 def _begin(tenant: str | None) -> sql.Composed:
-    setting = sql.SQL("; select set_config('waybill.tenant', {}, true)").format(sql.Literal(tenant))
-    return sql.SQL("begin") + (sql.SQL("") if tenant is None else setting)
+    if tenant is None:
+        return sql.Composed([sql.SQL("begin")])
+    return sql.SQL("begin; select set_config('waybill.tenant', {}, true)").format(sql.Literal(tenant))
 
 
 def _cancellations() -> int:

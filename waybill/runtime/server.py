@@ -203,7 +203,7 @@ async def _main(config: ServerConfig, build: Build) -> None:
     telemetry = Telemetry.to_collectors(config.name, config.collectors, config.metrics)
     try:
         async with build(telemetry) as service, serving(config, telemetry, service) as address:
-            # What is loaded by now stays: looking at it again and again was a tenth of all CPU.
+            # What is loaded by now stays, and need not be looked at again and again.
             gc.freeze()
             gc.set_threshold(GC_THRESHOLD)
             log.info("serving", address=address)
