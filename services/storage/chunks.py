@@ -11,22 +11,24 @@ from dataclasses import astuple, dataclass, fields
 import psycopg
 from psycopg.rows import DictRow
 
-from services.storage import spaces, versions
+from services.storage import postings, spaces, versions
 from services.storage.spaces import Space
 from services.storage.versions import Version
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
 from waybill.runtime.postgres import Database
 
-# 512 tokens of at most 128 bytes. Also far below what a tsvector can hold.
+# 512 tokens of at most 128 bytes.
 MAX_CHUNK_BYTES = 64 * 1024
 MAX_PAGE, MAX_PAGE_BYTES = 500, 1024 * 1024
 
 ADD_CHUNKS = """
 insert into chunks (
-    tenant, version_id, ordinal, text, heading, page, start_char, end_char, sha256, token_count)
+    tenant, version_id, ordinal, text, heading, page, start_char, end_char, sha256, token_count, length)
 select %s, %s, *
-from unnest(%s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::int[])
+from unnest(
+    %s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::int[], %s::int[])
 on conflict do nothing
+returning ordinal
 """
 
 # Copies one vector for each of these chunks whose text the tenant has embedded before, in this space.
@@ -124,6 +126,7 @@ async def put_chunks(database: Database, tenant: str, version_id: str, chunks: S
         Precondition: VERSION_PUBLISHED.
     """
     _check_chunks(chunks)
+    read = await postings.of_passages(chunks)
     async with database.transaction(tenant) as connection:
         version = await versions.find(connection, version_id, to_write=True)
         if version.state != "BUILDING":
@@ -131,14 +134,18 @@ async def put_chunks(database: Database, tenant: str, version_id: str, chunks: S
                 "VERSION_PUBLISHED", "A published version takes no more chunks. Begin a new version."
             )
         columns = list(zip(*map(astuple, chunks), strict=True)) or [()] * len(fields(Chunk))
-        await connection.execute(ADD_CHUNKS, [tenant, version.version_id, *map(list, columns)])
-        values = {
+        lengths = [postings.length_of(read[chunk.ordinal]) for chunk in chunks]
+        values: list[object] = [tenant, version.version_id, *map(list, columns), lengths]
+        rows = await (await connection.execute(ADD_CHUNKS, values)).fetchall()
+        added = {row["ordinal"]: read[row["ordinal"]] for row in rows}
+        await postings.add(connection, tenant, version.collection, version.number, added)
+        sent = {
             "version_id": version.version_id,
             "space_id": version.space_id,
             "ordinals": [chunk.ordinal for chunk in chunks],
         }
-        await connection.execute(REUSE_VECTORS, values)
-        return await _count(connection.execute(COUNT_VECTORS, values))
+        await connection.execute(REUSE_VECTORS, sent)
+        return await _count(connection.execute(COUNT_VECTORS, sent))
 
 
 async def put_vectors(

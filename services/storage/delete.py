@@ -21,7 +21,7 @@ for update
 
 # Waits for who writes to a version; who comes later finds none.
 LOCK_VERSIONS = """
-select version_id, source_sha256 from document_versions where document_id = %(document_id)s
+select version_id, number, source_sha256 from document_versions where document_id = %(document_id)s
 order by version_id for update
 """
 
@@ -35,6 +35,7 @@ order by source_sha256
 
 DELETE_VECTORS = "delete from vectors where version_id = any(%(version_ids)s)"
 DELETE_CHUNKS = "delete from chunks where version_id = any(%(version_ids)s)"
+DELETE_POSTINGS = "delete from postings where number = any(%(numbers)s)"
 POINT_NOWHERE = "update documents set current_version_id = null where document_id = %(document_id)s"
 DELETE_VERSIONS = "delete from document_versions where document_id = %(document_id)s"
 DELETE_DOCUMENT = "delete from documents where document_id = %(document_id)s"
@@ -66,7 +67,10 @@ async def delete_document(
         if document is not None:
             versions = await (await connection.execute(LOCK_VERSIONS, document)).fetchall()
             sources += [row["source_sha256"] for row in versions]
-            ids = {"version_ids": [row["version_id"] for row in versions]}
+            ids = {
+                "version_ids": [row["version_id"] for row in versions],
+                "numbers": [row["number"] for row in versions],
+            }
             deleted = await _delete(connection, document | ids)
         judged = {"tenant": tenant, "sources": sources}
         orphaned = await (await connection.execute(ORPHANED, judged)).fetchall()
@@ -78,6 +82,7 @@ async def _delete(connection: Connection, values: dict[str, object]) -> Deleted:
         return (await connection.execute(statement, values)).rowcount
 
     vectors, chunks = await rows(DELETE_VECTORS), await rows(DELETE_CHUNKS)
+    await rows(DELETE_POSTINGS)
     await rows(POINT_NOWHERE)
     versions = await rows(DELETE_VERSIONS)
     await rows(DELETE_DOCUMENT)

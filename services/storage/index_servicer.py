@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
 from services.storage import chunks, delete, publish, search, versions
 from services.storage.chunks import Chunk, Listing, chunk_id
+from services.storage.hits import Hit
+from services.storage.reach import Filter
 from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
 from services.storage.versions import Beginning
@@ -24,6 +26,7 @@ DEFAULT_COLLECTION = "default"
 MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES = 128, 1024, 512
 MAX_DOCUMENT_KEYS = 1_000
 MAX_KNOWN_SOURCES = 1_000
+MAX_METADATA, MAX_METADATA_BYTES = 64, 64 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_FIELDS = [field.name for field in fields(Chunk)]
 _MODES = {
@@ -118,9 +121,10 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         question = _question(request)
         answer = await search.search(self._database, _tenant(), question)
         return pb.SearchResponse(
-            hits=[_hit(row, question.collection) for row in answer.hits],
+            hits=[_hit(hit, question.within.collection) for hit in answer.hits],
             space=request.space if request.HasField("space") else None,
             coverage=chunk_pb2.Coverage(chunks=answer.chunks, vectors=answer.vectors),
+            hint=answer.hint,
         )
 
 
@@ -140,6 +144,7 @@ def _beginning(request: pb.BeginVersionRequest) -> Beginning:
         recipe=_name("recipe", request.recipe, MAX_NAME_BYTES),
         space=_space(request.space),
         run_id=_name("run_id", request.run_id, MAX_NAME_BYTES),
+        metadata=_metadata(request.metadata),
         keep_until=moment(request.keep_until) if request.HasField("keep_until") else None,
     )
 
@@ -150,13 +155,18 @@ def _question(request: pb.SearchRequest) -> Question:
             "INVALID_REQUEST", f"mode is one of the enum's, and at most {MAX_DOCUMENT_KEYS} document_keys."
         )
     return Question(
-        collection=_collection(request.collection),
+        within=Filter(
+            collection=_collection(request.collection),
+            document_keys=[_name("document_keys", key, MAX_KEY_BYTES) for key in request.document_keys],
+            metadata=_metadata(request.metadata),
+            first_page=request.first_page,
+            last_page=request.last_page,
+        ),
         mode=_MODES[request.mode],
         query=request.query,
         vector=request.vector,
         space=_space(request.space) if request.HasField("space") else None,
         limit=request.limit or DEFAULT_LIMIT,
-        document_keys=[_name("document_keys", key, MAX_KEY_BYTES) for key in request.document_keys],
     )
 
 
@@ -182,15 +192,51 @@ def _name(field: str, text: str, most_bytes: int) -> str:
     return text
 
 
-def _hit(row: dict[str, Any], collection: str) -> chunk_pb2.Hit:
+def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
+    if (
+        len(metadata) > MAX_METADATA
+        or size > MAX_METADATA_BYTES
+        or "\0" in "".join([*metadata, *metadata.values()])
+    ):
+        raise InvalidRequest(
+            "INVALID_REQUEST",
+            f"metadata has at most {MAX_METADATA} entries of {MAX_METADATA_BYTES} bytes in all, and no NUL"
+            " character.",
+        )
+    return dict(metadata)
+
+
+def _hit(hit: Hit, collection: str) -> chunk_pb2.Hit:
+    row, parts = hit.row, hit.candidate.parts
     chunk = chunk_pb2.Chunk(
         **{name: row[name] for name in _CHUNK_FIELDS}, chunk_id=chunk_id(row["version_id"], row["ordinal"])
     )
+    shares = [chunk_pb2.WordShare(word=word, share=share) for word, share in hit.candidate.shares]
     return chunk_pb2.Hit(
         chunk=chunk,
         collection=collection,
-        document_key=row["document_key"],
+        document_key=hit.candidate.row["document_key"],
         document_id=str(row["document_id"]),
         version_id=str(row["version_id"]),
-        score=row["score"],
+        score=parts.score,
+        parts=chunk_pb2.ScoreParts(
+            words=parts.words, cosine=parts.cosine, weight=parts.weight, matched=shares
+        ),
+        also=[_place(copy) for copy in hit.copies],
+        excerpt=chunk_pb2.Excerpt(
+            text=hit.excerpt.text,
+            start_char=hit.excerpt.start,
+            marks=[chunk_pb2.Excerpt.Mark(start=start, end=end) for start, end in hit.excerpt.marks],
+        ),
+    )
+
+
+def _place(copy: Mapping[str, Any]) -> chunk_pb2.Place:
+    return chunk_pb2.Place(
+        document_key=copy["document_key"],
+        document_id=str(copy["document_id"]),
+        version_id=str(copy["version_id"]),
+        ordinal=copy["ordinal"],
+        page=copy["page"],
     )

@@ -24,17 +24,17 @@ LOCK_VERSION = "select state from document_versions where version_id = %s for up
 
 # What a version has. Ordinals are whole when the highest is the last.
 COUNT = """
-select
-    (select count(*) from chunks where version_id = %(version_id)s) as chunks,
-    (select coalesce(max(ordinal), -1) + 1 from chunks where version_id = %(version_id)s) as places,
+select count(*) as chunks, coalesce(max(ordinal), -1) + 1 as places, coalesce(sum(length), 0) as length,
     (select count(*) from vectors where version_id = %(version_id)s and space_id =
         (select space_id from document_versions where version_id = %(version_id)s)) as vectors
+from chunks where version_id = %(version_id)s
 """
 
-# The version is the published one, with counts for the coverage of searches.
+# The version is the published one, with counts for the totals that searches read.
 PUBLISH = """
 update document_versions
-set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s, edition = %(edition)s
+set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s, length = %(length)s,
+    edition = %(edition)s
 where version_id = %(version_id)s
 """
 
@@ -49,7 +49,11 @@ update document_versions set state = 'SUPERSEDED', superseded_at = clock_timesta
 where version_id = %s
 """
 
-FLIP = "update documents set current_version_id = %s where document_id = %s"
+FLIP = """
+update documents set current_version_id = version_id, metadata = document_versions.metadata
+from document_versions
+where version_id = %s and documents.document_id = document_versions.document_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ async def publish(
             await connection.execute(SUPERSEDE, [version])
             return Published(document["document_id"], version)
         replaced = document["current_version_id"]
-        await connection.execute(FLIP, [version, document["document_id"]])
+        await connection.execute(FLIP, [version])
         await connection.execute(SUPERSEDE, [replaced])
         return Published(document["document_id"], replaced)
 
@@ -105,11 +109,11 @@ async def _publish_whole(
 ) -> None:
     counts = await (await connection.execute(COUNT, {"version_id": version_id})).fetchone()
     assert counts is not None
-    if set(counts.values()) != {chunk_count}:
+    if {counts["chunks"], counts["places"], counts["vectors"]} != {chunk_count}:
         raise Precondition(
             "VERSION_INCOMPLETE",
             f"The version should have {chunk_count} chunks, each with a vector; it has {counts['chunks']}"
             f" chunks up to place {counts['places']} and {counts['vectors']} vectors. Put what is missing.",
-            {name: str(count) for name, count in counts.items()},
+            {name: str(counts[name]) for name in ("chunks", "places", "vectors")},
         )
     await connection.execute(PUBLISH, counts | {"version_id": version_id, "edition": edition})

@@ -1,114 +1,47 @@
-"""Finding chunks of published versions: by vector, by text, or both fused by reciprocal rank.
+"""Finding chunks of published versions: by vector, by words, or by both, their scores added.
 
-Three lists of up to 50 join the fusion: nearest vectors, chunks with any of the question's words, and
-of these the ones with all of them. Words are English lexemes; a question's syntax has no meaning.
+Candidates come from two lists: the nearest vectors, and the chunks that words fit best (matching.py).
+Each candidate gets both scores, whichever list it is from; fusion.py makes them one.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, LiteralString
+from dataclasses import dataclass, replace
+from typing import Any
 
 from psycopg import sql
 
-from services.storage import spaces
+from services.storage import fusion, hits, nearest, reach, spaces, words
+from services.storage.fusion import Parts
+from services.storage.hits import Candidate, Hit
+from services.storage.matching import CANDIDATES, Matcher, Matches
+from services.storage.reach import REACH, Filter, Scope
 from services.storage.spaces import Space
+from services.storage.words import Asked
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.postgres import Connection, Database
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 MAX_QUERY_BYTES = 8 * 1024
+# Candidates where many of them may turn out not to be what was asked for.
+FILTERED_CANDIDATES = 2_000
 
-# Without iterative scans, a filter after the index silently loses hits.
-TUNE = """
-select set_config('hnsw.iterative_scan', 'relaxed_order', true),
-    set_config('hnsw.ef_search', '100', true)
-"""
-
-# The published versions that are searched.
-REACH = """
-reach as not materialized (
-    select document_id, document_key, current_version_id as version_id
-    from documents
-    where collection = %(collection)s and current_version_id is not null
-        and (%(document_keys)s::text[] is null or document_key = any(%(document_keys)s))
-)
-"""
-
-# The index is on the expression of its space, so both numbers must stand in the statement itself.
-# It answers nearly in order: the outer row_number puts it right.
-NEAREST = """
-nearest as (
-    select version_id, ordinal,
-        row_number() over (order by distance, document_key, ordinal) as place
-    from (
-        select version_id, ordinal, document_key, e::halfvec({dimension}) <=> {vector} as distance
-        from vectors join reach using (version_id)
-        where space_id = {space_id}
-        order by (e::halfvec({dimension}) <=> {vector}) {exactly}
-        limit %(depth)s
-    ) found
-)
-"""
-
-# The question as lexemes. array_to_tsvector quotes each as Postgres itself would.
-QUESTION = """
-question as (
-    select plainto_tsquery('pg_catalog.english', %(query)s) as every_word,
-        (select string_agg(array_to_tsvector(array[lexeme])::text, ' | ')::tsquery
-            from unnest(tsvector_to_array(to_tsvector('pg_catalog.english', %(query)s))) lexeme
-        ) as any_word
-)
-"""
-
-# Beyond some hundred equal vectors the index may not see what else there is, and answers too few.
-# Ordered by a sum, which no index is on, Postgres looks at each vector instead.
-EXACTLY = "+ 0"
-
-# Chunks with any of the words, best first; `place_with_every` counts those that have all.
-MATCHED = """
-matched as (
-    select version_id, ordinal, document_key, ts_rank(tsv, any_word) as rank, tsv @@ every_word as has_every
-    from chunks join reach using (version_id) cross join question
-    where tsv @@ any_word
-), any_word as (
-    select version_id, ordinal, row_number() over (order by rank desc, document_key, ordinal) as place
-    from matched
-    order by place
-    limit %(depth)s
-), every_word as (
-    select version_id, ordinal, row_number() over (order by rank desc, document_key, ordinal) as place
-    from matched
-    where has_every
-    order by place
-    limit %(depth)s
-)
-"""
-
-# Reciprocal rank fusion with the usual constant. Numeric, as a sum of floats depends on its order.
-FUSED = """
-with {parts}, fused as (
-    select version_id, ordinal, sum(1.0 / (60 + place)) as score
-    from ({lists}) lists
-    group by version_id, ordinal
-)
-select {nearest_count} as nearest_count, fused.score::float8 as score,
-    document_id, document_key, version_id, ordinal,
-    text, heading, page, start_char, end_char, sha256, token_count
-from fused join reach using (version_id) join chunks using (version_id, ordinal)
-order by fused.score desc, document_key, ordinal
-limit %(limit)s
-"""
-
-# Counted when published: how much was in reach, and how much of it by vector.
-COVERAGE = """
+# Candidates, each with its vector's cosine where it has one.
+DETAILS = sql.SQL("""
 with {reach}
-select coalesce(sum(chunk_count), 0)::bigint as chunks,
-    coalesce(sum(vector_count) filter (where space_id = %(space_id)s), 0)::bigint as vectors
-from document_versions join reach using (version_id)
-"""
+select number, chunks.ordinal, document_key, chunks.version_id, sha256, {cosine} as cosine
+from unnest(%(numbers)s::bigint[], %(ordinals)s::int[]) as candidates (number, ordinal)
+join document_versions using (number) join reach using (version_id)
+join chunks using (version_id, ordinal) {vectors}
+where page >= %(first_page)s and (%(last_page)s::int is null or page <= %(last_page)s)
+""")
+VECTORS = sql.SQL("""
+left join vectors on (vectors.version_id, vectors.ordinal, vectors.space_id)
+    = (chunks.version_id, chunks.ordinal, {space_id})
+""")
+COSINE = sql.SQL("coalesce(1 - (e::halfvec({dimension}) <=> {vector}), 0)")
 
 
 class Mode(enum.Enum):
@@ -123,22 +56,22 @@ class Mode(enum.Enum):
 class Question:
     """A search. Vector and space may be left out in TEXT mode, the query in VECTOR mode."""
 
-    collection: str
+    within: Filter
     mode: Mode
     query: str = ""
     vector: bytes = b""
     space: Space | None = None
     limit: int = DEFAULT_LIMIT
-    document_keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hits, best first, as rows; and what was in reach."""
+    """Hits, best first; what was in reach; and why there is no hit."""
 
-    hits: Sequence[dict[str, Any]]
+    hits: Sequence[Hit]
     chunks: int
     vectors: int
+    hint: str = ""
 
 
 async def search(database: Database, tenant: str, question: Question) -> Answer:
@@ -149,35 +82,8 @@ async def search(database: Database, tenant: str, question: Question) -> Answer:
         Precondition: SPACE_UNKNOWN.
     """
     _check(question)
-    async with database.transaction(tenant) as connection:
-        values: dict[str, Any] = {
-            "collection": question.collection,
-            "document_keys": list(question.document_keys) or None,
-            "query": question.query.replace("\0", " "),
-            "depth": max(50, question.limit),
-            "limit": question.limit,
-            "space_id": await spaces.space_id(connection, question.space) if question.space else None,
-        }
-        if question.mode is not Mode.TEXT:
-            assert question.space is not None
-            values["vector"] = spaces.packed(question.vector, question.space.dimension)
-            spaces.teach(connection)
-            await connection.execute(TUNE)
-        coverage_of = sql.SQL(COVERAGE).format(reach=sql.SQL(REACH))
-        coverage = await (await connection.execute(coverage_of, values)).fetchone()
-        assert coverage is not None
-        hits = await _hits(connection, question, values)
-        nearest = hits[0]["nearest_count"] if hits else 0
-        if question.mode is not Mode.TEXT and nearest < min(values["depth"], coverage["vectors"]):
-            hits = await _hits(connection, question, values, exactly=EXACTLY)
-    return Answer(hits, coverage["chunks"], coverage["vectors"])
-
-
-async def _hits(
-    connection: Connection, question: Question, values: dict[str, Any], *, exactly: LiteralString = ""
-) -> list[dict[str, Any]]:
-    statement = _statement(question, values["space_id"], exactly)
-    return await (await connection.execute(statement, values)).fetchall()
+    async with database.transaction(tenant, snapshot=True) as connection:
+        return await _Search(connection, tenant, question).answer()
 
 
 def _check(question: Question) -> None:
@@ -189,26 +95,98 @@ def _check(question: Question) -> None:
         raise InvalidRequest("INVALID_REQUEST", f"query has at most {MAX_QUERY_BYTES} bytes.")
     if question.mode is not Mode.TEXT and question.space is None:
         raise InvalidRequest("INVALID_REQUEST", "vector and space are missing; only MODE_TEXT does without.")
+    if min(question.within.first_page, question.within.last_page) < 0:
+        raise InvalidRequest("INVALID_REQUEST", "Pages count from 1; 0 means the first, or the last.")
 
 
-def _statement(question: Question, space_id: int | None, exactly: LiteralString) -> sql.Composed:
-    parts: list[sql.Composable] = [sql.SQL(REACH)]
-    lists = []
-    if question.mode is not Mode.TEXT:
-        assert question.space is not None
-        dimension = sql.Literal(question.space.dimension)
-        vector = sql.SQL("(%(vector)b::vector)::halfvec({})").format(dimension)
-        nearest = sql.SQL(NEAREST).format(
-            dimension=dimension, space_id=sql.Literal(space_id), vector=vector, exactly=sql.SQL(exactly)
+class _Search:
+    """One question, in one transaction."""
+
+    def __init__(self, connection: Connection, tenant: str, question: Question) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._question = question
+        self._asked = Asked([]) if question.mode is Mode.VECTOR else words.of_question(question.query)
+        self._values: dict[str, Any] = question.within.values(tenant)
+        self._values |= {"depth": max(nearest.DEPTH, question.limit), "space_id": None}
+
+    async def answer(self) -> Answer:
+        question, space = self._question, self._question.space
+        if space is not None:
+            self._values["space_id"] = await spaces.space_id(self._connection, space)
+        if space is not None and question.mode is not Mode.TEXT:
+            self._values["vector"] = spaces.packed(question.vector, space.dimension)
+            spaces.teach(self._connection)
+        scope = await reach.scope(self._connection, question.within, self._values)
+        matches = await self._matches(scope)
+        candidates = await self._candidates(matches)
+        fitting = _fitting(candidates, question)
+        found = await hits.made(
+            self._connection, self._values, fitting, self._asked, matches.words, question.limit
         )
-        parts.append(nearest)
-        lists.append("nearest")
-    if question.mode is not Mode.VECTOR:
-        parts += [sql.SQL(QUESTION), sql.SQL(MATCHED)]
-        lists += ["any_word", "every_word"]
-    selects = [sql.SQL("select * from {}").format(sql.Identifier(name)) for name in lists]
-    return sql.SQL(FUSED).format(
-        parts=sql.SQL(", ").join(parts),
-        lists=sql.SQL(" union all ").join(selects),
-        nearest_count=sql.SQL("(select count(*) from nearest)" if "nearest" in lists else "0"),
+        hint = "" if found else _hint(scope, candidates, self._asked)
+        return Answer(found, scope.chunks, scope.vectors, hint)
+
+    async def _matches(self, scope: Scope) -> Matches:
+        wanted, near = self._question.within, []
+        if self._question.mode is not Mode.TEXT:
+            assert self._question.space is not None
+            near = await nearest.nearest(
+                self._connection,
+                self._question.space,
+                self._values,
+                in_reach=scope.vectors,
+                on_pages=wanted.by_page,
+            )
+        most = FILTERED_CANDIDATES if wanted.by_page or self._asked.phrases else CANDIDATES
+        matcher = Matcher(self._connection, self._tenant, wanted.collection, scope.totals)
+        return await matcher.match(self._asked, near, scope.within, max(most, 2 * self._question.limit))
+
+    async def _candidates(self, matches: Matches) -> list[Candidate]:
+        """The chunks at hand, in no order; not yet judged."""
+        places = {"numbers": matches.numbers.tolist(), "ordinals": matches.ordinals.tolist()}
+        rows = await (await self._connection.execute(self._details(), self._values | places)).fetchall()
+        lines = {chunk: line for line, chunk in enumerate(zip(*places.values(), strict=True))}
+        candidates = []
+        for row in rows:
+            shares = matches.shares[lines[row["number"], row["ordinal"]]]
+            named = [
+                (word.word, float(share)) for word, share in zip(matches.words, shares, strict=True) if share
+            ]
+            candidates.append(Candidate(row, Parts(float(shares.sum()), row["cosine"]), named))
+        return candidates
+
+    def _details(self) -> sql.Composed:
+        space = self._question.space
+        if self._question.mode is Mode.TEXT or space is None:
+            return DETAILS.format(reach=REACH, cosine=sql.SQL("0.0::float8"), vectors=sql.SQL(""))
+        cosine = COSINE.format(dimension=sql.Literal(space.dimension), vector=nearest.vector_of(space))
+        vectors = VECTORS.format(space_id=sql.Literal(self._values["space_id"]))
+        return DETAILS.format(reach=REACH, cosine=cosine, vectors=vectors)
+
+
+def _fitting(candidates: Sequence[Candidate], question: Question) -> list[Candidate]:
+    """The candidates that fit, with their scores, best first."""
+    by_vector = question.mode is not Mode.TEXT and question.space is not None
+    weighing = fusion.weighing(question.space) if by_vector and question.space else None
+    parts = fusion.judged(
+        [one.parts for one in candidates], weighing, words_asked=question.mode is not Mode.VECTOR
     )
+    fitting = [
+        replace(one, parts=judged)
+        for one, judged in zip(candidates, parts, strict=True)
+        if judged is not None
+    ]
+    return sorted(fitting, key=Candidate.order)
+
+
+def _hint(scope: Scope, candidates: Sequence[Candidate], asked: Asked) -> str:
+    """Why nothing was found."""
+    if not scope.chunks:
+        return "Nothing is published where you search. Ingest documents, or change the filter."
+    if asked.phrases:
+        return "No passage has what you quoted word for word. Ask without the quotes."
+    best = max((one.parts.words for one in candidates), default=0.0)
+    if not best:
+        return "No passage has any of these words. Use words that the documents use."
+    return f"Nothing fits well enough: the best passage has {best:.0%} of the question. Ask in other words."

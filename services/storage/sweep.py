@@ -48,6 +48,12 @@ delete from vectors where (version_id, ordinal, space_id) in (
     select version_id, ordinal, space_id from vectors join held using (version_id) limit %s)
 """
 
+DELETE_POSTINGS = """
+with held as (select number from document_versions where version_id = %s for update)
+delete from postings where ctid = any(array(
+    select postings.ctid from postings join held using (number) limit %s))
+"""
+
 # The row of a replaced version stays, so that a late repeat of its publishing is answered.
 END_SUPERSEDED = """
 update document_versions set state = 'SWEPT' where version_id = %s and state = 'SUPERSEDED'
@@ -101,7 +107,7 @@ class Sweeper:
             await connection.execute(ABANDON, [self._patience.abandoned_seconds])
         while (version_id := await self._next()) is not None:
             # A vector is only taken for a chunk that is there: with chunks gone first, none comes late.
-            for statement in (DELETE_CHUNKS, DELETE_VECTORS):
+            for statement in (DELETE_CHUNKS, DELETE_VECTORS, DELETE_POSTINGS):
                 while await self._rows(statement, [version_id, BATCH_ROWS]) == BATCH_ROWS:
                     pass
             for statement in (END_SUPERSEDED, END_ABANDONED):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from services.storage.spaces import Space, space_id
 from waybill.runtime.errors import Conflict, NotFound
@@ -27,10 +30,19 @@ on conflict (tenant, collection, document_key) do update set collection = exclud
 returning document_id
 """
 
+# What is unchanged but for its metadata has the new one at once.
+DESCRIBE = """
+update documents set metadata = %(metadata)s
+where document_id = %(document_id)s and metadata <> %(metadata)s
+"""
+
 # A run begins one version of a document, however often it says so.
 ADD_VERSION = """
-insert into document_versions (tenant, document_id, run_id, source_sha256, recipe, space_id, keep_until)
-values (%(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s, %(keep_until)s)
+insert into document_versions (
+    tenant, document_id, run_id, source_sha256, recipe, space_id, metadata, keep_until)
+values (
+    %(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s, %(metadata)s,
+    %(keep_until)s)
 on conflict (document_id, run_id) do update
     set keep_until = greatest(document_versions.keep_until, excluded.keep_until)
 """
@@ -43,10 +55,10 @@ from document_versions
 where document_id = %(document_id)s and run_id = %(run_id)s
 """
 
-# A version and its space.
+# A version, its space and its place.
 FIND = """
-select version_id, state, space_id, model, dimension, revision
-from document_versions join spaces using (space_id)
+select version_id, number, collection, state, space_id, model, dimension, revision
+from document_versions join spaces using (space_id) join documents using (document_id)
 where version_id = %s
 """
 
@@ -61,6 +73,7 @@ class Beginning:
     Attributes:
         recipe: Names how content becomes chunks.
         run_id: The run that builds it.
+        metadata: What searches may filter by.
         keep_until: Not given up before then.
     """
 
@@ -70,6 +83,7 @@ class Beginning:
     recipe: str
     space: Space
     run_id: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
     keep_until: datetime.datetime | None = None
 
 
@@ -85,9 +99,11 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version that can be filled or read."""
+    """A version that can be filled or read; `number` is its name in postings."""
 
     version_id: uuid.UUID
+    number: int
+    collection: str
     state: str
     space_id: int
     space: Space
@@ -108,12 +124,15 @@ async def begin(database: Database, tenant: str, wanted: Beginning, *, validate_
             "source_sha256": wanted.source_sha256,
             "recipe": wanted.recipe,
             "run_id": wanted.run_id,
+            "metadata": Jsonb(dict(wanted.metadata)),
             "keep_until": wanted.keep_until,
             "space_id": await space_id(connection, wanted.space),
         }
         found = await (await connection.execute(CURRENT, values)).fetchone()
         # The run that made the published version only repeats itself.
         if found and found["unchanged"] and found["run_id"] != wanted.run_id:
+            if not validate_only:
+                await connection.execute(DESCRIBE, values | {"document_id": found["document_id"]})
             return Begun(True, str(found["document_id"]), str(found["version_id"]), found["chunk_count"])
         if validate_only:
             return Begun(False, str(found["document_id"]) if found else "")
@@ -131,7 +150,7 @@ async def find(connection: Connection, version_id: str, *, to_write: bool) -> Ve
     if row is None or row["state"] in ("ABANDONED", "SWEPT"):
         raise not_found()
     space = Space(row["model"], row["dimension"], row["revision"])
-    return Version(row["version_id"], row["state"], row["space_id"], space)
+    return Version(row["version_id"], row["number"], row["collection"], row["state"], row["space_id"], space)
 
 
 def parse(version_id: str) -> uuid.UUID:

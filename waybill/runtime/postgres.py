@@ -52,15 +52,19 @@ class Database:
         return True
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None) -> AsyncIterator[Connection]:
+    async def transaction(self, tenant: str | None, *, snapshot: bool = False) -> AsyncIterator[Connection]:
         """One transaction on behalf of a tenant; None is for the owner role, which sees all.
+
+        Args:
+            tenant: On whose behalf.
+            snapshot: Every statement sees the same state of the database.
 
         Raises:
             Unavailable: DATABASE_UNAVAILABLE while Postgres is away, restarting or full.
         """
         asked_before = _cancellations()
         try:
-            async with self._begun(tenant, asked_before) as connection:
+            async with self._begun(tenant, snapshot, asked_before) as connection:
                 yield connection
                 await faults.point("commit.before")
             await faults.point("commit.after")
@@ -75,14 +79,16 @@ class Database:
             ) from error
 
     @asynccontextmanager
-    async def _begun(self, tenant: str | None, asked_before: int) -> AsyncIterator[Connection]:
+    async def _begun(
+        self, tenant: str | None, snapshot: bool, asked_before: int
+    ) -> AsyncIterator[Connection]:
         """A transaction, on the first connection of the pool that is not cut off."""
         for passed_over in range(MOST_CONNECTIONS + 1):
             async with self._pool.connection() as connection:
                 if _cancellations() > asked_before:
                     raise asyncio.CancelledError
                 try:
-                    await connection.execute(_begin(tenant))
+                    await connection.execute(_begin(tenant, snapshot))
                 except psycopg.OperationalError:
                     if passed_over < MOST_CONNECTIONS and connection.broken:
                         continue
@@ -91,10 +97,12 @@ class Database:
                 return
 
 
-def _begin(tenant: str | None) -> sql.Composed:
+def _begin(tenant: str | None, snapshot: bool) -> sql.Composed:
+    begin = sql.SQL("begin isolation level repeatable read" if snapshot else "begin")
     if tenant is None:
-        return sql.Composed([sql.SQL("begin")])
-    return sql.SQL("begin; select set_config('waybill.tenant', {}, true)").format(sql.Literal(tenant))
+        return sql.Composed([begin])
+    name_tenant = sql.SQL("; select set_config('waybill.tenant', {}, true)").format(sql.Literal(tenant))
+    return sql.Composed([begin, name_tenant])
 
 
 def _cancellations() -> int:

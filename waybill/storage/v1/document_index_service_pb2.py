@@ -27,13 +27,17 @@ from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__
 from waybill.storage.v1 import chunk_pb2 as waybill_dot_storage_dot_v1_dot_chunk__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/document_index_service.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwaybill/common/v1/space.proto\x1a\x1ewaybill/storage/v1/chunk.proto\"\xe6\x01\n\x13\x42\x65ginVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x01(\t\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\'\n\x05space\x18\x05 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\nkeep_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\x14\x42\x65ginVersionResponse\x12\x41\n\x07outcome\x18\x01 \x01(\x0e\x32\x30.waybill.storage.v1.BeginVersionResponse.Outcome\x12\x12\n\nversion_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x05\"L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BEGUN\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\"Q\n\x10PutChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12)\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\"+\n\x11PutChunksResponse\x12\x16\n\x0ereused_vectors\x18\x01 \x01(\x05\"\x90\x01\n\x11ListChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rstart_ordinal\x18\x04 \x01(\x05\x12\x13\n\x0b\x65nd_ordinal\x18\x05 \x01(\x05\x12\x14\n\x0cpending_only\x18\x06 \x01(\x08\"X\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x11PutVectorsRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.waybill.storage.v1.ChunkVector\"\x14\n\x12PutVectorsResponse\"Q\n\x15PublishVersionRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x0f\n\x07\x65\x64ition\x18\x03 \x01(\x03\"J\n\x16PublishVersionResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x1b\n\x13replaced_version_id\x18\x02 \x01(\t\"X\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x03(\t\"k\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x1e\n\x16orphaned_source_sha256\x18\x04 \x03(\t\"\x96\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\'\n\x05space\x18\x04 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x34\n\x04mode\x18\x05 \x01(\x0e\x32&.waybill.storage.v1.SearchRequest.Mode\x12\r\n\x05limit\x18\x06 \x01(\x05\x12\x15\n\rdocument_keys\x18\x07 \x03(\t\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_VECTOR\x10\x01\x12\r\n\tMODE_TEXT\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\"\x90\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage2\xd3\x05\n\x14\x44ocumentIndexService\x12\x66\n\x0c\x42\x65ginVersion\x12\'.waybill.storage.v1.BeginVersionRequest\x1a(.waybill.storage.v1.BeginVersionResponse\"\x03\x90\x02\x02\x12]\n\tPutChunks\x12$.waybill.storage.v1.PutChunksRequest\x1a%.waybill.storage.v1.PutChunksResponse\"\x03\x90\x02\x02\x12`\n\nListChunks\x12%.waybill.storage.v1.ListChunksRequest\x1a&.waybill.storage.v1.ListChunksResponse\"\x03\x90\x02\x01\x12`\n\nPutVectors\x12%.waybill.storage.v1.PutVectorsRequest\x1a&.waybill.storage.v1.PutVectorsResponse\"\x03\x90\x02\x02\x12l\n\x0ePublishVersion\x12).waybill.storage.v1.PublishVersionRequest\x1a*.waybill.storage.v1.PublishVersionResponse\"\x03\x90\x02\x02\x12l\n\x0e\x44\x65leteDocument\x12).waybill.storage.v1.DeleteDocumentRequest\x1a*.waybill.storage.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12T\n\x06Search\x12!.waybill.storage.v1.SearchRequest\x1a\".waybill.storage.v1.SearchResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/document_index_service.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwaybill/common/v1/space.proto\x1a\x1ewaybill/storage/v1/chunk.proto\"\xe0\x02\n\x13\x42\x65ginVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x01(\t\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\'\n\x05space\x18\x05 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\nkeep_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12G\n\x08metadata\x18\t \x03(\x0b\x32\x35.waybill.storage.v1.BeginVersionRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe5\x01\n\x14\x42\x65ginVersionResponse\x12\x41\n\x07outcome\x18\x01 \x01(\x0e\x32\x30.waybill.storage.v1.BeginVersionResponse.Outcome\x12\x12\n\nversion_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x05\"L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BEGUN\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\"Q\n\x10PutChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12)\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\"+\n\x11PutChunksResponse\x12\x16\n\x0ereused_vectors\x18\x01 \x01(\x05\"\x90\x01\n\x11ListChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rstart_ordinal\x18\x04 \x01(\x05\x12\x13\n\x0b\x65nd_ordinal\x18\x05 \x01(\x05\x12\x14\n\x0cpending_only\x18\x06 \x01(\x08\"X\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x11PutVectorsRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.waybill.storage.v1.ChunkVector\"\x14\n\x12PutVectorsResponse\"Q\n\x15PublishVersionRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x0f\n\x07\x65\x64ition\x18\x03 \x01(\x03\"J\n\x16PublishVersionResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x1b\n\x13replaced_version_id\x18\x02 \x01(\t\"X\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x03(\t\"k\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x1e\n\x16orphaned_source_sha256\x18\x04 \x03(\t\"\xb1\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\'\n\x05space\x18\x04 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x34\n\x04mode\x18\x05 \x01(\x0e\x32&.waybill.storage.v1.SearchRequest.Mode\x12\r\n\x05limit\x18\x06 \x01(\x05\x12\x15\n\rdocument_keys\x18\x07 \x03(\t\x12\x41\n\x08metadata\x18\x08 \x03(\x0b\x32/.waybill.storage.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\t \x01(\x05\x12\x11\n\tlast_page\x18\n \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_VECTOR\x10\x01\x12\r\n\tMODE_TEXT\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\"\x9e\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t2\xd3\x05\n\x14\x44ocumentIndexService\x12\x66\n\x0c\x42\x65ginVersion\x12\'.waybill.storage.v1.BeginVersionRequest\x1a(.waybill.storage.v1.BeginVersionResponse\"\x03\x90\x02\x02\x12]\n\tPutChunks\x12$.waybill.storage.v1.PutChunksRequest\x1a%.waybill.storage.v1.PutChunksResponse\"\x03\x90\x02\x02\x12`\n\nListChunks\x12%.waybill.storage.v1.ListChunksRequest\x1a&.waybill.storage.v1.ListChunksResponse\"\x03\x90\x02\x01\x12`\n\nPutVectors\x12%.waybill.storage.v1.PutVectorsRequest\x1a&.waybill.storage.v1.PutVectorsResponse\"\x03\x90\x02\x02\x12l\n\x0ePublishVersion\x12).waybill.storage.v1.PublishVersionRequest\x1a*.waybill.storage.v1.PublishVersionResponse\"\x03\x90\x02\x02\x12l\n\x0e\x44\x65leteDocument\x12).waybill.storage.v1.DeleteDocumentRequest\x1a*.waybill.storage.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12T\n\x06Search\x12!.waybill.storage.v1.SearchRequest\x1a\".waybill.storage.v1.SearchResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.storage.v1.document_index_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_SEARCHREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['BeginVersion']._loaded_options = None
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['BeginVersion']._serialized_options = b'\220\002\002'
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['PutChunks']._loaded_options = None
@@ -49,37 +53,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['Search']._loaded_options = None
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['Search']._serialized_options = b'\220\002\001'
   _globals['_BEGINVERSIONREQUEST']._serialized_start=168
-  _globals['_BEGINVERSIONREQUEST']._serialized_end=398
-  _globals['_BEGINVERSIONRESPONSE']._serialized_start=401
-  _globals['_BEGINVERSIONRESPONSE']._serialized_end=630
-  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_start=554
-  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_end=630
-  _globals['_PUTCHUNKSREQUEST']._serialized_start=632
-  _globals['_PUTCHUNKSREQUEST']._serialized_end=713
-  _globals['_PUTCHUNKSRESPONSE']._serialized_start=715
-  _globals['_PUTCHUNKSRESPONSE']._serialized_end=758
-  _globals['_LISTCHUNKSREQUEST']._serialized_start=761
-  _globals['_LISTCHUNKSREQUEST']._serialized_end=905
-  _globals['_LISTCHUNKSRESPONSE']._serialized_start=907
-  _globals['_LISTCHUNKSRESPONSE']._serialized_end=995
-  _globals['_PUTVECTORSREQUEST']._serialized_start=998
-  _globals['_PUTVECTORSREQUEST']._serialized_end=1128
-  _globals['_PUTVECTORSRESPONSE']._serialized_start=1130
-  _globals['_PUTVECTORSRESPONSE']._serialized_end=1150
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1152
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1233
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1235
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=1309
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1311
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1399
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1401
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1508
-  _globals['_SEARCHREQUEST']._serialized_start=1511
-  _globals['_SEARCHREQUEST']._serialized_end=1789
-  _globals['_SEARCHREQUEST_MODE']._serialized_start=1712
-  _globals['_SEARCHREQUEST_MODE']._serialized_end=1789
-  _globals['_SEARCHRESPONSE']._serialized_start=1792
-  _globals['_SEARCHRESPONSE']._serialized_end=1936
-  _globals['_DOCUMENTINDEXSERVICE']._serialized_start=1939
-  _globals['_DOCUMENTINDEXSERVICE']._serialized_end=2662
+  _globals['_BEGINVERSIONREQUEST']._serialized_end=520
+  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._serialized_start=473
+  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._serialized_end=520
+  _globals['_BEGINVERSIONRESPONSE']._serialized_start=523
+  _globals['_BEGINVERSIONRESPONSE']._serialized_end=752
+  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_start=676
+  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_end=752
+  _globals['_PUTCHUNKSREQUEST']._serialized_start=754
+  _globals['_PUTCHUNKSREQUEST']._serialized_end=835
+  _globals['_PUTCHUNKSRESPONSE']._serialized_start=837
+  _globals['_PUTCHUNKSRESPONSE']._serialized_end=880
+  _globals['_LISTCHUNKSREQUEST']._serialized_start=883
+  _globals['_LISTCHUNKSREQUEST']._serialized_end=1027
+  _globals['_LISTCHUNKSRESPONSE']._serialized_start=1029
+  _globals['_LISTCHUNKSRESPONSE']._serialized_end=1117
+  _globals['_PUTVECTORSREQUEST']._serialized_start=1120
+  _globals['_PUTVECTORSREQUEST']._serialized_end=1250
+  _globals['_PUTVECTORSRESPONSE']._serialized_start=1252
+  _globals['_PUTVECTORSRESPONSE']._serialized_end=1272
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1274
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1355
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1357
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=1431
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1433
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1521
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1523
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1630
+  _globals['_SEARCHREQUEST']._serialized_start=1633
+  _globals['_SEARCHREQUEST']._serialized_end=2066
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=473
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=520
+  _globals['_SEARCHREQUEST_MODE']._serialized_start=1989
+  _globals['_SEARCHREQUEST_MODE']._serialized_end=2066
+  _globals['_SEARCHRESPONSE']._serialized_start=2069
+  _globals['_SEARCHRESPONSE']._serialized_end=2227
+  _globals['_DOCUMENTINDEXSERVICE']._serialized_start=2230
+  _globals['_DOCUMENTINDEXSERVICE']._serialized_end=2953
 # @@protoc_insertion_point(module_scope)

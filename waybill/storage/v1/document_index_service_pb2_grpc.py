@@ -130,8 +130,9 @@ class DocumentIndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Finds chunks of published versions by vector, by text, or by both, fused by reciprocal rank.
-        Best first. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+        """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
+        first; the same passage in several documents is one hit. What stands in quotes must be there word for
+        word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,8 +61,9 @@ class DocumentIndexServiceStub:
     finding it at once. Deleting what is not there is OK and counts nothing.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]
-    """Finds chunks of published versions by vector, by text, or by both, fused by reciprocal rank.
-    Best first. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+    """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
+    first; the same passage in several documents is one hit. What stands in quotes must be there word for
+    word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
     """
 
 @_typing.type_check_only
@@ -98,8 +99,9 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     finding it at once. Deleting what is not there is OK and counts nothing.
     """
     Search: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]  # type: ignore[assignment]
-    """Finds chunks of published versions by vector, by text, or by both, fused by reciprocal rank.
-    Best first. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+    """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
+    first; the same passage in several documents is one hit. What stands in quotes must be there word for
+    word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
     """
 
 class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -174,8 +176,9 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.SearchResponse, _abc.Awaitable[_document_index_service_pb2.SearchResponse]]:
-        """Finds chunks of published versions by vector, by text, or by both, fused by reciprocal rank.
-        Best first. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+        """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
+        first; the same passage in several documents is one hit. What stands in quotes must be there word for
+        word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
         """
 
 def add_DocumentIndexServiceServicer_to_server(servicer: DocumentIndexServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

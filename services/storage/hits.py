@@ -1,0 +1,139 @@
+"""Hits of candidates: each passage once, with its text, and with the other documents that have it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from services.storage import excerpts, words
+from services.storage.excerpts import Excerpt
+from services.storage.fusion import Parts
+from services.storage.ranking import Weighed
+from services.storage.reach import REACH
+from services.storage.words import Asked
+from waybill.runtime.postgres import Connection
+
+# Other documents that a hit names.
+MOST_COPIES = 20
+# Texts read at once, while phrases are looked for.
+AT_ONCE = 50
+
+TEXTS = """
+select version_id, ordinal, document_id, text, heading, page, start_char, end_char, sha256, token_count
+from unnest(%(version_ids)s::uuid[], %(ordinals)s::int[]) as wanted (version_id, ordinal)
+join chunks using (version_id, ordinal) join documents on current_version_id = version_id
+"""
+
+# Where the same passages stand, by document.
+COPIES = sql.SQL("""
+with {reach}
+select wanted.sha256, copies.*
+from unnest(%(hashes)s::text[]) as wanted (sha256)
+cross join lateral (
+    select document_id, document_key, version_id, min(ordinal) as ordinal, min(page) as page
+    from chunks join reach using (version_id)
+    where tenant = %(tenant)s and chunks.sha256 = wanted.sha256
+    group by document_id, document_key, version_id
+    order by document_key
+    limit {most}
+) copies
+""").format(reach=REACH, most=sql.Literal(MOST_COPIES + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk that may be a hit.
+
+    Attributes:
+        row: Where it is: document_key, version_id, ordinal, and its hash.
+        parts: Its score.
+        shares: What each word of the question adds to it.
+    """
+
+    row: Mapping[str, Any]
+    parts: Parts
+    shares: Sequence[tuple[str, float]]
+
+    def order(self) -> tuple[float, float, str, int]:
+        """Best first; where scores are equal, the nearer one, then by name and place."""
+        return -self.parts.score, -self.parts.cosine, self.row["document_key"], self.row["ordinal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found.
+
+    Attributes:
+        candidate: Where it is, and its score.
+        row: The chunk.
+        excerpt: The best part of it.
+        copies: Other documents with the same passage.
+    """
+
+    candidate: Candidate
+    row: Mapping[str, Any]
+    excerpt: Excerpt
+    copies: Sequence[Mapping[str, Any]]
+
+
+async def made(
+    connection: Connection,
+    values: Mapping[str, Any],
+    candidates: Sequence[Candidate],
+    asked: Asked,
+    weights: Sequence[Weighed],
+    limit: int,
+) -> list[Hit]:
+    """The first candidates, each passage once; of a question with phrases, those that have them."""
+    once = list({candidate.row["sha256"]: candidate for candidate in reversed(candidates)}.values())[::-1]
+    found: list[tuple[Candidate, Mapping[str, Any]]] = []
+    for start in range(0, len(once), max(limit, AT_ONCE)):
+        some = once[start : start + max(limit, AT_ONCE)] if asked.phrases else once[:limit]
+        texts = await _texts(connection, some)
+        rows = [texts[one.row["version_id"], one.row["ordinal"]] for one in some]
+        found += [(one, row) for one, row in zip(some, rows, strict=True) if _has_phrases(row, asked)]
+        if len(found) >= limit or not asked.phrases:
+            break
+    copies = await _copies(connection, values, [row["sha256"] for _, row in found[:limit]])
+    return [
+        Hit(one, row, excerpts.excerpt(row["text"], weights), _others(copies[row["sha256"]], row))
+        for one, row in found[:limit]
+    ]
+
+
+async def _texts(connection: Connection, some: Sequence[Candidate]) -> dict[tuple[Any, int], dict[str, Any]]:
+    wanted = {
+        "version_ids": [one.row["version_id"] for one in some],
+        "ordinals": [one.row["ordinal"] for one in some],
+    }
+    rows = await (await connection.execute(TEXTS, wanted)).fetchall()
+    return {(row["version_id"], row["ordinal"]): row for row in rows}
+
+
+async def _copies(
+    connection: Connection, values: Mapping[str, Any], hashes: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    by_hash: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in await (await connection.execute(COPIES, {**values, "hashes": list(hashes)})).fetchall():
+        by_hash[row["sha256"]].append(row)
+    return by_hash
+
+
+def _others(copies: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [copy for copy in copies if copy["document_id"] != row["document_id"]][:MOST_COPIES]
+
+
+def _has_phrases(row: Mapping[str, Any], asked: Asked) -> bool:
+    if not asked.phrases:
+        return True
+    sequence = words.sequence(f"{row['heading']}\n\n{row['text']}")
+    return all(_within(phrase, sequence) for phrase in asked.phrases)
+
+
+def _within(phrase: Sequence[str], sequence: list[str]) -> bool:
+    phrase = list(phrase)
+    return any(sequence[place : place + len(phrase)] == phrase for place in range(len(sequence)))
