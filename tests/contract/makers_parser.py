@@ -166,7 +166,7 @@ def slow_pdf() -> bytes:
 
 def parse_children() -> Sequence[int]:
     """Processes that read a document for this one."""
-    servers = [pid for pid in _children(os.getpid()) if b"services.parser.child" in _command(pid)]
+    servers = [pid for pid in _children(os.getpid()) if b"services.parser.documents.child" in _command(pid)]
     return [child for server in servers for child in _children(server)]
 
 

@@ -17,10 +17,10 @@ from services.parser import pages
 from services.parser.attempt import CUT_OFF
 from services.parser.backends.local import LocalParser
 from services.parser.jobs import JobState
-from services.parser.limits import DEFAULT_LIMITS
+from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.objects import Objects
 from services.parser.runner import Runner
-from services.parser.sandbox import Sandbox
+from services.parser.documents.sandbox import Sandbox
 from services.parser.store import PostgresJobs
 from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres

@@ -10,7 +10,7 @@ import pytest
 
 from services.parser.backends.port import Capabilities, Source
 from services.parser.jobs import Job, JobState
-from services.parser.limits import DEFAULT_LIMITS
+from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Page
 from services.parser.runner import Runner

@@ -20,9 +20,9 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
 
-from services.parser.limits import DEFAULT_LIMITS, Limits
+from services.parser.documents.limits import DEFAULT_LIMITS, Limits
 from services.parser.pages import Page
-from services.parser.sandbox import Sandbox
+from services.parser.documents.sandbox import Sandbox
 from tests import hostile_pdfs
 from waybill.runtime.errors import ServiceError
 
@@ -180,8 +180,8 @@ async def test_nothing_is_left_when_the_sandbox_is_closed() -> None:
 
 _SERVICE = """
 import asyncio, tempfile
-from services.parser.limits import DEFAULT_LIMITS
-from services.parser.sandbox import Sandbox
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
 from tests import hostile_pdfs
 
 async def main():

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewaybill/storage/v1/chunk.proto\x12\x12waybill.storage.v1\"\xa2\x01\n\x05\x43hunk\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07heading\x18\x03 \x01(\t\x12\x0c\n\x04page\x18\x04 \x01(\x05\x12\x12\n\nstart_char\x18\x05 \x01(\x05\x12\x10\n\x08\x65nd_char\x18\x06 \x01(\x05\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x13\n\x0btoken_count\x18\x08 \x01(\x05\x12\x10\n\x08\x63hunk_id\x18\t \x01(\t\".\n\x0b\x43hunkVector\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"\x91\x01\n\x03Hit\x12(\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x03 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x12\n\nversion_id\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\"+\n\x08\x43overage\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\x0f\n\x07vectors\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewaybill/storage/v1/chunk.proto\x12\x12waybill.storage.v1\"\xb0\x01\n\x05\x43hunk\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07heading\x18\x03 \x01(\t\x12\x0c\n\x04page\x18\x04 \x01(\x05\x12\x12\n\nstart_char\x18\x05 \x01(\x05\x12\x10\n\x08\x65nd_char\x18\x06 \x01(\x05\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x13\n\x0btoken_count\x18\x08 \x01(\x05\x12\x10\n\x08\x63hunk_id\x18\t \x01(\t\x12\x0c\n\x04lead\x18\n \x01(\t\".\n\x0b\x43hunkVector\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"\x91\x01\n\x03Hit\x12(\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x03 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x12\n\nversion_id\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\"+\n\x08\x43overage\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\x0f\n\x07vectors\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.storage.v1.chunk_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHUNK']._serialized_start=55
-  _globals['_CHUNK']._serialized_end=217
-  _globals['_CHUNKVECTOR']._serialized_start=219
-  _globals['_CHUNKVECTOR']._serialized_end=265
-  _globals['_HIT']._serialized_start=268
-  _globals['_HIT']._serialized_end=413
-  _globals['_COVERAGE']._serialized_start=415
-  _globals['_COVERAGE']._serialized_end=458
+  _globals['_CHUNK']._serialized_end=231
+  _globals['_CHUNKVECTOR']._serialized_start=233
+  _globals['_CHUNKVECTOR']._serialized_end=279
+  _globals['_HIT']._serialized_start=282
+  _globals['_HIT']._serialized_end=427
+  _globals['_COVERAGE']._serialized_start=429
+  _globals['_COVERAGE']._serialized_end=472
 # @@protoc_insertion_point(module_scope)
