@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from services.orchestrator.chunking import Page
+from services.orchestrator.chunks.cutting import Block, Page
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import VendorContract
@@ -45,10 +45,17 @@ async def lines(
         )
 
 
-def page(line: bytes) -> Page:
-    """A line of the artifact."""
-    row = json.loads(line)
-    return Page(row["page"], row["markdown"])
+def pages(artifact_lines: Iterable[bytes]) -> Iterator[Page]:
+    """Pages of lines of the artifact; its last line, which says how the document was read, is none."""
+    for row in map(json.loads, artifact_lines):
+        if "page" in row:
+            yield Page(row["page"], row["markdown"], [Block(**block) for block in _blocks(row)])
+
+
+def _blocks(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """A page's blocks; it is one where a parser told none."""
+    whole = {"kind": "text", "start": 0, "end": len(row["markdown"])}
+    return row.get("blocks") or [whole]
 
 
 async def _range(objects: ObjectStorageServiceAsyncStub, key: str, offset: int) -> tuple[bytes, int]:

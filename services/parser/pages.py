@@ -1,4 +1,4 @@
-"""A document's pages, and the artifact that carries them: one JSON object a line, how it was read in the last."""
+"""A document's pages, and the artifact that carries them: a JSON object a line, the last one a Reading."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "FILE_IS_BROKEN": (
         InvalidRequest,
-        "The file cannot be opened; it may be cut short. Open it in its program, save it anew and ingest that.",
+        "The file cannot be opened; it may be cut short. Save it anew from its program and ingest that.",
     ),
     "DOCUMENT_EMPTY": (
         InvalidRequest,
@@ -48,8 +48,8 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "PARSER_CRASHED": (
         InvalidRequest,
-        "The parser failed on the document: that is a bug of Waybill, and no fault of the file. Report it with "
-        "the file, or with the parser's log line, to the maintainers; other documents are not affected.",
+        "The parser failed on the document: that is a bug of Waybill, not of the file. Please report it to its "
+        "maintainers, with the file or with the parser's log line; other documents are not affected.",
     ),
     "POISON": (
         InvalidRequest,
@@ -57,7 +57,7 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "FILE_TYPE_UNSUPPORTED": (
         InvalidRequest,
-        "The content is of no type that is read. `waybill ingest --help` names those; convert the file first.",
+        "The content is of no type that is read. `waybill types` lists those; convert the file first.",
     ),
     "TEXT_UNDECODABLE": (
         InvalidRequest,

@@ -96,7 +96,7 @@ with {parts}, fused as (
 )
 select {nearest_count} as nearest_count, fused.score::float8 as score,
     document_id, document_key, version_id, ordinal,
-    text, heading, page, start_char, end_char, sha256, token_count
+    text, heading, page, start_char, end_char, sha256, token_count, lead
 from fused join reach using (version_id) join chunks using (version_id, ordinal)
 order by fused.score desc, document_key, ordinal
 limit %(limit)s

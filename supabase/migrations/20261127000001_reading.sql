@@ -9,6 +9,8 @@ drop index waybill_parser.jobs_by_content;
 create unique index jobs_by_content on waybill_parser.jobs (tenant, source_sha256, tier, revision)
     where state not in ('FAILED', 'CANCELLED');
 
+-- Finds how the content that a document has now was read.
+create index runs_by_document on waybill_runs.runs (tenant, document_id, run_id desc);
 alter table waybill_runs.runs add column reading jsonb not null default '{}';
 
 -- Text from earlier in the document that a passage needs before it, such as a table's header rows.

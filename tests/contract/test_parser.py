@@ -16,11 +16,11 @@ from google.protobuf.duration_pb2 import Duration
 from services.parser import pages
 from services.parser.attempt import CUT_OFF
 from services.parser.backends.local import LocalParser
-from services.parser.jobs import JobState
 from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
+from services.parser.jobs import JobState
 from services.parser.objects import Objects
 from services.parser.runner import Runner
-from services.parser.documents.sandbox import Sandbox
 from services.parser.store import PostgresJobs
 from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres

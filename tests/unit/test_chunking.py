@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.orchestrator.chunking import MAX_TOKENS, Page, Passage, cut
+from services.orchestrator.chunks.cutting import MAX_TOKENS, Page, Passage, cut
 
 WORDS = st.sampled_from(
     [

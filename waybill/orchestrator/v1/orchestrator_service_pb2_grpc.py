@@ -96,7 +96,7 @@ class OrchestratorServiceServicer:
         run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
         is published already is answered UNCHANGED, before the file need be sent.
         The same request_id with the same content answers with the same run. Reasons:
-        FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+        DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

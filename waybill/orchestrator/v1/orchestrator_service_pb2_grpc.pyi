@@ -38,7 +38,7 @@ class OrchestratorServiceStub:
     run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
     is published already is answered UNCHANGED, before the file need be sent.
     The same request_id with the same content answers with the same run. Reasons:
-    FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+    DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
@@ -84,7 +84,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
     is published already is answered UNCHANGED, before the file need be sent.
     The same request_id with the same content answers with the same run. Reasons:
-    FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+    DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
@@ -133,7 +133,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
         is published already is answered UNCHANGED, before the file need be sent.
         The same request_id with the same content answers with the same run. Reasons:
-        FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+        DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
