@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.orchestrator.chunks.cutting import Block, Page
 from waybill.runtime import deadline
@@ -49,13 +49,7 @@ def pages(artifact_lines: Iterable[bytes]) -> Iterator[Page]:
     """Pages of lines of the artifact; its last line, which says how the document was read, is none."""
     for row in map(json.loads, artifact_lines):
         if "page" in row:
-            yield Page(row["page"], row["markdown"], [Block(**block) for block in _blocks(row)])
-
-
-def _blocks(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """A page's blocks; it is one where a parser told none."""
-    whole = {"kind": "text", "start": 0, "end": len(row["markdown"])}
-    return row.get("blocks") or [whole]
+            yield Page(row["page"], row["markdown"], [Block(**block) for block in row.get("blocks", ())])
 
 
 async def _range(objects: ObjectStorageServiceAsyncStub, key: str, offset: int) -> tuple[bytes, int]:

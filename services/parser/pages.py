@@ -131,8 +131,10 @@ class Reading:
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Reading:
         """From its fields as JSON has them."""
-        values: dict[str, Any] = dict(row)
-        return cls(**{name: tuple(each) if isinstance(each, list) else each for name, each in values.items()})
+        values: dict[str, Any] = {
+            name: tuple(each) if isinstance(each, list) else each for name, each in row.items()
+        }
+        return cls(**values)
 
 
 _FIELD_OF_MARK = {

@@ -23,6 +23,7 @@ from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from services.parser import pages
 from services.parser.__main__ import build as build_parser
+from services.parser.backends.local import LocalParser
 from services.parser.config import ParserConfig
 from services.parser.jobs import Job, NewJob
 from services.parser.objects import Objects
@@ -156,6 +157,7 @@ def new_job(who: identity.Caller, content: bytes, key: str) -> NewJob:
         tier="cost_effective",
         backend="local",
         cost_kind=CostKind.COST_KIND_SIMULATED,
+        revision=LocalParser.capabilities.revision,
     )
 
 

@@ -65,7 +65,7 @@ def artifact(pages: int, words: int = 400) -> bytes:
 
 
 async def read(storage: Any) -> list[Page]:
-    return [documents.page(line) async for lines in documents.lines(storage, "key", 5) for line in lines]
+    return [page async for lines in documents.lines(storage, "key", 5) for page in documents.pages(lines)]
 
 
 async def test_lines_run_over_borders_of_pieces_and_ranges_and_none_is_lost() -> None:
@@ -103,7 +103,7 @@ async def test_memory_does_not_grow_with_the_document() -> None:
         tracemalloc.start()
         packer = Packer("version")
         async for lines in documents.lines(storage, "key", 5):
-            packer.add(map(documents.page, lines))
+            packer.add(documents.pages(lines))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

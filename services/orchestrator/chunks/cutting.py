@@ -53,11 +53,16 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page's text, from 1, and what it consists of."""
+    """One page's text, from 1, and what it consists of; it is one block where a parser told none."""
 
     number: int
     markdown: str
-    blocks: Sequence[Block]
+    told: Sequence[Block] = ()
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """What it consists of."""
+        return self.told or [Block("text", 0, len(self.markdown))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,14 @@ def embedded_text(heading: str, lead: str, text: str) -> str:
     return f"{heading}\n\n{body}" if heading else body
 
 
+def cut(pages: Iterable[Page], max_tokens: int = MAX_TOKENS) -> Iterator[Passage]:
+    """Cuts pages in order; the headings of one page stand above the next page's text."""
+    cutter = Cutter(max_tokens)
+    for page in pages:
+        yield from cutter.cut(page)
+    yield from cutter.rest()
+
+
 class Cutter:
     """Cuts a document page by page, and remembers the headings that are open."""
 
@@ -150,8 +163,9 @@ class Cutter:
         return _counted([bare.passage]) if bare else []
 
     def _parts(self, page: Page) -> Iterator[_Part]:
-        counts = tokens.count([page.markdown[block.start : block.end] for block in page.blocks])
-        for block, count in zip(page.blocks, counts, strict=True):
+        blocks = page.blocks
+        counts = tokens.count([page.markdown[block.start : block.end] for block in blocks])
+        for block, count in zip(blocks, counts, strict=True):
             if block.kind == "heading":
                 above = [heading for heading in self._trail if heading[0] < block.level]
                 self._trail = (*above, (block.level, block.title))
@@ -214,7 +228,7 @@ class Cutter:
         Headings without a text below them wait: those of the next page's text have them in its breadcrumb.
         """
         body = [part for part in chunk if not part.is_heading]
-        trail = _common_trail(body) if body else chunk[0].trail[:-1]
+        trail = _common_trail(chunk) if body else chunk[0].trail[:-1]
         if self._bare and not self._bare.stands_above((body or chunk)[0].trail):
             yield self._bare.passage
         self._bare = None
@@ -273,9 +287,10 @@ def _fitting(parts: Sequence[_Part], room: int) -> int:
     return min(ranked)[-1] if ranked else max(size - 1, 1)
 
 
-def _common_trail(body: Sequence[_Part]) -> Trail:
+def _common_trail(chunk: Sequence[_Part]) -> Trail:
     """The headings that all of a chunk's text stands under, but a page number above the first of them."""
-    trails = [part.trail for part in body if part.count > STRAY_TOKENS] or [body[-1].trail]
+    stray = len(chunk) > 2 and chunk[0].count <= STRAY_TOKENS and chunk[1].is_heading
+    trails = [part.trail for part in chunk[stray:] if not part.is_heading] or [chunk[0].trail]
     same = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*trails, strict=False))
     return tuple(level[0] for level in same)
 

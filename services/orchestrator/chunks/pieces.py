@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from waybill import tokens
 
+# A piece ends where these do. A space begins the next one, since the tokenizer counts it with its word.
 _LINE = re.compile(r"\n")
 # Full-width stops need no space behind them.
-_SENTENCE = re.compile(r"[.!?…][\"'”’)\]]*\s+|[。！？；｡][」』）”’\"]*\s*")
-_CLAUSE = re.compile(r"[,;:]\s+|[，、：]")
-_WORD = re.compile(r"\s+")
+_SENTENCE = re.compile(r"[.!?…][\"'”’)\]]*(?=\s)|[。！？；｡][」』）”’\"]*")
+_CLAUSE = re.compile(r"[,;:](?=\s)|[，、：]")
+_WORD = re.compile(r"(?<=\S)(?=\s)")
 _PROSE = (_SENTENCE, _LINE, _CLAUSE, _WORD)
 _LINES = (_LINE, _SENTENCE, _CLAUSE, _WORD)
 # What belongs to the character before it: joiners and variation selectors; marks are told by their class.
