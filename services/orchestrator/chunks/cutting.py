@@ -27,6 +27,8 @@ STRAY_TOKENS = 12
 LONE_TOKENS = 48
 # A chunk ends at a block's end if it has this part of its share then.
 NEAR = 0.7
+# What parts a block from the next.
+BLANK_LINE_TOKENS = 1
 # A block up to this long is not cut where a section is.
 UNIT_TOKENS = 64
 # A breadcrumb of more than one part in so many would crowd out the passage.
@@ -86,6 +88,15 @@ class Passage:
     def sha256(self) -> str:
         """Hash of what is embedded, hex."""
         return hashlib.sha256(self.embedded_text.encode()).hexdigest()
+
+    def halves(self) -> list[Passage]:
+        """Two passages, cut at a space where there is one before the middle."""
+        middle = len(self.text) // 2
+        at = self.text.rfind(" ", 1, middle) + 1 or middle
+        return [
+            replace(self, end=self.start + at, text=self.text[:at]),
+            replace(self, start=self.start + at, text=self.text[at:]),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +166,23 @@ class Cutter:
         """The passages of the next page."""
         sections = self._worthy(_sections(self._parts(page)))
         chunks = [chunk for section in sections for chunk in self._chunks(page, section)]
-        return _counted([passage for chunk in chunks for passage in self._passages(page, chunk)])
+        return self._counted([passage for chunk in chunks for passage in self._passages(page, chunk)])
 
     def rest(self) -> list[Passage]:
         """What is left when no more pages come: a heading below which nothing stands."""
         bare, self._bare = self._bare, None
-        return _counted([bare.passage]) if bare else []
+        return self._counted([bare.passage]) if bare else []
+
+    def _counted(self, passages: Sequence[Passage]) -> list[Passage]:
+        """Passages with their token counts; of some texts the whole has more tokens than its parts together."""
+        counts = tokens.count([passage.embedded_text for passage in passages])
+        counted: list[Passage] = []
+        for passage, count in zip(passages, counts, strict=True):
+            if count <= self._max_tokens or len(passage.text) < 2:
+                counted.append(replace(passage, token_count=count))
+            else:
+                counted += self._counted(passage.halves())
+        return counted
 
     def _parts(self, page: Page) -> Iterator[_Part]:
         blocks = page.blocks
@@ -170,7 +192,7 @@ class Cutter:
                 above = [heading for heading in self._trail if heading[0] < block.level]
                 self._trail = (*above, (block.level, block.title))
             lead = self._lead(block) if block.continued else ""
-            yield _Part(block, block.start, block.end, count, self._trail, lead)
+            yield _Part(block, block.start, block.end, count + BLANK_LINE_TOKENS, self._trail, lead)
 
     def _lead(self, block: Block) -> str:
         """A block's lead, unless that would fill the chunk."""
@@ -211,7 +233,7 @@ class Cutter:
             yield part
             return
         lead = self._lead(part.block)
-        room = self._room([replace(part, lead=lead)])
+        room = self._room([replace(part, lead=lead)]) - BLANK_LINE_TOKENS
         for start, end, count in pieces.pieces(page.markdown, part.start, part.end, part.block.kind, room):
             needed = part.lead if start == part.start else lead
             yield _Part(part.block, start, end, count, part.trail, needed)
@@ -240,11 +262,6 @@ class Cutter:
             yield passage
         elif passage:
             self._bare = _Bare(passage, [part.trail for part in chunk])
-
-
-def _counted(passages: Sequence[Passage]) -> list[Passage]:
-    counts = tokens.count([passage.embedded_text for passage in passages])
-    return [replace(passage, token_count=count) for passage, count in zip(passages, counts, strict=True)]
 
 
 def _passage(page: Page, parts: Sequence[_Part], heading: str) -> Passage | None:
@@ -277,7 +294,7 @@ def _fitting(parts: Sequence[_Part], room: int) -> int:
         return len(parts)
     share = total / math.ceil(total / room)
     ranked: list[tuple[bool, bool, float, int]] = []
-    used = 0
+    used, size = 0, 1
     for size, (part, following) in enumerate(itertools.pairwise(parts), start=1):
         used += part.count
         if used > room:
