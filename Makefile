@@ -1,12 +1,12 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help demo picture up up-docker down status test bench bench-vendor bench-batches soak lint proto proto-check lock call clean run-env dev-env
+.PHONY: help demo picture up up-docker down status test bench bench-vendor bench-batches eval-read soak lint proto proto-check lock call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
 export BUF_CACHE_DIR = $(CURDIR)/.venv/buf
 BIN := .venv/bin
-CODE := waybill services tests bench
+CODE := waybill services tests bench evals
 BUF := $(BIN)/buf
 
 help: ## show this
@@ -60,6 +60,9 @@ bench-vendor: dev-env ## the embedder against a simulated OpenAI: limits, an out
 
 bench-batches: dev-env ## the batch tier beside the synchronous one, by deadline and by what the vendor does
 	@$(BIN)/python -m bench.batches
+
+eval-read: dev-env ## read 1,100 real documents with the local engine: a table by format (fetches 85 MB once)
+	@$(BIN)/python -m evals.read $(ARGS)
 
 soak: dev-env ## random faults for as long as you like (ARGS="--rounds 300 --minutes 40 --seed 7")
 	@$(BIN)/python -m tests.soak $(ARGS)

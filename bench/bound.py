@@ -19,7 +19,7 @@ from bench import rows
 from bench.answers import Done, serve
 from bench.rows import Document, Row
 from services.embedder.backends.local import LocalEmbedder
-from services.orchestrator.chunking import Passage
+from services.orchestrator.chunks.cutting import Passage
 
 
 class Bound:

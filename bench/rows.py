@@ -17,9 +17,9 @@ from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
 from services.embedder.backends.port import Vectors
-from services.orchestrator.chunking import RECIPE, Page, Passage, cut
+from services.orchestrator.chunks.cutting import RECIPE, Page, Passage, cut
 from services.parser import extract, text
-from services.parser.limits import Limits
+from services.parser.documents.limits import Limits
 
 TENANT, COLLECTION = "bench", "default"
 BATCH_TOKENS = 32_000

@@ -17,7 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from services.orchestrator import trace_ids
-from services.orchestrator.chunking import RECIPE
+from services.orchestrator.chunks.cutting import RECIPE
 from services.orchestrator.peers import Peers
 from services.orchestrator.run_rows import NewRun, Row, new_run_id
 from services.orchestrator.runs import Runs
@@ -36,7 +36,6 @@ from waybill.storage.v1.document_index_service_pb2 import (
 from waybill.storage.v1.object_storage_service_pb2 import PutRequest, StatRequest
 
 MAX_BYTES = 64_000_000
-SUFFIXES = (".pdf", ".md", ".markdown", ".txt")
 DEFAULT_COLLECTION = "default"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -68,17 +67,13 @@ def read_header(header: IngestRequest.Header) -> Arrival:
     """Checks the header of an Ingest.
 
     Raises:
-        InvalidRequest: INVALID_REQUEST, PATH_NOT_ALLOWED, FILE_TYPE_UNSUPPORTED, DOCUMENT_EMPTY.
+        InvalidRequest: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_EMPTY.
         Quota: DOCUMENT_TOO_LARGE.
     """
     filename = header.filename or header.document_key
     _check_name("document_key", header.document_key, 1024)
     _check_name("filename", filename, 1024)
     _check_name("collection", header.collection or DEFAULT_COLLECTION, 128)
-    if not filename.lower().endswith(SUFFIXES):
-        raise InvalidRequest(
-            "FILE_TYPE_UNSUPPORTED", f"Only {', '.join(SUFFIXES)} files can be ingested; convert it first."
-        )
     if header.size_bytes <= 0:
         raise InvalidRequest("DOCUMENT_EMPTY", "The file is empty. Send one with content.")
     if header.size_bytes > MAX_BYTES:

@@ -15,7 +15,7 @@ import structlog
 
 from services.orchestrator import tiers, vectors
 from services.orchestrator.batch_jobs import OF_THE_RUN, BatchJobs, Job
-from services.orchestrator.chunking import embedded_text
+from services.orchestrator.chunks.cutting import embedded_text
 from services.orchestrator.outcomes import RunWaits
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.run_rows import Row, RunRef
@@ -222,5 +222,5 @@ def _texts(chunks: Sequence[Chunk]) -> list[BatchTexts]:
     for chunk in chunks:
         if not runs or chunk.ordinal != runs[-1].start_index + len(runs[-1].texts):
             runs.append(BatchTexts(start_index=chunk.ordinal))
-        runs[-1].texts.append(embedded_text(chunk.heading, chunk.text))
+        runs[-1].texts.append(embedded_text(chunk.heading, chunk.lead, chunk.text))
     return runs

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.orchestrator.chunking import Page
+from services.orchestrator.chunks.cutting import Block, Page
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import VendorContract
@@ -45,10 +45,11 @@ async def lines(
         )
 
 
-def page(line: bytes) -> Page:
-    """A line of the artifact."""
-    row = json.loads(line)
-    return Page(row["page"], row["markdown"])
+def pages(artifact_lines: Iterable[bytes]) -> Iterator[Page]:
+    """Pages of lines of the artifact; its last line, which says how the document was read, is none."""
+    for row in map(json.loads, artifact_lines):
+        if "page" in row:
+            yield Page(row["page"], row["markdown"], [Block(**block) for block in row.get("blocks", ())])
 
 
 async def _range(objects: ObjectStorageServiceAsyncStub, key: str, offset: int) -> tuple[bytes, int]:

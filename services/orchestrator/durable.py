@@ -23,6 +23,7 @@ from services.orchestrator.outcomes import (
     EXPIRED,
     POISON,
     WAITING,
+    Ending,
     RunWaits,
     StepFailed,
     broken,
@@ -49,7 +50,7 @@ log = structlog.get_logger()
 class Story(Protocol):
     """What is told durably."""
 
-    async def ingest(self, run: RunRef) -> None:
+    async def ingest(self, run: RunRef) -> Ending:
         """The steps, in order."""
 
     async def stop(self, run: RunRef) -> None:
@@ -104,7 +105,7 @@ class Durable:
             return
         try:
             async with self._alone_if_suspect(run, row):
-                await story.ingest(run)
+                ending = await story.ingest(run)
         except StepFailed as error:
             state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
             if state == "EXPIRED":
@@ -117,7 +118,7 @@ class Durable:
             log.exception("run broke", run_id=run.run_id)
             await self._change(run, state="FAILED", **broken("run", error))
         else:
-            await self._change(run, state="READY")
+            await self._change(run, **vars(ending))
 
     async def cancel(self, run: RunRef, story: Story) -> Row:
         """Cancels a run, and answers once its work has stopped; a final run stays as it is."""

@@ -34,6 +34,15 @@ class StepFailed(Exception):
     message: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """How a run ends that reached its last step."""
+
+    state: str = "READY"
+    reason: str = ""
+    message: str = ""
+
+
 class RunWaits(Exception):
     """A step's work is with a vendor that takes its time: the run lets go of its place until it is woken.
 

@@ -11,7 +11,9 @@ from functools import partial
 
 from services.orchestrator import tiers
 from services.orchestrator.batch_tier import BatchTier
+from services.orchestrator.degrading import PAGES_MISSING
 from services.orchestrator.durable import Durable
+from services.orchestrator.outcomes import Ending
 from services.orchestrator.run_rows import RunRef
 from services.orchestrator.steps import Cut, Parsed, Steps
 
@@ -24,7 +26,7 @@ class Pipeline:
         self._batches = batches
         self._durable = durable
 
-    async def ingest(self, run: RunRef) -> None:
+    async def ingest(self, run: RunRef) -> Ending:
         """Brings a stored document to where searches find it."""
         step = self._durable.step
         parsed = await step(run, "parse", Parsed, partial(self._steps.parse, run))
@@ -39,6 +41,7 @@ class Pipeline:
             )
         )
         await step(run, "publish", str, partial(self._steps.publish, run, cut))
+        return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing) if parsed.missing else Ending()
 
     async def stop(self, run: RunRef) -> None:
         """Stops what goes on elsewhere for a run: its parse jobs, and its batch."""

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from services.orchestrator.queueing import enqueue
 from services.orchestrator.run_rows import (
     FINAL_STATES,
@@ -27,11 +29,12 @@ INSERT = """
 insert into waybill_runs.runs (
     run_id, tenant, correlation_id, request_id, caller_traceparent, collection, document_key, filename,
     source_sha256, size_bytes, source_key, state, step, document_id, chunks, created_at, ended_at,
-    complete_by)
+    complete_by, reason, message, pages, reading)
 values (
     %(run_id)s, %(tenant)s, %(correlation_id)s, %(request_id)s, %(caller_traceparent)s, %(collection)s,
     %(document_key)s, %(filename)s, %(source_sha256)s, %(size_bytes)s, %(source_key)s, %(state)s, %(step)s,
-    %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s)
+    %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s, %(reason)s, %(message)s,
+    %(pages)s, %(reading)s)
 on conflict do nothing
 returning *
 """
@@ -45,12 +48,24 @@ update waybill_runs.runs set
     version_id = coalesce(%(version_id)s, version_id), pages = coalesce(%(pages)s, pages),
     chunks = coalesce(%(chunks)s, chunks), tier = coalesce(%(tier)s, tier),
     tier_reason = coalesce(%(tier_reason)s, tier_reason),
+    reading = coalesce(%(reading)s, reading),
     starts = starts + %(starts)s, alone_starts = alone_starts + %(alone_starts)s,
     ended_at = case when %(state)s::text = any(%(final)s) then clock_timestamp() end,
     embedded_chunks = greatest(embedded_chunks, coalesce(%(embedded_chunks)s, 0)),
     revision = revision + 1
 where run_id = %(run_id)s and ended_at is null
 returning *
+"""
+
+# The newest run of a document's present content, where that came to less than the whole.
+LACKING = """
+select state, reason, message, pages, reading from (
+    select * from waybill_runs.runs
+    where document_id = %(document_id)s and source_sha256 = %(source_sha256)s
+        and state in ('READY', 'READY_DEGRADED')
+    order by run_id desc limit 1
+) newest
+where state = 'READY_DEGRADED'
 """
 
 # Back to the queue, as the next try.
@@ -136,10 +151,13 @@ class Runs:
         return row
 
     async def record_unchanged(self, run: NewRun) -> Row:
-        """Writes a run that has nothing to do."""
+        """Writes a run that has nothing to do; it says again what the published version lacks."""
         async with self._database.transaction(run.tenant) as connection:
             ended_at = datetime.datetime.now(datetime.UTC)
-            row = await _insert(connection, run, "UNCHANGED", "receive", ended_at)
+            values = {"document_id": run.document_id, "source_sha256": run.source_sha256}
+            lacking = await (await connection.execute(LACKING, values)).fetchone() or {}
+            state = lacking.get("state", "UNCHANGED")
+            row = await _insert(connection, run, state, "receive", ended_at, lacking)
             await note_past(connection, run.ref, "receive", run.created_at, ended_at)
         return row
 
@@ -172,7 +190,7 @@ class Runs:
     async def change(self, ref: RunRef, *, starts: int = 0, alone_starts: int = 0, **columns: Any) -> Row:
         """Changes columns of a run that is not final, and tells who watches it."""
         names = ("state", "step", "reason", "message", "document_id", "version_id", "pages", "chunks",
-                 "embedded_chunks", "tier", "tier_reason")  # fmt: skip
+                 "embedded_chunks", "tier", "tier_reason", "reading")  # fmt: skip
         values = {name: columns.pop(name, None) for name in names}
         if columns:
             raise TypeError(f"no such column: {', '.join(columns)}")
@@ -263,9 +281,21 @@ class Runs:
 
 
 async def _insert(
-    connection: Connection, run: NewRun, state: str, step: str, ended_at: datetime.datetime | None
+    connection: Connection,
+    run: NewRun,
+    state: str,
+    step: str,
+    ended_at: datetime.datetime | None,
+    read: Row | None = None,
 ) -> Row:
-    values = {**vars(run), "state": state, "step": step, "ended_at": ended_at}
+    """Writes a run.
+
+    Args:
+        read: What is known of how its content was read, where it was.
+    """
+    values = {"reason": "", "message": "", "pages": 0, "reading": {}, **(read or {})}
+    values |= {**vars(run), "state": state, "step": step, "ended_at": ended_at}
+    values["reading"] = Jsonb(values["reading"])
     row = await (await connection.execute(INSERT, values)).fetchone()
     if row is None:
         raise _reused()

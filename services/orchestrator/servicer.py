@@ -6,6 +6,8 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from google.protobuf.json_format import ParseDict
+
 from services.orchestrator import bills, trace_ids
 from services.orchestrator.admission import Admission, read_complete_by
 from services.orchestrator.control import Control
@@ -14,10 +16,12 @@ from services.orchestrator.run_rows import Row, RunRef
 from services.orchestrator.runs import Runs
 from services.orchestrator.searches import Searches
 from services.orchestrator.traces import Traces
+from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, NotFound
 from waybill.runtime.wire import bad_page_token, timestamp
@@ -105,6 +109,13 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         """Joins rows, live spans and the ledger into traces."""
         return pb.GetTraceResponse(traces=await self._traces.of(identity.caller().tenant, request.id))
 
+    async def ListFileTypes(  # noqa: N802
+        self, request: pb.ListFileTypesRequest, context: Any
+    ) -> pb.ListFileTypesResponse:
+        """Asks the parser."""
+        answer = await self._peers.parser.ListFileTypes(ListFileTypesRequest())
+        return pb.ListFileTypesResponse(file_types=answer.file_types, any_text=answer.any_text)
+
     async def _priced(self, rows: Sequence[Row]) -> list[Run]:
         totals = await bills.totals(self._peers, [str(row["run_id"]) for row in rows])
         return [_run(row, totals.get(str(row["run_id"]), RunTotal())) for row in rows]
@@ -121,6 +132,7 @@ def _run(row: Row, total: RunTotal) -> Run:
         trace_id=trace_ids.trace_id(str(row["run_id"])),
         embedding_tier=f"EMBEDDING_TIER_{row['tier'] or 'UNSPECIFIED'}",
         embedding_tier_reason=row["tier_reason"],
+        reading=ParseDict(row["reading"], Reading()) if row["reading"] else None,
         create_time=timestamp(row["created_at"]),
         **{name: row[name] for name in same},
         **{name: getattr(total, name) for name in money},

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+from psycopg.types.json import Jsonb
 
-from services.orchestrator import documents, tiers, vectors
-from services.orchestrator.chunking import RECIPE, embedded_text
-from services.orchestrator.filling import Filling
+from services.orchestrator import degrading, documents, tiers, vectors
+from services.orchestrator.chunks.cutting import RECIPE, embedded_text
+from services.orchestrator.chunks.packing import Packer
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
 from services.orchestrator.run_rows import RunRef
 from services.orchestrator.runs import Runs
@@ -41,10 +43,11 @@ EMBED_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Parsed:
-    """Where the pages are."""
+    """Where the pages are, and what of the document they lack: a sentence, empty where they lack nothing."""
 
     result_key: str
     pages: int
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ class Steps:
         job = await self._ended(request)
         if job.state != ParseJob.STATE_SUCCEEDED:
             raise InvalidRequest(job.reason or "PARSE_FAILED", job.message)
-        await self._runs.change(run, pages=job.page_count)
-        return Parsed(job.result_key, job.page_count)
+        reading = Jsonb(MessageToDict(job.reading, preserving_proto_field_name=True))
+        await self._runs.change(run, pages=job.page_count, reading=reading)
+        return Parsed(job.result_key, job.page_count, degrading.missing(job.reading))
 
     async def chunk(self, run: RunRef, parsed: Parsed) -> Cut:
         """Cuts the pages and writes the chunks, without vectors, under an unpublished version."""
@@ -108,11 +112,11 @@ class Steps:
             keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
         )
         begun = await steady(lambda: self._peers.index.BeginVersion(begin))
-        filling = await self._fill(begun.version_id, parsed)
-        decision = tiers.decide(row["complete_by"], now, filling.chunks, offer.batches_offered)
+        packer = await self._fill(begun.version_id, parsed)
+        decision = tiers.decide(row["complete_by"], now, packer.chunks, offer.batches_offered)
         await self._runs.change(
             run,
-            chunks=filling.chunks,
+            chunks=packer.chunks,
             document_id=begun.document_id,
             version_id=begun.version_id,
             tier=decision.tier,
@@ -121,8 +125,8 @@ class Steps:
         return Cut(
             version_id=begun.version_id,
             document_id=begun.document_id,
-            chunks=filling.chunks,
-            batches=filling.batches,
+            chunks=packer.chunks,
+            batches=packer.batches,
             tier=decision.tier,
             edition=row["edition"],
         )
@@ -172,22 +176,22 @@ class Steps:
             return await self._ended(request)
         return job
 
-    async def _fill(self, version_id: str, parsed: Parsed) -> Filling:
+    async def _fill(self, version_id: str, parsed: Parsed) -> Packer:
         """Puts a document's chunks as its pages come; in memory are one range and one request."""
-        filling = Filling(version_id)
+        packer = Packer(version_id)
         async for lines in documents.lines(self._peers.objects, parsed.result_key, PATIENCE_SECONDS):
-            await self._put(await asyncio.to_thread(filling.add, map(documents.page, lines)))
-        await self._put(filling.rest())
-        if not filling.chunks:
+            await self._put(await asyncio.to_thread(packer.add, documents.pages(lines)))
+        await self._put(packer.rest())
+        if not packer.chunks:
             raise InvalidRequest("DOCUMENT_EMPTY", "The document has no text. Scans need a parser with OCR.")
-        return filling
+        return packer
 
     async def _put(self, requests: Sequence[index.PutChunksRequest]) -> None:
         for request in requests:
             await steady(partial(self._peers.index.PutChunks, request))
 
     async def _vectors(self, chunks: Sequence[Chunk]) -> list[ChunkVector]:
-        texts = [embedded_text(chunk.heading, chunk.text) for chunk in chunks]
+        texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in chunks]
         request = EmbedRequest(texts=texts, space=await self.space())
         bought: list[ChunkVector] = []
         # A vendor's rate limit is waited for in the embedder.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.orchestrator.filling import MESSAGE_BYTES
+from services.orchestrator.chunks.packing import MESSAGE_BYTES
 from services.orchestrator.peers import steady
 from waybill.common.v1.space_pb2 import Space
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from services.parser.backends.local import LocalParser
 from services.parser.config import ParserConfig
-from services.parser.limits import DEFAULT_LIMITS, Limits
+from services.parser.documents.limits import DEFAULT_LIMITS, Limits
+from services.parser.documents.sandbox import Sandbox
 from services.parser.objects import Objects
 from services.parser.runner import Runner
-from services.parser.sandbox import Sandbox
 from services.parser.servicer import ParserServicer
 from services.parser.store import PostgresJobs
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub

@@ -30,10 +30,10 @@ import structlog
 from opentelemetry import trace
 
 from services.parser.backends.port import Parser, Source
+from services.parser.documents.limits import Limits
 from services.parser.jobs import Job, JobStore, Superseded
-from services.parser.limits import Limits
 from services.parser.objects import Objects
-from services.parser.pages import Artifact
+from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
 from services.parser.work import Work
 from waybill.metering import Meter, Purchase
@@ -91,7 +91,7 @@ class Attempts:
 
     async def _work_on(self, job: Job, work: Work, *, last: bool) -> None:
         try:
-            pages = await self._earlier_result(job) or await self._attempt(job, work)
+            reading = await self._earlier_result(job) or await self._attempt(job, work)
         except (Unavailable, Deadline) as error:
             if not last:
                 raise
@@ -110,47 +110,49 @@ class Attempts:
             crash = refusal("PARSER_CRASHED")
             await self._store.fail(job, crash.reason, crash.message)
         else:
-            await self._store.succeed(job, pages)
+            await self._store.succeed(job, reading)
 
-    async def _earlier_result(self, job: Job) -> int | None:
-        """Ends the attempt that was cut off; its pages, where it had come as far as its result."""
+    async def _earlier_result(self, job: Job) -> Reading | None:
+        """Ends the attempt that was cut off; its result, where it had come as far as its result."""
         if not job.entry_id:
             return None
-        pages = await self._objects.count_lines(job.artifact_key)
+        last_line = await self._objects.last_line(job.artifact_key)
+        reading = None if last_line is None else load_reading(last_line)
         try:
-            if pages is None:
+            if reading is None:
                 await self._meter.release(job.entry_id, CUT_OFF)
             else:
-                await self._store.result_stored(job, pages)
-                await self._meter.settle(job.entry_id, pages)
+                await self._store.result_stored(job, reading)
+                await self._meter.settle(job.entry_id, reading.paid_pages)
         except NotFound:
             return None  # cut off between steps 1 and 2: nothing was held
         except Conflict as conflict:
             # It ended otherwise (given up by policy, say): then this parse has not been paid for.
             log.warning("entry had ended", entry_id=job.entry_id, reason=conflict.reason)
             return None
-        return pages
+        return reading
 
-    async def _attempt(self, job: Job, work: Work) -> int:
+    async def _attempt(self, job: Job, work: Work) -> Reading:
         if job.poisonous:
             raise refusal("POISON")
         # Neither file has a name, so a kill leaves nothing on disk.
         with tempfile.TemporaryFile() as file, Artifact.open() as artifact:
             source = Source(file, job.filename)
-            expected = await work.stoppable(partial(self._count, job, source))
+            expected = await work.stoppable(partial(self._count, job, source, artifact))
             entry_id = str(uuid.uuid4())
             await self._store.attach_entry(job, entry_id)
             async with self._meter.attempt(self._purchase(job, expected), entry_id) as attempt:
                 await work.stoppable(partial(self._engine.parse, source, job.tier, artifact))
+                reading = artifact.whole()
                 await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
-                await self._store.result_stored(job, artifact.pages)
-                attempt.settle(artifact.pages)
-            return artifact.pages
+                await self._store.result_stored(job, reading)
+                attempt.settle(reading.paid_pages)
+            return reading
 
-    async def _count(self, job: Job, source: Source) -> int:
+    async def _count(self, job: Job, source: Source, artifact: Artifact) -> int:
         """Brings the source here and counts the pages that its parse would buy."""
         await self._objects.fetch(job.source_key, job.source_sha256, source.file, self._limits.source_bytes)
-        return await self._engine.count_pages(source)
+        return await self._engine.count_pages(source, artifact)
 
     def _purchase(self, job: Job, pages: int) -> Purchase:
         able = self._engine.capabilities

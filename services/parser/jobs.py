@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from services.parser.pages import Reading
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.identity import Caller
 
@@ -48,6 +49,7 @@ class NewJob:
     tier: str
     backend: str
     cost_kind: CostKind
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Job(NewJob):
         entry_id: The newest attempt, whose hold may not have been placed. A cancelled job has one until
             nothing is left of it: the entry has ended, and there is no artifact.
         page_count: Above 0 once the artifact is stored; from then on a job is not cancelled.
+        reading: How the document was read; empty until the artifact is stored.
         deaths: Processes that have died while they worked on it.
     """
 
@@ -66,6 +69,7 @@ class Job(NewJob):
     entry_id: str
     result_key: str
     page_count: int
+    reading: Reading
     reason: str
     message: str
     created_at: datetime.datetime
@@ -90,19 +94,19 @@ class Job(NewJob):
     @property
     def artifact_key(self) -> str:
         """Where the pages go. The job's own: what is left of a cancelled one never meets the next one's."""
-        return f"parsed/{self.source_sha256}/{self.tier}/{self.job_id}.jsonl"
+        return f"parsed/{self.source_sha256}/{self.tier}/{self.revision}/{self.job_id}.jsonl"
 
     @property
     def spend_key(self) -> str:
         """What a parse buys, by meaning."""
-        return f"parse:{self.source_sha256}:{self.tier}"
+        return f"parse:{self.source_sha256}:{self.tier}:{self.revision}"
 
 
 class JobStore(Protocol):
     """Every change of a job, each in a transaction of its own."""
 
     async def create(self, new: NewJob) -> Job:
-        """A new job, or the tenant's living one for the same content and tier."""
+        """A new job, or the tenant's living one for the same content, tier and revision."""
 
     async def get(self, tenant: str, job_id: uuid.UUID) -> Job:
         """Raises NotFound JOB_NOT_FOUND."""
@@ -113,10 +117,10 @@ class JobStore(Protocol):
     async def attach_entry(self, job: Job, entry_id: str) -> None:
         """Names the attempt that is about to be held. Raises Superseded."""
 
-    async def result_stored(self, job: Job, page_count: int) -> None:
+    async def result_stored(self, job: Job, reading: Reading) -> None:
         """Says that the artifact is there, so that a cancel comes too late. Raises Superseded."""
 
-    async def succeed(self, job: Job, page_count: int) -> None:
+    async def succeed(self, job: Job, reading: Reading) -> None:
         """Raises Superseded."""
 
     async def fail(self, job: Job, reason: str, message: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
 
 _PIECE_BYTES = 256 * 1024
+_LONGEST_LINE_BYTES = 1024 * 1024
 
 
 class Objects:
@@ -51,12 +52,15 @@ class Objects:
         if digest.hexdigest() != sha256:
             raise refusal("CHECKSUM_MISMATCH")
 
-    async def count_lines(self, key: str) -> int | None:
-        """Line feeds in an object, or None where there is no such object."""
+    async def last_line(self, key: str) -> bytes | None:
+        """The last line of an object of lines, of 1 MiB at most, or None where there is no such object."""
+        tail = b""
         try:
-            return sum([piece.count(b"\n") async for piece in self._pieces(key)])
+            async for piece in self._pieces(key):
+                tail = (tail + piece)[-_LONGEST_LINE_BYTES:]
         except NotFound:
             return None
+        return tail.rstrip(b"\n").rpartition(b"\n")[2]
 
     async def put(self, key: str, file: BinaryIO, content_type: str) -> None:
         """Stores a file, from its start, as an object."""

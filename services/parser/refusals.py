@@ -9,6 +9,13 @@ from collections.abc import Mapping
 
 from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
 
+# Those that a child may give; the others are the service's own.
+CHILD_REASONS = frozenset(
+    (
+        "PDF_IS_PROTECTED", "PDF_IS_BROKEN", "FILE_IS_PROTECTED", "FILE_IS_BROKEN", "DOCUMENT_EMPTY",
+        "DOCUMENT_TOO_LARGE", "FILE_TYPE_UNSUPPORTED", "TEXT_UNDECODABLE",
+    )
+)  # fmt: skip
 _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     "PDF_IS_PROTECTED": (
         InvalidRequest,
@@ -17,6 +24,14 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     "PDF_IS_BROKEN": (
         InvalidRequest,
         "The PDF cannot be opened; it may be cut short. Open it in a viewer, save it anew and ingest that.",
+    ),
+    "FILE_IS_PROTECTED": (
+        InvalidRequest,
+        "The file needs a password. Save a copy without protection and ingest that.",
+    ),
+    "FILE_IS_BROKEN": (
+        InvalidRequest,
+        "The file cannot be opened; it may be cut short. Save it anew from its program and ingest that.",
     ),
     "DOCUMENT_EMPTY": (
         InvalidRequest,
@@ -33,7 +48,8 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "PARSER_CRASHED": (
         InvalidRequest,
-        "The document makes the parser fail. Save it anew from another program and ingest that.",
+        "The parser failed on the document: that is a bug of Waybill, not of the file. Please send the file, or "
+        "the parser's log line, to Waybill's maintainers. Other documents are not affected.",
     ),
     "POISON": (
         InvalidRequest,
@@ -41,11 +57,11 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "FILE_TYPE_UNSUPPORTED": (
         InvalidRequest,
-        "Only PDF (.pdf), Markdown (.md, .markdown) and plain text (.txt) are parsed. Convert it first.",
+        "The content is of no type that is read. `waybill types` lists those; convert the file first.",
     ),
-    "TEXT_NOT_UTF8": (
+    "TEXT_UNDECODABLE": (
         InvalidRequest,
-        "The text is not UTF-8. Save it as UTF-8 and ingest it again.",
+        "The text's character encoding cannot be told. Save it as UTF-8 and ingest it again.",
     ),
     "CHECKSUM_MISMATCH": (
         InvalidRequest,

@@ -13,8 +13,8 @@ import structlog
 
 from services.parser.attempt import Attempts
 from services.parser.backends.port import Parser
+from services.parser.documents.limits import Limits
 from services.parser.jobs import Job, JobState, JobStore, Superseded
-from services.parser.limits import Limits
 from services.parser.objects import Objects
 from services.parser.work import Slots, Work
 from waybill.metering import Meter

@@ -6,19 +6,20 @@ import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 
 from opentelemetry import trace
 
-from services.parser import filetypes
 from services.parser.backends.port import Capabilities
+from services.parser.documents.limits import Limits
 from services.parser.forget import forget
 from services.parser.jobs import DEFAULT_TIER, Job, JobState, JobStore, NewJob
-from services.parser.limits import Limits
 from services.parser.objects import Objects
 from services.parser.refusals import refusal
 from services.parser.runner import Runner
 from services.parser.watch import watch
+from waybill.common.v1 import file_type_pb2, reading_pb2
 from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_pb2_grpc
 from waybill.runtime import identity
 from waybill.runtime.channel import traceparent
@@ -103,13 +104,22 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         )
         return parser_service_pb2.DeleteParseJobsResponse(jobs=jobs, results=results)
 
+    async def ListFileTypes(  # noqa: N802
+        self, request: parser_service_pb2.ListFileTypesRequest, context: Any
+    ) -> parser_service_pb2.ListFileTypesResponse:
+        """Says what the backend takes."""
+        types = [
+            file_type_pb2.FileType(name=name, label=label, suffixes=suffixes)
+            for name, (label, suffixes) in self._able.formats.items()
+        ]
+        return parser_service_pb2.ListFileTypesResponse(file_types=types, any_text=self._able.any_text)
+
     def _new_job(self, request: parser_service_pb2.CreateParseJobRequest) -> NewJob:
         sha256, tier = request.source_sha256.lower(), request.options.tier or DEFAULT_TIER
         if not request.source_key or not _SHA256.fullmatch(sha256):
             raise InvalidRequest("INVALID_REQUEST", "Name source_key, and source_sha256 as 64 hex digits.")
         if not _TIER.fullmatch(tier):
             raise InvalidRequest("INVALID_REQUEST", f"A tier is a word such as {DEFAULT_TIER}.")
-        filetypes.by_name(request.filename)
         return NewJob(
             caller=identity.caller(),
             traceparent=traceparent(trace.get_current_span().get_span_context()),
@@ -119,6 +129,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             tier=tier,
             backend=self._able.name,
             cost_kind=self._able.cost_kind,
+            revision=self._able.revision,
         )
 
 
@@ -143,6 +154,7 @@ def _message(job: Job) -> parse_job_pb2.ParseJob:
         backend=job.backend,
         cost_kind=job.cost_kind,
         create_time=timestamp(job.created_at),
+        reading=reading_pb2.Reading(**asdict(job.reading)),
     )
     if job.ended_at is not None:
         message.end_time.CopyFrom(timestamp(job.ended_at))

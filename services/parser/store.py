@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
+from psycopg.types.json import Jsonb
+
 from services.parser.jobs import Job, JobState, NewJob, Superseded
+from services.parser.pages import Reading
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.errors import NotFound, Precondition, Unavailable
 from waybill.runtime.identity import Caller
@@ -41,6 +45,7 @@ class PostgresJobs:
             "tier": new.tier,
             "backend": new.backend,
             "cost_kind": _kind_name(new.cost_kind),
+            "revision": new.revision,
         }
         for _ in range(3):
             async with self._database.transaction(new.caller.tenant) as connection:
@@ -67,15 +72,20 @@ class PostgresJobs:
     async def attach_entry(self, job: Job, entry_id: str) -> None:
         await self._change(job, "entry_id = %(entry_id)s, page_count = 0", entry_id=entry_id)
 
-    async def result_stored(self, job: Job, page_count: int) -> None:
-        await self._change(job, "page_count = %(pages)s", pages=page_count)
+    async def result_stored(self, job: Job, reading: Reading) -> None:
+        await self._change(
+            job,
+            "page_count = %(pages)s, reading = %(reading)s",
+            pages=reading.pages,
+            reading=Jsonb(asdict(reading)),
+        )
 
-    async def succeed(self, job: Job, page_count: int) -> None:
+    async def succeed(self, job: Job, reading: Reading) -> None:
         await self._change(
             job,
             "state = 'SUCCEEDED', ended_at = clock_timestamp(), result_key = %(key)s, page_count = %(pages)s",
             key=job.artifact_key,
-            pages=page_count,
+            pages=reading.pages,
         )
 
     async def fail(self, job: Job, reason: str, message: str) -> None:
@@ -139,14 +149,15 @@ class PostgresJobs:
 
 _INSERT = """
 insert into waybill_parser.jobs (job_id, tenant, source_key, source_sha256, filename, tier, backend,
-    cost_kind, correlation_id, run_id, step_span_id, traceparent)
+    revision, cost_kind, correlation_id, run_id, step_span_id, traceparent)
 values (%(job_id)s, %(tenant)s, %(source_key)s, %(source_sha256)s, %(filename)s, %(tier)s, %(backend)s,
-    %(cost_kind)s, %(correlation_id)s, %(run_id)s, %(step_span_id)s, %(traceparent)s)
-on conflict (tenant, source_sha256, tier) where state not in ('FAILED', 'CANCELLED') do nothing
+    %(revision)s, %(cost_kind)s, %(correlation_id)s, %(run_id)s, %(step_span_id)s, %(traceparent)s)
+on conflict (tenant, source_sha256, tier, revision) where state not in ('FAILED', 'CANCELLED') do nothing
 """
 _SELECT_LIVING = """
 select * from waybill_parser.jobs
-where source_sha256 = %(source_sha256)s and tier = %(tier)s and state not in ('FAILED', 'CANCELLED')
+where source_sha256 = %(source_sha256)s and tier = %(tier)s and revision = %(revision)s
+    and state not in ('FAILED', 'CANCELLED')
 """
 _SELECT = "select * from waybill_parser.jobs where job_id = %(job_id)s"
 # Who takes a RUNNING job from another process takes it from a dead one.
@@ -194,6 +205,7 @@ def _job(row: Mapping[str, Any]) -> Job:
         source_sha256=row["source_sha256"],
         filename=row["filename"],
         tier=row["tier"],
+        revision=row["revision"],
         backend=row["backend"],
         cost_kind=cast("CostKind", CostKind.Value(f"COST_KIND_{row['cost_kind']}")),
         job_id=row["job_id"],
@@ -201,6 +213,7 @@ def _job(row: Mapping[str, Any]) -> Job:
         entry_id=str(row["entry_id"] or ""),
         result_key=row["result_key"],
         page_count=row["page_count"],
+        reading=Reading.of_row(row["reading"]),
         reason=row["reason"],
         message=row["message"],
         created_at=row["created_at"],

@@ -23,10 +23,10 @@ MAX_PAGE, MAX_PAGE_BYTES = 500, 1024 * 1024
 
 ADD_CHUNKS = """
 insert into chunks (
-    tenant, version_id, ordinal, text, heading, page, start_char, end_char, sha256, token_count, length)
+    tenant, version_id, ordinal, text, heading, page, start_char, end_char, sha256, token_count, lead, length)
 select %s, %s, *
-from unnest(
-    %s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::int[], %s::int[])
+from unnest(%s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::int[],
+    %s::text[], %s::int[])
 on conflict do nothing
 returning ordinal
 """
@@ -62,10 +62,10 @@ on conflict do nothing
 
 # One page and one more row, with the bytes up to each; `found` counts all of these.
 LIST = """
-select ordinal, text, heading, page, start_char, end_char, sha256, token_count, found
+select ordinal, text, heading, page, start_char, end_char, sha256, token_count, lead, found
 from (
     select *, count(*) over () as found,
-        sum(octet_length(text) + octet_length(heading)) over (order by ordinal) as bytes
+        sum(octet_length(text) + octet_length(heading) + octet_length(lead)) over (order by ordinal) as bytes
     from (
         select * from chunks
         where version_id = %(version_id)s and ordinal >= %(start)s
@@ -95,6 +95,13 @@ class Chunk:
     end_char: int
     sha256: str
     token_count: int
+    lead: str = ""
+
+    @property
+    def embedded_text(self) -> bytes:
+        """What is embedded, counted and hashed."""
+        body = "\n".join(filter(None, [self.lead, self.text]))
+        return "\n\n".join(filter(None, [self.heading, body])).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +217,7 @@ def _check_chunks(chunks: Sequence[Chunk]) -> None:
     if len({chunk.ordinal for chunk in chunks}) < len(chunks):
         raise InvalidRequest("INVALID_REQUEST", "Two chunks of one call have the same ordinal.")
     for chunk in chunks:
-        embedded = "\n\n".join(filter(None, [chunk.heading, chunk.text])).encode()
-        if fault := _fault(chunk, embedded):
+        if fault := _fault(chunk, chunk.embedded_text):
             raise InvalidRequest("INVALID_REQUEST", f"Chunk {chunk.ordinal}: {fault}.")
 
 
@@ -222,12 +228,12 @@ def _fault(chunk: Chunk, embedded: bytes) -> str:
     if chunk.page < 1:
         return "pages count from 1"
     if len(embedded) > MAX_CHUNK_BYTES:
-        return f"heading and text have {len(embedded)} bytes, at most {MAX_CHUNK_BYTES} are taken"
+        return f"heading, lead and text have {len(embedded)} bytes, at most {MAX_CHUNK_BYTES} are taken"
     if b"\0" in embedded:
         return "the text has a NUL character, which Postgres cannot store"
     # A wrong hash would give this text another one's vector, now or in a later version.
     if hashlib.sha256(embedded).hexdigest() != chunk.sha256:
-        return "sha256 is not that of heading, blank line and text"
+        return "sha256 is not that of heading, blank line, lead and text"
     return ""
 
 

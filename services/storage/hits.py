@@ -23,7 +23,8 @@ MOST_COPIES = 20
 AT_ONCE = 50
 
 TEXTS = """
-select version_id, ordinal, document_id, text, heading, page, start_char, end_char, sha256, token_count
+select version_id, ordinal, document_id,
+    text, heading, page, start_char, end_char, sha256, token_count, lead
 from unnest(%(version_ids)s::uuid[], %(ordinals)s::int[]) as wanted (version_id, ordinal)
 join chunks using (version_id, ordinal) join documents on current_version_id = version_id
 """
@@ -130,7 +131,7 @@ def _others(copies: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list
 def _has_phrases(row: Mapping[str, Any], asked: Asked) -> bool:
     if not asked.phrases:
         return True
-    sequence = words.sequence(f"{row['heading']}\n\n{row['text']}")
+    sequence = words.sequence(f"{row['heading']}\n\n{row['lead']}{row['text']}")
     return all(_within(phrase, sequence) for phrase in asked.phrases)
 
 

@@ -40,6 +40,10 @@ class Passage(Protocol):
         """Headings above it."""
 
     @property
+    def lead(self) -> str:
+        """What it needs before it."""
+
+    @property
     def text(self) -> str:
         """The passage itself."""
 
@@ -48,7 +52,7 @@ async def of_passages(passages: Sequence[Passage]) -> dict[int, Words]:
     """The words of passages, by ordinal. A thread reads them: a megabyte takes a second."""
 
     def read() -> dict[int, Words]:
-        return {one.ordinal: words.of_chunk(one.heading, one.text) for one in passages}
+        return {one.ordinal: words.of_chunk(one.heading, one.lead + one.text) for one in passages}
 
     return await asyncio.to_thread(read)
 

@@ -23,6 +23,7 @@ from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from services.parser import pages
 from services.parser.__main__ import build as build_parser
+from services.parser.backends.local import LocalParser
 from services.parser.config import ParserConfig
 from services.parser.jobs import Job, NewJob
 from services.parser.objects import Objects
@@ -156,6 +157,7 @@ def new_job(who: identity.Caller, content: bytes, key: str) -> NewJob:
         tier="cost_effective",
         backend="local",
         cost_kind=CostKind.COST_KIND_SIMULATED,
+        revision=LocalParser.capabilities.revision,
     )
 
 
@@ -166,7 +168,7 @@ def slow_pdf() -> bytes:
 
 def parse_children() -> Sequence[int]:
     """Processes that read a document for this one."""
-    servers = [pid for pid in _children(os.getpid()) if b"services.parser.child" in _command(pid)]
+    servers = [pid for pid in _children(os.getpid()) if b"services.parser.documents.child" in _command(pid)]
     return [child for server in servers for child in _children(server)]
 
 

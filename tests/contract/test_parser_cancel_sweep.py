@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from services.parser.backends.local import LocalParser
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
 from services.parser.jobs import Job, JobState
-from services.parser.limits import DEFAULT_LIMITS
 from services.parser.objects import Objects
 from services.parser.runner import Runner
-from services.parser.sandbox import Sandbox
 from services.parser.store import PostgresJobs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (

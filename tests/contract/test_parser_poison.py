@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.parser.backends.port import Capabilities, Source
+from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.jobs import Job, JobState
-from services.parser.limits import DEFAULT_LIMITS
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Page
 from services.parser.runner import Runner

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from services.orchestrator.chunking import embedded_text
+from services.orchestrator.chunks.cutting import embedded_text
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.workbench import Workbench
 from tests.soak.plan import MARK, Document
@@ -51,7 +51,7 @@ class Invariants:
     def wrong_vectors(self) -> list[str]:
         """Chunks whose vector is not their text's; costs an embedding."""
         rows = self._chunks
-        texts = [embedded_text(row["heading"], row["text"]) for row in rows]
+        texts = [embedded_text(row["heading"], row["lead"], row["text"]) for row in rows]
         answers = self._bench.client.embedder.Embed(EmbedRequest(texts=texts))
         found = {one.index: one.values for answer in answers for one in answer.embeddings}
         wrong = []

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.orchestrator import documents
-from services.orchestrator.chunking import Page, cut
-from services.orchestrator.filling import BATCH_CHUNKS, BATCH_TOKENS, MESSAGE_BYTES, Filling
+from services.orchestrator.chunks.cutting import Page, cut
+from services.orchestrator.chunks.packing import BATCH_CHUNKS, BATCH_TOKENS, MESSAGE_BYTES, Packer
 from waybill import tokens
 from waybill.runtime.errors import VendorContract
 from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
@@ -65,7 +65,7 @@ def artifact(pages: int, words: int = 400) -> bytes:
 
 
 async def read(storage: Any) -> list[Page]:
-    return [documents.page(line) async for lines in documents.lines(storage, "key", 5) for line in lines]
+    return [page async for lines in documents.lines(storage, "key", 5) for page in documents.pages(lines)]
 
 
 async def test_lines_run_over_borders_of_pieces_and_ranges_and_none_is_lost() -> None:
@@ -101,9 +101,9 @@ async def test_memory_does_not_grow_with_the_document() -> None:
     async def peak(pages: int) -> int:
         storage: Any = Storage(artifact(pages))
         tracemalloc.start()
-        filling = Filling("version")
+        packer = Packer("version")
         async for lines in documents.lines(storage, "key", 5):
-            filling.add(map(documents.page, lines))
+            packer.add(documents.pages(lines))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
@@ -114,40 +114,40 @@ async def test_memory_does_not_grow_with_the_document() -> None:
 PAGES = [Page(number, f"# Part {number}\n\n" + f"Word {number} of it. " * 300) for number in range(1, 241)]
 
 
-def filled(groups: Iterator[list[Page]]) -> tuple[list[PutChunksRequest], Filling]:
-    filling = Filling("version")
-    requests = [request for group in groups for request in filling.add(group)]
-    return requests + filling.rest(), filling
+def filled(groups: Iterator[list[Page]]) -> tuple[list[PutChunksRequest], Packer]:
+    packer = Packer("version")
+    requests = [request for group in groups for request in packer.add(group)]
+    return requests + packer.rest(), packer
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 39), max_size=5))
 def test_requests_and_batches_are_the_same_however_the_pages_come(borders: list[int]) -> None:
     groups = (PAGES[left:right] for left, right in itertools.pairwise([0, *sorted(borders), 40]))
-    requests, filling = filled(groups)
+    requests, packer = filled(groups)
     expected, whole = filled(iter([PAGES[:40]]))
-    assert (requests, filling.batches) == (expected, whole.batches)
-    assert len(filling.batches) > 1
+    assert (requests, packer.batches) == (expected, whole.batches)
+    assert len(packer.batches) > 1
 
 
 def test_every_chunk_is_put_once_in_messages_under_the_limit_and_is_in_one_batch() -> None:
-    requests, filling = filled(iter([PAGES]))
+    requests, packer = filled(iter([PAGES]))
     chunks = [chunk for request in requests for chunk in request.chunks]
-    assert [chunk.ordinal for chunk in chunks] == list(range(filling.chunks))
+    assert [chunk.ordinal for chunk in chunks] == list(range(packer.chunks))
     assert [chunk.text for chunk in chunks] == [passage.text for passage in cut(PAGES)]
     assert len(requests) > 1
     assert all(request.ByteSize() <= 1.1 * MESSAGE_BYTES for request in requests)
-    assert [start for start, _ in filling.batches] == [0, *(end for _, end in filling.batches[:-1])]
-    assert filling.batches[-1][1] == filling.chunks
-    for start, end in filling.batches:
+    assert [start for start, _ in packer.batches] == [0, *(end for _, end in packer.batches[:-1])]
+    assert packer.batches[-1][1] == packer.chunks
+    for start, end in packer.batches:
         assert 0 < sum(chunk.token_count for chunk in chunks[start:end]) <= BATCH_TOKENS
 
 
 def test_a_batch_of_many_short_chunks_is_one_that_an_embedder_takes() -> None:
-    _, filling = filled(iter([[Page(number, "a") for number in range(1, 2_500)]]))
-    assert filling.batches == [(0, BATCH_CHUNKS), (BATCH_CHUNKS, 2_499)]
+    _, packer = filled(iter([[Page(number, "a") for number in range(1, 2_500)]]))
+    assert packer.batches == [(0, BATCH_CHUNKS), (BATCH_CHUNKS, 2_499)]
 
 
 def test_pages_without_text_fill_nothing() -> None:
-    requests, filling = filled(iter([[Page(1, " \n")]]))
-    assert (requests, filling.chunks, filling.batches) == ([], 0, [])
+    requests, packer = filled(iter([[Page(1, " \n")]]))
+    assert (requests, packer.chunks, packer.batches) == ([], 0, [])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.parser.layout import Layout
-from services.parser.lines import Line, Word
+from services.parser.documents.pdf.layout import Layout
+from services.parser.documents.pdf.lines import Line, Word
 
 LEFT = 72.0
 

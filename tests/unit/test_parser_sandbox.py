@@ -20,9 +20,9 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
 
-from services.parser.limits import DEFAULT_LIMITS, Limits
-from services.parser.pages import Page
-from services.parser.sandbox import Sandbox
+from services.parser.documents.limits import DEFAULT_LIMITS, Limits
+from services.parser.documents.sandbox import Sandbox
+from services.parser.pages import Artifact, Mark, Page, Reading, load
 from tests import hostile_pdfs
 from waybill.runtime.errors import ServiceError
 
@@ -30,11 +30,19 @@ from waybill.runtime.errors import ServiceError
 TIGHT = Limits(memory_bytes=1 << 29, cpu_seconds=4)
 
 
-async def read(sandbox: Sandbox, content: bytes) -> list[Page]:
-    pages: list[Page] = []
-    with document(content) as file:
-        assert await sandbox.parse(file.fileno(), pages) == len(pages)
-    return pages
+async def read(sandbox: Sandbox, content: bytes, filename: str = "a.pdf") -> list[Page]:
+    return (await read_whole(sandbox, content, filename))[0]
+
+
+async def read_whole(sandbox: Sandbox, content: bytes, filename: str = "a.pdf") -> tuple[list[Page], Reading]:
+    with document(content) as file, Artifact.open() as artifact:
+        assert await sandbox.read(file.fileno(), filename, artifact) == artifact.pages
+        artifact.file.seek(0)
+        return load(artifact.file.read()), artifact.whole()
+
+
+async def texts(sandbox: Sandbox, content: bytes) -> list[str]:
+    return [page.markdown for page in await read(sandbox, content)]
 
 
 @contextmanager
@@ -97,8 +105,9 @@ async def test_a_pdf_becomes_pages_with_headings_and_tables_the_same_each_time()
 
 async def test_pages_are_counted_without_reading_them() -> None:
     async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
-        with document(hostile_pdfs.simple(pages=7)) as file:
-            assert await sandbox.count(file.fileno()) == 7
+        with document(hostile_pdfs.simple(pages=7)) as file, Artifact.open() as artifact:
+            assert await sandbox.count(file.fileno(), "seven.pdf", artifact) == 7
+            assert artifact.pages == 0
 
 
 @pytest.mark.parametrize(
@@ -107,7 +116,7 @@ async def test_pages_are_counted_without_reading_them() -> None:
         (hostile_pdfs.encrypted, "PDF_IS_PROTECTED"),
         (hostile_pdfs.truncated, "PDF_IS_BROKEN"),
         (hostile_pdfs.random_bytes, "PDF_IS_BROKEN"),
-        (bytes, "PDF_IS_BROKEN"),
+        (bytes, "DOCUMENT_EMPTY"),
         (hostile_pdfs.double_deflate, "DOCUMENT_TOO_LARGE"),
         (hostile_pdfs.nested_forms, "DOCUMENT_TOO_LARGE"),
         (hostile_pdfs.million_kids, "DOCUMENT_TOO_LARGE"),
@@ -119,20 +128,20 @@ async def test_a_hostile_pdf_gets_its_reason_and_the_next_document_is_read(
 ) -> None:
     async with Sandbox.open(TIGHT, 1) as sandbox:
         assert await reason_of(sandbox, make()) == reason
-        reading = await read(sandbox, hostile_pdfs.simple())
-        assert reading == [Page(1, "Quiet water 1")]
+        assert await texts(sandbox, hostile_pdfs.simple()) == ["Quiet water 1"]
         assert [children_of(pid) for pid in sandbox.pids] == [[]]
 
 
 async def test_a_page_of_absurd_size_is_read_for_its_text() -> None:
     async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
-        assert await read(sandbox, hostile_pdfs.huge_media_box()) == [Page(1, "far")]
+        assert await texts(sandbox, hostile_pdfs.huge_media_box()) == ["far"]
 
 
 async def test_text_beyond_the_limit_of_a_page_is_cut_and_the_page_says_so() -> None:
     async with Sandbox.open(Limits(page_text_bytes=40), 1) as sandbox:
-        (page,) = await read(sandbox, hostile_pdfs.simple("x" * 80))
-    assert page == Page(1, "x" * 40, truncated=True)
+        (page,), reading = await read_whole(sandbox, hostile_pdfs.simple("x" * 80))
+    assert (page.markdown, page.marks, reading.cut_pages) == ("x" * 40, (Mark.CUT,), (1,))
+    assert page.blocks[-1].end == 40
 
 
 async def test_a_document_with_more_text_than_allowed_is_refused() -> None:
@@ -180,8 +189,9 @@ async def test_nothing_is_left_when_the_sandbox_is_closed() -> None:
 
 _SERVICE = """
 import asyncio, tempfile
-from services.parser.limits import DEFAULT_LIMITS
-from services.parser.sandbox import Sandbox
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
+from services.parser.pages import Artifact
 from tests import hostile_pdfs
 
 async def main():
@@ -191,7 +201,8 @@ async def main():
         async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
             await sandbox.check()
             print(*sandbox.pids, flush=True)
-            await sandbox.parse(file.fileno(), [])
+            with Artifact.open() as artifact:
+                await sandbox.read(file.fileno(), "much.pdf", artifact)
 
 asyncio.run(main())
 """

@@ -8,10 +8,10 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from services.parser.filetypes import FileType
 
 from services.parser import filetypes, pages, text
-from services.parser.filetypes import FileType
-from services.parser.limits import DEFAULT_LIMITS, Limits
+from services.parser.documents.limits import DEFAULT_LIMITS, Limits
 from services.parser.pages import Artifact, Page
 from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
 

@@ -52,7 +52,7 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.NOT_FOUND, "FILE_NOT_FOUND"): Advice(Exit.NOT_FOUND, "Check the path."),
     (StatusCode.INVALID_ARGUMENT, ""): Advice(Exit.REFUSED, "Mend what it names and repeat the command."),
     (StatusCode.INVALID_ARGUMENT, "FILE_TYPE_UNSUPPORTED"): Advice(
-        Exit.REFUSED, "Convert it to PDF, Markdown or plain text."
+        Exit.REFUSED, "Convert it to a type that is read: `waybill types` lists those."
     ),
     (StatusCode.INVALID_ARGUMENT, "DOCUMENT_EMPTY"): Advice(Exit.REFUSED, "Check that it is the right file."),
     (StatusCode.INVALID_ARGUMENT, "CHECKSUM_MISMATCH"): Advice(

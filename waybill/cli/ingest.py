@@ -23,8 +23,9 @@ from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
-from waybill.cli.sources import Source, alike, gather, unreadable
+from waybill.cli.sources import FileTypes, Source, alike, gather, told_by_kind, unreadable
 from waybill.client import FINAL_STATES, Client
+from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
 
@@ -71,7 +72,7 @@ def ingest_sources(
     complete_by: datetime | None = None,
     watching_on: Callable[[Screen], Watcher] = watcher,
 ) -> list[Outcome]:
-    """Ingests files and reports each as it ends; answers in their order, without those passed over.
+    """Ingests files and reports each as it ends; answers in their order, without those that are not read.
 
     Args:
         client: Where they go.
@@ -87,7 +88,7 @@ def ingest_sources(
     if fault := alike(sources):
         _refuse_all(screen, sources, fault, correlation_id)
     try:
-        reachable(client)
+        taken = _taken(client, screen, sources)
     except ServiceError as error:
         _refuse_all(screen, sources, error, correlation_id)
     outcomes: list[Outcome] = []
@@ -95,18 +96,30 @@ def ingest_sources(
     try:
         with (
             watching_on(screen) as watching,
-            closing(_Sending(client, watching, board, complete_by).outcomes(sources)) as ending,
+            closing(_Sending(client, watching, board, complete_by).outcomes(taken)) as ending,
         ):
             for outcome in ending:
                 _report(screen, outcome, correlation_id)
-                if not outcome.passed_over:
-                    outcomes.append(outcome)
+                outcomes.append(outcome)
     except KeyboardInterrupt:
-        _say_what_goes_on(screen, board, unsent=len(sources) - len(board.runs))
+        _say_what_goes_on(screen, board, unsent=len(taken) - len(board.runs))
         raise
     if not outcomes:
-        raise InvalidRequest("NOTHING_TO_INGEST", "There is no document of a supported type here.")
-    return sorted(outcomes, key=lambda outcome: sources.index(outcome.source))
+        raise InvalidRequest("NOTHING_TO_INGEST", "There is no document of a type that is read here.")
+    return sorted(outcomes, key=lambda outcome: taken.index(outcome.source))
+
+
+def _taken(client: Client, screen: Screen, sources: Sequence[Source]) -> list[Source]:
+    """The files to send; the others are told by kind."""
+    answer = reachable(client).orchestrator.ListFileTypes(ListFileTypesRequest())
+    types = FileTypes(
+        frozenset(suffix for each in answer.file_types for suffix in each.suffixes), answer.any_text
+    )
+    taken = [source for source in sources if types.take(source)]
+    if left := [source for source in sources if source not in taken]:
+        kinds = told_by_kind(left)
+        screen.note(f"not read, as their types are none that is: {inert(kinds)}; {screen.command('types')}")
+    return taken
 
 
 class _Sending:
@@ -178,9 +191,6 @@ class _Sending:
 
 def _report(screen: Screen, outcome: Outcome, correlation_id: str) -> None:
     key = inert(outcome.source.document_key)
-    if outcome.passed_over:
-        screen.note(f"passed over {key}: its type is not supported")
-        return
     if screen.as_json:
         screen.emit(document_object(outcome, correlation_id))
     error = error_object(outcome)
@@ -188,6 +198,10 @@ def _report(screen: Screen, outcome: Outcome, correlation_id: str) -> None:
         why = inert(outcome.run.embedding_tier_reason)
         screen.note(f"{outcome.state} {key}: {why}", "yellow")
         screen.note(f"  next: it goes on by itself; see it: {screen.command(f'run {outcome.run.run_id}')}")
+    elif error is None and outcome.run is not None and outcome.run.reason:
+        screen.note(
+            f"{outcome.state} {key}: {inert(outcome.run.reason)}: {inert(outcome.run.message)}", "yellow"
+        )
     elif error is None:
         screen.note(f"{outcome.state} {key}", "green")
     else:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from waybill.cli import bill, delete, demo, doctor, ingest, runs, search, stack, trace
+from waybill.cli import bill, delete, demo, doctor, ingest, runs, search, stack, trace, types
 
 app = typer.Typer(
     name="waybill",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 for command in (
     ingest.ingest,
+    types.types,
     runs.runs,
     runs.run,
     runs.cancel,

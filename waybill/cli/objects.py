@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.common.v1.reading_pb2 import Reading
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
@@ -63,7 +65,14 @@ def run_object(run: Run) -> Shape:
         "tries": run.tries,
         "embedding_tier": _TIERS.get(run.embedding_tier),
         "embedding_tier_reason": run.embedding_tier_reason or None,
+        "reading": reading_object(run.reading) if run.HasField("reading") else None,
     }
+
+
+def reading_object(reading: Reading) -> Shape:
+    """How a document was read; lists that are empty are left out."""
+    said = MessageToDict(reading, preserving_proto_field_name=True)
+    return {"format": reading.format, "encoding": reading.encoding or None, "pages": reading.pages} | said
 
 
 def cancelled_object(answer: CancelRunResponse) -> Shape:

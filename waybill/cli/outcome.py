@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from waybill.cli.exits import Exit, code_of
-from waybill.cli.objects import Shape, state_name
+from waybill.cli.objects import Shape, reading_object, state_name
 from waybill.cli.sources import Source
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import ServiceError
 
-GOOD_STATES = frozenset({Run.STATE_READY, Run.STATE_UNCHANGED})
+GOOD_STATES = frozenset({Run.STATE_READY, Run.STATE_READY_DEGRADED, Run.STATE_UNCHANGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,6 @@ class Outcome:
     def waiting(self) -> bool:
         """Whether it was left to a vendor that takes its time."""
         return self.run is not None and self.run.state == Run.STATE_WAITING_ON_VENDOR
-
-    @property
-    def passed_over(self) -> bool:
-        """Nobody named the file, and its type is not ours."""
-        reason = self.error.reason if self.error else self.run.reason if self.run else ""
-        return self.source.from_folder and reason == "FILE_TYPE_UNSUPPORTED"
 
     @property
     def state(self) -> str:
@@ -59,10 +53,13 @@ def document_object(outcome: Outcome, correlation_id: str) -> Shape:
         "run_id": run.run_id if run else None,
         "correlation_id": run.correlation_id if run else correlation_id,
         "state": outcome.state,
+        "reason": (run.reason or None) if run else None,
+        "message": (run.message or None) if run else None,
         "pages": run.pages if run else 0,
         "chunks": run.chunks if run else 0,
         "cost_nano_usd": run.cost_nano_usd if run else 0,
         "simulated_nano_usd": run.simulated_nano_usd if run else 0,
+        "reading": reading_object(run.reading) if run and run.HasField("reading") else None,
         "error": error_object(outcome),
     }
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from waybill.runtime.errors import InvalidRequest, NotFound, ServiceError
 
+# A binary file has a NUL among its first bytes; a text almost never.
+_HEAD_BYTES = 8 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -22,7 +25,7 @@ class Source:
     Attributes:
         path: Where it is.
         document_key: What it is called in the index.
-        from_folder: Nobody named it, so its type may be unsupported without harm.
+        from_folder: Nobody named it: it is not sent where its type is none that is read.
         fault: Why it cannot be sent; None where it can.
     """
 
@@ -49,6 +52,37 @@ def gather(paths: Iterable[Path]) -> Gathering:
         else:
             found.sources.append(_file(path, path.name, from_folder=False))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class FileTypes:
+    """What the stack takes."""
+
+    suffixes: frozenset[str]
+    any_text: bool
+
+    def take(self, source: Source) -> bool:
+        """Whether a file of a folder is one to send; a file that somebody named always is."""
+        if not source.from_folder or source.fault is not None:
+            return True
+        return source.path.suffix.lower() in self.suffixes or (
+            self.any_text and _looks_like_text(source.path)
+        )
+
+
+def told_by_kind(left: Iterable[Source]) -> str:
+    """Files that are not sent, by their ending: "3 .png, 1 .zip, 2 without an ending"."""
+    kinds = Counter(source.path.suffix.lower() or "without an ending" for source in left)
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+
+
+def _looks_like_text(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return True  # sending it will say what is wrong
+    return bool(head) and b"\0" not in head
 
 
 def alike(sources: Iterable[Source]) -> ServiceError | None:

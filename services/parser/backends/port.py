@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -28,13 +29,19 @@ class Capabilities:
 
     Attributes:
         name: As in health ("parser/<name>") and in ParseJob.backend.
+        revision: Names the engine's way of reading: another one parses a known content anew.
         vendor: Whose price applies; the tier is the model.
         cost_kind: Whether that price is owed.
+        formats: What it takes: stable name → (name for people, suffixes with the dot).
+        any_text: It takes text whatever the file's name is.
     """
 
     name: str
+    revision: str
     vendor: str
     cost_kind: CostKind
+    formats: Mapping[str, tuple[str, Sequence[str]]]
+    any_text: bool
 
 
 class Parser(Protocol):
@@ -43,8 +50,11 @@ class Parser(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    async def count_pages(self, source: Source) -> int:
-        """Pages that a parse would buy. Costs nothing."""
+    async def count_pages(self, source: Source, artifact: Artifact) -> int:
+        """Pages that a parse would buy. Costs nothing.
+
+        An engine that must read a document to count its pages fills the artifact; `parse` finds it whole.
+        """
 
     async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
         """Appends all pages, in order, from 1. Raises InvalidRequest DOCUMENT_EMPTY where none has text."""

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from waybill.common.v1 import file_type_pb2 as _file_type_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.orchestrator.v1 import run_pb2 as _run_pb2
 from waybill.orchestrator.v1 import span_pb2 as _span_pb2
@@ -199,3 +200,15 @@ class GetTraceResponse(_message.Message):
     TRACES_FIELD_NUMBER: _ClassVar[int]
     traces: _containers.RepeatedCompositeFieldContainer[GetTraceResponse.Trace]
     def __init__(self, traces: _Optional[_Iterable[_Union[GetTraceResponse.Trace, _Mapping]]] = ...) -> None: ...
+
+class ListFileTypesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListFileTypesResponse(_message.Message):
+    __slots__ = ("file_types", "any_text")
+    FILE_TYPES_FIELD_NUMBER: _ClassVar[int]
+    ANY_TEXT_FIELD_NUMBER: _ClassVar[int]
+    file_types: _containers.RepeatedCompositeFieldContainer[_file_type_pb2.FileType]
+    any_text: bool
+    def __init__(self, file_types: _Optional[_Iterable[_Union[_file_type_pb2.FileType, _Mapping]]] = ..., any_text: _Optional[bool] = ...) -> None: ...

@@ -80,6 +80,11 @@ class OrchestratorServiceStub:
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetTraceRequest.SerializeToString,
                 response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetTraceResponse.FromString,
                 _registered_method=True)
+        self.ListFileTypes = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/ListFileTypes',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListFileTypesRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListFileTypesResponse.FromString,
+                _registered_method=True)
 
 
 class OrchestratorServiceServicer:
@@ -91,7 +96,7 @@ class OrchestratorServiceServicer:
         run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
         is published already is answered UNCHANGED, before the file need be sent.
         The same request_id with the same content answers with the same run. Reasons:
-        FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+        DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,6 +167,13 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFileTypes(self, request, context):
+        """Lists the types of file that can be ingested now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrchestratorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -209,6 +221,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.GetTrace,
                     request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetTraceRequest.FromString,
                     response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetTraceResponse.SerializeToString,
+            ),
+            'ListFileTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFileTypes,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListFileTypesRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListFileTypesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -455,6 +472,33 @@ class OrchestratorService:
             '/waybill.orchestrator.v1.OrchestratorService/GetTrace',
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetTraceRequest.SerializeToString,
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetTraceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFileTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/ListFileTypes',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListFileTypesRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListFileTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,7 +38,7 @@ class OrchestratorServiceStub:
     run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
     is published already is answered UNCHANGED, before the file need be sent.
     The same request_id with the same content answers with the same run. Reasons:
-    FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+    DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
@@ -71,6 +71,8 @@ class OrchestratorServiceStub:
     """Reads the traces of one run, or of every run with a correlation id; at most 50 runs.
     Reasons: RUN_NOT_FOUND.
     """
+    ListFileTypes: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]
+    """Lists the types of file that can be ingested now."""
 
 @_typing.type_check_only
 class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
@@ -82,7 +84,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
     is published already is answered UNCHANGED, before the file need be sent.
     The same request_id with the same content answers with the same run. Reasons:
-    FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+    DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
@@ -115,6 +117,8 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """Reads the traces of one run, or of every run with a correlation id; at most 50 runs.
     Reasons: RUN_NOT_FOUND.
     """
+    ListFileTypes: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
+    """Lists the types of file that can be ingested now."""
 
 class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
     """A file goes in; searchable chunks come out, with one bill and one trace a run."""
@@ -129,7 +133,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
         is published already is answered UNCHANGED, before the file need be sent.
         The same request_id with the same content answers with the same run. Reasons:
-        FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+        DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -210,5 +214,13 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads the traces of one run, or of every run with a correlation id; at most 50 runs.
         Reasons: RUN_NOT_FOUND.
         """
+
+    @_abc_1.abstractmethod
+    def ListFileTypes(
+        self,
+        request: _orchestrator_service_pb2.ListFileTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.ListFileTypesResponse, _abc.Awaitable[_orchestrator_service_pb2.ListFileTypesResponse]]:
+        """Lists the types of file that can be ingested now."""
 
 def add_OrchestratorServiceServicer_to_server(servicer: OrchestratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

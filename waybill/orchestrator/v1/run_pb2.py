@@ -23,19 +23,20 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from waybill.common.v1 import reading_pb2 as waybill_dot_common_dot_v1_dot_reading__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!waybill/orchestrator/v1/run.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x08\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\".waybill.orchestrator.v1.Run.State\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x12\n\ncollection\x18\x07 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x08 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\t \x01(\t\x12\x15\n\rsource_sha256\x18\n \x01(\t\x12\x12\n\nsize_bytes\x18\x0b \x01(\x03\x12\r\n\x05pages\x18\x0c \x01(\x05\x12\x0e\n\x06\x63hunks\x18\r \x01(\x05\x12\x17\n\x0f\x65mbedded_chunks\x18\x0e \x01(\x05\x12\x15\n\rcost_nano_usd\x18\x0f \x01(\x03\x12\x1a\n\x12simulated_nano_usd\x18\x10 \x01(\x03\x12\x1a\n\x12uncertain_nano_usd\x18\x11 \x01(\x03\x12$\n\x1cuncertain_simulated_nano_usd\x18\x12 \x01(\x03\x12\x10\n\x08trace_id\x18\x13 \x01(\t\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06starts\x18\x16 \x01(\x05\x12/\n\x0b\x63omplete_by\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\x18 \x01(\x05\x12\x42\n\x0e\x65mbedding_tier\x18\x19 \x01(\x0e\x32*.waybill.orchestrator.v1.Run.EmbeddingTier\x12\x1d\n\x15\x65mbedding_tier_reason\x18\x1a \x01(\t\"\xf7\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x1b\n\x17STATE_WAITING_ON_VENDOR\x10\x03\x12\x1b\n\x17STATE_BLOCKED_ON_BUDGET\x10\x04\x12\x0f\n\x0bSTATE_READY\x10\x05\x12\x18\n\x14STATE_READY_DEGRADED\x10\x06\x12\x13\n\x0fSTATE_UNCHANGED\x10\x07\x12\x10\n\x0cSTATE_FAILED\x10\x08\x12\x11\n\rSTATE_EXPIRED\x10\t\x12\x13\n\x0fSTATE_CANCELLED\x10\n\"i\n\rEmbeddingTier\x12\x1e\n\x1a\x45MBEDDING_TIER_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45MBEDDING_TIER_SYNCHRONOUS\x10\x01\x12\x18\n\x14\x45MBEDDING_TIER_BATCH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!waybill/orchestrator/v1/run.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwaybill/common/v1/reading.proto\"\xdc\x08\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\".waybill.orchestrator.v1.Run.State\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x12\n\ncollection\x18\x07 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x08 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\t \x01(\t\x12\x15\n\rsource_sha256\x18\n \x01(\t\x12\x12\n\nsize_bytes\x18\x0b \x01(\x03\x12\r\n\x05pages\x18\x0c \x01(\x05\x12\x0e\n\x06\x63hunks\x18\r \x01(\x05\x12\x17\n\x0f\x65mbedded_chunks\x18\x0e \x01(\x05\x12\x15\n\rcost_nano_usd\x18\x0f \x01(\x03\x12\x1a\n\x12simulated_nano_usd\x18\x10 \x01(\x03\x12\x1a\n\x12uncertain_nano_usd\x18\x11 \x01(\x03\x12$\n\x1cuncertain_simulated_nano_usd\x18\x12 \x01(\x03\x12\x10\n\x08trace_id\x18\x13 \x01(\t\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06starts\x18\x16 \x01(\x05\x12/\n\x0b\x63omplete_by\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\x18 \x01(\x05\x12\x42\n\x0e\x65mbedding_tier\x18\x19 \x01(\x0e\x32*.waybill.orchestrator.v1.Run.EmbeddingTier\x12\x1d\n\x15\x65mbedding_tier_reason\x18\x1a \x01(\t\x12+\n\x07reading\x18\x1b \x01(\x0b\x32\x1a.waybill.common.v1.Reading\"\xf7\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x1b\n\x17STATE_WAITING_ON_VENDOR\x10\x03\x12\x1b\n\x17STATE_BLOCKED_ON_BUDGET\x10\x04\x12\x0f\n\x0bSTATE_READY\x10\x05\x12\x18\n\x14STATE_READY_DEGRADED\x10\x06\x12\x13\n\x0fSTATE_UNCHANGED\x10\x07\x12\x10\n\x0cSTATE_FAILED\x10\x08\x12\x11\n\rSTATE_EXPIRED\x10\t\x12\x13\n\x0fSTATE_CANCELLED\x10\n\"i\n\rEmbeddingTier\x12\x1e\n\x1a\x45MBEDDING_TIER_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45MBEDDING_TIER_SYNCHRONOUS\x10\x01\x12\x18\n\x14\x45MBEDDING_TIER_BATCH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.orchestrator.v1.run_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUN']._serialized_start=96
-  _globals['_RUN']._serialized_end=1167
-  _globals['_RUN_STATE']._serialized_start=813
-  _globals['_RUN_STATE']._serialized_end=1060
-  _globals['_RUN_EMBEDDINGTIER']._serialized_start=1062
-  _globals['_RUN_EMBEDDINGTIER']._serialized_end=1167
+  _globals['_RUN']._serialized_start=129
+  _globals['_RUN']._serialized_end=1245
+  _globals['_RUN_STATE']._serialized_start=891
+  _globals['_RUN_STATE']._serialized_end=1138
+  _globals['_RUN_EMBEDDINGTIER']._serialized_start=1140
+  _globals['_RUN_EMBEDDINGTIER']._serialized_end=1245
 # @@protoc_insertion_point(module_scope)

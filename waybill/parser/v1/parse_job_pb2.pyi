@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
+from waybill.common.v1 import reading_pb2 as _reading_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -11,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ParseJob(_message.Message):
-    __slots__ = ("job_id", "state", "source_key", "source_sha256", "options", "result_key", "page_count", "reason", "message", "backend", "cost_kind", "create_time", "end_time")
+    __slots__ = ("job_id", "state", "source_key", "source_sha256", "options", "result_key", "page_count", "reason", "message", "backend", "cost_kind", "create_time", "end_time", "reading")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[ParseJob.State]
@@ -39,6 +40,7 @@ class ParseJob(_message.Message):
     COST_KIND_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
+    READING_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     state: ParseJob.State
     source_key: str
@@ -52,7 +54,8 @@ class ParseJob(_message.Message):
     cost_kind: _cost_pb2.CostKind
     create_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
-    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[ParseJob.State, str]] = ..., source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., options: _Optional[_Union[ParseOptions, _Mapping]] = ..., result_key: _Optional[str] = ..., page_count: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., backend: _Optional[str] = ..., cost_kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    reading: _reading_pb2.Reading
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[ParseJob.State, str]] = ..., source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., options: _Optional[_Union[ParseOptions, _Mapping]] = ..., result_key: _Optional[str] = ..., page_count: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., backend: _Optional[str] = ..., cost_kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ...) -> None: ...
 
 class ParseOptions(_message.Message):
     __slots__ = ("tier",)

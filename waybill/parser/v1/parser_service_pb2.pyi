@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from waybill.common.v1 import file_type_pb2 as _file_type_pb2
 from waybill.parser.v1 import parse_job_pb2 as _parse_job_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -81,3 +82,15 @@ class DeleteParseJobsResponse(_message.Message):
     jobs: int
     results: int
     def __init__(self, jobs: _Optional[int] = ..., results: _Optional[int] = ...) -> None: ...
+
+class ListFileTypesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListFileTypesResponse(_message.Message):
+    __slots__ = ("file_types", "any_text")
+    FILE_TYPES_FIELD_NUMBER: _ClassVar[int]
+    ANY_TEXT_FIELD_NUMBER: _ClassVar[int]
+    file_types: _containers.RepeatedCompositeFieldContainer[_file_type_pb2.FileType]
+    any_text: bool
+    def __init__(self, file_types: _Optional[_Iterable[_Union[_file_type_pb2.FileType, _Mapping]]] = ..., any_text: _Optional[bool] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ParserServiceStub:
-    """Turns stored files into pages of Markdown: PDF, Markdown, plain text.
+    """Turns stored files into pages of Markdown.
     """
 
     def __init__(self, channel):
@@ -60,16 +60,21 @@ class ParserServiceStub:
                 request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.SerializeToString,
                 response_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.FromString,
                 _registered_method=True)
+        self.ListFileTypes = channel.unary_unary(
+                '/waybill.parser.v1.ParserService/ListFileTypes',
+                request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.ListFileTypesRequest.SerializeToString,
+                response_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.ListFileTypesResponse.FromString,
+                _registered_method=True)
 
 
 class ParserServiceServicer:
-    """Turns stored files into pages of Markdown: PDF, Markdown, plain text.
+    """Turns stored files into pages of Markdown.
     """
 
     def CreateParseJob(self, request, context):
         """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
         content and options that has not failed or been cancelled, that one is returned and nothing is
-        paid again. Reasons: FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+        paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,6 +111,13 @@ class ParserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFileTypes(self, request, context):
+        """Lists the types of file that the parser's backend takes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ParserServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -134,6 +146,11 @@ def add_ParserServiceServicer_to_server(servicer, server):
                     request_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.FromString,
                     response_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.SerializeToString,
             ),
+            'ListFileTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFileTypes,
+                    request_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.ListFileTypesRequest.FromString,
+                    response_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.ListFileTypesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'waybill.parser.v1.ParserService', rpc_method_handlers)
@@ -143,7 +160,7 @@ def add_ParserServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ParserService:
-    """Turns stored files into pages of Markdown: PDF, Markdown, plain text.
+    """Turns stored files into pages of Markdown.
     """
 
     @staticmethod
@@ -271,6 +288,33 @@ class ParserService:
             '/waybill.parser.v1.ParserService/DeleteParseJobs',
             waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.SerializeToString,
             waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFileTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.parser.v1.ParserService/ListFileTypes',
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.ListFileTypesRequest.SerializeToString,
+            waybill_dot_parser_dot_v1_dot_parser__service__pb2.ListFileTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

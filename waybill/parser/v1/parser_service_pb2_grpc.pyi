@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ParserServiceStub:
-    """Turns stored files into pages of Markdown: PDF, Markdown, plain text."""
+    """Turns stored files into pages of Markdown."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,7 +36,7 @@ class ParserServiceStub:
     CreateParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.CreateParseJobRequest, _parser_service_pb2.CreateParseJobResponse]
     """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
     content and options that has not failed or been cancelled, that one is returned and nothing is
-    paid again. Reasons: FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+    paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
     """
     GetParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]
     """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
@@ -52,16 +52,18 @@ class ParserServiceStub:
     """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
     parse of it is a new one. Reasons: JOB_UNFINISHED.
     """
+    ListFileTypes: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]
+    """Lists the types of file that the parser's backend takes."""
 
 @_typing.type_check_only
 class ParserServiceAsyncStub(ParserServiceStub):
-    """Turns stored files into pages of Markdown: PDF, Markdown, plain text."""
+    """Turns stored files into pages of Markdown."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.CreateParseJobRequest, _parser_service_pb2.CreateParseJobResponse]  # type: ignore[assignment]
     """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
     content and options that has not failed or been cancelled, that one is returned and nothing is
-    paid again. Reasons: FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+    paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
     """
     GetParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]  # type: ignore[assignment]
     """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
@@ -77,9 +79,11 @@ class ParserServiceAsyncStub(ParserServiceStub):
     """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
     parse of it is a new one. Reasons: JOB_UNFINISHED.
     """
+    ListFileTypes: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
+    """Lists the types of file that the parser's backend takes."""
 
 class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Turns stored files into pages of Markdown: PDF, Markdown, plain text."""
+    """Turns stored files into pages of Markdown."""
 
     @_abc_1.abstractmethod
     def CreateParseJob(
@@ -89,7 +93,7 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_parser_service_pb2.CreateParseJobResponse, _abc.Awaitable[_parser_service_pb2.CreateParseJobResponse]]:
         """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
         content and options that has not failed or been cancelled, that one is returned and nothing is
-        paid again. Reasons: FILE_TYPE_UNSUPPORTED, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+        paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -129,5 +133,13 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
         parse of it is a new one. Reasons: JOB_UNFINISHED.
         """
+
+    @_abc_1.abstractmethod
+    def ListFileTypes(
+        self,
+        request: _parser_service_pb2.ListFileTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_parser_service_pb2.ListFileTypesResponse, _abc.Awaitable[_parser_service_pb2.ListFileTypesResponse]]:
+        """Lists the types of file that the parser's backend takes."""
 
 def add_ParserServiceServicer_to_server(servicer: ParserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

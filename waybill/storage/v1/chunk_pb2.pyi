@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Chunk(_message.Message):
-    __slots__ = ("ordinal", "text", "heading", "page", "start_char", "end_char", "sha256", "token_count", "chunk_id")
+    __slots__ = ("ordinal", "text", "heading", "page", "start_char", "end_char", "sha256", "token_count", "chunk_id", "lead")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     HEADING_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,7 @@ class Chunk(_message.Message):
     SHA256_FIELD_NUMBER: _ClassVar[int]
     TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    LEAD_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     text: str
     heading: str
@@ -26,7 +27,8 @@ class Chunk(_message.Message):
     sha256: str
     token_count: int
     chunk_id: str
-    def __init__(self, ordinal: _Optional[int] = ..., text: _Optional[str] = ..., heading: _Optional[str] = ..., page: _Optional[int] = ..., start_char: _Optional[int] = ..., end_char: _Optional[int] = ..., sha256: _Optional[str] = ..., token_count: _Optional[int] = ..., chunk_id: _Optional[str] = ...) -> None: ...
+    lead: str
+    def __init__(self, ordinal: _Optional[int] = ..., text: _Optional[str] = ..., heading: _Optional[str] = ..., page: _Optional[int] = ..., start_char: _Optional[int] = ..., end_char: _Optional[int] = ..., sha256: _Optional[str] = ..., token_count: _Optional[int] = ..., chunk_id: _Optional[str] = ..., lead: _Optional[str] = ...) -> None: ...
 
 class ChunkVector(_message.Message):
     __slots__ = ("ordinal", "values")

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from services.parser.lines import BULLET, MARKER, Cell, Line, joined, packed, unpacked
-from services.parser.style import HEADING_CHARS, MOST_LEVELS, PUNCTUATION, Census, Style, can_head
+from services.parser.documents.pdf.lines import BULLET, MARKER, Cell, Line, joined, packed, unpacked
+from services.parser.documents.pdf.style import (
+    HEADING_CHARS,
+    MOST_LEVELS,
+    PUNCTUATION,
+    Census,
+    Style,
+    can_head,
+)
 
 _BOLD_HEADING_CHARS = 90
 _CELL_GAP = 1.0  # em between cells of a table; words of a justified line seldom stand so far apart

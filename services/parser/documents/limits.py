@@ -36,8 +36,8 @@ class Limits:
 
     @property
     def line_bytes(self) -> int:
-        """Most that one page may take in JSON, where a control character becomes six."""
-        return 6 * self.page_text_bytes + 1024
+        """Most that one page may take in JSON, where a character becomes six, and its blocks as much again."""
+        return 64 * self.page_text_bytes
 
     @property
     def wall_seconds(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from services.orchestrator.chunking import Cutter, Page, Passage
+from services.orchestrator.chunks.cutting import Cutter, Page, Passage
 from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
 
@@ -16,7 +16,7 @@ BATCH_CHUNKS = 2_048
 MESSAGE_BYTES = 1024 * 1024
 
 
-class Filling:
+class Packer:
     """Fills a version with a document's chunks. The same pages give the same chunks, however they come.
 
     Attributes:
@@ -39,11 +39,12 @@ class Filling:
         return [full for passage in passages for full in self._take(passage)]
 
     def rest(self) -> list[PutChunksRequest]:
-        """The last request, which no more pages follow."""
+        """The last requests, which no more pages follow."""
+        full = [full for passage in self._cutter.rest() for full in self._take(passage)]
         if not self.chunks:
             return []
         self.batches.append((self._batch_start, self.chunks))
-        return [self._request]
+        return [*full, self._request]
 
     def _take(self, passage: Passage) -> Iterator[PutChunksRequest]:
         chunk = _chunk(self.chunks, passage)
@@ -72,6 +73,7 @@ def _chunk(ordinal: int, passage: Passage) -> Chunk:
         ordinal=ordinal,
         text=passage.text,
         heading=passage.heading,
+        lead=passage.lead,
         page=passage.page,
         start_char=passage.start,
         end_char=passage.end,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from services.parser.lines import Line
+from services.parser.documents.pdf.lines import Line
 
 MOST_LEVELS = 4
 HEADING_CHARS = 200

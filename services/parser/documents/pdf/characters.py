@@ -10,9 +10,11 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from services.parser.layout import Layout
-from services.parser.limits import Limits
-from services.parser.lines import Line, Word
+from services.parser.documents.document import Refused
+from services.parser.documents.limits import Limits
+from services.parser.documents.pdf.layout import Layout
+from services.parser.documents.pdf.lines import Line, Word
+from services.parser.pages import Block, BlockKind, Mark, Page
 
 _SPACES = frozenset((0x09, 0x20, 0xA0, 0x3000, *range(0x2000, 0x200B)))
 _NEWLINES = frozenset((0x0A, 0x0C, 0x0D, 0x2028, 0x2029))
@@ -30,14 +32,6 @@ _LIGATURES = {
 _DROPPED = frozenset((0xAD, 0x200B, 0xFEFF, 0xFFFF, *range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)))
 
 
-class Refused(Exception):
-    """The document cannot be read, for a stable reason."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 def open_pdf(content: Any) -> Any:
     """Opens a document, bytes or a ctypes array. Raises Refused: PDF_IS_PROTECTED or PDF_IS_BROKEN."""
     try:
@@ -48,23 +42,18 @@ def open_pdf(content: Any) -> Any:
         raise Refused("PDF_IS_PROTECTED" if protected else "PDF_IS_BROKEN") from error
 
 
-def pages(pdf: Any, limits: Limits) -> Iterator[dict[str, Any]]:
+def pages(pdf: Any, limits: Limits) -> Iterator[Page]:
     """Each page as Markdown, in order. Heading levels are the whole document's, so all is read first."""
     layout = Layout()
-    truncated: list[bool] = []
-    room = limits.output_bytes
+    cut_pages: set[int] = set()
     for index in range(len(pdf)):
         lines, cut = _page_lines(pdf, index, limits.page_text_bytes)
-        room -= sum(len(line.text) for line in lines)
-        if room < 0:
-            raise Refused("DOCUMENT_TOO_LARGE")
         layout.add_page(lines)
-        truncated.append(cut)
+        if cut:
+            cut_pages.add(index + 1)
     for number, markdown in enumerate(layout.render(), start=1):
-        whole = markdown.encode()
-        kept = whole[: limits.page_text_bytes].decode(errors="ignore")
-        cut = truncated[number - 1] or len(whole) > limits.page_text_bytes
-        yield {"page": number, "markdown": kept, "truncated": cut}
+        blocks = (Block(BlockKind.TEXT, 0, len(markdown)),) if markdown else ()
+        yield Page(number, markdown, blocks, (Mark.CUT,) if number in cut_pages else ())
 
 
 def _page_lines(pdf: Any, index: int, most_chars: int) -> tuple[list[Line], bool]:

@@ -1,4 +1,4 @@
-"""The only door for a binary file that we did not write: a short-lived, confined child process.
+"""The only door for a file that we did not write: a short-lived, confined child process.
 
 PDFium aborts its whole process when memory runs out, and a PDF of 2.4 KB can make it so. Each document
 is therefore opened in a child of its own (see `child.py`) that can spend only what `Limits` allows.
@@ -11,27 +11,28 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from services.parser.answer import Answer
-from services.parser.limits import READY, Limits
+from services.parser.documents.answer import Answer
+from services.parser.documents.limits import READY, Limits
 from services.parser.pages import Pages
 from services.parser.refusals import refusal
 from waybill.runtime.errors import Unavailable
 
-_Operation = Literal["count", "parse"]
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from services.parser.child import main; main()"
-_IMPORT_ROOT = str(Path(__file__).resolve().parents[2])
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from services.parser.documents.child import main; main()"
+)
+_IMPORT_ROOT = str(Path(__file__).resolve().parents[3])
 _START_SECONDS = 20.0
 _REAP_SECONDS = 5.0
 
 
 class Sandbox:
-    """Reads PDFs in confined children, at most one a core at a time."""
+    """Reads documents in confined children, at most one a core at a time."""
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits = limits
@@ -58,28 +59,32 @@ class Sandbox:
                 await server.ensure()
         return True
 
-    async def count(self, document: int) -> int:
-        """Pages of the PDF behind a file descriptor. Raises as `parse`."""
-        return await self._read("count", document, [])
+    async def count(self, document: int, filename: str, pages: Pages) -> int:
+        """Pages of the document behind a file descriptor. Raises as `read`.
 
-    async def parse(self, document: int, pages: Pages) -> int:
-        """Reads the pages of a PDF, in order; answers how many.
+        Where a format has no count of its own, the document is read for it, and `pages` has them all.
+        """
+        return await self._read(document, filename, pages, count_only=True)
+
+    async def read(self, document: int, filename: str, pages: Pages) -> int:
+        """Reads the pages of a document, in order; answers how many.
 
         Raises:
-            InvalidRequest: PDF_IS_PROTECTED, PDF_IS_BROKEN, PARSER_CRASHED.
+            InvalidRequest: A reason that a document earns (`refusals`), PARSER_CRASHED.
             Quota: DOCUMENT_TOO_LARGE, PARSE_TIMEOUT.
             Unavailable: SANDBOX_UNAVAILABLE: no child can be started on this machine now.
         """
-        return await self._read("parse", document, pages)
+        return await self._read(document, filename, pages, count_only=False)
 
-    async def _read(self, operation: _Operation, document: int, pages: Pages) -> int:
+    async def _read(self, document: int, filename: str, pages: Pages, *, count_only: bool) -> int:
+        request = {"filename": filename, "count_only": count_only, "limits": asdict(self._limits)}
         for _ in range(2):
             pages.clear()
             answer = Answer(pages)
             async with self._server() as server:
                 await server.ensure()
                 try:
-                    code = await server.ask(operation, document, answer.take)
+                    code = await server.ask(request, document, answer.take)
                 except TimeoutError:
                     raise refusal("PARSE_TIMEOUT") from None
                 except _ServerLost:
@@ -128,7 +133,9 @@ class _ForkServer:
             self._in_step = True
         return self._control
 
-    async def ask(self, operation: _Operation, document: int, take: Callable[[list[bytes]], None]) -> int:
+    async def ask(
+        self, request: Mapping[str, Any], document: int, take: Callable[[list[bytes]], None]
+    ) -> int:
         """Gives each whole line that the child writes away; answers its exit code (negative: a signal's).
 
         Raises:
@@ -136,7 +143,6 @@ class _ForkServer:
             _ServerLost: Nobody knows how it ended.
         """
         control = await self.ensure()
-        request = {"operation": operation, "limits": asdict(self._limits)}
         read_end, write_end = os.pipe()
         self._in_step = False
         try:
@@ -225,7 +231,7 @@ class _ForkServer:
 def _unavailable(error: BaseException | None) -> Unavailable:
     return Unavailable(
         "SANDBOX_UNAVAILABLE",
-        f"The confined process for PDFs does not answer ({type(error).__name__}). Repeat in a moment; "
+        f"The confined process for documents does not answer ({type(error).__name__}). Repeat in a moment; "
         "the parser's log says why it cannot start.",
         retry_after_seconds=0.5,
     )

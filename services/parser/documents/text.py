@@ -8,9 +8,8 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
-from services.parser.limits import Limits
-from services.parser.pages import Page
-from services.parser.refusals import refusal
+from services.parser.documents.document import Document, Refused
+from services.parser.pages import Block, BlockKind, Page
 
 # What fits on a printed page in a common typeface, so that a page number tells a reader where to look
 # and a page costs what a page of a PDF costs.
@@ -26,25 +25,16 @@ _ENDS = re.compile(r"([\n\f])")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 
 
-def parse(pieces: Iterable[bytes], limits: Limits) -> Iterator[Page]:
+def read(document: Document) -> Iterator[Page]:
     """Pages by form feed, and within long stretches at the first blank line after PAGE_CHARS.
 
-    Args:
-        pieces: The content, in pieces of any size; the first is the whole or has a byte order mark's length.
-        limits: Most pages.
-
     Raises:
-        InvalidRequest: TEXT_NOT_UTF8, FILE_TYPE_UNSUPPORTED (binary content), DOCUMENT_EMPTY.
-        Quota: DOCUMENT_TOO_LARGE.
+        Refused: TEXT_UNDECODABLE, FILE_TYPE_UNSUPPORTED (binary content).
     """
-    empty = True
-    for number, body in enumerate(_bodies(_lines(decode(pieces))), start=1):
-        if number > limits.pages:
-            raise refusal("DOCUMENT_TOO_LARGE", f"The text fills more than {limits.pages:,} pages.")
-        empty = empty and not body.strip()
-        yield Page(number, body.rstrip("\n"))
-    if empty:
-        raise refusal("DOCUMENT_EMPTY")
+    document.encoding = "utf-8"
+    for number, body in enumerate(_bodies(_lines(decode(document.pieces()))), start=1):
+        text = body.rstrip("\n")
+        yield Page(number, text, (Block(BlockKind.TEXT, 0, len(text)),) if text else ())
 
 
 def decode(pieces: Iterable[bytes]) -> Iterator[str]:
@@ -57,13 +47,13 @@ def decode(pieces: Iterable[bytes]) -> Iterator[str]:
     offset = len(bom)
     for piece in itertools.chain([first[offset:]], pieces, [b""]):
         if encoding == "utf-8" and b"\0" in piece:
-            raise refusal("FILE_TYPE_UNSUPPORTED", "The content is binary, whatever the name says.")
+            raise Refused("FILE_TYPE_UNSUPPORTED")
         begun, _ = decoder.getstate()
         try:
             yield newlines.decode(piece, final=not piece).translate(_CONTROLS)
         except UnicodeDecodeError as error:
             at = offset - len(begun) + error.start
-            raise refusal("TEXT_NOT_UTF8", f"Byte {at:,} is not valid.", byte_offset=str(at)) from None
+            raise Refused("TEXT_UNDECODABLE", byte_offset=str(at)) from None
         offset += len(piece)
 
 

@@ -13,18 +13,18 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
-import mmap
 import os
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from services.parser import extract
-from services.parser.limits import READY, Limits
+from services.parser.documents import reading
+from services.parser.documents.document import Document
+from services.parser.documents.limits import READY, Limits
 
 # An account of nobody's: embedded Postgres runs as `nobody`, and a child must not reach its processes.
 UNPRIVILEGED_ID = 65_533
@@ -45,7 +45,7 @@ def main() -> None:
     gc.freeze()
     control.sendall(READY)
     while True:
-        message, fds, _, _ = socket.recv_fds(control, 4096, 2)
+        message, fds, _, _ = socket.recv_fds(control, 16_384, 2)
         if not message:
             return
         pid = os.fork()
@@ -75,30 +75,13 @@ def _be_the_child(
         limits = Limits(**request["limits"])
         _confine(libc, limits)
         with open(out, "wb", buffering=1 << 16, closefd=False) as pipe:
-            for line in _answers(request["operation"], document, limits):
-                pipe.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            source = Document(document, request["filename"], limits)
+            allow_cpu = partial(_allow_cpu, limits)
+            for line in reading.answers(source, count_only=request["count_only"], allow_cpu=allow_cpu):
+                pipe.write(json.dumps(line).encode() + b"\n")
         code = 0
     finally:
         os._exit(code)
-
-
-def _answers(operation: str, document: int, limits: Limits) -> Iterator[dict[str, Any]]:
-    """What the child says: {"pages"}, {"page", "markdown", "truncated"}…, {"done"}, or {"refused"}."""
-    try:
-        pdf = extract.open_pdf(_mapped(document))
-        pages = len(pdf)
-        yield {"pages": pages}
-        if pages > limits.pages:
-            yield {"refused": "DOCUMENT_TOO_LARGE"}
-            return
-        _allow_cpu(limits, pages)
-        if operation == "parse":
-            yield from extract.pages(pdf, limits)
-        yield {"done": True}
-    except extract.Refused as refused:
-        yield {"refused": refused.reason}
-    except MemoryError:
-        yield {"refused": "DOCUMENT_TOO_LARGE"}
 
 
 def _confine(libc: ctypes.CDLL, limits: Limits) -> None:
@@ -149,15 +132,6 @@ def _leave_the_network(libc: ctypes.CDLL) -> None:
     if sys.platform == "linux":
         mine = 0 if os.geteuid() == 0 else _CLONE_NEWUSER
         libc.unshare(_CLONE_NEWNET | mine)
-
-
-def _mapped(fd: int) -> Any:
-    """A file's bytes, which the kernel reads when they are looked at: the whole is never in memory."""
-    size = os.fstat(fd).st_size
-    if not size:
-        return b""
-    # ctypes wants to write. A private mapping lets it, and nothing reaches the file.
-    return (ctypes.c_char * size).from_buffer(mmap.mmap(fd, size, access=mmap.ACCESS_COPY))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""What is held against a document's pages: its outline, its encoding, and the chunks cut from it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pypdfium2
+
+from evals.read.expected import headings, same_title, words
+from evals.read.results import Result
+from services.orchestrator.chunks import cutting
+from services.parser.pages import BlockKind, Page
+
+# Of a page's words outside ASCII so many stand in its source; the rest are written as entities.
+_MOST_SHOWN = 0.95
+
+
+def outline(path: Path, pages: Sequence[Page], result: Result) -> None:
+    """Which titles of a PDF's own outline are headings of ours on the page that each leads to."""
+    found = {page.page: list(headings([page])) for page in pages}
+    for number, title in _outline(path):
+        result.outline_titles += 1
+        result.outline_found += any(same_title(title, heading) for heading in found.get(number, ()))
+
+
+def encoding(path: Path, name: str, pages: Sequence[Page], result: Result) -> None:
+    """Whether the words are those that the named encoding has; with markup, those that are shown."""
+    raw = path.read_bytes().decode(name, errors="replace")
+    text = "\n".join(page.markdown for page in pages)
+    if result.format == "text":
+        result.right_text = words(raw) == words(text)
+    else:
+        shown, known = _foreign(text), _foreign(raw)
+        result.right_text = len(shown & known) >= _MOST_SHOWN * len(shown) and bool(shown) == bool(known)
+
+
+def chunks(pages: Sequence[Page], result: Result) -> None:
+    """Whether each chunk stands in its page where it says, and nothing of the page's body is in none."""
+    cutter = cutting.Cutter()
+    for page in pages:
+        blocks = [cutting.Block(**asdict(block)) for block in page.blocks]
+        told = _apart(page)
+        for chunk in cutter.cut(cutting.Page(page.page, page.markdown, blocks)):
+            result.chunks += 1
+            result.wrong_offsets += not chunk.text or page.markdown[chunk.start : chunk.end] != chunk.text
+            told[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
+        text = zip(page.markdown, told, strict=True)
+        result.lost_characters += sum(not char.isspace() and not seen for char, seen in text)
+
+
+def _apart(page: Page) -> bytearray:
+    """Marks what need not stand in a chunk: what is left out, and headings, which may be in the breadcrumb."""
+    marked = bytearray(len(page.markdown))
+    for block in page.blocks:
+        if block.kind in (BlockKind.HEADING, BlockKind.OMITTED):
+            marked[block.start : block.end] = b"\1" * (block.end - block.start)
+    return marked
+
+
+def _outline(path: Path) -> Iterator[tuple[int, str]]:
+    """Page and title of each entry that leads to a page."""
+    with pypdfium2.PdfDocument(path) as document:
+        for bookmark in document.get_toc():
+            destination = bookmark.get_dest()
+            page = destination.get_index() if destination is not None else None
+            if page is not None and (title := words(bookmark.get_title())):
+                yield page + 1, title
+
+
+def _foreign(text: str) -> set[str]:
+    """Words with other letters than ASCII has."""
+    return {word for word in re.findall(r"\w+", unicodedata.normalize("NFKC", text)) if not word.isascii()}

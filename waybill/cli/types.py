@@ -1,0 +1,25 @@
+"""`waybill types`: which files can be ingested."""
+
+from __future__ import annotations
+
+from waybill.cli.inert import inert
+from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
+
+
+def types(tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
+    """List the types of file that can be ingested."""
+    with session(tenant, as_json) as here:
+        answer = reachable(here.client).orchestrator.ListFileTypes(ListFileTypesRequest())
+        listed = [
+            {"name": each.name, "label": each.label, "suffixes": list(each.suffixes)}
+            for each in answer.file_types
+        ]
+        if as_json:
+            here.screen.emit({"file_types": listed, "any_text": answer.any_text})
+            return
+        width = max((len(each.label) for each in answer.file_types), default=0)
+        for each in answer.file_types:
+            here.screen.show(f"{inert(each.label):<{width}}  {inert(' '.join(each.suffixes))}")
+        if answer.any_text:
+            here.screen.note("Any other text is read as plain text, whatever its name.")
