@@ -126,9 +126,9 @@ class Package:
         return cache() / f"{self.name}-{digest}"
 
 
-def packages(only: Callable[[Package], bool] = lambda _: True) -> list[Package]:
-    """The packages of the list, in its order."""
-    rows = tomllib.loads(LIST.read_text())["package"]
+def packages(only: Callable[[Package], bool] = lambda _: True, listed: Path = LIST) -> list[Package]:
+    """The packages of a list, in its order."""
+    rows = tomllib.loads(listed.read_text())["package"]
     return [package for package in map(_package, rows) if only(package)]
 
 
