@@ -48,15 +48,16 @@ async def _answers(asked: Sequence[Question]) -> Answers:
                 "words alone": ours.searcher(Mode.TEXT),
                 OURS: ours.searcher(Mode.HYBRID),
             }
-            return {
-                name: [await search(one.question) for one in asked] for name, search in searchers.items()
-            }
+            return {name: [await search(one.question) for one in asked] for name, search in searchers.items()}
         finally:
             await database.close()
 
 
 def _tables(asked: Sequence[Question], answers: Answers) -> list[str]:
-    lines = ["| questions | search | n | @1 | @3 | @10 | MRR |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| questions | search | n | @1 | @3 | @10 | MRR |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for name, wanted in _groups(asked).items():
         lines += [_row(name, search, asked, found, wanted) for search, found in answers.items()]
     none = [place for place, one in enumerate(asked) if one.kind == "none"]

@@ -86,6 +86,8 @@ def plain(documents: Mapping[str, Sequence[Chunk]]) -> Searcher:
 
     async def ask(question: str) -> Found:
         places = await asyncio.to_thread(index.search, question, DEPTH)
-        return Found([(passages[place][0], passages[place][1].lead + passages[place][1].text) for place in places])
+        return Found(
+            [(passages[place][0], passages[place][1].lead + passages[place][1].text) for place in places]
+        )
 
     return ask

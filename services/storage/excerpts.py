@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from services.storage import languages, words
@@ -21,40 +21,55 @@ class Excerpt:
         text: At most MOST_CHARS of it.
         start: Where it begins in the chunk's text, in characters.
         marks: Start and end, exclusive, of each word of the question, in characters of `text`.
+        share: Of the question's words, by rarity, that it has.
     """
 
     text: str
     start: int
     marks: Sequence[tuple[int, int]]
-
-
-def excerpt(text: str, asked: Sequence[Weighed]) -> Excerpt:
-    """The window with most of the question; the beginning where it has none."""
-    found = list(_found(text, {term: one for one in asked for term in one.terms}))
-    first = max(range(len(found)), key=lambda place: _worth(found, place), default=None)
-    start = _beginning(text, found[first]) if first is not None and len(text) > MOST_CHARS else 0
-    end = _end(text, start + MOST_CHARS)
-    marks = [(left - start, right - start) for left, right, _ in found if start <= left and right <= end]
-    return Excerpt(text[start:end], start, marks)
+    share: float
 
 
 Found = tuple[int, int, Weighed]
 
 
-def _found(text: str, wanted: Mapping[str, Weighed]) -> Iterator[Found]:
-    spoken = {term[1:].partition(":")[0] for term in wanted if term.startswith("~")}
-    for start, end, forms in words.spans(text):
-        terms = [term for form in forms for term in _terms(form, spoken)]
-        if hit := next((wanted[term] for term in terms if term in wanted), None):
-            yield start, end, hit
+class Excerpter:
+    """Finds the best window of one chunk after another, for one question."""
 
+    def __init__(self, asked: Sequence[Weighed]) -> None:
+        self._wanted = {term: one for one in asked for term in one.terms}
+        self._spoken = {term[1:].partition(":")[0] for term in self._wanted if term.startswith("~")}
+        self._most = sum(one.most for one in asked) or 1.0
+        self._known: dict[str, Weighed | None] = {}
 
-def _terms(form: words.Form, spoken: set[str]) -> Iterator[str]:
-    yield form.word
-    if form.folded:
-        yield form.folded
-    for language in spoken if form.script == languages.LATIN else spoken & {form.script}:
-        yield languages.stem(language, form.word)
+    def excerpt(self, text: str) -> Excerpt:
+        """The window with most of the question; the beginning where it has none."""
+        found = list(self._found(text))
+        worth, first = max(((_worth(found, place), -place) for place in range(len(found))), default=(0.0, 1))
+        start = _beginning(text, found[-first]) if first <= 0 and len(text) > MOST_CHARS else 0
+        end = _end(text, start + MOST_CHARS)
+        marks = [(left - start, right - start) for left, right, _ in found if start <= left and right <= end]
+        return Excerpt(text[start:end], start, marks, worth / self._most)
+
+    def _found(self, text: str) -> Iterator[Found]:
+        for match in words.TOKEN.finditer(text):
+            token = match.group()
+            if token not in self._known:
+                self._known[token] = self._word_of(token)
+            if word := self._known[token]:
+                yield match.start(), match.end(), word
+
+    def _word_of(self, token: str) -> Weighed | None:
+        """The word of the question that a token is, in some form."""
+        terms = (term for form in words.forms(token) for term in self._terms(form))
+        return next((self._wanted[term] for term in terms if term in self._wanted), None)
+
+    def _terms(self, form: words.Form) -> Iterator[str]:
+        yield form.word
+        if form.folded:
+            yield form.folded
+        for language in self._spoken if form.script == languages.LATIN else self._spoken & {form.script}:
+            yield languages.stem(language, form.word)
 
 
 def _worth(found: Sequence[Found], first: int) -> float:

@@ -1,7 +1,7 @@
-"""One score of two: what a chunk's words say, and how near its vector is. Added, never ranked.
+"""One score of three: what a chunk's words say, what its best window says, and how near its vector is.
 
-A score is from 0 to 1. The words' share is BM25 over the most that any chunk could have; the vector's is
-the cosine, times the weight of its space. `make eval-search` measures weights and floors.
+They are added, never ranked: (words + ½ excerpt + weight · cosine) / (1½ + weight), from 0 to 1. Weights and
+floors were chosen by `make eval-search` on the half of its questions that is for that.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ class Weighing:
 
 
 # Word vectors at any weight lowered BM25 alone on both halves of the questions.
-_MEASURED = {"wordllama-l2-supercat": Weighing(0.0, 0.45)}
+_MEASURED = {"wordllama-l2-supercat": Weighing(0.0, 0.5)}
 # Not measured by us: a sentence encoder's was 0.8.
 _OTHERS = Weighing(0.8, 0.2)
-# The best chunk's share of the question's words; below it the words have failed.
-WORDS_FLOOR = 0.05
+# What the best window of a chunk says, beside the whole chunk.
+EXCERPT_WEIGHT = 0.5
+# The share of the question's words, by rarity, that the best chunk has at least, or the words have failed.
+COVERAGE_FLOOR = 0.33
+# Of fewer chunks, rarity says too little to judge by.
+FEWEST_CHUNKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +42,30 @@ class Parts:
     """A score, and what it was made of.
 
     Attributes:
-        words: Share of the most that words could give.
+        words: BM25 over the most that any chunk could have.
+        covered: Share of the question's words, by rarity, that the chunk has at all.
         cosine: Of the vectors; 0 where there is none.
-        score: From 0 to 1.
+        excerpt: Share of the question's words, by rarity, in the best window; known of the first ones.
         weight: Of the cosine.
+        score: From 0 to 1.
     """
 
     words: float
+    covered: float
     cosine: float
-    score: float = 0.0
+    excerpt: float = 0.0
     weight: float = 0.0
+    score: float = 0.0
+
+    def scored(self, weight: float) -> Parts:
+        """With its score, of words and vector."""
+        words = self.words + EXCERPT_WEIGHT * self.excerpt
+        score = (words + weight * max(0.0, self.cosine)) / (1 + EXCERPT_WEIGHT + weight)
+        return replace(self, weight=weight, score=score)
+
+    def by_vector(self) -> Parts:
+        """With its score, where vectors alone speak."""
+        return replace(self, words=0.0, weight=1.0, score=min(max(0.0, self.cosine), 1.0))
 
 
 def weighing(space: Space) -> Weighing:
@@ -55,29 +73,24 @@ def weighing(space: Space) -> Weighing:
     return _MEASURED.get(space.model, _OTHERS)
 
 
-def judged(parts: Sequence[Parts], weight: Weighing | None, *, words_asked: bool) -> list[Parts | None]:
+def judged(
+    parts: Sequence[Parts], vectors: Weighing | None, *, words_asked: bool, chunks: int
+) -> list[Parts | None]:
     """The score of each candidate; None for one that does not fit.
 
     Args:
         parts: Of the candidates; the scores are not yet made.
-        weight: Of the space; None where there are no vectors.
+        vectors: Of the space; None where there are no vectors.
         words_asked: Whether the question has words.
+        chunks: How many the collection has.
     """
     if not words_asked:
-        return [_by_vector(one) for one in parts]
-    found = max((one.words for one in parts), default=0.0) >= WORDS_FLOOR
-    if weight is None:
-        return [_fused(one, 0.0) if found and one.words else None for one in parts]
-    if weight.weight or found:
-        kept = [bool(found and one.words) or one.cosine >= weight.floor for one in parts]
-        return [_fused(one, weight.weight) if keep else None for one, keep in zip(parts, kept, strict=True)]
-    return [_by_vector(one) if one.cosine >= weight.floor else None for one in parts]
-
-
-def _fused(parts: Parts, weight: float) -> Parts:
-    score = (parts.words + weight * max(0.0, parts.cosine)) / (1 + weight)
-    return replace(parts, score=score, weight=weight)
-
-
-def _by_vector(parts: Parts) -> Parts:
-    return replace(parts, score=min(max(0.0, parts.cosine), 1.0), words=0.0, weight=1.0)
+        return [one.by_vector() for one in parts]
+    floor = COVERAGE_FLOOR if chunks >= FEWEST_CHUNKS else 0.0
+    found = max((one.covered for one in parts), default=0.0) > floor
+    if vectors is None:
+        return [one.scored(0.0) if found and one.words else None for one in parts]
+    if found or vectors.weight:
+        fits = [bool(found and one.words) or one.cosine >= vectors.floor for one in parts]
+        return [one.scored(vectors.weight) if fit else None for one, fit in zip(parts, fits, strict=True)]
+    return [one.by_vector() if one.cosine >= vectors.floor else None for one in parts]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import sql
 
-from services.storage import excerpts, words
-from services.storage.excerpts import Excerpt
+from services.storage import words
+from services.storage.excerpts import Excerpt, Excerpter
 from services.storage.fusion import Parts
 from services.storage.ranking import Weighed
 from services.storage.reach import REACH
@@ -19,8 +19,8 @@ from waybill.runtime.postgres import Connection
 
 # Other documents that a hit names.
 MOST_COPIES = 20
-# Texts read at once, while phrases are looked for.
-AT_ONCE = 50
+# Candidates whose texts are looked at, at least.
+LOOKED_AT = 20
 
 TEXTS = """
 select version_id, ordinal, document_id,
@@ -78,7 +78,7 @@ class Hit:
     candidate: Candidate
     row: Mapping[str, Any]
     excerpt: Excerpt
-    copies: Sequence[Mapping[str, Any]]
+    copies: Sequence[Mapping[str, Any]] = ()
 
 
 async def made(
@@ -89,30 +89,41 @@ async def made(
     weights: Sequence[Weighed],
     limit: int,
 ) -> list[Hit]:
-    """The first candidates, each passage once; of a question with phrases, those that have them."""
-    once = list({candidate.row["sha256"]: candidate for candidate in reversed(candidates)}.values())[::-1]
-    found: list[tuple[Candidate, Mapping[str, Any]]] = []
-    for start in range(0, len(once), max(limit, AT_ONCE)):
-        some = once[start : start + max(limit, AT_ONCE)] if asked.phrases else once[:limit]
-        texts = await _texts(connection, some)
-        rows = [texts[one.row["version_id"], one.row["ordinal"]] for one in some]
-        found += [(one, row) for one, row in zip(some, rows, strict=True) if _has_phrases(row, asked)]
-        if len(found) >= limit or not asked.phrases:
+    """The best of candidates, which come best first, by their best windows; each passage once.
+
+    Of a question with phrases only those that have them.
+    """
+    once = list({one.row["sha256"]: one for one in reversed(candidates)}.values())[::-1]
+    enough = max(limit, LOOKED_AT)
+    excerpter = Excerpter(weights)
+    found: list[Hit] = []
+    for start in range(0, len(once), enough):
+        some = once[start : start + enough]
+        for one, row in zip(some, await _texts(connection, some), strict=True):
+            if _has_phrases(row, asked):
+                found.append(_hit(one, row, excerpter.excerpt(row["text"])))
+        if len(found) >= enough or not asked.phrases:
             break
-    copies = await _copies(connection, values, [row["sha256"] for _, row in found[:limit]])
-    return [
-        Hit(one, row, excerpts.excerpt(row["text"], weights), _others(copies[row["sha256"]], row))
-        for one, row in found[:limit]
-    ]
+    best = sorted(found, key=lambda hit: hit.candidate.order())[:limit]
+    copies = await _copies(connection, values, [hit.row["sha256"] for hit in best])
+    return [replace(hit, copies=_others(copies[hit.row["sha256"]], hit.row)) for hit in best]
 
 
-async def _texts(connection: Connection, some: Sequence[Candidate]) -> dict[tuple[Any, int], dict[str, Any]]:
+def _hit(candidate: Candidate, row: Mapping[str, Any], excerpt: Excerpt) -> Hit:
+    parts = candidate.parts
+    if parts.words:
+        parts = replace(parts, excerpt=excerpt.share).scored(parts.weight)
+    return Hit(replace(candidate, parts=parts), row, excerpt)
+
+
+async def _texts(connection: Connection, some: Sequence[Candidate]) -> list[dict[str, Any]]:
     wanted = {
         "version_ids": [one.row["version_id"] for one in some],
         "ordinals": [one.row["ordinal"] for one in some],
     }
     rows = await (await connection.execute(TEXTS, wanted)).fetchall()
-    return {(row["version_id"], row["ordinal"]): row for row in rows}
+    by_place = {(row["version_id"], row["ordinal"]): row for row in rows}
+    return [by_place[one.row["version_id"], one.row["ordinal"]] for one in some]
 
 
 async def _copies(

@@ -27,13 +27,34 @@ _SCRIPTS = (
     (0x0B80, 0x0C00, "tamil"),
 )
 _FUNCTION_WORDS = {
-    "english": "the of and to in is that it for was with as be by this are or from at which not have",
-    "german": "der die das und ist nicht ein eine den dem des mit von zu auf für sich auch wird werden sind",
-    "french": "le la les des du un une et est dans pour que qui sur avec pas ce cette par sont aux",
-    "spanish": "el la los las de del un una y es en para que por con no se su como más al lo",
-    "italian": "il lo la i gli le di del della un una e è in per che con non si come sono alla dei",
-    "portuguese": "o a os as de do da dos das um uma e é em para que por com não se no na ao como mais",
-    "dutch": "de het een en van is dat op te in voor met zijn niet aan er ook als door bij worden",
+    "english": (
+        "the of and to in is that it for was with as be by this are or from at which not have what how "
+        "who why when where does do can should i you my an if"
+    ),
+    "german": (
+        "der die das und ist nicht ein eine den dem des mit von zu auf für sich auch wird werden sind wie "
+        "was wer wo warum wann welche kann muss ich"
+    ),
+    "french": (
+        "le la les des du un une et est dans pour que qui sur avec pas ce cette par sont aux comment quel "
+        "quelle pourquoi où quand je peut"
+    ),
+    "spanish": (
+        "el la los las de del un una y es en para que por con no se su como más al lo qué cómo cuál quién "
+        "dónde cuándo puede"
+    ),
+    "italian": (
+        "il lo la i gli le di del della un una è in per che con non si come sono alla dei cosa quale chi "
+        "dove quando perché può"
+    ),
+    "portuguese": (
+        "o a os as de do da dos das um uma e é em para que por com não se na ao como mais qual quem onde "
+        "quando pode"
+    ),
+    "dutch": (
+        "de het een en van is dat op te in voor met zijn niet aan er ook als door bij worden hoe wat wie "
+        "waar wanneer waarom kan ik"
+    ),
     "swedish": "och att det som en på är av för med den till inte om ett har de kan eller från",
     "danish": "og at det som en på er af for med den til ikke om et har de kan eller fra der",
     "norwegian": "og å det som en på er av for med den til ikke om et har de kan eller fra ikkje",
@@ -68,6 +89,11 @@ def script_of(word: str) -> str:
     """The script's name as a stemmer's language, `LATIN`, or nothing where there is no stemmer."""
     letter = ord(word[0])
     return next((name for first, end, name in _SCRIPTS if first <= letter < end), "")
+
+
+def is_function_word(word: str) -> bool:
+    """Whether some language uses the word to hold sentences together."""
+    return word in _VOTES
 
 
 def elected(words: Iterable[tuple[str, int]]) -> str:

@@ -73,12 +73,14 @@ class Matches:
         numbers: Version of each chunk.
         ordinals: Its place in it.
         shares: What each word adds to each chunk, as a share of what all could: chunks × words.
+        most: The most that each word could add.
     """
 
     words: Sequence[Weighed]
     numbers: NDArray[np.int64]
     ordinals: NDArray[np.int64]
     shares: NDArray[np.float64]
+    most: NDArray[np.float64]
 
 
 class Matcher:
@@ -119,8 +121,10 @@ class Matcher:
         found |= {word.word: ranking.scored(word, lists, versions, self._totals) for word in common}
         nowhere = np.empty(0, np.int64), np.empty(0)
         columns = [ranking.at(found.get(word.word, nowhere), keys) for word in words]
-        whole = sum(word.most for word in words) or 1.0
-        return Matches(words, numbers, ordinals, np.reshape(columns, (len(words), len(keys))).T / whole)
+        weights = np.array([word.most for word in words])
+        whole = weights.sum() or 1.0
+        shares = np.reshape(columns, (len(words), len(keys))).T / whole
+        return Matches(words, numbers, ordinals, shares, weights / whole)
 
     async def _frequencies(self, asked: Asked) -> dict[str, float]:
         terms = {self._name(term): term for group in asked.groups for term in (group.word, *group.others)}

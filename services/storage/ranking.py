@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.storage import languages
 from services.storage.postings import COUNT_BITS, K1, B
 from services.storage.words import Group
 
 ORDINAL_BITS = 24
 # What the word itself is worth beside the best of its other forms.
-EXACT_SHARE = 0.5
+EXACT_SHARE = 0.7
 _ENTRY = np.dtype([("place", "<u4"), ("length", "<u2")])
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -53,7 +54,8 @@ class Weighed:
         word: The word itself.
         frequency: Entries that all its forms have; 0 where nothing has it.
         terms: Rarity × share of each form that some chunk has; the word itself first, if it is there.
-        most: The most that the word can add to a score, as a share of K1 + 1.
+        most: The most that the word can add to a score, as a share of K1 + 1. What nothing has counts in
+            full, unless it is a function word.
     """
 
     word: str
@@ -71,7 +73,9 @@ def weigh(group: Group, frequencies: Mapping[str, float], totals: Totals) -> Wei
     for other in others:
         terms[other] = (1 - EXACT_SHARE) * totals.rarity(frequencies[other])
         best = max(best, terms[other])
-    most = terms.get(group.word, 0.0) + best if terms else totals.rarity(0)
+    most = terms.get(group.word, 0.0) + best
+    if not terms and not languages.is_function_word(group.word):
+        most = totals.rarity(0)
     return Weighed(group.word, sum(frequencies.get(term, 0.0) for term in terms), terms, most)
 
 

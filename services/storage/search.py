@@ -120,7 +120,7 @@ class _Search:
         scope = await reach.scope(self._connection, question.within, self._values)
         matches = await self._matches(scope)
         candidates = await self._candidates(matches)
-        fitting = _fitting(candidates, question)
+        fitting = _fitting(candidates, question, scope.totals.chunks)
         found = await hits.made(
             self._connection, self._values, fitting, self._asked, matches.words, question.limit
         )
@@ -153,7 +153,8 @@ class _Search:
             named = [
                 (word.word, float(share)) for word, share in zip(matches.words, shares, strict=True) if share
             ]
-            candidates.append(Candidate(row, Parts(float(shares.sum()), row["cosine"]), named))
+            parts = Parts(float(shares.sum()), float(matches.most[shares > 0].sum()), row["cosine"])
+            candidates.append(Candidate(row, parts, named))
         return candidates
 
     def _details(self) -> sql.Composed:
@@ -165,12 +166,15 @@ class _Search:
         return DETAILS.format(reach=REACH, cosine=cosine, vectors=vectors)
 
 
-def _fitting(candidates: Sequence[Candidate], question: Question) -> list[Candidate]:
+def _fitting(candidates: Sequence[Candidate], question: Question, chunks: int) -> list[Candidate]:
     """The candidates that fit, with their scores, best first."""
     by_vector = question.mode is not Mode.TEXT and question.space is not None
     weighing = fusion.weighing(question.space) if by_vector and question.space else None
     parts = fusion.judged(
-        [one.parts for one in candidates], weighing, words_asked=question.mode is not Mode.VECTOR
+        [one.parts for one in candidates],
+        weighing,
+        words_asked=question.mode is not Mode.VECTOR,
+        chunks=chunks,
     )
     fitting = [
         replace(one, parts=judged)
@@ -186,7 +190,7 @@ def _hint(scope: Scope, candidates: Sequence[Candidate], asked: Asked) -> str:
         return "Nothing is published where you search. Ingest documents, or change the filter."
     if asked.phrases:
         return "No passage has what you quoted word for word. Ask without the quotes."
-    best = max((one.parts.words for one in candidates), default=0.0)
+    best = max((one.parts.covered for one in candidates), default=0.0)
     if not best:
         return "No passage has any of these words. Use words that the documents use."
     return f"Nothing fits well enough: the best passage has {best:.0%} of the question. Ask in other words."

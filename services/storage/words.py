@@ -41,7 +41,7 @@ def _ranges(kinds: str) -> str:
 # `\w` lacks the vowel signs of Indic scripts. Those beyond the basic plane are letters of old scripts.
 _LETTER = _ranges("LNM") + "\U00010000-\U0001bfff"
 _PIECE = f"[{_LETTER}]+"
-_TOKEN = re.compile(
+TOKEN = re.compile(
     # An address is one identifier up to a space or a bracket.
     rf"(?:https?|ftp|file)://[^\s<>\"'()\[\]{{}}|]+"
     rf"|[{_LETTER}_]+(?:(?:[-‐‑./@_\\]|::|(?<=[0-9])[,:](?=[0-9]))[{_LETTER}_]+)*(?:\+\+(?![{_LETTER}])|#(?![{_LETTER}]))?"
@@ -53,8 +53,12 @@ _DIGIT = re.compile(r"\d")
 _VERSION = re.compile(r"v(?=\d)")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _QUOTED = re.compile(r"[\"“”„«»「」『』]([^\"“”„«»「」『』]+)[\"“”„«»「」『』]")
-_LISTED = re.compile(r"[^\W\d].*(?:\. ?\. ?\.|…|[ ,.])[ .…]*\d{1,4}|(?:[-*+]|\d+\.)?[ ]*\[[^\]]*\]\([^)]*\)")
-_FEWEST_LISTED, _LISTED_SHARE = 6, 0.6
+# A line of a table of contents or an index: a section's number, a link, or a page's number at the end.
+_LISTED = re.compile(
+    r"(?:[-*+] *)?\d+\.\d[\d.]* +\S.*|(?:[-*+]|\d+\.)? *\[[^\]]*\]\([^)]*\)"
+    r"|[^\W\d].*(?:\. ?\. ?\.|…|[ ,.])[ .…]*\d{1,4}"
+)
+_FEWEST_LISTED, _LISTED_SHARE = 6, 0.5
 
 
 class Form(NamedTuple):
@@ -132,10 +136,9 @@ def sequence(text: str) -> list[str]:
     return [form.folded or form.word for token in _tokens(text) for form in _forms(token) if form.counts]
 
 
-def spans(text: str) -> Iterator[tuple[int, int, Sequence[Form]]]:
-    """Where each token of a text stands, and its forms."""
-    for match in _TOKEN.finditer(text):
-        yield match.start(), match.end(), _forms(_normal(match.group()))
+def forms(token: str) -> Sequence[Form]:
+    """What a token of a text stands for."""
+    return _forms(_normal(token))
 
 
 def is_listing(text: str) -> bool:
@@ -146,11 +149,13 @@ def is_listing(text: str) -> bool:
 
 
 def _normal(text: str) -> str:
+    if text.isascii():
+        return text
     return unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
 
 
 def _tokens(text: str) -> list[str]:
-    return _TOKEN.findall(_normal(text))
+    return TOKEN.findall(_normal(text))
 
 
 def _language(tokens: Counter[str]) -> str:

@@ -82,6 +82,10 @@ begin
         chunks = held.chunks + excluded.chunks,
         vectors = held.vectors + excluded.vectors,
         length = held.length + excluded.length;
+    -- Nothing tells of what was deleted.
+    delete from waybill_index.totals
+    where (tenant, collection, slot) = (version.tenant, place.collection, place.slot)
+        and (chunks, vectors, length) = (0, 0, 0);
     return null;
 end
 $$;

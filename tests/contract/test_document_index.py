@@ -40,7 +40,7 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 BEGUN = pb.BeginVersionResponse.OUTCOME_BEGUN
 UNCHANGED = pb.BeginVersionResponse.OUTCOME_UNCHANGED
-TABLES = ["documents", "document_versions", "chunks", "vectors"]
+TABLES = ["documents", "document_versions", "chunks", "vectors", "postings", "totals"]
 
 
 @asynccontextmanager
@@ -364,11 +364,23 @@ async def test_a_search_keeps_to_its_collection_documents_and_limit(index: Index
 
 async def test_equal_hits_come_in_the_same_order_each_time(index: Index) -> None:
     for key in ("c.md", "a.md", "b.md"):
-        await index.add(key, "harbour one", "harbour two")
+        await index.add(key, f"harbour one of {key}", f"harbour two of {key}")
     by_text = (await index.search("harbour")).hits
     assert [hit.document_key for hit in by_text] == ["a.md", "a.md", "b.md", "b.md", "c.md", "c.md"]
     by_vector = (await index.search(vector=unit_vector(1), limit=3)).hits
     assert [hit.document_key for hit in by_vector] == ["a.md", "b.md", "c.md"]
+
+
+async def test_the_same_passage_in_several_documents_is_one_hit_that_names_them_all(index: Index) -> None:
+    for key in ("renamed.md", "a.md", "b.md"):
+        await index.add(key, "the pilot boards at the harbour", f"only in {key}", content=key)
+    (hit,) = (await index.search("where does the pilot board?", document_keys=["renamed.md", "a.md"])).hits
+    assert (hit.document_key, [other.document_key for other in hit.also]) == ("a.md", ["renamed.md"])
+    await index.as_tenant().add("theirs.md", "the pilot boards at the harbour")
+    (hit,) = (await index.search("pilot")).hits
+    assert [other.document_key for other in hit.also] == ["b.md", "renamed.md"]
+    (alone,) = (await index.search("only in renamed.md", document_keys=["renamed.md"], limit=1)).hits
+    assert not alone.also
 
 
 @pytest.mark.parametrize("query", ["the", "who is it?", "?!", "' \\ \" : & | ! ( ) <-> *", "🦊"])
