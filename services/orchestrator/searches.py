@@ -44,5 +44,9 @@ class Searches:
                 space=space,
                 mode=index.SearchRequest.MODE_HYBRID,
                 limit=limit,
+                document_keys=request.document_keys,
+                metadata=request.metadata,
+                first_page=request.first_page,
+                last_page=request.last_page,
             )
         )

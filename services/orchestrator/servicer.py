@@ -103,7 +103,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
         """Asks the index."""
         found = await self._searches.search(request)
-        return pb.SearchResponse(hits=found.hits, space=found.space, coverage=found.coverage)
+        return pb.SearchResponse(hits=found.hits, space=found.space, coverage=found.coverage, hint=found.hint)
 
     async def GetTrace(self, request: pb.GetTraceRequest, context: Any) -> pb.GetTraceResponse:  # noqa: N802
         """Joins rows, live spans and the ledger into traces."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.storage import backfill
 from services.storage.backends.local import LocalObjects
 from services.storage.config import StorageConfig
 from services.storage.index_servicer import DocumentIndexServicer
@@ -32,7 +33,7 @@ async def build(
     database = await Database.open(config.database_url)
     owner = await Database.open(config.owner_database_url, max_size=1)
     sweeper = Sweeper(owner, patience)
-    sweeping = asyncio.create_task(sweeper.run())
+    upkeep = [asyncio.create_task(sweeper.run()), asyncio.create_task(backfill.run(owner))]
     index = DocumentIndexServicer(database, sweeper.wake)
     try:
         yield server.Service(
@@ -51,8 +52,9 @@ async def build(
             backends={"storage/local": store.healthy, "storage/postgres": database.ping},
         )
     finally:
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        for task in upkeep:
+            task.cancel()
+        await asyncio.gather(*upkeep, return_exceptions=True)
         await database.close()
         await owner.close()
 

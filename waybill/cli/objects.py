@@ -151,6 +151,19 @@ def hit_object(rank: int, hit: Hit) -> Shape:
         "score": hit.score,
         "text": hit.chunk.text,
         "chunk_id": hit.chunk.chunk_id,
+        "excerpt": {
+            "text": hit.excerpt.text,
+            "start_char": hit.excerpt.start_char,
+            "marks": [[mark.start, mark.end] for mark in hit.excerpt.marks],
+        },
+        "also": [{"document_key": place.document_key, "page": place.page} for place in hit.also],
+        "parts": {
+            "words": hit.parts.words,
+            "excerpt": hit.parts.excerpt,
+            "cosine": hit.parts.cosine,
+            "weight": hit.parts.weight,
+            "matched": {one.word: one.share for one in hit.parts.matched},
+        },
     }
 
 

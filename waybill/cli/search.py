@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -18,49 +20,124 @@ from waybill.storage.v1.chunk_pb2 import Hit
 
 _MOST_CHARS = 320
 _MOST_WIDTH = 100
+_PAGES = re.compile(r"(\d*)-(\d*)|(\d+)")
 
 
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUESTION", help="In plain words; quote it.")],
+    query: Annotated[
+        str, typer.Argument(metavar="QUESTION", help='In plain words; "in quotes" is word for word.')
+    ],
     limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="Most hits.")] = 10,
+    collection: Annotated[str, typer.Option("--collection", help="Where to search.")] = "default",
+    document: Annotated[
+        list[str] | None, typer.Option("--document", help="Only in this one; may be repeated.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="KEY=VALUE", help="Only in documents that say so; may be repeated."),
+    ] = None,
+    pages: Annotated[str, typer.Option("--pages", metavar="3-7", help="Only on these pages.")] = "",
+    explain: Annotated[bool, typer.Option("--explain", help="Show what each score is made of.")] = False,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
     """Find the passages that answer a question, best first."""
+    first, last = _pages(pages)
+    request = SearchRequest(
+        query=query,
+        limit=limit,
+        collection=collection,
+        document_keys=document or [],
+        metadata=_metadata(where or []),
+        first_page=first,
+        last_page=last,
+    )
     with session(tenant, as_json) as here:
-        show_search(reachable(here.client), here.screen, query, limit)
+        show_search(reachable(here.client), here.screen, request, explain)
 
 
-def show_search(client: Client, screen: Screen, query: str, limit: int) -> None:
+def show_search(client: Client, screen: Screen, request: SearchRequest, explain: bool) -> None:
     """Asks, and prints the hits."""
-    answer = client.orchestrator.Search(SearchRequest(query=query, limit=limit))
+    answer = client.orchestrator.Search(request)
     coverage = answer.coverage
     if screen.as_json:
         screen.emit(
             {
-                "query": query,
+                "query": request.query,
                 "space": space_object(answer.space),
                 "coverage": {"chunks": coverage.chunks, "vectors": coverage.vectors},
                 "hits": [hit_object(rank, hit) for rank, hit in enumerate(answer.hits, 1)],
+                "hint": answer.hint,
             }
         )
         return
     for rank, hit in enumerate(answer.hits, 1):
-        _show_hit(screen, rank, hit)
+        _show_hit(screen, rank, hit, explain)
     if not answer.hits:
-        screen.note(f"Nothing found. What is there to be found: {screen.command('runs')}")
+        screen.note(f"{inert(answer.hint)} What is there to be found: {screen.command('runs')}".strip())
     if coverage.vectors < coverage.chunks:
         screen.note(
             f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone"
         )
 
 
-def _show_hit(screen: Screen, rank: int, hit: Hit) -> None:
+def _metadata(where: Sequence[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in where]
+    if any(not key or not equals for key, equals, _ in pairs):
+        raise typer.BadParameter("write --where KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+def _pages(pages: str) -> tuple[int, int]:
+    """First and last; 0 for an end that is left open."""
+    if not pages:
+        return 0, 0
+    match = _PAGES.fullmatch(pages)
+    if match is None or pages == "-":
+        raise typer.BadParameter("write --pages 3, 3-7, 3- or -7")
+    first, last, only = (int(number or 0) for number in match.groups())
+    return (only, only) if only else (first, last)
+
+
+def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
     width = min(screen.out.width, _MOST_WIDTH)
-    place = Text(f"page {hit.chunk.page}  {hit.score:.4f}", "dim")
+    place = Text(f"page {hit.chunk.page}  {hit.score:.2f}", "dim")
     screen.show(spread(Text(f"{rank:>2} {inert(hit.document_key)}", "bold"), place, width))
+    for also in hit.also:
+        screen.show(spread(Text(f"   also {inert(also.document_key)}", "dim"), f"page {also.page}", width))
     if hit.chunk.heading:
         screen.show(spread(Text(f"   {inert(hit.chunk.heading)}", "cyan"), "", width))
-    text = inert(hit.chunk.text)
-    shown = text if len(text) <= _MOST_CHARS else text[:_MOST_CHARS].rstrip() + "…"
-    screen.out.print(Padding(Text(shown), (0, 0, 0, 3)), width=width)
+    screen.out.print(Padding(_excerpt(hit), (0, 0, 0, 3)), width=width)
+    if explain:
+        screen.out.print(Padding(Text(_explained(hit), "dim"), (0, 0, 0, 3)), width=width)
+
+
+def _excerpt(hit: Hit) -> Text:
+    """The best part of the passage, the question's words in bold."""
+    excerpt = hit.excerpt.text or hit.chunk.text[:_MOST_CHARS]
+    shown = Text("…" if hit.excerpt.start_char else "")
+    for piece, marked in _pieces(hit, excerpt):
+        shown.append(inert(piece), "bold" if marked else None)
+    if hit.excerpt.start_char + len(excerpt) < len(hit.chunk.text):
+        shown.rstrip()
+        shown.append("…")
+    return shown
+
+
+def _pieces(hit: Hit, excerpt: str) -> Iterator[tuple[str, bool]]:
+    end = 0
+    for mark in hit.excerpt.marks:
+        yield excerpt[end : mark.start], False
+        yield excerpt[mark.start : mark.end], True
+        end = mark.end
+    yield excerpt[end:], False
+
+
+def _explained(hit: Hit) -> str:
+    parts = hit.parts
+    words = sorted(parts.matched, key=lambda one: -one.share)
+    named = ", ".join(f"{inert(one.word)} {one.share:.3f}" for one in words)
+    return (
+        f"words {parts.words:.3f} ({named or 'none'}), excerpt {parts.excerpt:.3f},"
+        f" vector {parts.cosine:.3f} × {parts.weight:g}"
+    )
