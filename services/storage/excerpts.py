@@ -40,6 +40,8 @@ class Excerpter:
         self._wanted = {term: one for one in asked for term in one.terms}
         self._spoken = {term[1:].partition(":")[0] for term in self._wanted if term.startswith("~")}
         self._most = sum(one.most for one in asked) or 1.0
+        # A stem begins as its word does: most tokens need no stemming to be told apart.
+        self._beginnings = {term.rpartition(":")[2][:2] for term in self._wanted}
         self._known: dict[str, Weighed | None] = {}
 
     def excerpt(self, text: str) -> Excerpt:
@@ -65,6 +67,8 @@ class Excerpter:
         return next((self._wanted[term] for term in terms if term in self._wanted), None)
 
     def _terms(self, form: words.Form) -> Iterator[str]:
+        if form.word[:2] not in self._beginnings and form.folded[:2] not in self._beginnings:
+            return
         yield form.word
         if form.folded:
             yield form.folded

@@ -61,7 +61,7 @@ class Parts:
         """With its score, of words and vector."""
         words = self.words + EXCERPT_WEIGHT * self.excerpt
         score = (words + weight * max(0.0, self.cosine)) / (1 + EXCERPT_WEIGHT + weight)
-        return replace(self, weight=weight, score=score)
+        return Parts(self.words, self.covered, self.cosine, self.excerpt, weight, score)
 
     def by_vector(self) -> Parts:
         """With its score, where vectors alone speak."""

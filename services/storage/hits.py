@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import sql
 
-from services.storage import words
 from services.storage.excerpts import Excerpt, Excerpter
 from services.storage.fusion import Parts
+from services.storage.phrases import Phrases
 from services.storage.ranking import Weighed
 from services.storage.reach import REACH
-from services.storage.words import Asked
 from waybill.runtime.postgres import Connection
 
 # Other documents that a hit names.
@@ -52,12 +53,12 @@ class Candidate:
     Attributes:
         row: Where it is: document_key, version_id, ordinal, and its hash.
         parts: Its score.
-        shares: What each word of the question adds to it.
+        shares: What each word of the question adds to it, in the question's order.
     """
 
     row: Mapping[str, Any]
     parts: Parts
-    shares: Sequence[tuple[str, float]]
+    shares: NDArray[np.float64]
 
     def order(self) -> tuple[float, float, str, int]:
         """Best first; where scores are equal, the nearer one, then by name and place."""
@@ -72,12 +73,14 @@ class Hit:
         candidate: Where it is, and its score.
         row: The chunk.
         excerpt: The best part of it.
+        matched: What each word of the question that it has adds to it.
         copies: Other documents with the same passage.
     """
 
     candidate: Candidate
     row: Mapping[str, Any]
     excerpt: Excerpt
+    matched: Mapping[str, float]
     copies: Sequence[Mapping[str, Any]] = ()
 
 
@@ -85,7 +88,7 @@ async def made(
     connection: Connection,
     values: Mapping[str, Any],
     candidates: Sequence[Candidate],
-    asked: Asked,
+    phrases: Phrases,
     weights: Sequence[Weighed],
     limit: int,
 ) -> list[Hit]:
@@ -97,23 +100,26 @@ async def made(
     enough = max(limit, LOOKED_AT)
     excerpter = Excerpter(weights)
     found: list[Hit] = []
-    for start in range(0, len(once), enough):
-        some = once[start : start + enough]
+    at_once = 5 * enough if phrases else enough
+    for start in range(0, len(once), at_once):
+        some = once[start : start + at_once]
         for one, row in zip(some, await _texts(connection, some), strict=True):
-            if _has_phrases(row, asked):
-                found.append(_hit(one, row, excerpter.excerpt(row["text"])))
-        if len(found) >= enough or not asked.phrases:
+            if not phrases or phrases.are_in(row["heading"], f"{row['lead']}\n{row['text']}"):
+                found.append(_hit(one, row, excerpter.excerpt(row["text"]), weights))
+        if len(found) >= enough or not phrases:
             break
     best = sorted(found, key=lambda hit: hit.candidate.order())[:limit]
     copies = await _copies(connection, values, [hit.row["sha256"] for hit in best])
     return [replace(hit, copies=_others(copies[hit.row["sha256"]], hit.row)) for hit in best]
 
 
-def _hit(candidate: Candidate, row: Mapping[str, Any], excerpt: Excerpt) -> Hit:
+def _hit(candidate: Candidate, row: Mapping[str, Any], excerpt: Excerpt, weights: Sequence[Weighed]) -> Hit:
     parts = candidate.parts
     if parts.words:
         parts = replace(parts, excerpt=excerpt.share).scored(parts.weight)
-    return Hit(replace(candidate, parts=parts), row, excerpt)
+    each = zip(weights, candidate.shares.tolist(), strict=True)
+    matched = {word.word: share for word, share in each if share}
+    return Hit(replace(candidate, parts=parts), row, excerpt, matched)
 
 
 async def _texts(connection: Connection, some: Sequence[Candidate]) -> list[dict[str, Any]]:
@@ -137,15 +143,3 @@ async def _copies(
 
 def _others(copies: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [copy for copy in copies if copy["document_id"] != row["document_id"]][:MOST_COPIES]
-
-
-def _has_phrases(row: Mapping[str, Any], asked: Asked) -> bool:
-    if not asked.phrases:
-        return True
-    sequence = words.sequence(f"{row['heading']}\n\n{row['lead']}{row['text']}")
-    return all(_within(phrase, sequence) for phrase in asked.phrases)
-
-
-def _within(phrase: Sequence[str], sequence: list[str]) -> bool:
-    phrase = list(phrase)
-    return any(sequence[place : place + len(phrase)] == phrase for place in range(len(sequence)))

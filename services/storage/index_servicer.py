@@ -212,7 +212,7 @@ def _hit(hit: Hit, collection: str) -> chunk_pb2.Hit:
     chunk = chunk_pb2.Chunk(
         **{name: row[name] for name in _CHUNK_FIELDS}, chunk_id=chunk_id(row["version_id"], row["ordinal"])
     )
-    shares = [chunk_pb2.WordShare(word=word, share=share) for word, share in hit.candidate.shares]
+    shares = [chunk_pb2.WordShare(word=word, share=share) for word, share in hit.matched.items()]
     return chunk_pb2.Hit(
         chunk=chunk,
         collection=collection,

@@ -5,7 +5,7 @@ Rows of postings are read, never chunks. What is read for a question has a bound
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +14,22 @@ from numpy.typing import NDArray
 
 from services.storage import postings, ranking
 from services.storage.ranking import Keys, Rows, Scores, Totals, Versions, Weighed
-from services.storage.words import Asked
+from services.storage.words import Group
 from waybill.runtime.postgres import Connection
 
 # Words are read until they have so many entries; the others, more common, only score what was found.
-MOST_ENTRIES = 30_000
+MOST_ENTRIES = 10_000
 # Rows read of one word, those with most of it first.
-MOST_ROWS = 4_000
+MOST_ROWS = 2_000
 # Rows of one word and rank that are counted; of more of them, the rest is reckoned from these.
-SAMPLE_ROWS = 500
+SAMPLE_ROWS = 64
 # Candidates that common words score.
-CANDIDATES = 200
+CANDIDATES = 100
 ORDINARY_RANKS = list(range(len(postings.RANKS) + 1))
+
+# Rows of a word and rank stand in the index in their order: the first ones are found without the others.
+# The planner does not know how uneven words are, and would read and sort them all.
+TUNE = "select set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)"
 
 UNSEEN = """
 select number from document_versions
@@ -94,7 +98,8 @@ class Matcher:
 
     async def match(
         self,
-        asked: Asked,
+        asked: Sequence[Group],
+        required: Collection[str],
         others: Sequence[tuple[int, int]],
         within: Sequence[int] | None,
         most: int = CANDIDATES,
@@ -102,19 +107,21 @@ class Matcher:
         """Scores the chunks that fit best, and these others.
 
         Args:
-            asked: The question.
+            asked: The question's words.
+            required: Words that each chunk must have.
             others: Version's number and ordinal of chunks to score whether or not they fit.
             within: Only these versions.
             most: How many to score.
         """
+        await self._connection.execute(TUNE)
         frequencies = await self._frequencies(asked)
-        words = [ranking.weigh(group, frequencies, self._totals) for group in asked.groups]
+        words = [ranking.weigh(group, frequencies, self._totals) for group in asked]
         rare, common = _split(sorted((word for word in words if word.terms), key=lambda one: one.frequency))
         lists = await self._read(rare, within, MOST_ROWS)
         more = np.array(others, np.int64).reshape(-1, 2)
         versions = Versions([*map(ranking.numbers_of, lists.values()), more[:, 0]])
         found = {word.word: ranking.scored(word, lists, versions, self._totals) for word in rare}
-        keys = ranking.top(*_with_phrases(found, asked), most)
+        keys = ranking.top(*_with_required(found, required), most)
         keys = np.union1d(keys, versions.keys(more[:, 0], more[:, 1]))
         numbers, ordinals = versions.chunks(keys)
         lists = await self._read(common, np.unique(numbers).tolist(), None)
@@ -126,8 +133,8 @@ class Matcher:
         shares = np.reshape(columns, (len(words), len(keys))).T / whole
         return Matches(words, numbers, ordinals, shares, weights / whole)
 
-    async def _frequencies(self, asked: Asked) -> dict[str, float]:
-        terms = {self._name(term): term for group in asked.groups for term in (group.word, *group.others)}
+    async def _frequencies(self, asked: Sequence[Group]) -> dict[str, float]:
+        terms = {self._name(term): term for group in asked for term in (group.word, *group.others)}
         values = {"words": list(terms), "ranks": ORDINARY_RANKS, "tenant": self._tenant}
         rows = await (await self._connection.execute(FREQUENCIES, values)).fetchall()
         return {terms[row["word"]]: row["entries"] for row in rows}
@@ -160,10 +167,12 @@ def _split(words: Sequence[Weighed]) -> tuple[list[Weighed], list[Weighed]]:
     return list(words), []
 
 
-def _with_phrases(found: Mapping[str, tuple[Keys, Scores]], asked: Asked) -> tuple[Keys, Scores]:
-    """All that the rare words say; of chunks that lack a phrase's word, nothing."""
+def _with_required(
+    found: Mapping[str, tuple[Keys, Scores]], required: Collection[str]
+) -> tuple[Keys, Scores]:
+    """All that the rare words say; of chunks that lack a required one, nothing."""
     keys, scores = ranking.summed(list(found.values()))
-    for word in asked.required & found.keys():
+    for word in found.keys() & required:
         kept = np.isin(keys, found[word][0])
         keys, scores = keys[kept], scores[kept]
     return keys, scores

@@ -52,7 +52,7 @@ async def of_passages(passages: Sequence[Passage]) -> dict[int, Words]:
     """The words of passages, by ordinal. A thread reads them: a megabyte takes a second."""
 
     def read() -> dict[int, Words]:
-        return {one.ordinal: words.of_chunk(one.heading, one.lead + one.text) for one in passages}
+        return {one.ordinal: words.of_chunk(one.heading, f"{one.lead}\n{one.text}") for one in passages}
 
     return await asyncio.to_thread(read)
 
@@ -61,7 +61,7 @@ async def add(
     connection: Connection, tenant: str, collection: str, number: int, read: Mapping[int, Words]
 ) -> None:
     """Writes the words of chunks that have just been written, by ordinal."""
-    rows = await asyncio.to_thread(_rows, hasher(tenant, collection), read)
+    rows = await asyncio.to_thread(rows_of, hasher(tenant, collection), read)
     if rows:
         columns = [list(column) for column in zip(*rows, strict=True)]
         await connection.execute(ADD, [tenant, number, *columns])
@@ -84,8 +84,8 @@ def length_of(read: Words) -> int:
     return min(read.length, MOST_LENGTH)
 
 
-def _rows(name: Callable[[str], int], read: Mapping[int, Words]) -> list[tuple[int, int, bytes]]:
-    """Word, rank and entries."""
+def rows_of(name: Callable[[str], int], read: Mapping[int, Words]) -> list[tuple[int, int, bytes]]:
+    """The rows of chunks' words: word, rank and entries of each."""
     entries: dict[str, bytearray] = {}
     best: dict[str, float] = {}
     for ordinal, chunk in read.items():
@@ -94,8 +94,9 @@ def _rows(name: Callable[[str], int], read: Mapping[int, Words]) -> list[tuple[i
         for term, count in chunk.counts.items():
             entries.setdefault(term, bytearray()).extend(ENTRY.pack(place | min(count, MOST_COUNT), length))
             best[term] = max(best.get(term, 0.0), count / (count + spread))
-    return [(name(term), _rank(best[term]), bytes(packed)) for term, packed in entries.items()]
+    return [(name(term), rank_of(best[term]), bytes(packed)) for term, packed in entries.items()]
 
 
-def _rank(share: float) -> int:
+def rank_of(share: float) -> int:
+    """The rank of a row whose best chunk has this share of BM25's most."""
     return next((rank for rank, least in enumerate(RANKS) if share >= least), len(RANKS))

@@ -103,15 +103,13 @@ def scored(
     word: Weighed, lists: Mapping[str, Rows], versions: Versions, totals: Totals
 ) -> tuple[Keys, Scores]:
     """The chunks that have a word in any form, by key, and what it adds to each."""
-    exact = (
-        [_list(lists[word.word], word.terms[word.word], versions, totals)] if word.word in word.terms else []
-    )
-    others = [
-        _list(lists[term], weight, versions, totals)
+    found = {
+        term: _list(lists[term], weight, versions, totals)
         for term, weight in word.terms.items()
-        if term != word.word and term in lists
-    ]
-    best = _joined(others, np.maximum)
+        if term in lists
+    }
+    exact = [found.pop(word.word)] if word.word in found else []
+    best = _joined(list(found.values()), np.maximum)
     return _joined([*exact, best], np.add)
 
 

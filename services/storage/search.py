@@ -17,16 +17,16 @@ from services.storage import fusion, hits, nearest, reach, spaces, words
 from services.storage.fusion import Parts
 from services.storage.hits import Candidate, Hit
 from services.storage.matching import CANDIDATES, Matcher, Matches
+from services.storage.phrases import Phrases
 from services.storage.reach import REACH, Filter, Scope
 from services.storage.spaces import Space
-from services.storage.words import Asked
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.postgres import Connection, Database
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 MAX_QUERY_BYTES = 8 * 1024
-# Candidates where many of them may turn out not to be what was asked for.
-FILTERED_CANDIDATES = 2_000
+# Candidates where many of them may turn out to be on other pages, or to lack the phrase.
+CANDIDATES_ON_PAGES, CANDIDATES_FOR_PHRASES = 1_000, 300
 
 # Candidates, each with its vector's cosine where it has one.
 DETAILS = sql.SQL("""
@@ -106,7 +106,9 @@ class _Search:
         self._connection = connection
         self._tenant = tenant
         self._question = question
-        self._asked = Asked([]) if question.mode is Mode.VECTOR else words.of_question(question.query)
+        query = "" if question.mode is Mode.VECTOR else question.query
+        self._asked = words.of_question(query)
+        self._phrases = Phrases(query)
         self._values: dict[str, Any] = question.within.values(tenant)
         self._values |= {"depth": max(nearest.DEPTH, question.limit), "space_id": None}
 
@@ -122,9 +124,9 @@ class _Search:
         candidates = await self._candidates(matches)
         fitting = _fitting(candidates, question, scope.totals.chunks)
         found = await hits.made(
-            self._connection, self._values, fitting, self._asked, matches.words, question.limit
+            self._connection, self._values, fitting, self._phrases, matches.words, question.limit
         )
-        hint = "" if found else _hint(scope, candidates, self._asked)
+        hint = "" if found else _hint(scope, candidates, self._phrases)
         return Answer(found, scope.chunks, scope.vectors, hint)
 
     async def _matches(self, scope: Scope) -> Matches:
@@ -138,24 +140,26 @@ class _Search:
                 in_reach=scope.vectors,
                 on_pages=wanted.by_page,
             )
-        most = FILTERED_CANDIDATES if wanted.by_page or self._asked.phrases else CANDIDATES
+        most = max(CANDIDATES, 2 * self._question.limit)
+        if self._phrases:
+            most = max(most, CANDIDATES_FOR_PHRASES)
+        if wanted.by_page:
+            most = max(most, CANDIDATES_ON_PAGES)
         matcher = Matcher(self._connection, self._tenant, wanted.collection, scope.totals)
-        return await matcher.match(self._asked, near, scope.within, max(most, 2 * self._question.limit))
+        return await matcher.match(self._asked, self._phrases.words, near, scope.within, most)
 
     async def _candidates(self, matches: Matches) -> list[Candidate]:
         """The chunks at hand, in no order; not yet judged."""
         places = {"numbers": matches.numbers.tolist(), "ordinals": matches.ordinals.tolist()}
         rows = await (await self._connection.execute(self._details(), self._values | places)).fetchall()
         lines = {chunk: line for line, chunk in enumerate(zip(*places.values(), strict=True))}
-        candidates = []
-        for row in rows:
-            shares = matches.shares[lines[row["number"], row["ordinal"]]]
-            named = [
-                (word.word, float(share)) for word, share in zip(matches.words, shares, strict=True) if share
-            ]
-            parts = Parts(float(shares.sum()), float(matches.most[shares > 0].sum()), row["cosine"])
-            candidates.append(Candidate(row, parts, named))
-        return candidates
+        whole = matches.shares.sum(axis=1).tolist()
+        covered = ((matches.shares > 0) @ matches.most).tolist()
+        at = [lines[row["number"], row["ordinal"]] for row in rows]
+        return [
+            Candidate(row, Parts(whole[line], covered[line], row["cosine"]), matches.shares[line])
+            for line, row in zip(at, rows, strict=True)
+        ]
 
     def _details(self) -> sql.Composed:
         space = self._question.space
@@ -184,11 +188,11 @@ def _fitting(candidates: Sequence[Candidate], question: Question, chunks: int) -
     return sorted(fitting, key=Candidate.order)
 
 
-def _hint(scope: Scope, candidates: Sequence[Candidate], asked: Asked) -> str:
+def _hint(scope: Scope, candidates: Sequence[Candidate], phrases: Phrases) -> str:
     """Why nothing was found."""
     if not scope.chunks:
         return "Nothing is published where you search. Ingest documents, or change the filter."
-    if asked.phrases:
+    if phrases:
         return "No passage has what you quoted word for word. Ask without the quotes."
     best = max((one.parts.covered for one in candidates), default=0.0)
     if not best:

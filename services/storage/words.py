@@ -48,11 +48,11 @@ TOKEN = re.compile(
     rf"|[{_UNSPACED}]+"
 )
 _PIECES = re.compile(_PIECE)
+_RUN = re.compile(rf"{_PIECE}|[{_UNSPACED}]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _DIGIT = re.compile(r"\d")
 _VERSION = re.compile(r"v(?=\d)")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_QUOTED = re.compile(r"[\"“”„«»「」『』]([^\"“”„«»「」『』]+)[\"“”„«»「」『』]")
 # A line of a table of contents or an index: a section's number, a link, or a page's number at the end.
 _LISTED = re.compile(
     r"(?:[-*+] *)?\d+\.\d[\d.]* +\S.*|(?:[-*+]|\d+\.)? *\[[^\]]*\]\([^)]*\)"
@@ -92,21 +92,6 @@ class Group(NamedTuple):
     others: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question's words, each once.
-
-    Attributes:
-        groups: All of them.
-        phrases: What stands in quotes, word for word, folded.
-        required: The words in quotes.
-    """
-
-    groups: Sequence[Group]
-    phrases: Sequence[Sequence[str]] = ()
-    required: frozenset[str] = frozenset()
-
-
 def of_chunk(heading: str, text: str) -> Words:
     """The terms of a passage and of the headings above it."""
     body, title = Counter(_tokens(text)), Counter(_tokens(heading))
@@ -117,7 +102,7 @@ def of_chunk(heading: str, text: str) -> Words:
     return Words(counts, length)
 
 
-def of_question(question: str) -> Asked:
+def of_question(question: str) -> list[Group]:
     """The words of a question, stemmed in its language, or in every language where it shows none."""
     tokens = Counter(_tokens(question))
     language = _language(tokens)
@@ -125,15 +110,28 @@ def of_question(question: str) -> Asked:
     for token in tokens:
         for form in _forms(token):
             groups.setdefault(form.word, Group(form.word, _others(form, language)))
-    quoted = _QUOTED.findall(question)
-    phrases = [phrase for phrase in map(sequence, quoted) if phrase]
-    required = {form.word for text in quoted for token in _tokens(text) for form in _forms(token)}
-    return Asked(list(groups.values()), phrases, frozenset(required))
+    return list(groups.values())
 
 
-def sequence(text: str) -> list[str]:
-    """A text's words in order, folded: what a phrase is looked for in."""
-    return [form.folded or form.word for token in _tokens(text) for form in _forms(token) if form.counts]
+def terms(text: str) -> list[str]:
+    """The terms of a text as its words stand in it."""
+    return [form.word for token in _tokens(text) for form in _forms(token)]
+
+
+def runs(text: str) -> list[str]:
+    """The stretches of letters and digits in a text, in order."""
+    return _RUN.findall(text)
+
+
+def is_unspaced(run: str) -> bool:
+    """Whether a stretch of letters is of a script without spaces."""
+    return bool(_IS_UNSPACED.match(run))
+
+
+def folded(text: str) -> str:
+    """A text without case and accents."""
+    text = _normal(text).casefold()
+    return _folded(text) or text
 
 
 def forms(token: str) -> Sequence[Form]:
