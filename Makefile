@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help demo picture up up-docker down status test bench bench-vendor bench-batches eval-read soak lint proto proto-check lock call clean run-env dev-env
+.PHONY: bench-search eval-search help demo picture up up-docker down status test bench bench-vendor bench-batches eval-read soak lint proto proto-check lock call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -63,6 +63,12 @@ bench-batches: dev-env ## the batch tier beside the synchronous one, by deadline
 
 eval-read: dev-env ## read 1,100 real documents with the local engine: a table by format (fetches 85 MB once)
 	@$(BIN)/python -m evals.read $(ARGS)
+
+bench-search: dev-env ## how long a search by words takes (ARGS="--chunks 1000000": some 40 minutes, 15 GB)
+	@$(BIN)/python -m bench.search $(ARGS)
+
+eval-search: dev-env ## how well questions about real documents find their passages, beside plain BM25
+	@$(BIN)/python -m evals.search $(ARGS)
 
 soak: dev-env ## random faults for as long as you like (ARGS="--rounds 300 --minutes 40 --seed 7")
 	@$(BIN)/python -m tests.soak $(ARGS)

@@ -1,7 +1,8 @@
 """One score of three: what a chunk's words say, what its best window says, and how near its vector is.
 
-They are added, never ranked: (words + ½ excerpt + weight · cosine) / (1½ + weight), from 0 to 1. Weights and
-floors were chosen by `make eval-search` on the half of its questions that is for that.
+They are added, never ranked: (words + ½ excerpt + weight · cosine) / (1½ + weight), from 0 to 1, and half
+way from there to 1 for a chunk that has the whole question as it is. Weights and floors were chosen by
+`make eval-search` on the half of its questions that is for that.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Parts:
         covered: Share of the question's words, by rarity, that the chunk has at all.
         cosine: Of the vectors; 0 where there is none.
         excerpt: Share of the question's words, by rarity, in the best window; known of the first ones.
+        verbatim: Whether the chunk has the whole question as it is.
         weight: Of the cosine.
         score: From 0 to 1.
     """
@@ -54,6 +56,7 @@ class Parts:
     covered: float
     cosine: float
     excerpt: float = 0.0
+    verbatim: bool = False
     weight: float = 0.0
     score: float = 0.0
 
@@ -61,7 +64,9 @@ class Parts:
         """With its score, of words and vector."""
         words = self.words + EXCERPT_WEIGHT * self.excerpt
         score = (words + weight * max(0.0, self.cosine)) / (1 + EXCERPT_WEIGHT + weight)
-        return Parts(self.words, self.covered, self.cosine, self.excerpt, weight, score)
+        if self.verbatim:
+            score = (1 + score) / 2
+        return Parts(self.words, self.covered, self.cosine, self.excerpt, self.verbatim, weight, score)
 
     def by_vector(self) -> Parts:
         """With its score, where vectors alone speak."""

@@ -105,7 +105,8 @@ async def made(
         some = once[start : start + at_once]
         for one, row in zip(some, await _texts(connection, some), strict=True):
             if not phrases or phrases.are_in(row["heading"], f"{row['lead']}\n{row['text']}"):
-                found.append(_hit(one, row, excerpter.excerpt(row["text"]), weights))
+                verbatim = phrases.question_is_in(row["text"])
+                found.append(_hit(one, row, excerpter.excerpt(row["text"]), verbatim, weights))
         if len(found) >= enough or not phrases:
             break
     best = sorted(found, key=lambda hit: hit.candidate.order())[:limit]
@@ -113,10 +114,16 @@ async def made(
     return [replace(hit, copies=_others(copies[hit.row["sha256"]], hit.row)) for hit in best]
 
 
-def _hit(candidate: Candidate, row: Mapping[str, Any], excerpt: Excerpt, weights: Sequence[Weighed]) -> Hit:
+def _hit(
+    candidate: Candidate,
+    row: Mapping[str, Any],
+    excerpt: Excerpt,
+    verbatim: bool,
+    weights: Sequence[Weighed],
+) -> Hit:
     parts = candidate.parts
     if parts.words:
-        parts = replace(parts, excerpt=excerpt.share).scored(parts.weight)
+        parts = replace(parts, excerpt=excerpt.share, verbatim=verbatim).scored(parts.weight)
     each = zip(weights, candidate.shares.tolist(), strict=True)
     matched = {word.word: share for word, share in each if share}
     return Hit(replace(candidate, parts=parts), row, excerpt, matched)

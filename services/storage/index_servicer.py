@@ -221,7 +221,12 @@ def _hit(hit: Hit, collection: str) -> chunk_pb2.Hit:
         version_id=str(row["version_id"]),
         score=parts.score,
         parts=chunk_pb2.ScoreParts(
-            words=parts.words, excerpt=parts.excerpt, cosine=parts.cosine, weight=parts.weight, matched=shares
+            words=parts.words,
+            excerpt=parts.excerpt,
+            verbatim=parts.verbatim,
+            cosine=parts.cosine,
+            weight=parts.weight,
+            matched=shares,
         ),
         also=[_place(copy) for copy in hit.copies],
         excerpt=chunk_pb2.Excerpt(

@@ -11,6 +11,10 @@ _QUOTED = re.compile(r"[\"“”„«»「」『』]([^\"“”„«»「」『�
 _BETWEEN = r"[\W_]"
 
 
+# A longer question stands nowhere as it is.
+_MOST_RUNS = 12
+
+
 class Phrases:
     """The phrases of one question.
 
@@ -22,6 +26,8 @@ class Phrases:
         quoted = [text for text in _QUOTED.findall(question) if words.runs(text)]
         self.words = frozenset(term for text in quoted for term in words.terms(text))
         self._patterns = [_pattern(words.runs(words.folded(text))) for text in quoted]
+        runs = words.runs(words.folded(question))
+        self._question = _pattern(runs) if 1 < len(runs) <= _MOST_RUNS else None
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -30,6 +36,10 @@ class Phrases:
         """Whether each of them stands in one of the texts."""
         folded = [words.folded(text) for text in texts if text]
         return all(any(pattern.search(text) for text in folded) for pattern in self._patterns)
+
+    def question_is_in(self, text: str) -> bool:
+        """Whether the whole question stands in a text as it is: a command, a line of code, a title."""
+        return bool(self._question and self._question.search(words.folded(text)))
 
 
 def _pattern(runs: Sequence[str]) -> re.Pattern[str]:

@@ -147,6 +147,15 @@ async def test_a_score_is_the_sum_that_its_parts_say(index: Index) -> None:
     assert answer.hits[0].parts.weight == 0.8
 
 
+async def test_a_passage_with_the_question_word_for_word_is_above_one_that_repeats_its_words(
+    index: Index,
+) -> None:
+    await add_pages(index, "a.md", "reset git soft " * 9, "Undo it so: `git reset --soft HEAD^`, then edit.")
+    (first, second) = (await index.search("git reset --soft")).hits
+    assert first.chunk.text.startswith("Undo")
+    assert (first.parts.verbatim, second.parts.verbatim) == (True, False)
+
+
 async def test_word_vectors_speak_only_where_words_fail(index: Index) -> None:
     await add_pages(index, "a.md", "The harbour master.", "Tides turn.")
     by_words = await index.search("harbour", unit_vector(1))

@@ -160,6 +160,7 @@ def hit_object(rank: int, hit: Hit) -> Shape:
         "parts": {
             "words": hit.parts.words,
             "excerpt": hit.parts.excerpt,
+            "verbatim": hit.parts.verbatim,
             "cosine": hit.parts.cosine,
             "weight": hit.parts.weight,
             "matched": {one.word: one.share for one in hit.parts.matched},

@@ -137,7 +137,8 @@ def _explained(hit: Hit) -> str:
     parts = hit.parts
     words = sorted(parts.matched, key=lambda one: -one.share)
     named = ", ".join(f"{inert(one.word)} {one.share:.3f}" for one in words)
+    verbatim = ", the question word for word" if parts.verbatim else ""
     return (
         f"words {parts.words:.3f} ({named or 'none'}), excerpt {parts.excerpt:.3f},"
-        f" vector {parts.cosine:.3f} × {parts.weight:g}"
+        f" vector {parts.cosine:.3f} × {parts.weight:g}{verbatim}"
     )

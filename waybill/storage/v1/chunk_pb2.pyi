@@ -61,18 +61,20 @@ class Hit(_message.Message):
     def __init__(self, chunk: _Optional[_Union[Chunk, _Mapping]] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., version_id: _Optional[str] = ..., score: _Optional[float] = ..., parts: _Optional[_Union[ScoreParts, _Mapping]] = ..., also: _Optional[_Iterable[_Union[Place, _Mapping]]] = ..., excerpt: _Optional[_Union[Excerpt, _Mapping]] = ...) -> None: ...
 
 class ScoreParts(_message.Message):
-    __slots__ = ("words", "cosine", "weight", "matched", "excerpt")
+    __slots__ = ("words", "cosine", "weight", "matched", "excerpt", "verbatim")
     WORDS_FIELD_NUMBER: _ClassVar[int]
     COSINE_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     MATCHED_FIELD_NUMBER: _ClassVar[int]
     EXCERPT_FIELD_NUMBER: _ClassVar[int]
+    VERBATIM_FIELD_NUMBER: _ClassVar[int]
     words: float
     cosine: float
     weight: float
     matched: _containers.RepeatedCompositeFieldContainer[WordShare]
     excerpt: float
-    def __init__(self, words: _Optional[float] = ..., cosine: _Optional[float] = ..., weight: _Optional[float] = ..., matched: _Optional[_Iterable[_Union[WordShare, _Mapping]]] = ..., excerpt: _Optional[float] = ...) -> None: ...
+    verbatim: bool
+    def __init__(self, words: _Optional[float] = ..., cosine: _Optional[float] = ..., weight: _Optional[float] = ..., matched: _Optional[_Iterable[_Union[WordShare, _Mapping]]] = ..., excerpt: _Optional[float] = ..., verbatim: _Optional[bool] = ...) -> None: ...
 
 class WordShare(_message.Message):
     __slots__ = ("word", "share")
