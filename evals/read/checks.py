@@ -53,7 +53,7 @@ def chunks(pages: Sequence[Page], result: Result) -> None:
 
 
 def _apart(page: Page) -> bytearray:
-    """Marks what need not stand in a chunk: what is left out, and headings, which may be in the breadcrumb."""
+    """Marks what need not stand in a chunk: what is left out, and headings, which the breadcrumb has."""
     marked = bytearray(len(page.markdown))
     for block in page.blocks:
         if block.kind in (BlockKind.HEADING, BlockKind.OMITTED):
