@@ -16,7 +16,13 @@ MARKER = re.compile(r"(?:\d{1,3}|[A-Za-z])[.)]")
 
 
 class Word(NamedTuple):
-    """A run of characters without space. Points, the origin at the page's lower left."""
+    """A run of characters without space, in points as its page is read (see `direction.py`).
+
+    Attributes:
+        turn: Degrees against the clock from the way that most of its page runs: not 0 for a margin's text
+            or a watermark, which come last on their page.
+        mcid: The marked content that it belongs to, in a tagged document; -1 for none.
+    """
 
     text: str
     left: float
@@ -24,6 +30,8 @@ class Word(NamedTuple):
     baseline: float
     size: float
     bold: bool = False
+    turn: int = 0
+    mcid: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,13 @@ class Line:
 
     @cached_property
     def text(self) -> str:
-        return " ".join(word.text for word in self.words)
+        return " ".join([word.text for word in self.words])
 
     @cached_property
     def size(self) -> float:
+        first = self.words[0].size
+        if all(word.size == first for word in self.words):
+            return first
         weights: Counter[float] = Counter()
         for word in self.words:
             weights[word.size] += len(word.text)
@@ -68,16 +79,24 @@ class Line:
     def right(self) -> float:
         return self.words[-1].right
 
-    def cells(self, gap: float) -> list[Cell]:
-        """The line cut where words stand `gap` em apart; a list marker belongs to what follows it."""
-        groups = [[self.words[0]]]
+    @cached_property
+    def widest_gap(self) -> float:
+        """Points between neighbours; endless where words do not follow each other from left to right."""
+        widest = 0.0
         for before, word in pairwise(self.words):
-            wide = word.left - before.right > gap * self.size
-            marker = len(groups) == 1 and len(groups[0]) == 1 and _is_marker(before.text)
-            if wide and not marker:
-                groups.append([])
-            groups[-1].append(word)
-        return [Cell(" ".join(w.text for w in group), group[0].left, group[-1].right) for group in groups]
+            if word.left < before.left:
+                return float("inf")
+            widest = max(widest, word.left - before.right)
+        return widest
+
+    def cells(self, gap: float) -> list[Cell]:
+        """The line cut where `gap` em are empty, in reading order; a list marker belongs to what follows."""
+        if self.widest_gap <= gap * self.size:
+            return [_cell(self.words)]
+        groups = _groups(self.words, gap * self.size)
+        if len(groups) > 1 and len(groups[0]) == 1 and _is_marker(groups[0][0].text):
+            groups[:2] = [groups[0] + groups[1]]
+        return [_cell(group) for group in groups]
 
 
 def joined(lines: Sequence[Line]) -> list[Line]:
@@ -86,9 +105,9 @@ def joined(lines: Sequence[Line]) -> list[Line]:
     for line in lines:
         above = whole[-1] if whole else None
         if above and abs(above.baseline - line.baseline) < 0.2 * line.size and line.left >= above.right:
-            whole[-1] = Line([*above.words, *line.words])
+            above.words.extend(line.words)
         else:
-            whole.append(line)
+            whole.append(Line(list(line.words)))
     return whole
 
 
@@ -100,6 +119,26 @@ def packed(lines: Sequence[Line]) -> bytes:
 def unpacked(page: bytes) -> list[Line]:
     """What was packed, in this process."""
     return [Line(list(map(Word._make, words))) for words in marshal.loads(page)]  # noqa: S302 - our own bytes, of this process
+
+
+def _groups(words: Sequence[Word], gap: float) -> list[list[Word]]:
+    """Words with no more than `gap` points between them: they may run leftwards, or to and fro."""
+    reach, group = float("-inf"), 0
+    group_of = [0] * len(words)
+    for at in sorted(range(len(words)), key=lambda at: min(words[at].left, words[at].right)):
+        left, right = sorted(words[at][1:3])
+        group += left - reach > gap
+        reach = max(reach, right)
+        group_of[at] = group
+    groups: dict[int, list[Word]] = {}
+    for word, number in zip(words, group_of, strict=True):
+        groups.setdefault(number, []).append(word)
+    return list(groups.values())
+
+
+def _cell(words: Sequence[Word]) -> Cell:
+    left, right = min(word.left for word in words), max(word.right for word in words)
+    return Cell(" ".join([word.text for word in words]), min(left, right), max(left, right))
 
 
 def _is_marker(text: str) -> bool:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from services.parser.documents.pdf.hyphens import PUNCTUATION, divides
 from services.parser.documents.pdf.lines import Line
 
 MOST_LEVELS = 4
 HEADING_CHARS = 200
-PUNCTUATION = ".,;:()"
 _LARGER = 1.1  # times the body's size: below that it is emphasis, not a heading
 
 
@@ -25,14 +25,14 @@ class Style:
         body: Size of most of its text, points.
         levels: Heading level by size.
         pitch: Usual distance of lines of the body, em.
-        bold_body: Most of its text is bold.
+        bold_level: Of a heading that is bold and no larger than the body; 0 where bold means nothing.
         words: All its words, in lower case.
     """
 
     body: float
     levels: dict[float, int]
     pitch: float
-    bold_body: bool
+    bold_level: int
     words: frozenset[str]
 
 
@@ -53,7 +53,9 @@ class Census:
             self._bold_chars += line.bold * len(line.text)
             if can_head(line):
                 self._heads.add(line.size)
-            self._words.update(word.text.lower().strip(PUNCTUATION) for word in line.words)
+            self._words.update([word.text.lower().strip(PUNCTUATION) for word in line.words[:-1]])
+            if not divides(last := line.words[-1].text):
+                self._words.add(last.lower().strip(PUNCTUATION))
         for above, line in pairwise(page):
             distance = above.baseline - line.baseline
             if above.size == line.size and 0 < distance < 3 * line.size:
@@ -64,11 +66,13 @@ class Census:
         body = max(self._chars, key=lambda size: (self._chars[size], -size), default=0.0)
         larger = sorted((size for size in self._heads if size >= body * _LARGER), reverse=True)
         pitches = self._pitches.get(body)
+        levels = {size: min(level, MOST_LEVELS) for level, size in enumerate(larger, start=1)}
+        bold_body = self._bold_chars * 2 > sum(self._chars.values())
         return Style(
             body=body,
-            levels={size: min(level, MOST_LEVELS) for level, size in enumerate(larger, start=1)},
+            levels=levels,
             pitch=median(pitches) if pitches else 1.2,
-            bold_body=self._bold_chars * 2 > sum(self._chars.values()),
+            bold_level=0 if bold_body else min(len(set(levels.values())) + 1, MOST_LEVELS),
             words=frozenset(self._words),
         )
 
