@@ -48,8 +48,8 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "PARSER_CRASHED": (
         InvalidRequest,
-        "The parser failed on the document: that is a bug of Waybill, not of the file. Please send the file, or "
-        "the parser's log line, to Waybill's maintainers. Other documents are not affected.",
+        "The parser failed on the document: a bug of Waybill, not of the file. Please send the file, or the "
+        "parser's log line, to Waybill's maintainers. Other documents are not affected.",
     ),
     "POISON": (
         InvalidRequest,

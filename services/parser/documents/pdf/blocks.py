@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import NamedTuple
 
 from services.parser.documents.pdf import tables
@@ -78,8 +79,8 @@ class Blocks:
         text = self._flowing(index, end)
         if level := self._level(index, end):
             self._writer.heading(text, level)
-        elif end == index + 1 and len(cells := self._lines[index].cells(_ROW_GAP)) > 1:
-            self._writer.text(" | ".join(cell.text for cell in cells))
+        elif end == index + 1 and (cells := _row(self._lines[index])):
+            self._writer.text(" | ".join(cells))
         elif _STARTS_ITEM.match(text):
             self._writer.item(f"- {text[2:]}" if BULLET.match(text) else text)
         else:
@@ -111,7 +112,7 @@ class Blocks:
             return False
         if _STARTS_ITEM.match(line.text) or _CAPTION.match(line.text) or has_leaders(above.text):
             return False
-        if any(len(each.cells(_ROW_GAP)) > 1 for each in (above, line)):
+        if _row(above) or _row(line):
             return False
         if not above.text.endswith((".", "!", "?", ":")):
             return True
@@ -125,7 +126,7 @@ class Blocks:
         text_chars = sum(len(line.text) for line in self._lines[start:end])
         if first.size in style.levels:
             return style.levels[first.size] if text_chars <= HEADING_CHARS else 0
-        alone = end == start + 1 and len(first.cells(_ROW_GAP)) == 1
+        alone = end == start + 1 and not _row(first)
         if not (style.bold_level and alone and first.bold and first.size >= style.body and can_head(first)):
             return 0
         if (
@@ -142,3 +143,11 @@ class Blocks:
         above, line = self._lines[at - 1], self._lines[at]
         distance = above.baseline - line.baseline
         return distance < 0 or distance > self._style.pitch * line.size * _PARAGRAPH_GAP
+
+
+def _row(line: Line) -> list[str]:
+    """The cells of a line that is a row of its own, where it is one."""
+    if not _ROW_GAP * line.size < line.widest_gap < inf:
+        return []
+    cells = line.cells(_ROW_GAP)
+    return [cell.text for cell in cells] if len(cells) > 1 else []

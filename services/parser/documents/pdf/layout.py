@@ -8,6 +8,7 @@ from functools import cached_property
 
 from services.parser.documents.pdf.blocks import Blocks
 from services.parser.documents.pdf.lines import Line, joined, packed, unpacked
+from services.parser.documents.pdf.running import Running
 from services.parser.documents.pdf.style import Census, Style
 from services.parser.documents.pdf.tables import Table
 from services.parser.documents.pdf.writer import plain
@@ -20,6 +21,7 @@ class Layout:
     def __init__(self) -> None:
         self._pages: list[bytes] = []
         self._census = Census()
+        self._running = Running()
         self._plain: set[int] = set()
 
     def add_page(self, lines: Sequence[Line]) -> None:
@@ -28,6 +30,7 @@ class Layout:
         with self._structure(len(self._pages) + 1):
             kept = joined(lines)
             self._census.add(kept)
+            self._running.add(kept)
         self._pages.append(packed(kept))
 
     def render(self) -> Iterator[Page]:
@@ -54,6 +57,11 @@ class Layout:
     def _style(self) -> Style:
         return self._census.style()
 
+    @cached_property
+    def _omitted(self) -> dict[int, frozenset[int]]:
+        return self._running.lines(self._style.body)
+
     def _read(self, lines: list[Line], number: int, carried: Table | None) -> tuple[Page, Table | None]:
-        blocks = Blocks(lines, self._style, headings={}, omitted=frozenset(), carried=carried)
+        omitted = self._omitted.get(number, frozenset())
+        blocks = Blocks(lines, self._style, headings={}, omitted=omitted, carried=carried)
         return blocks.page(number), blocks.carried
