@@ -17,7 +17,7 @@ from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
 from services.embedder.backends.port import Vectors
-from services.orchestrator.chunks.cutting import RECIPE, Page, Passage, cut
+from services.orchestrator.chunks.cutting import DEFAULT_SIZES, Page, Passage, cut
 from services.parser import extract, text
 from services.parser.documents.limits import Limits
 
@@ -75,7 +75,7 @@ class Document:
             "collection": COLLECTION,
             "key": self.key,
             "sha256": self.sha256,
-            "recipe": RECIPE,
+            "recipe": DEFAULT_SIZES.recipe,
             "space": space_id,
             "chunks": len(self.passages),
             "state": "PUBLISHED" if published else "BUILDING",
