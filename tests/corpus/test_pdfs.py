@@ -48,5 +48,5 @@ def test_those_with_a_password_are_refused_as_protected(small: dict[str, Result]
 
 
 def test_every_chunk_of_theirs_stands_at_its_place(small: dict[str, Result]) -> None:
-    assert sum(one.chunks for one in small.values()) > 100
+    assert sum(one.chunks for one in small.values()) > 50
     assert [one.key for one in small.values() if one.wrong_offsets or one.lost_characters] == []
