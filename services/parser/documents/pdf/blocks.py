@@ -108,7 +108,7 @@ class Blocks:
         distance = above.baseline - line.baseline
         if above.size != line.size or not 0 < distance <= self._style.pitch * line.size * _PARAGRAPH_GAP:
             return False
-        if above.bold != line.bold and above.bold:
+        if above.turn != line.turn or (above.bold and not line.bold):
             return False
         if _STARTS_ITEM.match(line.text) or _CAPTION.match(line.text) or has_leaders(above.text):
             return False

@@ -68,6 +68,10 @@ class Line:
         return all(word.bold for word in self.words)
 
     @property
+    def turn(self) -> int:
+        return self.words[0].turn
+
+    @property
     def baseline(self) -> float:
         return self.words[0].baseline
 
@@ -103,12 +107,16 @@ def joined(lines: Sequence[Line]) -> list[Line]:
     """Lines of a page; pieces of one baseline are one line."""
     whole: list[Line] = []
     for line in lines:
-        above = whole[-1] if whole else None
-        if above and abs(above.baseline - line.baseline) < 0.2 * line.size and line.left >= above.right:
-            above.words.extend(line.words)
+        if whole and _goes_on(whole[-1], line):
+            whole[-1].words.extend(line.words)
         else:
             whole.append(Line(list(line.words)))
     return whole
+
+
+def _goes_on(line: Line, piece: Line) -> bool:
+    apart = abs(line.baseline - piece.baseline)
+    return apart < 0.2 * piece.size and piece.left >= line.right and piece.turn == line.turn
 
 
 def packed(lines: Sequence[Line]) -> bytes:

@@ -105,7 +105,7 @@ class Tables:
         return rows, columns
 
     def _is_free(self, at: int) -> bool:
-        return at < len(self._lines) and at not in self._borders
+        return at < len(self._lines) and at not in self._borders and not self._lines[at].turn
 
     def _goes_on(self, row: Row, line: Row, rows: list[Row], columns: Columns) -> bool:
         ceiling = rows[-1].lowest - 0.3 * line.size if rows else float("inf")
