@@ -46,8 +46,8 @@ def chunks(pages: Sequence[Page], result: Result) -> None:
         told = _apart(page)
         for chunk in cutter.cut(cutting.Page(page.page, page.markdown, blocks)):
             result.chunks += 1
-            result.wrong_offsets += not chunk.text or page.markdown[chunk.start : chunk.end] != chunk.text
-            told[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
+            result.wrong_offsets += not _stands_in(page.markdown, chunk)
+            _mark(told, chunk.start, chunk.end)
         text = zip(page.markdown, told, strict=True)
         result.lost_characters += sum(not char.isspace() and not seen for char, seen in text)
 
@@ -57,8 +57,18 @@ def _apart(page: Page) -> bytearray:
     marked = bytearray(len(page.markdown))
     for block in page.blocks:
         if block.kind in (BlockKind.HEADING, BlockKind.OMITTED):
-            marked[block.start : block.end] = b"\1" * (block.end - block.start)
+            _mark(marked, block.start, block.end)
     return marked
+
+
+def _mark(places: bytearray, start: int, end: int) -> None:
+    for place in range(start, min(end, len(places))):
+        places[place] = 1
+
+
+def _stands_in(text: str, chunk: cutting.Passage) -> bool:
+    inside = 0 <= chunk.start < chunk.end <= len(text)
+    return inside and text[chunk.start : chunk.end] == chunk.text
 
 
 def _outline(path: Path) -> Iterator[tuple[int, str]]:
