@@ -44,7 +44,7 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "PARSE_TIMEOUT": (
         Quota,
-        "The document took too long to parse. Repeat when the machine is less busy, or split the file.",
+        "The parse stood still for a minute and was ended. Repeat it; if that happens again, split the file.",
     ),
     "PARSER_CRASHED": (
         InvalidRequest,

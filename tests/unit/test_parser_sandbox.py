@@ -63,6 +63,14 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+async def child_of(pid: int) -> int:
+    """The child, as soon as there is one."""
+    async with asyncio.timeout(10):
+        while not (children := children_of(pid)):  # noqa: ASYNC110 - the kernel does not call
+            await asyncio.sleep(0.001)
+    return children[0]
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     ends = time.monotonic() + 10
     while not holds():
@@ -149,11 +157,21 @@ async def test_a_document_with_more_text_than_allowed_is_refused() -> None:
         assert await reason_of(sandbox, hostile_pdfs.simple(pages=20)) == "DOCUMENT_TOO_LARGE"
 
 
-async def test_a_document_that_takes_too_long_is_killed_and_nothing_is_left() -> None:
-    async with Sandbox.open(Limits(wall_seconds_per_cpu_second=0.005), 1) as sandbox:
+async def test_a_child_that_stands_still_is_killed_and_nothing_is_left() -> None:
+    async with Sandbox.open(Limits(silent_seconds=0.2), 1) as sandbox:
         await sandbox.check()
-        assert await reason_of(sandbox, hostile_pdfs.many_text_operators()) == "PARSE_TIMEOUT"
-        assert [children_of(pid) for pid in sandbox.pids] == [[]]
+        (pid,) = sandbox.pids
+        task = asyncio.create_task(reason_of(sandbox, hostile_pdfs.many_text_operators()))
+        os.kill(await child_of(pid), signal.SIGSTOP)
+        assert await task == "PARSE_TIMEOUT"
+        assert children_of(pid) == []
+
+
+async def test_a_child_that_computes_is_not_killed_for_its_silence() -> None:
+    async with Sandbox.open(Limits(silent_seconds=0.2, cpu_seconds=1), 1) as sandbox:
+        begun = time.monotonic()
+        assert await reason_of(sandbox, hostile_pdfs.many_text_operators()) == "DOCUMENT_TOO_LARGE"
+        assert time.monotonic() - begun > 0.4
 
 
 async def test_a_cancelled_reading_kills_its_child_and_the_sandbox_goes_on() -> None:
@@ -161,9 +179,7 @@ async def test_a_cancelled_reading_kills_its_child_and_the_sandbox_goes_on() -> 
         await sandbox.check()
         (pid,) = sandbox.pids
         task = asyncio.create_task(read(sandbox, hostile_pdfs.many_text_operators()))
-        async with asyncio.timeout(10):
-            while not children_of(pid):  # noqa: ASYNC110 - the kernel does not call when a child is born
-                await asyncio.sleep(0.001)
+        await child_of(pid)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert (sandbox.pids, children_of(pid)) == ([pid], [])

@@ -19,7 +19,6 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from services.parser.documents import reading
@@ -76,8 +75,7 @@ def _be_the_child(
         _confine(libc, limits)
         with open(out, "wb", buffering=1 << 16, closefd=False) as pipe:
             source = Document(document, request["filename"], limits)
-            allow_cpu = partial(_allow_cpu, limits)
-            for line in reading.answers(source, count_only=request["count_only"], allow_cpu=allow_cpu):
+            for line in reading.answers(source, count_only=request["count_only"], allow_cpu=_allow_cpu):
                 pipe.write(json.dumps(line).encode() + b"\n")
         code = 0
     finally:
@@ -102,13 +100,12 @@ def _confine(libc: ctypes.CDLL, limits: Limits) -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, 32)
     _limit(resource.RLIMIT_CORE, 0)
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds_for(limits.pages) + 1))
-    signal.alarm(int(limits.wall_seconds) + 5)  # a second line, should nobody be left to kill us
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.most_cpu_seconds + 1))
 
 
-def _allow_cpu(limits: Limits, pages: int) -> None:
+def _allow_cpu(seconds: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds_for(pages), hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, hard), hard))
 
 
 def _limit(what: int, value: int) -> None:
