@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import inf
-from typing import NamedTuple
 
 from services.parser.documents.pdf import tables
 from services.parser.documents.pdf.hyphens import flowing
@@ -13,6 +12,7 @@ from services.parser.documents.pdf.lines import BULLET, MARKER, Line
 from services.parser.documents.pdf.prose import has_leaders
 from services.parser.documents.pdf.style import HEADING_CHARS, Style, can_head
 from services.parser.documents.pdf.tables import Table, Tables
+from services.parser.documents.pdf.titles import Heading
 from services.parser.documents.pdf.writer import Writer
 from services.parser.pages import Page
 
@@ -21,13 +21,6 @@ _ROW_GAP = 3.0  # em that make a lone line a row of cells
 _PARAGRAPH_GAP = 1.3  # times the usual distance of lines
 _STARTS_ITEM = re.compile(rf"(?:{BULLET.pattern}|{MARKER.pattern})\s")
 _CAPTION = re.compile(r"(?:figure|fig\.|table|chart|exhibit)\s*\d", re.IGNORECASE)
-
-
-class Heading(NamedTuple):
-    """Lines that are known to be a heading, to `end` exclusive."""
-
-    end: int
-    level: int
 
 
 class Blocks:

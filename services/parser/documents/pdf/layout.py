@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from types import MappingProxyType
 
 from services.parser.documents.pdf.blocks import Blocks
+from services.parser.documents.pdf.headings import Headings
 from services.parser.documents.pdf.lines import Line, joined, packed, unpacked
 from services.parser.documents.pdf.running import Running
 from services.parser.documents.pdf.style import Census, Style
 from services.parser.documents.pdf.tables import Table
+from services.parser.documents.pdf.tags import Tag
+from services.parser.documents.pdf.titles import Title
 from services.parser.documents.pdf.writer import plain
 from services.parser.pages import Page
 
@@ -18,19 +22,22 @@ from services.parser.pages import Page
 class Layout:
     """Collects a document's pages, then renders them: sizes mean something only side by side."""
 
-    def __init__(self) -> None:
+    def __init__(self, outline: Mapping[int, Sequence[Title]] = MappingProxyType({})) -> None:
+        """`outline` has the titles of each page, from 1."""
         self._pages: list[bytes] = []
         self._census = Census()
         self._running = Running()
+        self._headings = Headings(outline)
         self._plain: set[int] = set()
 
-    def add_page(self, lines: Sequence[Line]) -> None:
-        """Adds the next page; pieces of one baseline are joined first."""
-        kept = lines
-        with self._structure(len(self._pages) + 1):
+    def add_page(self, lines: Sequence[Line], tags: Mapping[int, Tag] = MappingProxyType({})) -> None:
+        """Adds the next page; `tags` has the headings among its marked content."""
+        kept, number = lines, len(self._pages) + 1
+        with self._structure(number):
             kept = joined(lines)
             self._census.add(kept)
             self._running.add(kept)
+            self._headings.add(number, kept, tags)
         self._pages.append(packed(kept))
 
     def render(self) -> Iterator[Page]:
@@ -55,7 +62,7 @@ class Layout:
 
     @cached_property
     def _style(self) -> Style:
-        return self._census.style()
+        return self._headings.style(self._census.style())
 
     @cached_property
     def _omitted(self) -> dict[int, frozenset[int]]:
@@ -63,5 +70,11 @@ class Layout:
 
     def _read(self, lines: list[Line], number: int, carried: Table | None) -> tuple[Page, Table | None]:
         omitted = self._omitted.get(number, frozenset())
-        blocks = Blocks(lines, self._style, headings={}, omitted=omitted, carried=carried)
+        named = [
+            heading
+            for heading in self._headings.on(number)
+            if omitted.isdisjoint(range(heading.start, heading.end))
+        ]
+        headings = {heading.start: heading for heading in named}
+        blocks = Blocks(lines, self._style, headings=headings, omitted=omitted, carried=carried)
         return blocks.page(number), blocks.carried

@@ -10,10 +10,11 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from services.parser.documents.document import Document
-from services.parser.documents.pdf import direction
+from services.parser.documents.pdf import direction, outline, tags
 from services.parser.documents.pdf.characters import Characters, open_pdf
 from services.parser.documents.pdf.layout import Layout
 from services.parser.documents.pdf.lines import Line, Word
+from services.parser.documents.pdf.tags import Tag
 from services.parser.pages import Mark, Page
 
 
@@ -26,11 +27,11 @@ def read(document: Document) -> Iterator[Page]:
     """The pages, in order. Heading levels are the whole document's, so all is read before the first comes."""
     pdf = open_pdf(document.mapped())
     pages = _Pages(pdf, document.limits.page_text_bytes)
-    layout = Layout()
+    layout = Layout(outline.read(pdf))
     marks: dict[int, Mark] = {}
     for number in range(1, len(pdf) + 1):
         lines, mark = pages.read(number)
-        layout.add_page(lines)
+        layout.add_page(lines, pages.tags)
         if mark:
             marks[number] = mark
     for page in layout.render():
@@ -44,9 +45,11 @@ class _Pages:
         self._pdf = pdf
         self._most_chars = most_chars
         self._tagged = bool(pdfium.FPDFCatalog_IsTagged(pdf.raw))
+        self.tags: dict[int, Tag] = {}
 
     def read(self, number: int) -> tuple[list[Line], Mark | None]:
         """A page's lines, and what is to be known of them."""
+        self.tags = {}
         try:
             page = self._pdf[number - 1]
         except pypdfium2.PdfiumError:
@@ -59,6 +62,8 @@ class _Pages:
             page.close()
 
     def _lines(self, page: Any) -> tuple[list[Line], Mark | None]:
+        if self._tagged:
+            self.tags = tags.headings(page)
         characters, words = self._words(page)
         turn = direction.main_turn(words) if characters.turns - {0} else 0
         if words and turn % 90 == 0 and turn != page.get_rotation():
