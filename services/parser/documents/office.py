@@ -56,6 +56,8 @@ def parsed(content: bytes, kind: Kind, form: Literal["to_ir", "to_markdown"]) ->
         return getattr(office_oxide.Document.from_bytes(content, kind), form)()
     except office_oxide.OfficeOxideError as error:
         said = str(error)
+        if "thread" in said:
+            raise RuntimeError("the sandbox lets the engine start no thread") from None
         if "password" in said or "encrypted" in said:
             raise Refused("FILE_IS_PROTECTED") from None
         raise Refused("DOCUMENT_TOO_LARGE" if "limit" in said else "FILE_IS_BROKEN") from None

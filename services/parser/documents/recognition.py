@@ -79,6 +79,11 @@ def recognise(document: Document) -> Format:
     return _text(head) or _plain(promised, head)
 
 
+def is_container(document: Document) -> bool:
+    """Whether it begins like an archive or an OLE file."""
+    return document.head(len(_OLE)).startswith((*_ZIP, _OLE))
+
+
 def may_be_text(document: Document) -> bool:
     """Whether a document that begins like a PDF and is none may be a text about PDFs."""
     return formats.promised(document.filename) is not formats.PDF and b"\0" not in document.content()

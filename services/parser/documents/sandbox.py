@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from services.parser.documents import children
+from services.parser.documents import processes
 from services.parser.documents.answer import CRASHED, Answer
 from services.parser.documents.limits import READY, Limits
 from services.parser.pages import Pages
@@ -229,13 +229,13 @@ class _ForkServer:
 
     async def _next_piece(self, reader: asyncio.StreamReader) -> bytes:
         """Raises TimeoutError when the child neither says nor computes anything for long."""
-        spent = children.cpu_ticks(self.pid)
+        spent = processes.cpu_ticks(self.pid)
         while True:
             try:
                 async with asyncio.timeout(self._limits.silent_seconds):
                     return await reader.read(1 << 18)
             except TimeoutError:
-                before, spent = spent, children.cpu_ticks(self.pid)
+                before, spent = spent, processes.cpu_ticks(self.pid)
                 if spent == before:
                     raise
 
