@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pypdfium2
@@ -69,11 +69,16 @@ class Characters:
         cut: The page has more.
         text: One character for each of PDFium's, which are UTF-16 units.
         turns: The directions that words run in, once the lines have been read.
+        added: Lines of words of added text objects, once the other lines have been read.
     """
 
-    def __init__(self, textpage: Any, most: int, *, tagged: bool = False) -> None:
+    def __init__(
+        self, textpage: Any, most: int, *, tagged: bool = False, added: Container[int | None] = ()
+    ) -> None:
+        """`added` has the addresses of text objects that are not the page's own."""
         self._raw = textpage.raw
-        self._tagged = tagged
+        self._tagged, self._added = tagged, added
+        self.added: list[list[Word]] = []
         total = textpage.count_chars()
         self.cut = total > most
         self.text = _units(self._raw, min(total, most))
@@ -92,11 +97,21 @@ class Characters:
         text, tokens, word_at = self.text, _TOKEN.finditer, self._word
         for line in _LINE.finditer(text):
             spans = [token.span() for token in tokens(text, *line.span())]
+            if self._added:
+                spans = self._own(spans)
             words = [word for start, end in spans if (word := word_at(start, end))]
             if words and text.startswith(_HYPHEN_AT_END, line.end()):
                 words[-1] = words[-1]._replace(text=f"{words[-1].text}-")
             if words:
                 yield words
+
+    def _own(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """A line's words without the added ones, which are kept."""
+        is_added = [_object_at(self._address, start) in self._added for start, _ in spans]
+        if any(is_added):
+            added = [self._word(*span) for span, is_one in zip(spans, is_added, strict=True) if is_one]
+            self.added.append([word for word in added if word])
+        return [span for span, is_one in zip(spans, is_added, strict=True) if not is_one]
 
     def _word(self, start: int, end: int) -> Word | None:
         text = self.text[start:end]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 from services.parser.documents.pdf.letters import RIGHT_TO_LEFT
 from services.parser.documents.pdf.lines import Line, Word
@@ -22,26 +23,45 @@ def main_turn(lines: Iterable[Sequence[Word]]) -> int:
     return max(chars, key=lambda turn: (chars[turn], -turn), default=0)
 
 
-def upright(lines: Iterable[Sequence[Word]], turn: int, right: float, up: float) -> list[Line]:
-    """Lines of the main direction in their order, then the words that run another way, as lines of their own.
+class Frame(NamedTuple):
+    """How a page is read.
 
-    Args:
-        lines: As PDFium finds them.
-        turn: The main direction.
-        right: What brings the main direction's places to the page's left edge.
-        up: The same for baselines and the lower edge.
+    Attributes:
+        turn: Degrees against the clock that most of its text runs in.
+        right: Points to add along that direction, to count from the page's left edge.
+        up: The same across it, to count from the lower edge.
     """
+
+    turn: int = 0
+    right: float = 0.0
+    up: float = 0.0
+
+    @classmethod
+    def of(cls, turn: int, width: float, height: float) -> Frame:
+        """Of a page that is so wide and high when it is seen upright."""
+        return cls(turn, width * (turn in (180, 270)), height * (turn in (90, 180)))
+
+    def word(self, word: Word) -> Word:
+        """A word of the main direction, as it is read."""
+        left, right, baseline = word.left + self.right, word.right + self.right, word.baseline + self.up
+        return word._replace(left=left, right=right, baseline=baseline, turn=0)
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the page's own coordinates, as it is read; for slanted text nothing turns."""
+        across, upward = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}.get(self.turn, (1, 0))
+        return x * across + y * upward + self.right, y * across - x * upward + self.up
+
+
+def upright(lines: Iterable[Sequence[Word]], frame: Frame) -> list[Line]:
+    """Lines of the main direction in their order, then lines of the words that run another way."""
     body: list[Line] = []
     asides: list[Word] = []
     for line in lines:
-        asides += [word._replace(turn=(word.turn - turn) % 360) for word in line if word.turn != turn]
-        body += _steady(_moved(word, right, up) for word in line if word.turn == turn)
+        asides += [
+            word._replace(turn=(word.turn - frame.turn) % 360) for word in line if word.turn != frame.turn
+        ]
+        body += _steady(frame.word(word) for word in line if word.turn == frame.turn)
     return body + _aside_lines(asides)
-
-
-def _moved(word: Word, right: float, up: float) -> Word:
-    left, end, baseline = word.left + right, word.right + right, word.baseline + up
-    return word._replace(left=left, right=end, baseline=baseline, turn=0)
 
 
 def _steady(words: Iterable[Word]) -> Iterator[Line]:
