@@ -9,7 +9,7 @@ from itertools import groupby
 from services.parser.documents.pdf.lines import Line
 from services.parser.documents.pdf.style import HEADING_CHARS, Style
 from services.parser.documents.pdf.tags import Tag
-from services.parser.documents.pdf.titles import Heading, Title, find
+from services.parser.documents.pdf.titles import Heading, Title, divided, find
 
 
 class Headings:
@@ -21,9 +21,11 @@ class Headings:
         self._sizes: set[float] = set()
         self._titles = self._matched = 0
 
-    def add(self, number: int, lines: Sequence[Line], tags: Mapping[int, Tag]) -> None:
-        """Looks for those of a page."""
+    def add(self, number: int, lines: list[Line], tags: Mapping[int, Tag]) -> list[Line]:
+        """Looks for those of a page. Gives its lines, in which each of them stands alone."""
         titles = self._outline.get(number, ())
+        if titles:
+            lines = divided(lines, titles)
         found = find(lines, titles) if titles else []
         self._titles += len(titles)
         self._matched += len(found)
@@ -33,6 +35,7 @@ class Headings:
         if found:
             self._found[number] = found
             self._sizes.update(lines[heading.end - 1].size for heading in found)
+        return lines
 
     def on(self, number: int) -> list[Heading]:
         """Those of a page."""

@@ -34,10 +34,9 @@ class Layout:
         """Adds the next page; `tags` has the headings among its marked content."""
         kept, number = lines, len(self._pages) + 1
         with self._structure(number):
-            kept = joined(lines)
+            kept = self._headings.add(number, joined(lines), tags)
             self._census.add(kept)
             self._running.add(kept)
-            self._headings.add(number, kept, tags)
         self._pages.append(packed(kept))
 
     def render(self) -> Iterator[Page]:

@@ -13,8 +13,11 @@ from services.parser.documents.pdf.lines import Line
 _MOST_LINES = 4
 _SEPARATORS = re.compile(r"[\W_]+")
 _LINES_APART = 4.0  # em between the lines of one title: "Chapter 3" stands well above its name
+_RUN_IN_GAP = 1.5  # em
 _NUMBER = r"\d{1,4}(?:[.-]\d{1,4})*|[A-Z](?:\.\d{1,4})*|[IVXLC]{1,6}"
-_LABEL = re.compile(rf"\s*(?:(?:[^\W\d]{{2,12}}\s)?(?:{_NUMBER})|第\w{{1,4}}[章节節部回])[.:)、]?(?:\s+|$)")
+_LABEL = re.compile(
+    rf"\s*(?:(?:[^\W\d]{{2,12}}\s)?(?P<number>{_NUMBER})|第\w{{1,4}}[章节節部回])[.:)、]?(?:\s+|$)"
+)
 
 
 class Title(NamedTuple):
@@ -53,23 +56,51 @@ def find(lines: Sequence[Line], titles: Sequence[Title]) -> list[Heading]:
     return sorted(set(found.values()))
 
 
+def divided(lines: Sequence[Line], titles: Sequence[Title]) -> list[Line]:
+    """The lines, where a title that runs into text has one of its own: bold, or far from what follows."""
+    keys = [_key(title.text) for title in titles]
+    return [part for line in lines for part in _parts(line, keys)]
+
+
+def _parts(line: Line, keys: Sequence[str]) -> list[Line]:
+    whole = _key(line.text)
+    for key in keys:
+        if key and whole.startswith(key) and whole != key:
+            for at in range(1, len(line.words)):
+                if _key(" ".join(word.text for word in line.words[:at])) == key and _is_border(line, at):
+                    return [Line(line.words[:at]), Line(line.words[at:])]
+    return [line]
+
+
+def _is_border(line: Line, at: int) -> bool:
+    before, word = line.words[at - 1], line.words[at]
+    return word.left - before.right > _RUN_IN_GAP * line.size or (before.bold and not word.bold)
+
+
+class _Forms(NamedTuple):
+    """A text as it is compared: "Chapter 3: Tides" also as "3 Tides" and as "Tides"."""
+
+    whole: str
+    numbered: str
+    bare: str
+
+
 class _Keys:
     """A page's lines without what titles and lines differ in: case, space, marks, numbers before them."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines
-        self._keys = [_key(line.text) for line in lines]
-        self._bare = [_key(_without_label(line.text)) for line in lines]
+        self._forms = [_forms(line.text) for line in lines]
 
     def places(self, title: str) -> list[tuple[int, int]]:
         """Runs of lines that are the title: the first, and the one after the last."""
-        want, bare = _key(title), _key(_without_label(title))
+        want = _forms(title)
         starts: dict[int, int] = {}
-        for at, (key, without_label) in enumerate(zip(self._keys, self._bare, strict=True)):
-            forms = {(key, want), (key, bare), (without_label, want)} if key else set()
-            if not without_label and not any(map(str.isalpha, key)):
-                forms.discard((without_label, want))
-            for end in filter(None, (self._end(at, first, whole) for first, whole in forms)):
+        for at, line in enumerate(self._forms):
+            pairs = {(line.whole, want.whole), (line.whole, want.bare)}
+            if any(map(str.isalpha, line.whole)):
+                pairs |= {(line.numbered, want.whole), (line.bare, want.whole)}
+            for end in filter(None, (self._end(at, *pair) for pair in pairs if line.whole)):
                 starts.setdefault(end, at)
         return [(start, end) for end, start in starts.items()]
 
@@ -79,9 +110,9 @@ class _Keys:
         while want and want.startswith(text):
             if text == want:
                 return end
-            if end == min(len(self._keys), start + _MOST_LINES) or not self._is_below(end):
+            if end == min(len(self._forms), start + _MOST_LINES) or not self._is_below(end):
                 break
-            text += self._keys[end]
+            text += self._forms[end].whole
             end += 1
         return 0
 
@@ -107,6 +138,9 @@ def _key(text: str) -> str:
     return _SEPARATORS.sub("", plain) or "".join(text.split())
 
 
-def _without_label(text: str) -> str:
-    label = _LABEL.match(text)
-    return text[label.end() :] if label else text
+def _forms(text: str) -> _Forms:
+    whole, label = _key(text), _LABEL.match(text)
+    if not label:
+        return _Forms(whole, whole, whole)
+    bare = _key(text[label.end() :])
+    return _Forms(whole, _key(label["number"] or "") + bare, bare)
