@@ -39,17 +39,20 @@ def encoding(path: Path, name: str, pages: Sequence[Page], result: Result) -> No
 
 
 def chunks(pages: Sequence[Page], result: Result) -> None:
-    """Whether each chunk stands in its page where it says, and nothing of the page's body is in none."""
-    cutter = cutting.Cutter()
+    """Whether each chunk stands in its page where it says, and nothing of a page's body is in none."""
+    texts = {page.page: page.markdown for page in pages}
+    told = {page.page: _apart(page) for page in pages}
+    for chunk in cutting.cut(map(_cuttable, pages)):
+        result.chunks += 1
+        result.wrong_offsets += not _stands_in(texts[chunk.page], chunk)
+        _mark(told[chunk.page], chunk.start, chunk.end)
     for page in pages:
-        blocks = [cutting.Block(**asdict(block)) for block in page.blocks]
-        told = _apart(page)
-        for chunk in cutter.cut(cutting.Page(page.page, page.markdown, blocks)):
-            result.chunks += 1
-            result.wrong_offsets += not _stands_in(page.markdown, chunk)
-            _mark(told, chunk.start, chunk.end)
-        text = zip(page.markdown, told, strict=True)
+        text = zip(page.markdown, told[page.page], strict=True)
         result.lost_characters += sum(not char.isspace() and not seen for char, seen in text)
+
+
+def _cuttable(page: Page) -> cutting.Page:
+    return cutting.Page(page.page, page.markdown, [cutting.Block(**asdict(block)) for block in page.blocks])
 
 
 def _apart(page: Page) -> bytearray:
@@ -62,8 +65,8 @@ def _apart(page: Page) -> bytearray:
 
 
 def _mark(places: bytearray, start: int, end: int) -> None:
-    for place in range(start, min(end, len(places))):
-        places[place] = 1
+    end = min(end, len(places))
+    places[start:end] = b"\1" * (end - start)
 
 
 def _stands_in(text: str, chunk: cutting.Passage) -> bool:
