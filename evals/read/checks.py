@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from evals.read.results import Result
 from services.orchestrator.chunks import cutting
 from services.parser.pages import BlockKind, Page
 
-# Of a page's words outside ASCII so many stand in its source; the rest are written as entities.
+# Of a page's letters outside ASCII so many stand in its source; the rest are written as entities.
 _MOST_SHOWN = 0.95
 
 
@@ -28,7 +27,7 @@ def outline(path: Path, pages: Sequence[Page], result: Result) -> None:
 
 
 def encoding(path: Path, name: str, pages: Sequence[Page], result: Result) -> None:
-    """Whether the words are those that the named encoding has; with markup, those that are shown."""
+    """Whether the words are those that the named encoding has; with markup, the letters that are shown."""
     raw = path.read_bytes().decode(name, errors="replace")
     text = "\n".join(page.markdown for page in pages)
     if result.format == "text":
@@ -85,5 +84,5 @@ def _outline(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _foreign(text: str) -> set[str]:
-    """Words with other letters than ASCII has."""
-    return {word for word in re.findall(r"\w+", unicodedata.normalize("NFKC", text)) if not word.isascii()}
+    """Letters that ASCII has not."""
+    return {char for char in unicodedata.normalize("NFKC", text) if char.isalpha() and not char.isascii()}
