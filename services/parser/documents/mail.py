@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import email
+import email.base64mime
 import email.errors
 import email.header
+import email.quoprimime
 import email.utils
 import re
 from collections.abc import Iterator
 from email.message import Message
+from email.parser import BytesParser
 from email.policy import compat32
 
 from services.parser.documents import decoding, flow, web
@@ -25,7 +27,7 @@ def read(document: Document) -> Iterator[Page]:
     """Raises Refused FILE_IS_BROKEN."""
     try:
         # The newer policy parses each header by a grammar, which fails on what spammers write.
-        message = email.message_from_bytes(document.content(), policy=compat32)
+        message = BytesParser(policy=compat32).parsebytes(document.content())
     except RecursionError:
         raise Refused("FILE_IS_BROKEN") from None
     return flow.running(_message(message, document, 1))

@@ -100,7 +100,8 @@ class _Walker(html.parser.HTMLParser):
         self._tables: list[_Table] = []
         self._lists: list[int] = []
         self._unseen = self._navigation = self._pre = 0
-        self._level, self._in_title, self._title, self._language, self._marker = 0, False, "", "", ""
+        self._level, self._in_title = 0, False
+        self._title = self._said = self._language = self._marker = ""
 
     def taken(self) -> list[Piece]:
         """Pieces found since the last call."""
@@ -205,8 +206,10 @@ class _Walker(html.parser.HTMLParser):
         if self._in_title and not self._title:
             self._title = flow.one_line(text)
             return
-        self._say_title(text)
-        self._emit(self._pieces(text))
+        if not self._navigation:
+            self._say_title(text)
+        if self._level != 1 or flow.one_line(text) != self._said:
+            self._emit(self._pieces(text))
 
     def _pieces(self, text: str) -> Iterator[Piece]:
         depth = min(max(len(self._lists) - 1, 0), _MOST_DEPTH)
@@ -225,9 +228,10 @@ class _Walker(html.parser.HTMLParser):
             yield from flow.paragraph(lines)
 
     def _say_title(self, first: str = "") -> None:
-        """The title stands first, unless the page's first words say the same."""
+        """The title stands first, unless the page's first words say the same; it is said once."""
         title, self._title = self._title, ""
         if title and not (first and flow.one_line(first) in title):
+            self._said = title
             self._emit(flow.heading(1, title))
 
     def _emit(self, pieces: Iterator[Piece]) -> None:
