@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 
 from services.parser.documents.pdf import tables
@@ -27,7 +28,7 @@ class Blocks:
     """Reads one page.
 
     Attributes:
-        carried: The table that the page before ended with, if it did; once the page is read, its own.
+        carried: The table that the page ends with, once it is read.
     """
 
     def __init__(
@@ -39,12 +40,16 @@ class Blocks:
         omitted: frozenset[int],
         carried: Table | None,
     ) -> None:
-        """`headings` by their first line; `omitted` are running headers and footers."""
-        self.carried = carried
+        """`headings` by their first line, `omitted` are running headers and footers.
+
+        `carried` is the table that the page before ended with, if it did.
+        """
+        self.carried: Table | None = None
+        self._carried = carried
         self._lines, self._style = lines, style
         self._headings, self._omitted = headings, omitted
         self._borders = omitted.union(headings)
-        self._tables = Tables(lines, self._borders, style.words)
+        self._tables = Tables(lines, self._borders, style)
         self._writer = Writer()
 
     def page(self, number: int) -> Page:
@@ -60,7 +65,7 @@ class Blocks:
 
     def _block(self, index: int) -> int:
         """Writes the block that begins at a line; gives the line after it."""
-        carried, self.carried = self.carried, None
+        carried, self._carried, self.carried = self._carried, None, None
         if heading := self._headings.get(index):
             self._writer.heading(self._flowing(index, heading.end), heading.level)
             return heading.end
@@ -87,12 +92,12 @@ class Blocks:
         """Writes the table that begins at a line, if one does."""
         table = self._tables.at(index, carried) if carried else None
         if carried and table and tables.goes_on(carried, table):
-            self._writer.table(tables.head(carried.rows), map(tables.markdown, table.rows), continued=True)
-            self.carried = carried
-            return table
-        if table := self._tables.at(index):
-            self._writer.table(tables.head(table.rows), map(tables.markdown, table.rows[1:]))
-            self.carried = table
+            head, rows = carried.head, [row for row in (table.head, *table.rows) if any(row)]
+            table = replace(table, head=head, bold_head=carried.bold_head)
+            self._writer.table(tables.markdown_head(head), map(tables.markdown, rows), continued=True)
+        elif table := self._tables.at(index):
+            self._writer.table(tables.markdown_head(table.head), map(tables.markdown, table.rows))
+        self.carried = table
         return table
 
     def _continues(self, start: int, at: int) -> bool:

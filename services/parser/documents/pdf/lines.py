@@ -14,6 +14,8 @@ from typing import NamedTuple
 BULLET = re.compile(r"[•◦▪‣●○■□·∙\uf0a7\uf0b7\uf0d8–—*-]")
 MARKER = re.compile(r"(?:\d{1,3}|[A-Za-z])[.)]")
 
+_ALIGNED = 0.3  # em
+
 
 class Word(NamedTuple):
     """A run of characters without space, in points as its page is read (see `direction.py`).
@@ -88,7 +90,7 @@ class Line:
         """Points between neighbours; endless where words do not follow each other from left to right."""
         widest = 0.0
         for before, word in pairwise(self.words):
-            if word.left < before.left:
+            if not before.left <= word.left <= word.right:
                 return float("inf")
             widest = max(widest, word.left - before.right)
         return widest
@@ -101,6 +103,18 @@ class Line:
         if len(groups) > 1 and len(groups[0]) == 1 and _is_marker(groups[0][0].text):
             groups[:2] = [groups[0] + groups[1]]
         return [_cell(group) for group in groups]
+
+    def cells_at(self, lefts: Sequence[float]) -> list[Cell]:
+        """The line cut before words that begin at these places, if they stand farther off than others."""
+        groups, cuts, spaces = [[self.words[0]]], [], []
+        for before, word in pairwise(self.words):
+            begins = any(abs(word.left - left) < _ALIGNED * self.size for left in lefts)
+            (cuts if begins else spaces).append(word.left - before.right)
+            if begins:
+                groups.append([])
+            groups[-1].append(word)
+        apart = min(cuts, default=0.0) > 1.25 * max(spaces, default=0.0)
+        return [_cell(group) for group in (groups if apart else [self.words])]
 
 
 def joined(lines: Sequence[Line]) -> list[Line]:

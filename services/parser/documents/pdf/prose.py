@@ -9,6 +9,7 @@ from itertools import pairwise
 from services.parser.documents.pdf.rows import Columns, Row
 
 _NUMBER = re.compile(r"\d{1,4}|[ivxlcdm]{1,7}", re.IGNORECASE)
+_FORMULA_NUMBER = re.compile(r"\(\w{1,4}(?:\.\d{1,4})*\)")
 _LEADERS = re.compile(r"(?:[.·…_]\s?){4,}\s*(?:[\w-]{1,7})?$")
 
 
@@ -17,20 +18,27 @@ def has_leaders(text: str) -> bool:
     return bool(_LEADERS.search(text))
 
 
-def is_contents(rows: Sequence[Row]) -> bool:
-    """Whether rows lead to page numbers."""
-    texts = [" ".join(piece.text for piece in row.pieces) for row in rows]
-    if sum(map(has_leaders, texts)) * 2 >= len(rows):
-        return True
+def is_no_table(rows: Sequence[Row], columns: Columns, pages: int, in_contents: bool) -> bool:
+    """Whether rows are a table of contents, numbered formulas, or justified text in columns."""
     last = [row.pieces[-1].text for row in rows]
-    if len(rows) < 4 or len(rows[0].pieces) > 3 or not all(map(_NUMBER.fullmatch, last)):
+    return (
+        _is_contents(rows, last, pages, fewest=1 if in_contents else 4)
+        or all(map(_FORMULA_NUMBER.fullmatch, last))
+        or _is_prose(rows, columns)
+    )
+
+
+def _is_contents(rows: Sequence[Row], last: Sequence[str], pages: int, fewest: int) -> bool:
+    if sum(has_leaders(" ".join(piece.text for piece in row.pieces)) for row in rows) * 2 >= len(rows):
+        return True
+    if len(rows[0].pieces) > 3 or not all(map(_NUMBER.fullmatch, last)):
         return False
     numbers = [int(text) for text in last if text.isdecimal()]
-    return all(before <= after for before, after in pairwise(numbers))
+    grow = all(before <= after for before, after in pairwise(numbers))
+    return grow and len(rows) >= fewest and all(number <= pages for number in numbers)
 
 
-def is_prose(rows: Sequence[Row], columns: Columns) -> bool:
-    """Whether rows are the lines of justified columns that stand side by side."""
+def _is_prose(rows: Sequence[Row], columns: Columns) -> bool:
     if len(rows) < 4 or len(columns) > 3:
         return False
     words = sum(piece.text.count(" ") + 1 for row in rows for piece in row.pieces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from services.parser.documents.pdf.lines import Line
 
@@ -67,16 +68,17 @@ class Row:
         return self.pieces[0].size
 
     def is_followed_by(self, row: Row) -> bool:
-        """Whether a row stands below, near enough for one table."""
-        return 0.2 * row.size < self.lowest - row.top <= _ROWS_APART * row.size
+        """Whether a row stands below, near enough for one table. A lone cell may be the lowest of its row."""
+        most = _ROWS_APART + (MOST_CELL_LINES if len(row.pieces) == 1 else 0)
+        return 0.2 * row.size < self.lowest - row.top <= most * row.size
 
-    def returns_to(self, row: Row, ceiling: float) -> bool:
-        """Whether a line is the next cell of this row: beside its last piece, no lower than the row."""
-        return (
-            row.pieces[0].left >= self.pieces[-1].right
-            and self.lowest - _SAME_LINE * row.size <= row.top < ceiling
-            and row.top <= self.top + MOST_CELL_LINES * row.size
-        )
+    def holds(self, row: Row, ceiling: float) -> bool:
+        """Whether a line belongs to this row by its height, and takes no place that is taken."""
+        highest = min(ceiling, self.top + MOST_CELL_LINES * row.size)
+        if not self.lowest - _SAME_LINE * row.size <= row.top < highest:
+            return False
+        beside = [each for each in self.pieces if abs(each.baseline - row.top) < _SAME_LINE * row.size]
+        return not any(_overlap((each.left, each.right), piece) for each in beside for piece in row.pieces)
 
     def wraps_into(self, row: Row, first_column: Span) -> bool:
         """Whether a line of one piece goes on with a cell of this row."""
@@ -89,13 +91,15 @@ class Row:
         return len(cell) < MOST_CELL_LINES and 0 < distance <= TIGHT * piece.size
 
 
-def row_of(lines: Sequence[Line], at: int) -> Row:
-    """A line's cells as a row of its own."""
+def row_of(lines: Sequence[Line], at: int, columns: Columns) -> Row:
+    """A line's cells as a row of its own; narrower gaps part them where a known column begins."""
     line = lines[at]
-    pieces = [
-        Piece(cell.text, cell.left, cell.right, line.baseline, line.size, line.bold)
-        for cell in line.cells(CELL_GAP)
-    ]
+    cells = line.cells(CELL_GAP)
+    if max(len(cells), 2) < len(columns) and line.widest_gap < inf:
+        # Of two columns the second begins too often below any word.
+        narrow = line.cells_at([left for left, _ in columns])
+        cells = narrow if len(narrow) == len(columns) else cells
+    pieces = [Piece(cell.text, cell.left, cell.right, line.baseline, line.size, line.bold) for cell in cells]
     return Row(at, at + 1, pieces)
 
 

@@ -62,8 +62,9 @@ class Running:
         bands = {"top": _band(levels, lines), "bottom": _band(levels[::-1], lines)}
         beside_text = sum(map(len, bands.values())) < len(levels)
         for edge, band in bands.items():
-            for level in band:
+            for level, inner in band:
                 members = [lines[at] for at in level]
+                in_rows = _are_rows(members[0], lines[inner[0]])
                 self._levels.append(
                     _Level(
                         self._pages,
@@ -71,7 +72,7 @@ class Running:
                         max(line.size for line in members),
                         all(line.bold for line in members),
                         beside_text,
-                        tuple(_keys(members, edge, self._pages)),
+                        tuple(_keys(members, edge, self._pages, in_rows=in_rows)),
                     )
                 )
 
@@ -115,13 +116,14 @@ def _levels(lines: Sequence[Line]) -> list[list[int]]:
     return levels
 
 
-def _band(levels: Sequence[list[int]], lines: Sequence[Line]) -> Sequence[list[int]]:
-    """The outermost levels, where a gap keeps them apart from the text."""
-    for count, (outer, inner) in enumerate(pairwise(levels[: _BAND + 1]), start=1):
+def _band(levels: Sequence[list[int]], lines: Sequence[Line]) -> list[tuple[list[int], list[int]]]:
+    """The outermost levels, where a gap keeps them apart from the text; each with the next one inwards."""
+    neighbours = list(pairwise(levels[: _BAND + 1]))
+    for count, (outer, inner) in enumerate(neighbours, start=1):
         line, other = lines[outer[0]], lines[inner[0]]
         if abs(line.baseline - other.baseline) > _APART * max(line.size, other.size):
-            return () if _are_rows(line, other) else levels[:count]
-    return ()
+            return neighbours[:count]
+    return []
 
 
 def _are_rows(line: Line, other: Line) -> bool:
@@ -133,17 +135,19 @@ def _are_rows(line: Line, other: Line) -> bool:
     )
 
 
-def _keys(lines: Sequence[Line], edge: str, page: int) -> Iterator[_Key]:
+def _keys(lines: Sequence[Line], edge: str, page: int, *, in_rows: bool) -> Iterator[_Key]:
+    """What a level may have in common with those of other pages; of a row of a table only its page number."""
     ordered = sorted(lines, key=lambda line: line.left)
     text = " ".join(line.text for line in ordered)
     cells = [cell.text for line in ordered for cell in line.cells(_CELL_GAP)]
     pattern, numbers = _counted(text)
     outer = [_counted(cells[0]), _counted(cells[-1])] if len(cells) > 1 else []
     for place in _places(lines[0].baseline):
-        yield _Key("same", edge, place, text)
-        yield _Key("pattern", edge, place, pattern)
-        for at, number in enumerate(numbers):
-            yield _Key("count", edge, place, f"{at} {pattern}", number - page)
+        if not in_rows:
+            yield _Key("same", edge, place, text)
+            yield _Key("pattern", edge, place, pattern)
+            for at, number in enumerate(numbers):
+                yield _Key("count", edge, place, f"{at} {pattern}", number - page)
         for shape, (number, *others) in ((shape, numbers) for shape, numbers in outer if numbers):
             if not others and not any(map(str.isalpha, shape)):
                 yield _Key("number", edge, place, "", number - page)

@@ -27,6 +27,7 @@ class Style:
         pitch: Usual distance of lines of the body, em.
         bold_level: Of a heading that is bold and no larger than the body; 0 where bold means nothing.
         words: All its words, in lower case.
+        pages: How many it has.
     """
 
     body: float
@@ -34,6 +35,7 @@ class Style:
     pitch: float
     bold_level: int
     words: frozenset[str]
+    pages: int
 
 
 class Census:
@@ -45,9 +47,11 @@ class Census:
         self._heads: set[float] = set()
         self._pitches: defaultdict[float, array[float]] = defaultdict(lambda: array("d"))
         self._words: set[str] = set()
+        self._pages = 0
 
     def add(self, page: Sequence[Line]) -> None:
         """Counts a page's lines in."""
+        self._pages += 1
         for line in page:
             self._chars[line.size] += len(line.text)
             self._bold_chars += line.bold * len(line.text)
@@ -74,6 +78,7 @@ class Census:
             pitch=median(pitches) if pitches else 1.2,
             bold_level=0 if bold_body else min(len(set(levels.values())) + 1, MOST_LEVELS),
             words=frozenset(self._words),
+            pages=self._pages,
         )
 
 

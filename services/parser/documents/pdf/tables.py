@@ -7,15 +7,17 @@ others cell by cell; then a cell's second line comes before the next cell's firs
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from statistics import median
 
 from services.parser.documents.pdf.hyphens import flowing
 from services.parser.documents.pdf.lines import Line
-from services.parser.documents.pdf.prose import is_contents, is_prose
+from services.parser.documents.pdf.prose import has_leaders, is_no_table
 from services.parser.documents.pdf.rows import (
     CELL_GAP,
     MOST_CELL_LINES,
@@ -26,8 +28,11 @@ from services.parser.documents.pdf.rows import (
     merged,
     row_of,
 )
+from services.parser.documents.pdf.style import Style
 
 _MOST_COLUMNS = 64
+_MOST_HEAD_WORDS = 5
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,14 @@ class Table:
     """A table on one page.
 
     Attributes:
-        rows: Text of each cell; every row has as many.
+        head: Text of each cell of its header row; all are empty where it has none.
+        rows: The rows below; each has as many cells.
         columns: Their places on the x axis.
         end: The line after its last.
-        bold_head: Its first row is bold and its second is not.
+        bold_head: Its header row is bold and the next is not.
     """
 
+    head: list[str]
     rows: list[list[str]]
     columns: Columns
     end: int
@@ -50,9 +57,10 @@ class Table:
 class Tables:
     """Finds the tables among the lines of one page."""
 
-    def __init__(self, lines: Sequence[Line], borders: frozenset[int], known: frozenset[str]) -> None:
-        """`borders` are lines that belong to no table; `known` is for `flowing`."""
-        self._lines, self._borders, self._known = lines, borders, known
+    def __init__(self, lines: Sequence[Line], borders: frozenset[int], style: Style) -> None:
+        """`borders` are lines that belong to no table."""
+        self._lines, self._borders = lines, borders
+        self._known, self._pages = style.words, style.pages
         # Lines that stand beside and above the one before: the next cell, where text comes cell by cell.
         self._returns = [
             at
@@ -70,7 +78,7 @@ class Tables:
         rows, columns = self._grown(start, places)
         if len(rows) < (1 if carried else 2) or len(columns) < len(places):
             return None
-        if is_contents(rows) or is_prose(rows, columns):
+        if not carried and is_no_table(rows, columns, self._pages, self._in_contents):
             self._searched = rows[-1].end
             return None
         rows = _folded(rows, columns)
@@ -78,7 +86,9 @@ class Tables:
         if not all(texts):
             return None
         bold_head = rows[0].bold and not (len(rows) > 1 and rows[1].bold)
-        return Table(texts, columns, rows[-1].end, bold_head)
+        if not (bold_head or _is_head(texts)):
+            texts.insert(0, [""] * len(columns))
+        return Table(texts[0], texts[1:], columns, rows[-1].end, bold_head)
 
     def _grown(self, start: int, columns: Columns) -> tuple[list[Row], Columns]:
         """The rows from a line on, while their columns agree."""
@@ -86,7 +96,7 @@ class Tables:
         most = len(columns)
         row: Row | None = None
         for at in range(start, len(self._lines) + 1):
-            line = row_of(self._lines, at) if self._is_free(at) else None
+            line = row_of(self._lines, at, columns) if self._is_free(at) else None
             if row and line and self._goes_on(row, line, rows, columns):
                 row.take(line)
                 continue
@@ -99,7 +109,7 @@ class Tables:
                 columns = wider
             if line is None or (row and not row.is_followed_by(line)):
                 break
-            if not self._may_begin(at):
+            if len(line.pieces) < 2 and not self._may_begin(at):
                 break
             row = line
         return rows, columns
@@ -107,10 +117,15 @@ class Tables:
     def _is_free(self, at: int) -> bool:
         return at < len(self._lines) and at not in self._borders and not self._lines[at].turn
 
+    @cached_property
+    def _in_contents(self) -> bool:
+        """Whether the page has other lines of a table of contents."""
+        return sum(has_leaders(line.text) for line in self._lines) > 1
+
     def _goes_on(self, row: Row, line: Row, rows: list[Row], columns: Columns) -> bool:
         ceiling = rows[-1].lowest - 0.3 * line.size if rows else float("inf")
         first_column = columns[0] if columns else row.places[0]
-        return row.returns_to(line, ceiling) or row.wraps_into(line, first_column)
+        return row.holds(line, ceiling) or row.wraps_into(line, first_column)
 
     def _may_begin(self, at: int) -> bool:
         """Whether a line has cells, or the text soon comes back up to it, to a cell beside."""
@@ -137,24 +152,32 @@ class Tables:
 
 def goes_on(table: Table, following: Table) -> bool:
     """Whether a table on the next page has no header of its own: where that cannot be told, it has one."""
-    if len(table.columns) != len(following.columns) or table.rows[0] == following.rows[0]:
+    if len(table.columns) != len(following.columns) or table.head == following.head:
         return False
     if table.bold_head or following.bold_head:
         return table.bold_head and not following.bold_head
-    return any(
-        not _has_digit(head) and all(map(_has_digit, body)) and _has_digit(first)
-        for head, first, *body in zip(table.rows[0], following.rows[0], *table.rows[1:], strict=True)
-    )
+    return not any(following.head)
 
 
-def head(rows: Sequence[Sequence[str]]) -> str:
-    """The header rows of a table of Markdown."""
-    return f"{markdown(rows[0])}\n|{' --- |' * len(rows[0])}"
+def markdown_head(row: Sequence[str]) -> str:
+    """The header of a table of Markdown."""
+    return f"{markdown(row)}\n|{' --- |' * len(row)}"
 
 
 def markdown(row: Sequence[str]) -> str:
     """One row of a table of Markdown."""
     return "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
+
+
+def _is_head(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row says what stands below it: short words, and no figures above figures."""
+    first, *body = rows
+    if any(text.count(" ") >= _MOST_HEAD_WORDS or text.endswith((".", ";", ",")) for text in first):
+        return False
+    return not any(
+        _has_digit(text) and not _YEAR.fullmatch(text) and all(map(_has_digit, filter(None, below)))
+        for text, *below in zip(first, *body, strict=True)
+    )
 
 
 def _has_digit(text: str) -> bool:
