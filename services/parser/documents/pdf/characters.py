@@ -73,11 +73,17 @@ class Characters:
     """
 
     def __init__(
-        self, textpage: Any, most: int, *, tagged: bool = False, added: Container[int | None] = ()
+        self,
+        textpage: Any,
+        most: int,
+        *,
+        tagged: bool = False,
+        added: Container[int | None] = (),
+        hidden: Container[int | None] = (),
     ) -> None:
-        """`added` has the addresses of text objects that are not the page's own."""
+        """`added` and `hidden` have addresses of text objects: not the page's own, and not to be read."""
         self._raw = textpage.raw
-        self._tagged, self._added = tagged, added
+        self._tagged, self._added, self._hidden = tagged, added, hidden
         self.added: list[list[Word]] = []
         total = textpage.count_chars()
         self.cut = total > most
@@ -97,7 +103,7 @@ class Characters:
         text, tokens, word_at = self.text, _TOKEN.finditer, self._word
         for line in _LINE.finditer(text):
             spans = [token.span() for token in tokens(text, *line.span())]
-            if self._added:
+            if self._added or self._hidden:
                 spans = self._own(spans)
             words = [word for start, end in spans if (word := word_at(start, end))]
             if words and text.startswith(_HYPHEN_AT_END, line.end()):
@@ -106,12 +112,13 @@ class Characters:
                 yield words
 
     def _own(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """A line's words without the added ones, which are kept."""
-        is_added = [_object_at(self._address, start) in self._added for start, _ in spans]
-        if any(is_added):
-            added = [self._word(*span) for span, is_one in zip(spans, is_added, strict=True) if is_one]
-            self.added.append([word for word in added if word])
-        return [span for span, is_one in zip(spans, is_added, strict=True) if not is_one]
+        """A line's words without those that are hidden, and the added ones, which are kept."""
+        keys = [_object_at(self._address, start) for start, _ in spans]
+        added = [self._word(*span) for span, key in zip(spans, keys, strict=True) if key in self._added]
+        if words := [word for word in added if word]:
+            self.added.append(words)
+        taken = (self._added, self._hidden)
+        return [s for s, key in zip(spans, keys, strict=True) if not any(key in each for each in taken)]
 
     def _word(self, start: int, end: int) -> Word | None:
         text = self.text[start:end]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from services.parser.documents.pdf import direction, placing, tags
+from services.parser.documents.pdf import direction, layers, placing, tags
 from services.parser.documents.pdf.annotations import Annotations, Box, annotations_of
 from services.parser.documents.pdf.characters import Characters
 from services.parser.documents.pdf.direction import Frame
@@ -40,16 +40,28 @@ class Content(NamedTuple):
     mark: Mark | None = None
     files: tuple[str, ...] = ()
 
+    @property
+    def blank(self) -> bool:
+        """It shows nothing at all."""
+        return not self.lines and self.mark is None
+
 
 class PageReader:
-    """Reads a document's pages one after the other."""
+    """Reads a document's pages one after the other.
 
-    def __init__(self, pdf: Any, most_chars: int) -> None:
+    Args:
+        pdf: Open.
+        most_chars: Of a page.
+        layered: The document has layers that are off, and marked.
+    """
+
+    def __init__(self, pdf: Any, most_chars: int, *, layered: bool = False) -> None:
         if pdfium.FPDF_GetFormType(pdf.raw) != pdfium.FORMTYPE_NONE:
             pdf.init_forms()
         self._pdf = pdf
         self._form = pdf.formenv.raw if pdf.formenv else None
         self._most_chars = most_chars
+        self._layered = layered
         self._tagged = bool(pdfium.FPDFCatalog_IsTagged(pdf.raw))
 
     def read(self, number: int) -> Content:
@@ -97,9 +109,12 @@ class PageReader:
         )
 
     def _words(self, page: Any, added: frozenset[int | None]) -> tuple[Characters, list[list[Word]]]:
+        hidden = frozenset(layers.hidden_texts(page) if self._layered else ())
         textpage = page.get_textpage()
         try:
-            characters = Characters(textpage, self._most_chars, tagged=self._tagged, added=added)
+            characters = Characters(
+                textpage, self._most_chars, tagged=self._tagged, added=added, hidden=hidden
+            )
             return characters, list(characters.lines())
         finally:
             textpage.close()
@@ -143,7 +158,8 @@ def _turned(box: Box, frame: Frame) -> Box:
 def _mark(page: Any, characters: Characters, lines: list[Line]) -> Mark | None:
     if characters.cut:
         return Mark.CUT
-    if lines or not (characters.text.strip() or _shows_something(page)):
+    has_words = any(map(str.isalnum, (letter for line in lines for letter in line.text)))
+    if has_words or not (characters.text.strip() or _shows_something(page)):
         return None
     return Mark.WITHOUT_TEXT
 
