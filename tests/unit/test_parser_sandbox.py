@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,14 +15,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
+from structlog.testing import capture_logs
 
+from services.parser.documents.answer import Answer
+from services.parser.documents.document import Document
 from services.parser.documents.limits import DEFAULT_LIMITS, Limits
+from services.parser.documents.reading import answers
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact, Mark, Page, Reading, load
 from tests import hostile_pdfs
@@ -186,6 +192,38 @@ async def test_a_cancelled_reading_kills_its_child_and_the_sandbox_goes_on() -> 
         assert len(await read(sandbox, hostile_pdfs.simple())) == 1
 
 
+async def test_a_child_that_dies_of_itself_is_a_crash_and_counted() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        await sandbox.check()
+        task = asyncio.create_task(reason_of(sandbox, hostile_pdfs.many_text_operators()))
+        os.kill(await child_of(sandbox.pids[0]), signal.SIGSEGV)
+        with capture_logs() as logs:
+            assert await task == "PARSER_CRASHED"
+        assert [(each["event"], each["exit_code"]) for each in logs] == [
+            ("parser child failed", -signal.SIGSEGV)
+        ]
+        assert sandbox.crashes == 1
+        assert await reason_of(sandbox, hostile_pdfs.encrypted()) == "PDF_IS_PROTECTED"
+        assert sandbox.crashes == 1
+
+
+def test_a_reader_that_fails_says_where_and_no_text() -> None:
+    content = b'<?xml version="1.0"?><a>secret</a>'
+    with document(content) as file:
+        unusable = cast(Limits, None)
+        (line,) = answers(Document(file.fileno(), "secret.xml", unusable), count_only=False, allow_cpu=print)
+    assert re.fullmatch(r"AttributeError reading\.py:\d+", line["crashed"])
+    with Artifact.open() as artifact, capture_logs() as logs, pytest.raises(ServiceError) as caught:
+        answer = Answer(artifact)
+        answer.take([json.dumps(line).encode()])
+        answer.page_count_or_refusal(0)
+    assert caught.value.reason == "PARSER_CRASHED"
+    assert "secret" not in caught.value.message
+    assert logs == [
+        {"event": "parser child failed", "exit_code": 0, "place": line["crashed"], "log_level": "warning"}
+    ]
+
+
 async def test_a_killed_fork_server_is_replaced() -> None:
     async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
         await sandbox.check()
@@ -234,6 +272,7 @@ def test_neither_server_nor_child_outlives_a_service_that_is_killed() -> None:
     wait_until(lambda: not is_alive(server) and not is_alive(child))
 
 
-def test_the_service_itself_never_loads_pdfium() -> None:
-    code = "import sys, services.parser.__main__; sys.exit('pypdfium2' in sys.modules)"
+def test_the_service_itself_never_loads_an_engine() -> None:
+    engines = "{'pypdfium2', 'office_oxide'}"
+    code = f"import sys, services.parser.__main__; sys.exit(not {engines}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

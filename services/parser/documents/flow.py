@@ -18,7 +18,7 @@ PAGE_CHARS = 3_000
 # Where nothing in a running text invites a cut.
 MOST_PAGE_BYTES = 12_000
 _PART_BYTES = 4_000
-_MOST_LEVEL = 6
+_MOST_LEVEL, _MOST_DEPTH = 6, 8
 # A vertical tab ends a line in word processors; the others only separate.
 _SEPARATORS = dict.fromkeys((*range(32), *range(127, 160)), " ") | {
     0x09: "\t", 0x0A: "\n", 0x0B: "\n", 0x0C: "\n", 0x85: "\n", 0xAD: "", 0xFEFF: "",
@@ -90,14 +90,14 @@ def paragraph(text: str, kind: BlockKind = BlockKind.TEXT) -> Iterator[Piece]:
 
 def item(depth: int, text: str, marker: str = "-") -> Iterator[Piece]:
     """One point of a list."""
-    indent = "  " * depth
+    indent = "  " * min(depth, _MOST_DEPTH)
     lines = clean(text).strip().split("\n")
     hanging = f"\n{indent}{' ' * (len(marker) + 1)}"
     for piece in paragraph(f"{indent}{marker} {hanging.join(lines)}", BlockKind.LIST) if any(lines) else ():
         yield piece if piece.continued else replace(piece, glue="\n")
 
 
-def table(rows: Iterable[Sequence[str]], width: int = 0, headers: int = 1) -> Iterator[Piece]:
+def table(rows: Iterable[Sequence[str]], *, width: int = 0, headers: int = 1) -> Iterator[Piece]:
     """A table whose first rows are its header. Short rows are filled up to `width`, blank ones left out."""
     source = (row for row in rows if any(map(str.strip, row)))
     head = list(itertools.islice(source, headers))
@@ -115,6 +115,12 @@ def table(rows: Iterable[Sequence[str]], width: int = 0, headers: int = 1) -> It
             lines, size, begun = [], len(line), True
         lines.append(line)
     yield _table_part(lines, lead, begun=begun)
+
+
+def filled(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Rows of one length, without the columns that are blank in all of them."""
+    used = sorted({at for row in rows for at, cell in enumerate(row) if cell.strip()})
+    return [[row[at] if at < len(row) else "" for at in used] for row in rows]
 
 
 def code(text: str, language: str = "") -> Iterator[Piece]:

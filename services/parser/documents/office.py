@@ -31,7 +31,9 @@ _EDGES = (
 # Many programs put it where a description of a picture belongs.
 _FILE_NAME = re.compile(r"\S*\.\w{3,4}")
 # The engine stops at limits of its own and says so in a paragraph.
-_NOTICE = re.compile(r"\[.*truncated.*\]", re.DOTALL)
+_NOTICE = re.compile(r"\[[^\[\]]{1,200} truncated[^\[\]]{0,200}\]")
+# As many as a sheet may have.
+_MOST_COLUMNS = 16_384
 
 
 def read(kind: Kind, document: Document) -> Iterator[Page]:
@@ -74,7 +76,7 @@ def elements(nodes: Iterable[Node], depth: int = 0) -> Iterator[Piece]:
             case "list":
                 yield from _list(node, depth)
             case "table":
-                yield from flow.table(*grid(node["rows"]))
+                yield from _table(node["rows"])
             case "code_block":
                 yield from flow.code(node.get("text") or inline(node))
             case "image":
@@ -99,11 +101,8 @@ def flat(nodes: Iterable[Node]) -> str:
     return " ".join(filter(None, map(_flat, nodes)))
 
 
-def grid(rows: Sequence[Node]) -> tuple[list[list[str]], int, int]:
-    """A table's cells in their columns, how many columns, and how many rows are its header.
-
-    A merged cell's text stands once, in its first place.
-    """
+def grid(rows: Sequence[Node]) -> list[list[str]]:
+    """A table's cells in their columns. A merged cell's text stands once, in its first place."""
     taken: set[tuple[int, int]] = set()
     lines: list[list[str]] = []
     for y, row in enumerate(rows):
@@ -116,9 +115,16 @@ def grid(rows: Sequence[Node]) -> tuple[list[list[str]], int, int]:
             wide, high = cell.get("col_span", 1), cell.get("row_span", 1)
             taken |= {(x + i, y + j) for i in range(min(wide, 64)) for j in range(1, min(high, len(rows)))}
             x += wide
-        lines.append([line.get(at, "") for at in range(max(line, default=-1) + 1)])
+        lines.append([line.get(at, "") for at in range(min(x, _MOST_COLUMNS))])
+    return flow.filled(lines)
+
+
+def _table(rows: Sequence[Node]) -> Iterator[Piece]:
     headers = next((y for y, row in enumerate(rows) if not row.get("is_header")), len(rows))
-    return lines, max(map(len, lines), default=0), max(headers, 1)
+    lines = grid(rows)
+    if any(_NOTICE.search(cell) for line in lines for cell in line):
+        yield CUT
+    yield from flow.table(lines, headers=max(headers, 1))
 
 
 def _formula(cell: Node) -> str:
@@ -163,7 +169,7 @@ def _flat(node: Node) -> str:
 
 def _paragraph(node: Node) -> Iterator[Piece]:
     text = inline(node)
-    if _NOTICE.fullmatch(text):
+    if _NOTICE.search(text):
         yield CUT
     if node.get("page_break_before"):
         yield NEW_PAGE

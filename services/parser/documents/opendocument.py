@@ -180,8 +180,7 @@ class _Body:
                 table.in_header = False
             case "table:table":
                 self._tables.pop()
-                width = max(map(len, table.rows), default=0)
-                pieces = flow.table(table.rows, width, max(table.headers, 1))
+                pieces = flow.table(flow.filled(table.rows), headers=max(table.headers, 1))
                 if self._tables:
                     self._tables[-1].cell += (cell for row in table.rows for cell in row if cell)
                 else:

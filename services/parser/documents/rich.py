@@ -264,7 +264,7 @@ class _Reader:
         if self._row:
             self._rows.append(self._row)
         rows, self._rows, self._row = self._rows, [], []
-        self._out += flow.table(rows, max(map(len, rows), default=0))
+        self._out += flow.table(flow.filled(rows))
 
     def _begin_note(self, group: _Group) -> None:
         if group.sink == "body":

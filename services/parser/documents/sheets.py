@@ -56,18 +56,9 @@ def _of_tree(sections: Iterable[office.Node]) -> Iterator[Piece]:
         yield from flow.heading(_HEADING_LEVEL, section.get("title") or "")
         for node in section["elements"]:
             if node.get("type") == "table":
-                rows, _, _ = office.grid(node["rows"])
-                yield from _table(rows)
+                yield from flow.table(office.grid(node["rows"]))
             else:
                 yield from office.elements([node])
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[Piece]:
-    """Without the blank columns beside what is filled."""
-    used = [at for row in rows for at, cell in enumerate(row) if cell]
-    if used:
-        first, last = min(used), max(used)
-        yield from flow.table((row[first : last + 1] for row in rows), last + 1 - first)
 
 
 def _of_markdown(lines: Sequence[str]) -> Iterator[Piece]:

@@ -37,7 +37,7 @@ def _pieces(texts: Iterable[str]) -> Iterator[Piece]:
     rows = _rows(itertools.chain(sample, lines), delimiter)
     first = list(itertools.islice(rows, _SAMPLE_LINES))
     width = max(map(len, first), default=0)
-    yield from flow.table(itertools.chain(first, rows), width)
+    yield from flow.table(itertools.chain(first, rows), width=width)
 
 
 def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:

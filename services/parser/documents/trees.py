@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from html.entities import html5
 from typing import Protocol
 from xml.parsers import expat
 
@@ -43,6 +44,8 @@ def pieces(content: Iterable[bytes], handler: Handler, encoding: str | None = No
     parser.StartElementHandler = handler.begin
     parser.EndElementHandler = handler.end
     parser.CharacterDataHandler = handler.text
+    # Of a document type that stands elsewhere; it is not fetched, but the names are known.
+    parser.SkippedEntityHandler = lambda name, _: handler.text(html5.get(f"{name};", " "))
     try:
         for piece in content:
             parser.Parse(piece)
@@ -123,6 +126,8 @@ class _Any:
         self._say_leaf(element)
         if element.mixed or element.values:
             self._open[-1].leaf = element
+        if len(self._open) == 1:
+            self._say_leaf(self._open[0])
 
     def text(self, data: str) -> None:
         element = self._open[-1]

@@ -86,8 +86,7 @@ class _Table:
                 text = " ".join(piece.title or piece.text for piece in cell.pieces)
                 line += [text, *[""] * (cell.span - 1)]
             lines.append(line)
-        width = max(map(len, lines), default=0)
-        return [line + [""] * (width - len(line)) for line in lines]
+        return flow.filled(lines)
 
 
 class _Walker(html.parser.HTMLParser):
@@ -143,9 +142,16 @@ class _Walker(html.parser.HTMLParser):
         if not self._unseen:
             self._text.append(data if self._pre else _WHITE.sub(" ", data))
 
-    def unknown_decl(self, data: str) -> None:
-        if data.startswith("CDATA["):
-            self.handle_data(data[6:])
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """Of `<![CDATA[...]]>` the text, of `<![if ...]>` nothing. The library asserts that no other comes."""
+        is_data = self.rawdata.startswith("<![CDATA[", i)
+        ending = "]]>" if is_data else ">"
+        end = self.rawdata.find(ending, i)
+        if end < 0:
+            return -1
+        if is_data:
+            self.handle_data(self.rawdata[i + len("<![CDATA[") : end])
+        return end + len(ending)
 
     def _begin(self, tag: str, attributes: dict[str, str]) -> None:
         if match := _HEADING.fullmatch(tag):
