@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 _LINE_ENDS, _SPACES = "\v\x85\u2028\u2029", (*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0))
-_KEPT = {code: " " for code in _SPACES} | {ord(end): "\n" for end in _LINE_ENDS} | {0xFEFF: None}
+_KEPT = dict.fromkeys(_SPACES, " ") | {ord(end): "\n" for end in _LINE_ENDS} | {0xFEFF: None}
 _UNKEPT = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 # Colours of a terminal, and letters that a printer strikes twice: neither is text.
 _TERMINAL = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b[()][0-9A-B]|[^\n]\x08")

@@ -49,7 +49,7 @@ _READERS: dict[Reader, Callable[[Document], Iterator[Page]]] = {
     Reader.XML: trees.read,
     Reader.RST: restructured.read,
     Reader.MARKDOWN: markdown.read,
-    Reader.CODE: text.read,
+    Reader.CODE: text.read_code,
     Reader.TEXT: text.read,
 }
 
