@@ -100,8 +100,8 @@ class EmbedderConfig:
         ledger_address: WAYBILL_LEDGER_ADDRESS, host:port.
         backend: EMBEDDER_BACKEND, or by WAYBILL_MODE.
         openai: For that backend alone.
-        local_model: EMBEDDER_LOCAL_MODEL, for the local one alone: empty for word vectors, `sentences`, or a
-            folder with an ONNX model and its tokenizer.json.
+        local_model: EMBEDDER_LOCAL_MODEL, for the local one alone: empty for word vectors, `sentences`, or
+            the full path of a folder with an ONNX model and its tokenizer.json.
     """
 
     server: ServerConfig

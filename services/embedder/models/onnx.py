@@ -84,8 +84,8 @@ def _found(folder: Path) -> tuple[Path, Path]:
         return models[0], tokenizer
     raise Precondition(
         "MODEL_UNUSABLE",
-        f"EMBEDDER_LOCAL_MODEL is {str(folder)!r}. It may be unset (word vectors), sentences, or a folder"
-        f" with one *.onnx and tokenizer.json; there are {len(models)} *.onnx"
+        f"EMBEDDER_LOCAL_MODEL is {str(folder)!r}. It may be unset (word vectors), sentences, or the"
+        f" full path of a folder with one *.onnx and tokenizer.json; there are {len(models)} *.onnx"
         f" and {'a' if tokenizer.is_file() else 'no'} tokenizer.json.",
     )
 
