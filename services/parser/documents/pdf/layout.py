@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from services.parser.documents.pdf.blocks import Blocks
 from services.parser.documents.pdf.headings import Headings
-from services.parser.documents.pdf.lines import Line, joined, packed, unpacked
+from services.parser.documents.pdf.lines import Line, joined, packed, packed_text, unpacked
 from services.parser.documents.pdf.running import Running
 from services.parser.documents.pdf.style import Census, Style
 from services.parser.documents.pdf.tables import Table
@@ -32,21 +32,23 @@ class Layout:
 
     def add_page(self, lines: Sequence[Line], tags: Mapping[int, Tag] = MappingProxyType({})) -> None:
         """Adds the next page; `tags` has the headings among its marked content."""
-        kept, number = lines, len(self._pages) + 1
+        kept, number = b"", len(self._pages) + 1
         with self._structure(number):
-            kept = self._headings.add(number, joined(lines), tags)
-            self._census.add(kept)
-            self._running.add(kept)
-        self._pages.append(packed(kept))
+            page = self._headings.add(number, joined(lines), tags)
+            self._census.add(page)
+            self._running.add(number, page)
+            kept = packed(page)
+        self._pages.append(kept or packed_text(lines))
 
     def render(self) -> Iterator[Page]:
         """Each page, in order."""
         carried = None
         for number, kept in enumerate(self._pages, start=1):
             lines, page = unpacked(kept), None
+            before, carried = carried, None
             if number not in self._plain:
                 with self._structure(number):
-                    page, carried = self._read(lines, number, carried)
+                    page, carried = self._read(lines, number, before)
             yield page or plain(lines, number)
 
     @contextmanager

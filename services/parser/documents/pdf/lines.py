@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import marshal
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from math import inf
+from typing import Generic, NamedTuple, TypeVar
 
 BULLET = re.compile(r"[•◦▪‣●○■□·∙\uf0a7\uf0b7\uf0d8–—*-]")
 MARKER = re.compile(r"(?:\d{1,3}|[A-Za-z])[.)]")
 
 _ALIGNED = 0.3  # em
+_FACTS = ("text", "size", "bold", "turn", "baseline", "left", "right", "widest_gap")
+
+T = TypeVar("T")
 
 
 class Word(NamedTuple):
@@ -45,60 +48,82 @@ class Cell:
     right: float
 
 
-@dataclass(eq=False)
+class _Once(Generic[T]):
+    """A property that is worked out when it is first asked for: without the lock of `cached_property`."""
+
+    def __init__(self, work_out: Callable[[Line], T]) -> None:
+        self._work_out = work_out
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, line: Line, owner: type) -> T:
+        value = line.__dict__[self._name] = self._work_out(line)
+        return value
+
+
 class Line:
     """Words on one baseline, in reading order."""
 
-    words: list[Word]
+    def __init__(self, words: list[Word]) -> None:
+        self.words = words
 
-    @cached_property
+    def __getattr__(self, name: str) -> list[Word]:
+        """A line that was packed unpacks its words when they are asked for: few are."""
+        if name != "words":
+            raise AttributeError(name)
+        self.words = list(map(Word._make, marshal.loads(self.__dict__["packed"])))  # noqa: S302 - see `packed`
+        return self.words
+
+    @_Once
     def text(self) -> str:
         return " ".join([word.text for word in self.words])
 
-    @cached_property
+    @_Once
     def size(self) -> float:
-        first = self.words[0].size
-        if all(word.size == first for word in self.words):
-            return first
-        weights: Counter[float] = Counter()
+        """Of most characters."""
+        weights: defaultdict[float, int] = defaultdict(int)
         for word in self.words:
             weights[word.size] += len(word.text)
-        return max(weights, key=lambda size: (weights[size], size))
+        return (
+            max(weights, key=lambda size: (weights[size], size)) if len(weights) > 1 else self.words[0].size
+        )
 
-    @cached_property
+    @_Once
     def bold(self) -> bool:
         return all(word.bold for word in self.words)
 
-    @property
+    @_Once
     def turn(self) -> int:
         return self.words[0].turn
 
-    @property
+    @_Once
     def baseline(self) -> float:
         return self.words[0].baseline
 
-    @property
+    @_Once
     def left(self) -> float:
         return self.words[0].left
 
-    @property
+    @_Once
     def right(self) -> float:
         return self.words[-1].right
 
-    @cached_property
+    @_Once
     def widest_gap(self) -> float:
         """Points between neighbours; endless where words do not follow each other from left to right."""
         widest = 0.0
         for before, word in pairwise(self.words):
             if not before.left <= word.left <= word.right:
-                return float("inf")
-            widest = max(widest, word.left - before.right)
+                return inf
+            if word.left - before.right > widest:
+                widest = word.left - before.right
         return widest
 
     def cells(self, gap: float) -> list[Cell]:
         """The line cut where `gap` em are empty, in reading order; a list marker belongs to what follows."""
         if self.widest_gap <= gap * self.size:
-            return [_cell(self.words)]
+            return [Cell(self.text, self.left, self.right)]
         groups = _groups(self.words, gap * self.size)
         if len(groups) > 1 and len(groups[0]) == 1 and _is_marker(groups[0][0].text):
             groups[:2] = [groups[0] + groups[1]]
@@ -106,7 +131,9 @@ class Line:
 
     def cells_at(self, lefts: Sequence[float]) -> list[Cell]:
         """The line cut before words that begin at these places, if they stand farther off than others."""
-        groups, cuts, spaces = [[self.words[0]]], [], []
+        groups = [[self.words[0]]]
+        cuts: list[float] = []
+        spaces: list[float] = []
         for before, word in pairwise(self.words):
             begins = any(abs(word.left - left) < _ALIGNED * self.size for left in lefts)
             (cuts if begins else spaces).append(word.left - before.right)
@@ -119,28 +146,40 @@ class Line:
 
 def joined(lines: Sequence[Line]) -> list[Line]:
     """Lines of a page; pieces of one baseline are one line."""
-    whole: list[Line] = []
+    whole: list[list[Word]] = []
     for line in lines:
-        if whole and _goes_on(whole[-1], line):
-            whole[-1].words.extend(line.words)
+        if whole and _goes_on(whole[-1][-1], whole[-1][0], line):
+            whole[-1].extend(line.words)
         else:
-            whole.append(Line(list(line.words)))
-    return whole
+            whole.append(list(line.words))
+    return [Line(words) for words in whole]
 
 
-def _goes_on(line: Line, piece: Line) -> bool:
-    apart = abs(line.baseline - piece.baseline)
-    return apart < 0.2 * piece.size and piece.left >= line.right and piece.turn == line.turn
+def _goes_on(last: Word, first: Word, line: Line) -> bool:
+    apart = abs(first.baseline - line.baseline)
+    return apart < 0.2 * line.size and line.left >= last.right and line.turn == first.turn
 
 
 def packed(lines: Sequence[Line]) -> bytes:
-    """A page's lines in a quarter of the memory."""
-    return marshal.dumps([list(map(tuple, line.words)) for line in lines])
+    """A page's lines in a quarter of the memory: words, and what is asked of every line."""
+    facts = [{name: getattr(line, name) for name in _FACTS} for line in lines]
+    words = [marshal.dumps(list(map(tuple, line.words))) for line in lines]
+    return marshal.dumps((facts, words))
+
+
+def packed_text(lines: Sequence[Line]) -> bytes:
+    """The text of a page's lines, and nothing else of them."""
+    return marshal.dumps(([{"text": line.text} for line in lines], [b""] * len(lines)))
 
 
 def unpacked(page: bytes) -> list[Line]:
     """What was packed, in this process."""
-    return [Line(list(map(Word._make, words))) for words in marshal.loads(page)]  # noqa: S302 - our own bytes, of this process
+    lines = []
+    for facts, words in zip(*marshal.loads(page), strict=True):  # noqa: S302 - our own bytes, of this process
+        line = Line.__new__(Line)
+        line.__dict__.update(facts, packed=words)
+        lines.append(line)
+    return lines
 
 
 def _groups(words: Sequence[Word], gap: float) -> list[list[Word]]:

@@ -55,9 +55,9 @@ class Running:
         self._pages = 0
         self._levels: list[_Level] = []
 
-    def add(self, lines: Sequence[Line]) -> None:
-        """Takes the next page."""
-        self._pages += 1
+    def add(self, number: int, lines: Sequence[Line]) -> None:
+        """Takes a page."""
+        self._pages = number
         levels = _levels(lines)
         bands = {"top": _band(levels, lines), "bottom": _band(levels[::-1], lines)}
         beside_text = sum(map(len, bands.values())) < len(levels)
@@ -67,12 +67,12 @@ class Running:
                 in_rows = _are_rows(members[0], lines[inner[0]])
                 self._levels.append(
                     _Level(
-                        self._pages,
+                        number,
                         tuple(level),
                         max(line.size for line in members),
                         all(line.bold for line in members),
                         beside_text,
-                        tuple(_keys(members, edge, self._pages, in_rows=in_rows)),
+                        tuple(_keys(members, edge, number, in_rows=in_rows)),
                     )
                 )
 

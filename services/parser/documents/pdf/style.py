@@ -57,9 +57,8 @@ class Census:
             self._bold_chars += line.bold * len(line.text)
             if can_head(line):
                 self._heads.add(line.size)
-            self._words.update([word.text.lower().strip(PUNCTUATION) for word in line.words[:-1]])
-            if not divides(last := line.words[-1].text):
-                self._words.add(last.lower().strip(PUNCTUATION))
+            words = line.text.lower().split(" ")
+            self._words.update(words[:-1] if divides(words[-1]) else words)
         for above, line in pairwise(page):
             distance = above.baseline - line.baseline
             if above.size == line.size and 0 < distance < 3 * line.size:
@@ -77,7 +76,7 @@ class Census:
             levels=levels,
             pitch=median(pitches) if pitches else 1.2,
             bold_level=0 if bold_body else min(len(set(levels.values())) + 1, MOST_LEVELS),
-            words=frozenset(self._words),
+            words=frozenset([word.strip(PUNCTUATION) for word in self._words]),
             pages=self._pages,
         )
 

@@ -134,7 +134,7 @@ def _is_taken(place: tuple[int, int], found: Mapping[int, Heading]) -> bool:
 
 
 def _key(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).casefold()
+    plain = text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).casefold()
     return _SEPARATORS.sub("", plain) or "".join(text.split())
 
 
