@@ -106,7 +106,7 @@ def _take(annotation: Any, form: Any, found: Annotations) -> None:
         return
     if kind == pdfium.FPDF_ANNOT_WIDGET:
         if form and (value := _value(annotation, form)):
-            found.values.append(value)
+            found.values += [value] if value.text else []
             pdfium.FPDFAnnot_SetFlags(annotation, flags | pdfium.FPDF_ANNOT_FLAG_HIDDEN)
             return
     elif text := _string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents"):
@@ -118,20 +118,25 @@ def _take(annotation: Any, form: Any, found: Annotations) -> None:
 
 
 def _value(annotation: Any, form: Any) -> Value | None:
+    """What a field holds; of a password nothing, and none where its appearance is all there is."""
     kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
     flags = pdfium.FPDFAnnot_GetFormFieldFlags(form, annotation)
     if kind in _MARKED:
         text = CHECKED if pdfium.FPDFAnnot_IsChecked(form, annotation) else UNCHECKED
     elif kind in _CHOSEN:
         text = ", ".join(_chosen(annotation, form)) or _field_value(annotation, form)
-    elif kind == pdfium.FPDF_FORMFIELD_TEXTFIELD and not flags & _PASSWORD:
+    elif kind == pdfium.FPDF_FORMFIELD_TEXTFIELD:
         text = _field_value(annotation, form)
     else:
         return None
     size = ctypes.c_float()
     pdfium.FPDFAnnot_GetFontSize(form, annotation, size)
-    many_lines = bool(flags & pdfium.FPDF_FORMFLAG_TEXT_MULTILINE) and kind not in _MARKED | _CHOSEN
-    return Value(text, _box(annotation), max(size.value, 0.0), many_lines) if text.strip() else None
+    is_text = kind == pdfium.FPDF_FORMFIELD_TEXTFIELD
+    if not text.strip():
+        return None
+    shown = "" if is_text and flags & _PASSWORD else text
+    many_lines = is_text and bool(flags & pdfium.FPDF_FORMFLAG_TEXT_MULTILINE)
+    return Value(shown, _box(annotation), max(size.value, 0.0), many_lines)
 
 
 def _field_value(annotation: Any, form: Any) -> str:
