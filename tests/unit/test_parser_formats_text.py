@@ -168,9 +168,10 @@ async def test_restructured_text_has_titles_and_literal_blocks(sandbox: Sandbox)
 
 async def test_a_notebook_has_its_code_with_its_output(sandbox: Sandbox) -> None:
     cells = [
-        {"cell_type": "markdown", "source": ["Before ", "noon."]},
+        {"cell_type": "markdown", "source": ["# Rain\n", "\n", "Before *noon*."]},
         {"cell_type": "code", "source": "1 + 1", "outputs": [{"data": {"text/plain": ["2"]}}]},
     ]
     notebook = {"cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4}
     (page,) = await pages(sandbox, json.dumps(notebook), "a.ipynb")
-    assert page.markdown == "Before noon.\n\n```python\n1 + 1\n```\n\n```\n2\n```"
+    assert outline(page) == [(1, "Rain")]
+    assert page.markdown == "# Rain\n\nBefore *noon*.\n\n```python\n1 + 1\n```\n\n```\n2\n```"

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import itertools
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from services.parser.documents.paging import MOST_PAGE_CHARS, PAGE_CHARS
+from services.parser.documents.plain import plain
 from services.parser.pages import Block, BlockKind, Mark, Page
 
-# As long as a printed page, so that a page number tells a reader where to look.
-PAGE_CHARS = 3_000
-# Where nothing in a running text invites a cut.
-MOST_PAGE_BYTES = 12_000
 _PART_BYTES = 4_000
+# Long documents have longer pages, so that they have no more of them than a document may have.
+_PAGES_OF_A_LENGTH = 500
 _MOST_LEVEL, _MOST_DEPTH = 6, 8
-# A vertical tab ends a line in word processors; the others only separate.
-_SEPARATORS = dict.fromkeys((*range(32), *range(127, 160)), " ") | {
-    0x09: "\t", 0x0A: "\n", 0x0B: "\n", 0x0C: "\n", 0x85: "\n", 0xAD: "", 0xFEFF: "",
-}  # fmt: skip
-_WHITE = re.compile(r"\s+")
 _TICKS = re.compile("`{3,}")
 _ESCAPED = str.maketrans({"|": r"\|", "\\": r"\\"})
 
@@ -59,17 +53,19 @@ CUT = Piece(BlockKind.OMITTED, "")
 
 
 def clean(text: str) -> str:
-    """Text in NFC, with line feeds, and with separators in place of control characters."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SEPARATORS)
-    text = (
-        text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogates(text) else text
-    )
-    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
+    """Text as it is kept: NFC, no controls. What word processors hyphenate by is left out."""
+    if text.isascii() and text.isprintable():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # halves of characters
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return "".join(plain([text])).replace("\f", "\n").replace("\xad", "")
 
 
 def one_line(text: str) -> str:
     """Clean text with single spaces."""
-    return _WHITE.sub(" ", clean(text)).strip()
+    return " ".join(clean(text).split())
 
 
 def heading(level: int, text: str) -> Iterator[Piece]:
@@ -137,12 +133,12 @@ def code(text: str, language: str = "") -> Iterator[Piece]:
 
 def running(pieces: Iterable[Piece]) -> Iterator[Page]:
     """Pages of a document that has none of its own: as long as printed ones, cut before a block."""
-    return _pages(pieces, PAGE_CHARS, MOST_PAGE_BYTES, keep_blank=False)
+    return _pages(pieces, PAGE_CHARS, MOST_PAGE_CHARS, flowing=True)
 
 
 def given(pieces: Iterable[Piece], page_bytes: int) -> Iterator[Page]:
     """A page for each NEW_PAGE: a slide, a sheet. One with more text goes on on the next page."""
-    return _pages(pieces, page_bytes, page_bytes - 1, keep_blank=True)
+    return _pages(pieces, page_bytes, page_bytes, flowing=False)
 
 
 @dataclass(slots=True)
@@ -192,17 +188,17 @@ class _Sheet:
         return page.marked(Mark.WITHOUT_TEXT) if self.pictures and not self.blocks else page
 
 
-def _pages(pieces: Iterable[Piece], soft: int, hard: int, *, keep_blank: bool) -> Iterator[Page]:
-    number, sheet = 1, None
+def _pages(pieces: Iterable[Piece], soft: int, hard: int, *, flowing: bool) -> Iterator[Page]:
+    number, sheet, length = 1, None, 1
     for piece in pieces:
-        ends = piece is NEW_PAGE or (sheet is not None and not sheet.has_room_for(piece, soft, hard))
-        if sheet is not None and ends and (keep_blank or not sheet.blank):
+        full = sheet is not None and not sheet.has_room_for(piece, length * soft, length * hard)
+        if sheet is not None and (piece is NEW_PAGE or full) and not (flowing and sheet.blank):
             yield sheet.page(number)
-            number += 1
-            sheet = None
+            number, sheet = number + 1, None
+            length = 1 + number // _PAGES_OF_A_LENGTH if flowing else 1
         sheet = sheet or _Sheet()
         sheet.take(piece)
-    if sheet is not None and (keep_blank or not sheet.blank):
+    if sheet is not None and not (flowing and sheet.blank):
         yield sheet.page(number)
 
 
@@ -240,11 +236,3 @@ def _line_parts(lines: Iterable[str]) -> Iterator[str]:
             held.append(piece)
             size += len(piece.encode()) + 1
     yield "\n".join(held)
-
-
-def _has_surrogates(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

@@ -40,10 +40,11 @@ def read(document: Document) -> Iterator[Page]:
         Refused: TEXT_UNDECODABLE, FILE_TYPE_UNSUPPORTED (binary content).
     """
     whole = text.whole(document)
-    return paging.pages(whole, _blocks(whole), document.limits.pages)
+    return paging.pages(whole, blocks(whole), document.limits.pages)
 
 
-def _blocks(whole: str) -> Iterator[Block]:
+def blocks(whole: str) -> Iterator[Block]:
+    """CommonMark's blocks of a text, with front matter and comments."""
     front = _front_matter(whole)
     if front:
         yield Block(BlockKind.OMITTED, 0, front)

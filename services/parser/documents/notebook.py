@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from services.parser.documents import decoding, flow
+from services.parser.documents import decoding, flow, markdown
 from services.parser.documents.document import Document, Refused
 from services.parser.documents.flow import PICTURE, Piece
 from services.parser.pages import Page
@@ -37,7 +37,13 @@ def _pieces(notebook: Mapping[str, Any]) -> Iterator[Piece]:
             for output in map(_mapping, _list(cell.get("outputs"))):
                 yield from _output(output)
         else:
-            yield from flow.paragraph(source)
+            yield from _markdown(flow.clean(source))
+
+
+def _markdown(text: str) -> Iterator[Piece]:
+    for block in markdown.blocks(text):
+        shown = text[block.start : block.end]
+        yield Piece(block.kind, shown, block.level, block.title, block.lead, continued=block.continued)
 
 
 def _output(output: Mapping[str, Any]) -> Iterator[Piece]:

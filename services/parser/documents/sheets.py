@@ -80,11 +80,12 @@ def _of_markdown(lines: Sequence[str]) -> Iterator[Piece]:
 
 
 def _cells(line: str) -> list[str]:
-    parts = _CELLS.split(line.strip()[1:-1])
-    return [
-        _plain(cell + slashes).strip() for cell, slashes in zip(parts[::2], [*parts[1::2], ""], strict=True)
-    ]
+    row = line.strip()[1:-1].replace("<br>", " ")
+    if "\\" not in row:
+        return row.split("|")
+    parts = _CELLS.split(row)
+    return [_plain(cell + slashes) for cell, slashes in zip(parts[::2], [*parts[1::2], ""], strict=True)]
 
 
 def _plain(text: str) -> str:
-    return _ESCAPE.sub(r"\1", text.replace("<br>", " "))
+    return _ESCAPE.sub(r"\1", text)
