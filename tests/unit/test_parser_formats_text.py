@@ -63,6 +63,11 @@ async def test_a_table_that_lays_out_a_web_page_is_no_table(sandbox: Sandbox) ->
     assert page.markdown == "## News\n\nRain.\n\nSide"
 
 
+async def test_sections_of_word_s_html_and_of_xhtml_are_passed_through(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, "<p><![if !vml]>one<![endif]> <![CDATA[a < b]]></p>", "a.xhtml")
+    assert page.markdown == "one a < b"
+
+
 async def test_a_web_page_is_decoded_as_it_declares(sandbox: Sandbox) -> None:
     content = "<meta charset=windows-1251><p>Шлюз открыт</p>".encode("cp1251")
     ((page,), reading) = await read(sandbox, content, "a.html")

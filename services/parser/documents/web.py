@@ -142,8 +142,10 @@ class _Walker(html.parser.HTMLParser):
         if not self._unseen:
             self._text.append(data if self._pre else _WHITE.sub(" ", data))
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:
-        """Of `<![CDATA[...]]>` the text, of `<![if ...]>` nothing. The library asserts that no other comes."""
+    def parse_html_declaration(self, i: int) -> int:
+        """Of `<![CDATA[...]]>` the text, of `<![if ...]>` nothing. The library asserts that this is all."""
+        if not self.rawdata.startswith("<![", i):
+            return super().parse_html_declaration(i)
         is_data = self.rawdata.startswith("<![CDATA[", i)
         ending = "]]>" if is_data else ">"
         end = self.rawdata.find(ending, i)
