@@ -1,9 +1,10 @@
-"""Real documents for tests, each read once."""
+"""Real documents for tests."""
 
 from __future__ import annotations
 
 import os
-from functools import cache
+from collections.abc import Callable
+from functools import cached_property
 
 import pytest
 
@@ -14,19 +15,37 @@ from evals.read.results import Result
 from evals.registries import NotFetched
 
 
-def expected_of(*names: str) -> list[str]:
-    """Keys of the documents of these packages of which a person said what is in them."""
-    return [key for key in expectations() if key.partition("/")[0] in names]
+def is_expected(document: Document) -> bool:
+    """Whether a person said what is in it."""
+    return document.key in expectations()
 
 
-def result_of(key: str) -> Result:
-    """How the document was read."""
-    return _results(key.partition("/")[0])[key]
+class Documents:
+    """Documents of some packages, fetched and read together when the first of them is asked for."""
+
+    def __init__(self, *names: str, wanted: Callable[[Document], bool] = is_expected) -> None:
+        self._names = names
+        self._wanted = wanted
+
+    @property
+    def expected(self) -> list[str]:
+        """Keys of those of which a person said what is in them; known before anything is fetched."""
+        return [key for key in expectations() if key.partition("/")[0] in self._names]
+
+    def result(self, key: str) -> Result:
+        """How one was read."""
+        return self.results[key]
+
+    @cached_property
+    def results(self) -> dict[str, Result]:
+        """How each was read. Skips the test where there is no network, but never in CI."""
+        documents = [
+            document for name in self._names for document in _fetched(name) if self._wanted(document)
+        ]
+        return {result.key: result for result in worker.read(documents).results}
 
 
-@cache
-def documents_of(name: str) -> list[Document]:
-    """A package's documents. Skips the test where there is no network, but never in CI."""
+def _fetched(name: str) -> list[Document]:
     [package] = packages(lambda each: each.name == name)
     try:
         return package.documents()
@@ -34,9 +53,3 @@ def documents_of(name: str) -> list[Document]:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"not fetched: {reason}")
-
-
-@cache
-def _results(name: str) -> dict[str, Result]:
-    wanted = [document for document in documents_of(name) if document.key in expectations()]
-    return {result.key: result for result in worker.read(wanted).results}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from evals.read import worker
-from evals.read.results import Outcome, Result
+from evals.corpus import Document
+from evals.read.results import Outcome
 from services.parser.pages import Mark
-from tests.corpus.fetched import documents_of, expected_of, result_of
+from tests.corpus.fetched import Documents, is_expected
 
-SMALL_BYTES = 100_000
+SMALL_BYTES = 20_000
 # Written from top to bottom: its columns are read as rows.
 VERTICAL = "pdfminer.six/samples/jo.pdf"
+
+
+def is_wanted(document: Document) -> bool:
+    small = document.take.format == "pdf" and document.path.stat().st_size < SMALL_BYTES
+    return small or is_expected(document)
 
 
 def known(key: str) -> object:
@@ -21,44 +24,31 @@ def known(key: str) -> object:
     return pytest.param(key, marks=marks)
 
 
-@pytest.mark.parametrize("key", list(map(known, expected_of("pypdf", "pikepdf", "pdfminer.six"))))
+PDFS = Documents("pypdf", "pikepdf", "pdfminer.six", wanted=is_wanted)
+
+
+@pytest.mark.parametrize("key", list(map(known, PDFS.expected)))
 def test_what_a_person_saw_stands_on_its_page(key: str) -> None:
-    result = result_of(key)
-    assert result.missed == []
-    assert (result.wrong_offsets, result.lost_characters) == (0, 0)
+    assert PDFS.result(key).missed == []
 
 
-@pytest.fixture(scope="module")
-def small() -> dict[str, Result]:
-    packages = ("pypdf", "pikepdf")
-    documents = [
-        document
-        for name in packages
-        for document in documents_of(name)
-        if document.take.format == "pdf" and document.path.stat().st_size < SMALL_BYTES
-    ]
-    assert len(documents) > 80
-    return {result.key: result for result in worker.read(documents).results}
+def test_none_of_more_than_a_hundred_crashes_the_parser() -> None:
+    assert len(PDFS.results) > 100
+    assert [one.key for one in PDFS.results.values() if one.outcome is Outcome.CRASHED] == []
 
 
-def refused(results: dict[str, Result], reason: str) -> Iterator[str]:
-    return (result.key.rpartition("/")[2] for result in results.values() if result.reason == reason)
+def test_the_structure_of_none_of_their_pages_fails() -> None:
+    read = PDFS.results.values()
+    assert [one.key for one in read if Mark.PLAIN in one.marks or Mark.FAILED in one.marks] == []
 
 
-def test_none_of_a_hundred_small_pdfs_crashes_the_parser(small: dict[str, Result]) -> None:
-    assert [one.key for one in small.values() if one.outcome is Outcome.CRASHED] == []
+def test_those_with_a_password_are_refused_as_protected_and_an_empty_one_opens() -> None:
+    names = {one.key.rpartition("/")[2] for one in PDFS.results.values() if one.reason == "PDF_IS_PROTECTED"}
+    assert {"r6-user-password.pdf", "r2-user-password.pdf", "libreoffice-writer-password.pdf"} <= names
+    assert "r6-empty-password.pdf" not in names
 
 
-def test_those_with_a_password_are_refused_as_protected(small: dict[str, Result]) -> None:
-    protected = set(refused(small, "PDF_IS_PROTECTED"))
-    assert {"r6-user-password.pdf", "r2-user-password.pdf", "libreoffice-writer-password.pdf"} <= protected
-    assert "r6-empty-password.pdf" not in protected
-
-
-def test_the_structure_of_none_of_their_pages_fails(small: dict[str, Result]) -> None:
-    assert [one.key for one in small.values() if Mark.PLAIN in one.marks or Mark.FAILED in one.marks] == []
-
-
-def test_every_chunk_of_theirs_stands_at_its_place(small: dict[str, Result]) -> None:
-    assert sum(one.chunks for one in small.values()) > 50
-    assert [one.key for one in small.values() if one.wrong_offsets or one.lost_characters] == []
+def test_every_chunk_stands_at_its_place_and_nothing_stands_in_none() -> None:
+    read = PDFS.results.values()
+    assert sum(one.chunks for one in read) > 300
+    assert [one.key for one in read if one.wrong_offsets or one.lost_characters] == []
