@@ -79,16 +79,17 @@ async def test_a_slide_is_a_page_with_its_notes(sandbox: Sandbox) -> None:
 
 
 async def test_a_sheet_is_a_page_with_its_title_and_values_as_they_are_shown(sandbox: Sandbox) -> None:
-    formats = '<cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="10"/></cellXfs>'
+    formats = '<cellXfs count="3"><xf numFmtId="0"/><xf numFmtId="10"/><xf numFmtId="21"/></cellXfs>'
     rain = (
         made.sheet_row(1, "Month", "Rain")
         + made.sheet_row(2, "0.125", "=40+41:81")
         + made.sheet_row(3, "x", "=1+2")
     )
-    content = made.xlsx({"Rain": rain, "Share": made.sheet_row(1, "0.125", style=1)}, formats)
+    share = made.sheet_row(1, "0.125", style=1) + made.sheet_row(2, "0.3784722222222222", "at", style=2)
+    content = made.xlsx({"Rain": rain, "Share": share}, formats)
     first, second = await pages(sandbox, content, "a.xlsx")
     assert first.markdown == "## Rain\n\n| Month | Rain |\n| --- | --- |\n| 0.125 | 81 |\n| x | =1+2 |"
-    assert "| 12.50% |" in second.markdown
+    assert second.markdown == "## Share\n\n| 12.50% |  |\n| --- | --- |\n| 09:05:00 | at |"
 
 
 async def test_a_sheet_of_more_rows_than_the_engine_shows_as_a_tree_is_whole(sandbox: Sandbox) -> None:

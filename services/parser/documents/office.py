@@ -32,6 +32,8 @@ _EDGES = (
 _FILE_NAME = re.compile(r"\S*\.\w{3,4}")
 # The engine stops at limits of its own and says so in a paragraph.
 _NOTICE = re.compile(r"\[[^\[\]]{1,200} truncated[^\[\]]{0,200}\]")
+# The engine shows a time without a date as the fraction of a day that the file holds.
+_TIME = re.compile(r"\[?h{1,2}\]?:mm(?::ss)?(?: AM/PM)?", re.IGNORECASE)
 # As many as a sheet may have.
 _MOST_COLUMNS = 16_384
 
@@ -111,7 +113,7 @@ def grid(rows: Sequence[Node]) -> list[list[str]]:
         for cell in row["cells"]:
             while (x, y) in taken:
                 x += 1
-            line[x] = flat(cell["content"]) or _formula(cell)
+            line[x] = _value(cell)
             wide, high = cell.get("col_span", 1), cell.get("row_span", 1)
             taken |= {(x + i, y + j) for i in range(min(wide, 64)) for j in range(1, min(high, len(rows)))}
             x += wide
@@ -127,9 +129,13 @@ def _table(rows: Sequence[Node]) -> Iterator[Piece]:
     yield from flow.table(lines, headers=max(headers, 1))
 
 
-def _formula(cell: Node) -> str:
-    """What stands in a sheet's cell whose value no program has computed yet."""
-    return f"={cell['formula']}" if cell.get("formula") else ""
+def _value(cell: Node) -> str:
+    """What a cell shows; of a formula that no program has computed yet, the formula."""
+    if "raw_number" in cell and _TIME.fullmatch(cell.get("number_format") or ""):
+        seconds = round(cell["raw_number"] * 86_400)
+        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    shown = flat(cell["content"])
+    return shown or (f"={cell['formula']}" if cell.get("formula") else "")
 
 
 def _texts(sections: Iterable[Node]) -> Iterator[Piece]:
