@@ -50,7 +50,7 @@ _SINGLE_BYTE = re.compile(r"cp\d|iso8859|koi8|mac-|kz1048|ptcp154|hp-roman8|tis-
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _SAMPLE_BYTES, _LINE_BYTES = 64 * 1024, 256
 # A damaged text has so many good characters beyond ASCII for each bad byte.
-_GOOD_PER_BAD = 10
+_GOOD_PER_BAD, _GOOD_PER_BAD_GUESS = 10, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ class _Found:
     @property
     def name(self) -> str:
         codec = codecs.lookup(self.codec).name
-        named = _NAMES.get(codec) or re.sub(r"^cp(125\d|874)$", r"windows-\1", codec)
+        if codec in _NAMES:
+            return _NAMES[codec]
+        named = re.sub(r"^cp(125\d|874)$", r"windows-\1", codec)
         named = re.sub(r"^cp(?=\d)", "ibm", named).replace("iso8859", "iso-8859").replace("_", "-")
         return re.sub(r"^(utf-\d\d)-", r"\1", named)
 
@@ -125,10 +127,22 @@ def _find(pieces: Pieces, declared: str) -> _Found:
     bad, good = _damage(pieces, "utf-8")
     if good >= _GOOD_PER_BAD * bad:
         return _Found("utf-8", damaged=bad)
-    for codec in itertools.chain(single, _codecs(guessing.guesses(sample))):
+    for name in itertools.chain(single, guessing.guesses(sample)):
+        if found := _guessed(pieces, name):
+            return found
+    raise Refused("TEXT_UNDECODABLE", byte_offset=str(fault))
+
+
+def _guessed(pieces: Pieces, name: str) -> _Found | None:
+    codecs_of_name = tuple(_codecs([name]))
+    for codec in codecs_of_name:
         if _fault(pieces, codec) < 0:
             return _Found(codec)
-    raise Refused("TEXT_UNDECODABLE", byte_offset=str(fault))
+    for codec in filter(_MULTIBYTE.match, codecs_of_name):
+        bad, good = _damage(pieces, codec)
+        if good >= _GOOD_PER_BAD_GUESS * bad:
+            return _Found(codec, damaged=bad)
+    return None
 
 
 def _marked(pieces: Pieces, codec: str, mark_bytes: int) -> _Found:
@@ -199,7 +213,7 @@ def _damage(pieces: Pieces, codec: str) -> tuple[int, int]:
     for text in _texts(pieces(), codec, 0, "replace"):
         replaced = text.count("\ufffd")
         bad += replaced
-        good += len(text) - replaced - (codec == "utf-8") * _ascii(text)
+        good += len(text) - replaced - (0 if codec.startswith("utf-") and codec != "utf-8" else _ascii(text))
     return bad, good
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import chardet
 from chardet.pipeline import DetectionDict
@@ -21,7 +22,7 @@ _MARK_IN_WORD = re.compile(rb"[A-Za-z][^\x00-\x7f\x92\x96\x97\xad\xb4][A-Za-z]")
 _WESTERN = re.compile(
     rb"[\x00-\x7f" + _MARKS + rb"\x9c\xbf\xa1\xc0-\xc5\xc7-\xcf\xd1-\xd6\xd8-\xdc\xdf-\xef\xf1-\xfc]*"
 )
-_FEW_BYTES, _LOW_CONFIDENCE = 4, 0.05
+_FEW_BYTES, _LOW_CONFIDENCE, _SURE = 4, 0.05, 0.9
 _ALPHABETS = "\u0370-\u1cff\ufb1d-\ufefc"  # Greek to Thai and beyond, but no script that needs no spaces
 _OTHER = re.compile(f"[{_ALPHABETS}]")
 _MIXED = re.compile(f"(?<=[A-Za-z])[{_ALPHABETS}]|[{_ALPHABETS}](?=[A-Za-z])")
@@ -67,25 +68,39 @@ def shifted(sample: bytes) -> str:
 def guesses(sample: bytes) -> Iterator[str]:
     """Python's names of eight-bit encodings, the likeliest first; none where nothing fits.
 
-    chardet is asked, but for two things. It takes marks and single letters for Hebrew, Arabic or Greek
-    ones, and for a few bytes its order is chance, where windows-1252 is likeliest by far.
+    chardet is asked, but for three things. It takes marks and single letters for Hebrew, Arabic or Greek
+    ones; for a few bytes its order is chance, where windows-1252 is likeliest by far; and one bad byte
+    makes it take Chinese for Cyrillic, so halves of the sample are shown to it, too.
     """
     sample = sample.replace(b"\0", b" ")  # chardet takes any for a sign of binary content
     if _MARKS_ALONE.fullmatch(sample) and not sample.isascii() and not _MARK_IN_WORD.search(sample):
         yield "cp1252"
-    first = chardet.detect(sample, compat_names=False, no_match_encoding="ascii")
+    first = _detected(sample)
     few = _count(sample, _HIGH) <= _FEW_BYTES and first["confidence"] < _LOW_CONFIDENCE
     if few and _WESTERN.fullmatch(sample):
         yield "cp1252"
-    yield from _without_mixture(sample, [first])
-    yield from _without_mixture(
-        sample, chardet.detect_all(sample, compat_names=False, no_match_encoding="ascii")
-    )
+    if first["confidence"] < _SURE:
+        middle = sample.find(b"\n", len(sample) // 2) + 1
+        halves = (_detected(half) for half in (sample[:middle], sample[middle:]))
+        yield from (half["encoding"] for half in halves if half["encoding"] and half["confidence"] >= _SURE)
+    yield from _plausible(sample, [first])
+    yield from _plausible(sample, chardet.detect_all(sample, compat_names=False, no_match_encoding="ascii"))
 
 
-def _without_mixture(sample: bytes, results: Iterable[DetectionDict]) -> Iterator[str]:
+def _plausible(sample: bytes, results: Iterable[DetectionDict]) -> Iterator[str]:
     names = (found["encoding"] for found in results)
-    return (name for name in names if name and not _mixes_alphabets(sample, name))
+    return (_usual(sample, name) for name in names if name and not _mixes_alphabets(sample, name))
+
+
+def _detected(sample: bytes) -> DetectionDict:
+    return chardet.detect(sample, compat_names=False, no_match_encoding="ascii")
+
+
+def _usual(sample: bytes, codec: str) -> str:
+    """windows-1252 where that says the same."""
+    with suppress(LookupError, UnicodeDecodeError):
+        return "cp1252" if sample.decode("cp1252") == sample.decode(codec) else codec
+    return codec
 
 
 def _mixes_alphabets(sample: bytes, codec: str) -> bool:

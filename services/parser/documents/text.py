@@ -10,8 +10,7 @@ from services.parser.documents.document import Document
 from services.parser.documents.plain import plain
 from services.parser.pages import Block, BlockKind, Page
 
-_GAP = re.compile(r"\f|\n(?:[^\S\n\f]*+\n)+")
-_GAP_IN_CODE = re.compile(r"\f|\n(?:[^\S\n\f]*+\n)+(?=\S)")
+_GAP = re.compile(r"\f|\n[^\S\f]*\n")
 _RULE = r"([=~^\"#*+-])\%d{2,}"
 _UNDERLINED = re.compile(rf"(\S[^\n]*)\n{_RULE % 2}[ \t]*(?:\n|\Z)")
 _FRAMED = re.compile(rf"{_RULE % 1}[ \t]*\n([^\n]*\S[^\n]*)\n\1{{3,}}[ \t]*(?:\n|\Z)")
@@ -36,7 +35,7 @@ def read(document: Document) -> Iterator[Page]:
 def read_code(document: Document) -> Iterator[Page]:
     """Pages of definitions: what no blank line divides, and what is indented below it. Raises: see read."""
     text = whole(document)
-    blocks = (Block(BlockKind.CODE, start, end) for start, end in _runs(text, _GAP_IN_CODE))
+    blocks = (Block(BlockKind.CODE, start, end) for start, end in _runs(text, at_margin=True))
     return paging.pages(text, blocks, document.limits.pages)
 
 
@@ -46,10 +45,12 @@ def whole(document: Document) -> str:
     return "".join(plain(decoding.texts(document, said[1].decode() if said else "")))
 
 
-def _runs(text: str, gap: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    """Where what stands between gaps begins and ends, without blank lines around it."""
+def _runs(text: str, *, at_margin: bool = False) -> Iterator[tuple[int, int]]:
+    """Where what blank lines divide begins and ends; `at_margin`: those alone before a line at the margin."""
     begun = 0
-    for found in gap.finditer(text):
+    for found in _GAP.finditer(text):
+        if at_margin and text[found.end() : found.end() + 1] in (" ", "\t"):
+            continue
         yield from _trimmed(text, begun, found.start())
         begun = found.end()
     yield from _trimmed(text, begun, len(text))
@@ -63,12 +64,14 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _paragraphs(text: str) -> Iterator[Block]:
     styles: list[str] = []
-    for start, end in _runs(text, _GAP):
+    for start, end in _runs(text):
         head = text[start : min(end, start + 4 * _MOST_TITLE_CHARS)]
         level, title, used = _title(head, styles, alone=end - start <= len(head))
-        if used:
+        if not used:
+            yield Block(BlockKind.TEXT, start, end)
+        else:
             yield Block(BlockKind.HEADING, start, start + len(head[:used].rstrip()), level, title)
-        yield from (Block(BlockKind.TEXT, *rest) for rest in _trimmed(text, start + used, end))
+            yield from (Block(BlockKind.TEXT, *rest) for rest in _trimmed(text, start + used, end))
 
 
 def _title(head: str, styles: list[str], *, alone: bool) -> tuple[int, str, int]:
