@@ -18,8 +18,9 @@ from psycopg.types import TypeInfo
 from bench import rows
 from bench.answers import Done, serve
 from bench.rows import Document, Row
-from services.embedder.backends.local import LocalEmbedder
+from services.embedder.models.words import WordVectors
 from services.orchestrator.chunks.cutting import Passage
+from waybill import tokens
 
 
 class Bound:
@@ -27,16 +28,16 @@ class Bound:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
-        self._embedder = LocalEmbedder()
+        self._model = WordVectors()
         connection.execute(rows.SCHEMA)
         rows.teach(connection, TypeInfo.fetch(connection, rows.HALFVEC))
-        space = self._embedder.space
+        space = self._model.space
         row = connection.execute(rows.SPACE, [space.model, space.dimension, space.revision]).fetchone()
         assert row is not None
         self._space_id = row[0]
         connection.commit()
         # Vocabularies are unpacked at their first use, as the services' were long ago.
-        self._embedder._embed(["warm"])
+        tokens.count(["warm"])
 
     def ingest(self, files: Sequence[Path]) -> int:
         """Writes what has changed; answers how many chunks that were."""
@@ -56,7 +57,7 @@ class Bound:
     def _vector_rows(self, document: Document) -> Iterator[Row]:
         ordinal = 0
         for batch in _batches(document.passages):
-            for half in rows.halves(self._embedder._embed([one.embedded_text for one in batch]).vectors):
+            for half in rows.halves(self._model.vectors([one.embedded_text for one in batch])):
                 yield rows.TENANT, self._space_id, document.version, ordinal, half
                 ordinal += 1
 

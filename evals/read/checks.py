@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from evals.read.results import Result
 from services.orchestrator.chunks import cutting
 from services.parser.pages import BlockKind, Page
 
-# Of a page's words outside ASCII so many stand in its source; the rest are written as entities.
+# Of a page's letters outside ASCII so many stand in its source; the rest are written as entities.
 _MOST_SHOWN = 0.95
 
 
@@ -28,7 +27,7 @@ def outline(path: Path, pages: Sequence[Page], result: Result) -> None:
 
 
 def encoding(path: Path, name: str, pages: Sequence[Page], result: Result) -> None:
-    """Whether the words are those that the named encoding has; with markup, those that are shown."""
+    """Whether the words are those that the named encoding has; with markup, the letters that are shown."""
     raw = path.read_bytes().decode(name, errors="replace")
     text = "\n".join(page.markdown for page in pages)
     if result.format == "text":
@@ -39,26 +38,39 @@ def encoding(path: Path, name: str, pages: Sequence[Page], result: Result) -> No
 
 
 def chunks(pages: Sequence[Page], result: Result) -> None:
-    """Whether each chunk stands in its page where it says, and nothing of the page's body is in none."""
-    cutter = cutting.Cutter()
+    """Whether each chunk stands in its page where it says, and nothing of a page's body is in none."""
+    texts = {page.page: page.markdown for page in pages}
+    told = {page.page: _apart(page) for page in pages}
+    for chunk in cutting.cut(map(_cuttable, pages)):
+        result.chunks += 1
+        result.wrong_offsets += not _stands_in(texts[chunk.page], chunk)
+        _mark(told[chunk.page], chunk.start, chunk.end)
     for page in pages:
-        blocks = [cutting.Block(**asdict(block)) for block in page.blocks]
-        told = _apart(page)
-        for chunk in cutter.cut(cutting.Page(page.page, page.markdown, blocks)):
-            result.chunks += 1
-            result.wrong_offsets += not chunk.text or page.markdown[chunk.start : chunk.end] != chunk.text
-            told[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
-        text = zip(page.markdown, told, strict=True)
+        text = zip(page.markdown, told[page.page], strict=True)
         result.lost_characters += sum(not char.isspace() and not seen for char, seen in text)
 
 
+def _cuttable(page: Page) -> cutting.Page:
+    return cutting.Page(page.page, page.markdown, [cutting.Block(**asdict(block)) for block in page.blocks])
+
+
 def _apart(page: Page) -> bytearray:
-    """Marks what need not stand in a chunk: what is left out, and headings, which may be in the breadcrumb."""
+    """Marks what need not stand in a chunk: what is left out, and headings, which the breadcrumb has."""
     marked = bytearray(len(page.markdown))
     for block in page.blocks:
         if block.kind in (BlockKind.HEADING, BlockKind.OMITTED):
-            marked[block.start : block.end] = b"\1" * (block.end - block.start)
+            _mark(marked, block.start, block.end)
     return marked
+
+
+def _mark(places: bytearray, start: int, end: int) -> None:
+    end = min(end, len(places))
+    places[start:end] = b"\1" * (end - start)
+
+
+def _stands_in(text: str, chunk: cutting.Passage) -> bool:
+    inside = 0 <= chunk.start < chunk.end <= len(text)
+    return inside and text[chunk.start : chunk.end] == chunk.text
 
 
 def _outline(path: Path) -> Iterator[tuple[int, str]]:
@@ -72,5 +84,5 @@ def _outline(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _foreign(text: str) -> set[str]:
-    """Words with other letters than ASCII has."""
-    return {word for word in re.findall(r"\w+", unicodedata.normalize("NFKC", text)) if not word.isascii()}
+    """Letters that ASCII has not."""
+    return {char for char in unicodedata.normalize("NFKC", text) if char.isalpha() and not char.isascii()}

@@ -23,6 +23,8 @@ from waybill.metering import Meter
 from waybill.runtime import semconv, server
 from waybill.runtime.breaker import Breaker
 from waybill.runtime.channel import connect
+from waybill.runtime.config import ConfigError
+from waybill.runtime.errors import Precondition
 from waybill.runtime.retry import Policy
 from waybill.runtime.telemetry import Telemetry
 
@@ -75,7 +77,7 @@ async def build(
 async def _chosen(config: EmbedderConfig, telemetry: Telemetry) -> AsyncIterator[Chosen]:
     breaker = Breaker(config.backend)
     if config.openai is None:
-        local = LocalEmbedder()
+        local = _local(config.local_model)
         limiter = Limiter(config.backend, LOCAL_CONCURRENCY)
         yield Chosen(local, limiter, breaker, probes={"embedder/local": local.healthy})
         return
@@ -96,6 +98,13 @@ async def _chosen(config: EmbedderConfig, telemetry: Telemetry) -> AsyncIterator
             "embedder/openai/breaker": partial(_is_closed, breaker),
         }
         yield Chosen(vendor, limiter, breaker, OpenAIBatches(config.openai, client), probes)
+
+
+def _local(model: str) -> LocalEmbedder:
+    try:
+        return LocalEmbedder(model)
+    except Precondition as error:
+        raise ConfigError(f"cannot start: {error.message}") from None
 
 
 async def _is_closed(breaker: Breaker) -> bool:

@@ -100,12 +100,15 @@ class EmbedderConfig:
         ledger_address: WAYBILL_LEDGER_ADDRESS, host:port.
         backend: EMBEDDER_BACKEND, or by WAYBILL_MODE.
         openai: For that backend alone.
+        local_model: EMBEDDER_LOCAL_MODEL, for the local one alone: empty for word vectors, `sentences`, or
+            the full path of a folder with an ONNX model and its tokenizer.json.
     """
 
     server: ServerConfig
     ledger_address: str
     backend: str
     openai: OpenAIConfig | None = None
+    local_model: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EmbedderConfig:
@@ -117,6 +120,7 @@ class EmbedderConfig:
             ledger_address=settings.text("WAYBILL_LEDGER_ADDRESS", "127.0.0.1:7405"),
             backend=backend,
             openai=OpenAIConfig.read(settings) if backend == "openai" else None,
+            local_model=settings.text("EMBEDDER_LOCAL_MODEL", ""),
         )
         settings.check()
         return config

@@ -17,7 +17,6 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from services.orchestrator import trace_ids
-from services.orchestrator.chunks.cutting import RECIPE
 from services.orchestrator.peers import Peers
 from services.orchestrator.run_rows import NewRun, Row, new_run_id
 from services.orchestrator.runs import Runs
@@ -163,7 +162,7 @@ class Admission:
             collection=arrival.collection,
             document_key=arrival.document_key,
             source_sha256=arrival.sha256,
-            recipe=RECIPE,
+            recipe=self._steps.recipe,
             space=await self._steps.space(),
             validate_only=True,
         )

@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from psycopg.types.json import Jsonb
 
 from services.orchestrator import degrading, documents, tiers, vectors
-from services.orchestrator.chunks.cutting import RECIPE, embedded_text
+from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embedded_text
 from services.orchestrator.chunks.packing import Packer
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
 from services.orchestrator.run_rows import RunRef
@@ -71,14 +71,20 @@ class Cut:
 class Steps:
     """The steps' bodies."""
 
-    def __init__(self, peers: Peers, runs: Runs) -> None:
+    def __init__(self, peers: Peers, runs: Runs, sizes: ChunkSizes = DEFAULT_SIZES) -> None:
         self._peers = peers
+        self._sizes = sizes
         self._runs = runs
         self._offer: EmbedResponse | None = None
         # Vectors in memory.
         self._in_flight = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT)
         self._embedding = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT)
         self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
+
+    @property
+    def recipe(self) -> str:
+        """How documents are cut."""
+        return self._sizes.recipe
 
     async def space(self) -> Space:
         """The space that the embedder serves; asked once."""
@@ -106,7 +112,7 @@ class Steps:
             collection=row["collection"],
             document_key=row["document_key"],
             source_sha256=row["source_sha256"],
-            recipe=RECIPE,
+            recipe=self.recipe,
             space=offer.space,
             run_id=run.run_id,
             keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
@@ -178,7 +184,7 @@ class Steps:
 
     async def _fill(self, version_id: str, parsed: Parsed) -> Packer:
         """Puts a document's chunks as its pages come; in memory are one range and one request."""
-        packer = Packer(version_id)
+        packer = Packer(version_id, self._sizes)
         async for lines in documents.lines(self._peers.objects, parsed.result_key, PATIENCE_SECONDS):
             await self._put(await asyncio.to_thread(packer.add, documents.pages(lines)))
         await self._put(packer.rest())

@@ -18,7 +18,7 @@ from services.parser.store import PostgresJobs
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.parser.v1 import parser_service_pb2_grpc
-from waybill.runtime import server
+from waybill.runtime import semconv, server
 from waybill.runtime.channel import connect
 from waybill.runtime.postgres import Database
 from waybill.runtime.telemetry import Telemetry
@@ -38,6 +38,7 @@ async def build(
         storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
         ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
         sandbox = await stack.enter_async_context(Sandbox.open(limits, config.children))
+        telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
         engine = LocalParser(sandbox, limits)
         store = PostgresJobs(database, owner, f"parser/{uuid.uuid4()}")
         objects = Objects(ObjectStorageServiceStub(storage))

@@ -94,7 +94,8 @@ class Job(NewJob):
     @property
     def artifact_key(self) -> str:
         """Where the pages go. The job's own: what is left of a cancelled one never meets the next one's."""
-        return f"parsed/{self.source_sha256}/{self.tier}/{self.revision}/{self.job_id}.jsonl"
+        folders = filter(None, ("parsed", self.source_sha256, self.tier, self.revision))
+        return f"{'/'.join(folders)}/{self.job_id}.jsonl"
 
     @property
     def spend_key(self) -> str:

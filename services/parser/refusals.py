@@ -44,12 +44,12 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "PARSE_TIMEOUT": (
         Quota,
-        "The document took too long to parse. Repeat when the machine is less busy, or split the file.",
+        "The parse stood still for a minute and was ended. Repeat it; if that happens again, split the file.",
     ),
     "PARSER_CRASHED": (
         InvalidRequest,
-        "The parser failed on the document: that is a bug of Waybill, not of the file. Please send the file, or "
-        "the parser's log line, to Waybill's maintainers. Other documents are not affected.",
+        "The parser failed on the document: a bug of Waybill, not of the file. Please send the file, or the "
+        "parser's log line, to Waybill's maintainers. Other documents are not affected.",
     ),
     "POISON": (
         InvalidRequest,

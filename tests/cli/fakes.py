@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from waybill.cli.screen import Screen, plain_console
 from waybill.client import FIXED_PORTS
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.common.v1.file_type_pb2 import FileType
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
@@ -179,6 +180,10 @@ class Orchestrator(OrchestratorServiceServicer):
             space=Space(model="local", dimension=256),
             coverage=Coverage(chunks=5, vectors=5),
         )
+
+    def ListFileTypes(self, request: Any, context: Any) -> orchestrator.ListFileTypesResponse:
+        pdf = FileType(name="pdf", label="PDF", suffixes=[".pdf"])
+        return orchestrator.ListFileTypesResponse(file_types=[pdf], any_text=True)
 
     def GetTrace(self, request: Any, context: Any) -> orchestrator.GetTraceResponse:
         return orchestrator.GetTraceResponse(traces=self.traces)

@@ -26,10 +26,11 @@ from waybill.cli.progress import Bars, Lines, watcher
 from waybill.cli.screen import Screen
 from waybill.cli.sources import Source, gather
 from waybill.client import FIXED_PORTS, CallPolicy, Client, connect
+from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import InvalidRequest, Quota, Unavailable
+from waybill.runtime.errors import Quota, Unavailable
 
 
 def make_folder(root: Path, *names: str) -> Path:
@@ -116,18 +117,62 @@ def test_two_files_with_one_key_are_refused_before_anything_is_sent(
     assert not orchestrator.headers
 
 
-def test_an_unsupported_file_is_reported_in_a_folder_and_fatal_when_named(
+def test_a_folders_files_of_other_types_are_told_by_kind_and_not_sent(
     waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
 ) -> None:
-    make_folder(tmp_path, "a.md", "picture.png")
-    orchestrator.refusals["picture.png"] = InvalidRequest("FILE_TYPE_UNSUPPORTED", "No.")
-    in_folder = waybill("ingest", str(tmp_path), "--json")
-    assert (in_folder.exit_code, list(objects(in_folder.stdout))) == (0, ["a.md"])
-    assert "passed over picture.png" in in_folder.stderr
-    named = waybill("ingest", str(tmp_path / "picture.png"), "--json")
-    shape = objects(named.stdout)["picture.png"]
-    assert (named.exit_code, shape["run_id"], shape["state"]) == (1, None, "FAILED")
-    assert shape["error"] == {"code": "INVALID_ARGUMENT", "reason": "FILE_TYPE_UNSUPPORTED", "message": "No."}
+    make_folder(tmp_path, "a.md", "scan.PDF", "no-ending", "main.py")
+    for name in ("one.png", "two.png", "core"):
+        (tmp_path / name).write_bytes(b"\x89PNG\0\0")
+    result = waybill("ingest", str(tmp_path), "--json")
+    assert (result.exit_code, set(objects(result.stdout))) == (
+        0,
+        {"a.md", "scan.PDF", "no-ending", "main.py"},
+    )
+    assert "2 .png, 1 without an ending" in result.stderr
+    assert len(orchestrator.headers) == 4
+
+
+def test_a_file_that_somebody_named_is_sent_whatever_it_is(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\0")
+    orchestrator.endings["picture.png"] = Run(
+        state=Run.STATE_FAILED, step="parse", reason="FILE_TYPE_UNSUPPORTED", message="No."
+    )
+    result = waybill("ingest", str(picture), "--json")
+    shape = objects(result.stdout)["picture.png"]
+    assert (result.exit_code, shape["state"]) == (1, "FAILED")
+    assert shape["error"] == {"code": "FAILED", "reason": "FILE_TYPE_UNSUPPORTED", "message": "No."}
+
+
+def test_a_folders_text_that_the_parser_refuses_has_failed(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    make_folder(tmp_path, "good.txt", "minutes.txt")
+    orchestrator.endings["minutes.txt"] = Run(
+        state=Run.STATE_FAILED, step="parse", reason="FILE_TYPE_UNSUPPORTED", message="No."
+    )
+    result = waybill("ingest", str(tmp_path), "--json")
+    assert result.exit_code == 1
+    assert objects(result.stdout)["minutes.txt"]["state"] == "FAILED"
+
+
+def test_what_a_document_lacks_is_said_and_is_no_failure(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.endings["a.md"] = Run(
+        state=Run.STATE_READY_DEGRADED,
+        reason="PAGES_MISSING",
+        message="Page 3 could not be read and cost nothing.",
+        reading=Reading(format="pdf", pages=4, failed_pages=[3]),
+    )
+    folder = str(make_folder(tmp_path, "a.md"))
+    assert "READY_DEGRADED a.md: PAGES_MISSING: Page 3 could not be read" in waybill("ingest", folder).stderr
+    result = waybill("ingest", folder, "--json")
+    shape = objects(result.stdout)["a.md"]
+    assert (result.exit_code, shape["error"], shape["reason"]) == (0, None, "PAGES_MISSING")
+    assert shape["reading"] == {"format": "pdf", "encoding": None, "pages": 4, "failed_pages": [3]}
 
 
 def test_a_bad_document_does_not_keep_the_others_back(
@@ -148,9 +193,9 @@ def test_a_bad_document_does_not_keep_the_others_back(
 
 
 @pytest.mark.parametrize(
-    ("state", "code"), [(Run.STATE_UNCHANGED, 0), (Run.STATE_READY_DEGRADED, 1), (Run.STATE_EXPIRED, 1)]
+    ("state", "code"), [(Run.STATE_UNCHANGED, 0), (Run.STATE_READY_DEGRADED, 0), (Run.STATE_EXPIRED, 1)]
 )
-def test_only_ready_and_unchanged_are_success(
+def test_only_what_is_published_is_success(
     waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path, state: Any, code: int
 ) -> None:
     orchestrator.endings["a.md"] = Run(state=state)

@@ -107,13 +107,16 @@ class Bench:
 
 @asynccontextmanager
 async def embedder(
-    database: MigratedPostgres, openai: OpenAIConfig | None = None, recorder: Recorder | None = None
+    database: MigratedPostgres,
+    openai: OpenAIConfig | None = None,
+    recorder: Recorder | None = None,
+    local_model: str = "",
 ) -> AsyncIterator[Bench]:
-    """An embedder that serves; over OpenAI where its settings are given, else the local one."""
+    """An embedder that serves; over OpenAI where its settings are given, else over a local model."""
     ledger = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
     async with served("ledger", partial(build_ledger, ledger)) as ledger_address:
         backend = "openai" if openai else "local"
-        config = EmbedderConfig(server_config("embedder"), ledger_address, backend, openai)
+        config = EmbedderConfig(server_config("embedder"), ledger_address, backend, openai, local_model)
         async with (
             served("embedder", partial(build, config, policy=SOON), recorder) as address,
             channel(address) as embedding,
@@ -134,16 +137,16 @@ def at(sim: OpenAISimulator, *keys: str, attempt_seconds: float = 1.0) -> OpenAI
 
 @asynccontextmanager
 async def openai_for(name: str) -> AsyncIterator[OpenAIConfig | None]:
-    """The settings of a backend of the suite: local, openai (over the simulator) or live."""
+    """The settings of a backend of the suite: openai (over the simulator), live, or a local one's None."""
     async with AsyncExitStack() as stack:
         match name:
-            case "local":
-                yield None
             case "openai":
                 quick = OpenAISettings(seed=1, latency_seconds=0.0)
                 yield at(await stack.enter_async_context(simulator(quick)), attempt_seconds=20.0)
-            case _:
+            case "live":
                 yield OpenAIConfig(Keys([LIVE_KEY]), CostKind.COST_KIND_REAL)
+            case _:
+                yield None
 
 
 async def failure(call: Awaitable[object]) -> tuple[str, str]:

@@ -231,10 +231,14 @@ async def dead_attempt(store: PostgresJobs, near: Neighbours, who: identity.Call
                 ttl=Duration(seconds=600), owner="parser/dead",
             )
         )  # fmt: skip
-        await Objects(near.storage).put(job.artifact_key, io.BytesIO(b"{}\n{}\n"), "application/jsonl")
+        with pages.Artifact.open() as artifact:
+            for number in (1, 2):
+                artifact.append(pages.Page(number, "Text."))
+            artifact.finish("markdown", "utf-8")
+            await Objects(near.storage).put(job.artifact_key, artifact.file, "application/jsonl")
     return job
 
 
 async def exists(near: Neighbours, key: str) -> bool:
     """Whether the current caller has an object of this key."""
-    return await Objects(near.storage).count_lines(key) is not None
+    return await Objects(near.storage).last_line(key) is not None

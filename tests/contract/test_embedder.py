@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -15,6 +16,7 @@ from services.embedder.embedding import pack, verify
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import LIVE_KEY, Bench, embedder, failure, new_job, new_run, openai_for
 from tests.inprocess import Recorder
+from tests.local_models import needs_onnx, needs_sentences, written
 from waybill import tokens
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.batch_job_pb2 import BatchJob
@@ -24,15 +26,22 @@ from waybill.runtime import identity
 from waybill.runtime.errors import VendorContract, from_status
 
 LIVE = pytest.param("live", marks=pytest.mark.skipif(not LIVE_KEY, reason="no key to spend with"))
-BACKENDS = ["local", "openai", LIVE]
-# A simulator's vectors are drawn from the text's hash.
-BACKENDS_WITH_MEANING = ["local", LIVE]
+SENTENCES = pytest.param("sentences", marks=needs_sentences)
+BACKENDS = ["local", SENTENCES, pytest.param("onnx", marks=needs_onnx), "openai", LIVE]
+# A simulator's vectors are drawn from the text's hash, the tiny ONNX model's from a seed.
+BACKENDS_WITH_MEANING = ["local", SENTENCES, LIVE]
 
 
 @pytest.fixture
-async def openai(request: pytest.FixtureRequest) -> AsyncIterator[OpenAIConfig | None]:
+async def backend(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[OpenAIConfig | None, str]]:
+    """OpenAI's settings, or EMBEDDER_LOCAL_MODEL."""
+    models = {"sentences": "sentences", "onnx": str(tmp_path)}
+    if request.param == "onnx":
+        written(tmp_path)
     async with openai_for(request.param) as config:
-        yield config
+        yield config, models.get(request.param, "")
 
 
 @pytest.fixture
@@ -42,13 +51,14 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 async def bench(
-    database: MigratedPostgres, openai: OpenAIConfig | None, recorder: Recorder
+    database: MigratedPostgres, backend: tuple[OpenAIConfig | None, str], recorder: Recorder
 ) -> AsyncIterator[Bench]:
-    async with embedder(database, openai, recorder) as bench:
+    openai, local_model = backend
+    async with embedder(database, openai, recorder, local_model) as bench:
         yield bench
 
 
-every_backend = pytest.mark.parametrize("openai", BACKENDS, indirect=True)
+every_backend = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 
 
 @every_backend
@@ -62,7 +72,7 @@ async def test_each_text_gets_its_own_vector_in_order_and_of_length_one(bench: B
     assert vectors[0] @ vectors[1] < 0.99
 
 
-@pytest.mark.parametrize("openai", BACKENDS_WITH_MEANING, indirect=True)
+@pytest.mark.parametrize("backend", BACKENDS_WITH_MEANING, indirect=True)
 async def test_related_texts_are_nearer_than_unrelated_ones(bench: Bench) -> None:
     texts = ["how to repair a bicycle tyre", "fixing a flat bike wheel", "annual inflation of the euro area"]
     with identity.acting_as(new_run()):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
+from services.parser.pages import Reading
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
@@ -184,7 +185,7 @@ async def test_a_job_that_is_about_to_be_paid_is_not_cancelled_but_waited_for(
         parser(database, near) as stub,
     ):
         job = await dead_attempt(dead, near, who, MARKDOWN)
-        await dead.result_stored(job, 2)
+        await dead.result_stored(job, Reading("markdown", pages=2))
         with identity.acting_as(who):
             (answer,) = await cancelled(stub, job_id=str(job.job_id))
             assert (answer.state, answer.page_count) == (ParseJob.STATE_SUCCEEDED, 2)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.parser.backends.port import Capabilities, Source
+from services.parser.backends.local import LocalParser
+from services.parser.backends.port import Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.jobs import Job, JobState
 from services.parser.objects import Objects
@@ -30,7 +31,6 @@ from tests.contract.makers_parser import (
     until,
 )
 from tests.inprocess import Recorder
-from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -99,14 +99,14 @@ async def test_a_parser_that_is_told_to_stop_hands_its_job_back_which_is_no_deat
 class Beside:
     """An engine that notes which documents were being parsed as each began."""
 
-    capabilities = Capabilities("local", "llamaparse", CostKind.COST_KIND_SIMULATED)
+    capabilities = LocalParser.capabilities
 
     def __init__(self, store: PostgresJobs, who: identity.Caller, job_id: uuid.UUID) -> None:
         self._looking = (store, who.tenant, job_id)
         self._now: set[str] = set()
         self.seen: list[frozenset[str]] = []
 
-    async def count_pages(self, source: Source) -> int:
+    async def count_pages(self, source: Source, artifact: Artifact) -> int:
         return 1
 
     async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
@@ -118,6 +118,7 @@ class Beside:
             await store.get(tenant, job_id)
         self._now.remove(name)
         artifact.append(Page(1, name))
+        artifact.finish("text")
 
     async def check(self) -> bool:
         return True

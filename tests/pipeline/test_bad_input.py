@@ -75,7 +75,6 @@ def refusal(call: Callable[[], object]) -> ServiceError:
     ("messages", "kind", "reason"),
     [
         ([header(b"")], InvalidRequest, "DOCUMENT_EMPTY"),
-        ([header(document_key="x.exe")], InvalidRequest, "FILE_TYPE_UNSUPPORTED"),
         ([header(document_key="../../etc/passwd.md")], InvalidRequest, "PATH_NOT_ALLOWED"),
         ([header(document_key="a\x1b[31m.md")], InvalidRequest, "INVALID_REQUEST"),
         ([header(document_key="")], InvalidRequest, "INVALID_REQUEST"),

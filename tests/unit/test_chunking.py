@@ -8,7 +8,7 @@ from statistics import mean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.orchestrator.chunks.cutting import MAX_TOKENS, Block, Page, Passage, cut
+from services.orchestrator.chunks.cutting import DEFAULT_SIZES, Block, ChunkSizes, Page, Passage, cut
 from waybill import tokens
 
 WORDS = st.sampled_from(
@@ -39,8 +39,8 @@ def page_of(*parts: tuple[Block, str], number: int = 1) -> Page:
     return Page(number, text, blocks)
 
 
-def passages(*pages: Page, max_tokens: int = MAX_TOKENS) -> list[Passage]:
-    return list(cut(pages, max_tokens))
+def passages(*pages: Page, sizes: ChunkSizes = DEFAULT_SIZES) -> list[Passage]:
+    return list(cut(pages, sizes))
 
 
 def sentences(about: str, count: int) -> str:
@@ -65,7 +65,7 @@ def test_no_chunk_is_over_the_limit_and_no_text_is_lost(
         )
         for number, parts in enumerate(drawn, 1)
     ]
-    found = passages(*pages, max_tokens=max_tokens)
+    found = passages(*pages, sizes=ChunkSizes(max_tokens))
     for passage in found:
         assert 0 < passage.token_count <= max_tokens
         assert passage.token_count == tokens.count([passage.embedded_text])[0]
@@ -82,6 +82,17 @@ def test_chunks_of_a_page_follow_each_other_without_overlap() -> None:
     found = passages(page_of(*(block(f"Paragraph {n} " + "word " * 60) for n in range(40))))
     assert len(found) > 3
     assert all(left.end <= right.start for left, right in itertools.pairwise(found))
+
+
+def test_with_an_overlap_a_chunk_begins_with_the_end_of_the_one_before() -> None:
+    page = page_of(heading(1, "A"), block(sentences("It", 120)))
+    found = passages(page, sizes=ChunkSizes(overlap_tokens=60))
+    for left, right in itertools.pairwise(found):
+        shared = page.markdown[right.start : left.end]
+        assert 20 < tokens.count([shared])[0] <= 60
+        assert shared.startswith("It is")
+        assert left.text.endswith(shared)
+    assert found[-1].end == len(page.markdown.rstrip())
 
 
 def test_a_chunk_names_the_headings_above_it_once_also_across_pages() -> None:

@@ -30,7 +30,7 @@ def render(*pages: list[Line]) -> list[str]:
     layout = Layout()
     for page in pages:
         layout.add_page(page)
-    return list(layout.render())
+    return [page.markdown for page in layout.render()]
 
 
 PROSE = body(500, "The water rises twice a day and falls twice a day,", "and nobody has asked it to stop.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,14 +15,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
+from structlog.testing import capture_logs
 
+from services.parser.documents.answer import Answer
+from services.parser.documents.document import Document
 from services.parser.documents.limits import DEFAULT_LIMITS, Limits
+from services.parser.documents.reading import answers
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact, Mark, Page, Reading, load
 from tests import hostile_pdfs
@@ -61,6 +67,14 @@ async def reason_of(sandbox: Sandbox, content: bytes) -> str:
 
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def child_of(pid: int) -> int:
+    """The child, as soon as there is one."""
+    async with asyncio.timeout(10):
+        while not (children := children_of(pid)):  # noqa: ASYNC110 - the kernel does not call
+            await asyncio.sleep(0.001)
+    return children[0]
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -149,11 +163,21 @@ async def test_a_document_with_more_text_than_allowed_is_refused() -> None:
         assert await reason_of(sandbox, hostile_pdfs.simple(pages=20)) == "DOCUMENT_TOO_LARGE"
 
 
-async def test_a_document_that_takes_too_long_is_killed_and_nothing_is_left() -> None:
-    async with Sandbox.open(Limits(wall_seconds_per_cpu_second=0.005), 1) as sandbox:
+async def test_a_child_that_stands_still_is_killed_and_nothing_is_left() -> None:
+    async with Sandbox.open(Limits(silent_seconds=0.2), 1) as sandbox:
         await sandbox.check()
-        assert await reason_of(sandbox, hostile_pdfs.many_text_operators()) == "PARSE_TIMEOUT"
-        assert [children_of(pid) for pid in sandbox.pids] == [[]]
+        (pid,) = sandbox.pids
+        task = asyncio.create_task(reason_of(sandbox, hostile_pdfs.many_text_operators()))
+        os.kill(await child_of(pid), signal.SIGSTOP)
+        assert await task == "PARSE_TIMEOUT"
+        assert children_of(pid) == []
+
+
+async def test_a_child_that_computes_is_not_killed_for_its_silence() -> None:
+    async with Sandbox.open(Limits(silent_seconds=0.2, cpu_seconds=1), 1) as sandbox:
+        begun = time.monotonic()
+        assert await reason_of(sandbox, hostile_pdfs.many_text_operators()) == "DOCUMENT_TOO_LARGE"
+        assert time.monotonic() - begun > 0.4
 
 
 async def test_a_cancelled_reading_kills_its_child_and_the_sandbox_goes_on() -> None:
@@ -161,13 +185,43 @@ async def test_a_cancelled_reading_kills_its_child_and_the_sandbox_goes_on() -> 
         await sandbox.check()
         (pid,) = sandbox.pids
         task = asyncio.create_task(read(sandbox, hostile_pdfs.many_text_operators()))
-        async with asyncio.timeout(10):
-            while not children_of(pid):  # noqa: ASYNC110 - the kernel does not call when a child is born
-                await asyncio.sleep(0.001)
+        await child_of(pid)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert (sandbox.pids, children_of(pid)) == ([pid], [])
         assert len(await read(sandbox, hostile_pdfs.simple())) == 1
+
+
+async def test_a_child_that_dies_of_itself_is_a_crash_and_counted() -> None:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        await sandbox.check()
+        task = asyncio.create_task(reason_of(sandbox, hostile_pdfs.many_text_operators()))
+        os.kill(await child_of(sandbox.pids[0]), signal.SIGSEGV)
+        with capture_logs() as logs:
+            assert await task == "PARSER_CRASHED"
+        assert [(each["event"], each["exit_code"]) for each in logs] == [
+            ("parser child failed", -signal.SIGSEGV)
+        ]
+        assert sandbox.crashes == 1
+        assert await reason_of(sandbox, hostile_pdfs.encrypted()) == "PDF_IS_PROTECTED"
+        assert sandbox.crashes == 1
+
+
+def test_a_reader_that_fails_says_where_and_no_text() -> None:
+    content = b'<?xml version="1.0"?><a>secret</a>'
+    with document(content) as file:
+        unusable = cast(Limits, None)
+        (line,) = answers(Document(file.fileno(), "secret.xml", unusable), count_only=False, allow_cpu=print)
+    assert re.fullmatch(r"AttributeError reading\.py:\d+", line["crashed"])
+    with Artifact.open() as artifact, capture_logs() as logs, pytest.raises(ServiceError) as caught:
+        answer = Answer(artifact)
+        answer.take([json.dumps(line).encode()])
+        answer.page_count_or_refusal(0)
+    assert caught.value.reason == "PARSER_CRASHED"
+    assert "secret" not in caught.value.message
+    assert logs == [
+        {"event": "parser child failed", "exit_code": 0, "place": line["crashed"], "log_level": "warning"}
+    ]
 
 
 async def test_a_killed_fork_server_is_replaced() -> None:
@@ -218,6 +272,7 @@ def test_neither_server_nor_child_outlives_a_service_that_is_killed() -> None:
     wait_until(lambda: not is_alive(server) and not is_alive(child))
 
 
-def test_the_service_itself_never_loads_pdfium() -> None:
-    code = "import sys, services.parser.__main__; sys.exit('pypdfium2' in sys.modules)"
+def test_the_service_itself_never_loads_an_engine() -> None:
+    engines = "{'pypdfium2', 'office_oxide'}"
+    code = f"import sys, services.parser.__main__; sys.exit(not {engines}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -92,7 +92,8 @@ def _show(screen: Screen, shape: Shape) -> None:
     if screen.as_json:
         screen.emit(shape)
         return
-    for key, value in shape.items():
+    reading = shape.get("reading") or {}
+    for key, value in {**shape, **reading, "reading": None}.items():
         if value in (None, ""):
             continue
         label, money, _ = key.partition("_nano_usd")

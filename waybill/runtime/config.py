@@ -33,8 +33,8 @@ class Settings:
             self._faults.append(f"{name} is not set")
         return default or ""
 
-    def integer(self, name: str, default: int, *, minimum: int = 0) -> int:
-        """A whole number of at least `minimum`."""
+    def integer(self, name: str, default: int, *, minimum: int = 0, maximum: int | None = None) -> int:
+        """A whole number of at least `minimum` and, where there is one, at most `maximum`."""
         raw = self._environ.get(name, "")
         if not raw:
             return default
@@ -45,6 +45,8 @@ class Settings:
             return default
         if value < minimum:
             self._faults.append(f"{name} is {value}; the least is {minimum}")
+        if maximum is not None and value > maximum:
+            self._faults.append(f"{name} is {value}; the most is {maximum}")
         return value
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:

@@ -41,3 +41,6 @@ RETRY_WAIT = "waybill.retry.wait_seconds"
 
 # Metrics: whether a vendor is left alone because it is down, 1 or 0, by VENDOR
 BREAKER_OPEN = "waybill.breaker.open"
+
+# Metrics: how often the parser itself failed on a document since it was started
+PARSER_CRASHES = "waybill.parser.crashes"

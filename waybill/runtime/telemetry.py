@@ -148,19 +148,26 @@ class Telemetry:
 
     def gauge(self, name: str, read: Callable[[], int], attributes: Mapping[str, str]) -> None:
         """Publishes a number that is read whenever metrics are exported, in a thread of their own."""
-        if self._metrics is None:
-            return
+        if self._metrics is not None:
+            meter = self._metrics.get_meter("waybill")
+            meter.create_observable_gauge(name, [_observing(read, attributes)])
 
-        def observe(_: CallbackOptions) -> list[Observation]:
-            return [Observation(read(), attributes)]
-
-        self._metrics.get_meter("waybill").create_observable_gauge(name, [observe])
+    def counter(self, name: str, read: Callable[[], int]) -> None:
+        """Publishes a number that only grows, as `gauge` does."""
+        if self._metrics is not None:
+            self._metrics.get_meter("waybill").create_observable_counter(name, [_observing(read, {})])
 
     def shutdown(self) -> None:
         """Delivers what is queued and stops. Blocks up to some seconds."""
         self._provider.shutdown()
         if self._metrics is not None:
             self._metrics.shutdown(SHUTDOWN_MILLISECONDS)
+
+
+def _observing(
+    read: Callable[[], int], attributes: Mapping[str, str]
+) -> Callable[[CallbackOptions], list[Observation]]:
+    return lambda _: [Observation(read(), attributes)]
 
 
 def _metrics_to(endpoint: str) -> MetricReader:

@@ -34,10 +34,31 @@ UNIT_TOKENS = 64
 # A breadcrumb of more than one part in so many would crowd out the passage.
 MAX_HEADING_SHARE = 8
 SEPARATOR = " › "
-# Names the rules above in a version's recipe: change it when chunks change.
-RECIPE = "blocks-1"
+# Names the rules of this module in a version's recipe: change it when chunks change.
+_RULES = "blocks-1"
 
 Trail = tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSizes:
+    """How long chunks are.
+
+    Attributes:
+        max_tokens: Most tokens of what is embedded, heading and all.
+        overlap_tokens: Most tokens of a chunk's end that the next chunk of the same section begins with.
+    """
+
+    max_tokens: int = MAX_TOKENS
+    overlap_tokens: int = 0
+
+    @property
+    def recipe(self) -> str:
+        """Names sizes and rules: versions of one recipe have the same chunks of the same pages."""
+        return f"{_RULES}/{self.max_tokens}/{self.overlap_tokens}"
+
+
+DEFAULT_SIZES = ChunkSizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +167,9 @@ def embedded_text(heading: str, lead: str, text: str) -> str:
     return f"{heading}\n\n{body}" if heading else body
 
 
-def cut(pages: Iterable[Page], max_tokens: int = MAX_TOKENS) -> Iterator[Passage]:
+def cut(pages: Iterable[Page], sizes: ChunkSizes = DEFAULT_SIZES) -> Iterator[Passage]:
     """Cuts pages in order; the headings of one page stand above the next page's text."""
-    cutter = Cutter(max_tokens)
+    cutter = Cutter(sizes)
     for page in pages:
         yield from cutter.cut(page)
     yield from cutter.rest()
@@ -157,8 +178,9 @@ def cut(pages: Iterable[Page], max_tokens: int = MAX_TOKENS) -> Iterator[Passage
 class Cutter:
     """Cuts a document page by page, and remembers the headings that are open."""
 
-    def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
-        self._max_tokens = max_tokens
+    def __init__(self, sizes: ChunkSizes = DEFAULT_SIZES) -> None:
+        self._max_tokens = sizes.max_tokens
+        self._overlap_tokens = sizes.overlap_tokens
         self._trail: Trail = ()
         self._bare: _Bare | None = None
 
@@ -174,7 +196,7 @@ class Cutter:
         return self._counted([bare.passage]) if bare else []
 
     def _counted(self, passages: Sequence[Passage]) -> list[Passage]:
-        """Passages with their token counts; of some texts the whole has more tokens than its parts together."""
+        """Passages with their token counts: of some texts the whole has more than its parts together."""
         counts = tokens.count([passage.embedded_text for passage in passages])
         counted: list[Passage] = []
         for passage, count in zip(passages, counts, strict=True):
@@ -222,10 +244,17 @@ class Cutter:
             yield section
             return
         parts = [piece for part in section for piece in self._pieces(page, part)]
-        while parts:
-            size = _fitting(parts, self._room(parts))
+        repeated = 0
+        while len(parts) > repeated:
+            size = max(_fitting(parts, self._room(parts)), repeated + 1)
             yield parts[:size]
-            parts = parts[size:]
+            repeated = self._repeated(parts[:size])
+            parts = parts[size - repeated :]
+
+    def _repeated(self, chunk: Sequence[_Part]) -> int:
+        """How many parts at a chunk's end the next one begins with."""
+        sums = itertools.accumulate(part.count for part in reversed(chunk[1:]))
+        return sum(1 for _ in itertools.takewhile(self._overlap_tokens.__ge__, sums))
 
     def _pieces(self, page: Page, part: _Part) -> Iterator[_Part]:
         """A part in pieces that any chunk has room for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from services.orchestrator.chunks.cutting import Cutter, Page, Passage
+from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, Cutter, Page, Passage
 from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
 
@@ -24,11 +24,11 @@ class Packer:
         batches: (first ordinal, end exclusive) of each embedding request; whole once all requests are made.
     """
 
-    def __init__(self, version_id: str) -> None:
+    def __init__(self, version_id: str, sizes: ChunkSizes = DEFAULT_SIZES) -> None:
         self.chunks = 0
         self.batches: list[tuple[int, int]] = []
         self._version_id = version_id
-        self._cutter = Cutter()
+        self._cutter = Cutter(sizes)
         self._request = PutChunksRequest(version_id=version_id)
         self._size = 0
         self._batch_start = self._batch_tokens = self._batch_bytes = 0

@@ -12,7 +12,8 @@ import structlog
 from services.parser.pages import Page, Pages
 from services.parser.refusals import CHILD_REASONS, refusal
 
-# PDFium aborts when it gets no memory; the other two are the CPU limit, soft and hard.
+CRASHED = "PARSER_CRASHED"
+# PDFium and office-oxide abort when they get no memory; the other two are the CPU limit, soft and hard.
 _LIMIT_SIGNALS = frozenset((-signal.SIGABRT, -signal.SIGXCPU, -signal.SIGKILL))
 # The words for formats, encodings, places in our code and numbers; never a sentence of the document's.
 _WORD = re.compile(r"[A-Za-z0-9_.:+ -]{0,80}")
@@ -41,14 +42,15 @@ class Answer:
     def page_count_or_refusal(self, code: int) -> int:
         """How many pages there are, once the child has ended with this exit code."""
         if self._refused in CHILD_REASONS:
-            raise refusal(self._refused, **self._metadata)
+            found = self._metadata.get("found")
+            raise refusal(self._refused, f"The content is {found}." if found else "", **self._metadata)
         if code == 0 and not self._garbled:
             if self._done and (not self._count or self._given == self._count):
                 return self._given
             if self._count and not self._given and not self._crashed:
                 return self._count
         log.warning("parser child failed", exit_code=code, place=self._crashed or None)
-        raise refusal("DOCUMENT_TOO_LARGE" if code in _LIMIT_SIGNALS else "PARSER_CRASHED")
+        raise refusal("DOCUMENT_TOO_LARGE" if code in _LIMIT_SIGNALS else CRASHED)
 
     def _understand(self, row: dict[str, Any]) -> None:
         if "page" in row:

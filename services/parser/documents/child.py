@@ -19,15 +19,17 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
-from services.parser.documents import reading
+from services.parser.documents import processes, reading, recognition
 from services.parser.documents.document import Document
 from services.parser.documents.limits import READY, Limits
 
 # An account of nobody's: embedded Postgres runs as `nobody`, and a child must not reach its processes.
 UNPRIVILEGED_ID = 65_533
+
+# office-oxide parses in a thread of its own. The kernel counts those of all children of an account together.
+_TASKS = 256
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -41,7 +43,7 @@ def main() -> None:
     control = socket.socket(fileno=0)
     libc = ctypes.CDLL(None, use_errno=True)
     _die_with_parent(libc)
-    _leave_the_network(libc)
+    others = 0 if _leave_the_network(libc) else processes.tasks_of(os.geteuid())
     gc.freeze()
     control.sendall(READY)
     while True:
@@ -50,7 +52,7 @@ def main() -> None:
             return
         pid = os.fork()
         if pid == 0:
-            _be_the_child(libc, control, json.loads(message), *fds)
+            _be_the_child(libc, control, json.loads(message), others, *fds)
         with suppress(OSError):  # the child does the same; whoever comes second may find it gone
             os.setpgid(pid, pid)
         for fd in fds:
@@ -65,7 +67,7 @@ def main() -> None:
 
 
 def _be_the_child(
-    libc: ctypes.CDLL, control: socket.socket, request: dict[str, Any], document: int, out: int
+    libc: ctypes.CDLL, control: socket.socket, request: dict[str, Any], others: int, document: int, out: int
 ) -> None:
     """Confines this process, answers, and never returns."""
     code = 1
@@ -73,18 +75,17 @@ def _be_the_child(
         os.setpgid(0, 0)
         control.close()
         limits = Limits(**request["limits"])
-        _confine(libc, limits)
+        source = Document(document, request["filename"], limits)
+        _confine(libc, limits, others + _TASKS if recognition.is_container(source) else 0)
         with open(out, "wb", buffering=1 << 16, closefd=False) as pipe:
-            source = Document(document, request["filename"], limits)
-            allow_cpu = partial(_allow_cpu, limits)
-            for line in reading.answers(source, count_only=request["count_only"], allow_cpu=allow_cpu):
+            for line in reading.answers(source, count_only=request["count_only"], allow_cpu=_allow_cpu):
                 pipe.write(json.dumps(line).encode() + b"\n")
         code = 0
     finally:
         os._exit(code)
 
 
-def _confine(libc: ctypes.CDLL, limits: Limits) -> None:
+def _confine(libc: ctypes.CDLL, limits: Limits, tasks: int) -> None:
     devnull = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(devnull, standard)
@@ -98,17 +99,16 @@ def _confine(libc: ctypes.CDLL, limits: Limits) -> None:
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         _drop_capabilities(libc)
         _limit(resource.RLIMIT_AS, limits.memory_bytes)
-        _limit(resource.RLIMIT_NPROC, 0)
+        _limit(resource.RLIMIT_NPROC, tasks)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, 32)
     _limit(resource.RLIMIT_CORE, 0)
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds_for(limits.pages) + 1))
-    signal.alarm(int(limits.wall_seconds) + 5)  # a second line, should nobody be left to kill us
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.most_cpu_seconds + 1))
 
 
-def _allow_cpu(limits: Limits, pages: int) -> None:
+def _allow_cpu(seconds: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds_for(pages), hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, hard), hard))
 
 
 def _limit(what: int, value: int) -> None:
@@ -127,11 +127,17 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         raise OSError(ctypes.get_errno(), "capabilities cannot be dropped")
 
 
-def _leave_the_network(libc: ctypes.CDLL) -> None:
-    """Best effort: a kernel may forbid it, and then the other walls stand alone."""
-    if sys.platform == "linux":
-        mine = 0 if os.geteuid() == 0 else _CLONE_NEWUSER
-        libc.unshare(_CLONE_NEWNET | mine)
+def _leave_the_network(libc: ctypes.CDLL) -> bool:
+    """Best effort: a kernel may forbid it, and then the other walls stand alone.
+
+    Returns:
+        Whether tasks are counted apart from what else runs under this account: in a namespace of its own
+        (since Linux 5.14), or because children change to an account that nobody else has.
+    """
+    if sys.platform != "linux":
+        return True
+    root = os.geteuid() == 0
+    return bool(libc.unshare(_CLONE_NEWNET | (0 if root else _CLONE_NEWUSER)) == 0 or root)
 
 
 if __name__ == "__main__":

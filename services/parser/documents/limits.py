@@ -13,12 +13,15 @@ class Limits:
 
     Attributes:
         source_bytes: Largest file that is opened.
-        pages: Most pages a document may have; counted before any is read.
+        pages: Most pages a document may have; of a PDF counted before any is read.
         page_text_bytes: Text of one page beyond this is cut, and the page says so.
         output_bytes: Most text of a whole document.
         memory_bytes: Address space of the child.
-        cpu_seconds: CPU time of the child, to which `cpu_seconds_per_page` is added once pages are counted.
-        wall_seconds_per_cpu_second: A machine under load gets this much longer before the child is killed.
+        cpu_seconds: CPU time of the child, to which what follows is added once it is known.
+        cpu_seconds_per_page: For each page of a PDF.
+        cpu_seconds_per_megabyte: For each million bytes of anything else.
+        silent_seconds: A child that says nothing and computes nothing for so long is stuck, and killed. Time
+            itself is no limit: a busy machine must never make a document fail.
     """
 
     source_bytes: int = 64_000_000
@@ -28,21 +31,23 @@ class Limits:
     memory_bytes: int = 1 << 30
     cpu_seconds: int = 10
     cpu_seconds_per_page: float = 0.02
-    wall_seconds_per_cpu_second: float = 3.0
+    cpu_seconds_per_megabyte: float = 2.0
+    silent_seconds: float = 60.0
 
-    def cpu_seconds_for(self, pages: int) -> int:
-        """CPU time allowed to a document of so many pages."""
-        return self.cpu_seconds + int(self.cpu_seconds_per_page * pages)
+    def cpu_seconds_for(self, pages: int = 0, size: int = 0) -> int:
+        """CPU time allowed to a document of so many pages, or of so many bytes."""
+        more = self.cpu_seconds_per_page * pages + self.cpu_seconds_per_megabyte * size / 1e6
+        return self.cpu_seconds + int(more)
+
+    @property
+    def most_cpu_seconds(self) -> int:
+        """CPU time allowed to the largest document."""
+        return max(self.cpu_seconds_for(pages=self.pages), self.cpu_seconds_for(size=self.source_bytes))
 
     @property
     def line_bytes(self) -> int:
-        """Most that one page may take in JSON, where a character becomes six, and its blocks as much again."""
+        """Most that a page may take in JSON, where a character becomes six, and its blocks as much again."""
         return 64 * self.page_text_bytes
-
-    @property
-    def wall_seconds(self) -> float:
-        """When the child is killed, whatever it is waiting for."""
-        return self.cpu_seconds_for(self.pages) * self.wall_seconds_per_cpu_second
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,4 +1,4 @@
-"""Document → pages, in the child: recognises the format, has it read, and keeps every page in bounds."""
+"""Document → pages, in the child: has it recognised and read, and keeps every page in bounds."""
 
 from __future__ import annotations
 
@@ -6,16 +6,50 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from services.parser.documents import formats, markdown, text
+from services.parser.documents import (
+    books,
+    mail,
+    markdown,
+    notebook,
+    office,
+    opendocument,
+    recognition,
+    records,
+    restructured,
+    rich,
+    sheets,
+    tables,
+    text,
+    trees,
+    web,
+)
 from services.parser.documents.document import Document, Refused
-from services.parser.documents.formats import Reader
+from services.parser.documents.formats import PDF, Format, Reader
 from services.parser.documents.limits import Limits
 from services.parser.documents.pdf import reader as pdf
 from services.parser.pages import Mark, Page
 
 _READERS: dict[Reader, Callable[[Document], Iterator[Page]]] = {
     Reader.PDF: pdf.read,
+    Reader.DOCX: office.read_docx,
+    Reader.DOC: office.read_doc,
+    Reader.PPTX: office.read_pptx,
+    Reader.PPT: office.read_ppt,
+    Reader.XLSX: sheets.read_xlsx,
+    Reader.XLS: sheets.read_xls,
+    Reader.OPENDOCUMENT: opendocument.read,
+    Reader.RTF: rich.read,
+    Reader.EPUB: books.read,
+    Reader.HTML: web.read,
+    Reader.MAIL: mail.read,
+    Reader.NOTEBOOK: notebook.read,
+    Reader.TABLE: tables.read,
+    Reader.JSON: records.read,
+    Reader.JSON_LINES: records.read_lines,
+    Reader.XML: trees.read,
+    Reader.RST: restructured.read,
     Reader.MARKDOWN: markdown.read,
+    Reader.CODE: text.read_code,
     Reader.TEXT: text.read,
 }
 
@@ -28,7 +62,7 @@ def answers(
     Args:
         document: What is read.
         count_only: Stop after {"pages"}; a format without a count of its own is read all the same.
-        allow_cpu: Is told how many pages there are, before any is read.
+        allow_cpu: Is told how many seconds the document may take, before any page is read.
     """
     try:
         yield from _answers(document, count_only, allow_cpu)
@@ -36,7 +70,10 @@ def answers(
         yield {"refused": refused.reason, "metadata": refused.metadata}
     except MemoryError:
         yield {"refused": "DOCUMENT_TOO_LARGE", "metadata": {}}
-    except Exception as error:  # our bug; the text of the error may be the document's, so it stays here
+    except GeneratorExit:
+        raise
+    # Our bug, or an engine's panic, which is no Exception. Its text may be the document's and stays here.
+    except BaseException as error:
         yield {"crashed": _place(error)}
 
 
@@ -45,18 +82,32 @@ def _answers(
 ) -> Iterator[dict[str, Any]]:
     if not document.size:
         raise Refused("DOCUMENT_EMPTY")
-    found = formats.recognise(document.filename, document.head(formats.HEAD_BYTES))
-    if found.reader is Reader.PDF:
-        pages = pdf.count(document)
-        if pages > document.limits.pages:
+    limits = document.limits
+    allow_cpu(limits.cpu_seconds_for(size=document.size))
+    found, pages = _recognised(document)
+    if pages:
+        if pages > limits.pages:
             raise Refused("DOCUMENT_TOO_LARGE")
-        allow_cpu(pages)
+        allow_cpu(limits.cpu_seconds_for(pages=pages))
         yield {"pages": pages}
         if count_only:
             return
-    for page in _bounded(_READERS[found.reader](document), document.limits):
+    for page in _bounded(_READERS[found.reader](document), limits):
         yield page.row()
     yield {"done": found.name, "encoding": document.encoding, "left_out": document.left_out}
+
+
+def _recognised(document: Document) -> tuple[Format, int]:
+    """What a document is, and its pages where the format counts them: 0 elsewhere."""
+    found = recognition.recognise(document)
+    if found is not PDF:
+        return found, 0
+    try:
+        return found, pdf.count(document)
+    except Refused as refused:
+        if refused.reason != "PDF_IS_BROKEN" or not recognition.may_be_text(document):
+            raise
+    return recognition.as_text(document), 0
 
 
 def _bounded(pages: Iterator[Page], limits: Limits) -> Iterator[Page]:
@@ -81,7 +132,7 @@ def _cut(page: Page, most_bytes: int) -> Page:
     return replace(page, markdown=text, blocks=blocks).marked(Mark.CUT)
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """An exception's type, and where in our code it was raised: "StopIteration layout.py:144"."""
     place = ""
     step = error.__traceback__

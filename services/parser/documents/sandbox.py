@@ -17,11 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from services.parser.documents.answer import Answer
+from services.parser.documents import processes
+from services.parser.documents.answer import CRASHED, Answer
 from services.parser.documents.limits import READY, Limits
 from services.parser.pages import Pages
 from services.parser.refusals import refusal
-from waybill.runtime.errors import Unavailable
+from waybill.runtime.errors import ServiceError, Unavailable
 
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); from services.parser.documents.child import main; main()"
@@ -32,9 +33,14 @@ _REAP_SECONDS = 5.0
 
 
 class Sandbox:
-    """Reads documents in confined children, at most one a core at a time."""
+    """Reads documents in confined children, at most one a core at a time.
+
+    Attributes:
+        crashes: How often the parser itself failed on a document.
+    """
 
     def __init__(self, limits: Limits, size: int) -> None:
+        self.crashes = 0
         self._limits = limits
         self._servers = [_ForkServer(limits) for _ in range(size)]
         self._idle: asyncio.LifoQueue[_ForkServer] = asyncio.LifoQueue()
@@ -89,8 +95,16 @@ class Sandbox:
                     raise refusal("PARSE_TIMEOUT") from None
                 except _ServerLost:
                     continue  # somebody killed it, who may never have seen the document
+            return self._counted(answer, code)
+        self.crashes += 1
+        raise refusal(CRASHED)
+
+    def _counted(self, answer: Answer, code: int) -> int:
+        try:
             return answer.page_count_or_refusal(code)
-        raise refusal("PARSER_CRASHED")
+        except ServiceError as error:
+            self.crashes += error.reason == CRASHED
+            raise
 
     @property
     def pids(self) -> list[int]:
@@ -139,7 +153,7 @@ class _ForkServer:
         """Gives each whole line that the child writes away; answers its exit code (negative: a signal's).
 
         Raises:
-            TimeoutError: It was killed at the wall limit.
+            TimeoutError: It was stuck, and killed.
             _ServerLost: Nobody knows how it ended.
         """
         control = await self.ensure()
@@ -203,16 +217,27 @@ class _ForkServer:
         )
         size, rest = 0, b""
         try:
-            async with asyncio.timeout(self._limits.wall_seconds):
-                while piece := await reader.read(1 << 18):
-                    *lines, rest = (rest + piece).split(b"\n")
-                    size += len(piece)
-                    if size > 2 * self._limits.output_bytes or len(rest) > self._limits.line_bytes:
-                        raise refusal("DOCUMENT_TOO_LARGE")
-                    if lines:
-                        await asyncio.to_thread(take, lines)
+            while piece := await self._next_piece(reader):
+                *lines, rest = (rest + piece).split(b"\n")
+                size += len(piece)
+                if size > 2 * self._limits.output_bytes or len(rest) > self._limits.line_bytes:
+                    raise refusal("DOCUMENT_TOO_LARGE")
+                if lines:
+                    await asyncio.to_thread(take, lines)
         finally:
             transport.close()
+
+    async def _next_piece(self, reader: asyncio.StreamReader) -> bytes:
+        """Raises TimeoutError when the child neither says nor computes anything for long."""
+        spent = processes.cpu_ticks(self.pid)
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.silent_seconds):
+                    return await reader.read(1 << 18)
+            except TimeoutError:
+                before, spent = spent, processes.cpu_ticks(self.pid)
+                if spent == before:
+                    raise
 
     async def _reap(self, control: socket.socket) -> int:
         loop = asyncio.get_running_loop()

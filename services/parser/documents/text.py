@@ -1,111 +1,91 @@
-"""Markdown and plain text: bytes → pages, piece by piece. Pure; runs in a thread, under the source limit."""
+"""Plain text and source code → pages."""
 
 from __future__ import annotations
 
-import codecs
-import io
-import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from services.parser.documents.document import Document, Refused
+from services.parser.documents import decoding, paging
+from services.parser.documents.document import Document
+from services.parser.documents.plain import plain
 from services.parser.pages import Block, BlockKind, Page
 
-# What fits on a printed page in a common typeface, so that a page number tells a reader where to look
-# and a page costs what a page of a PDF costs.
-PAGE_CHARS = 3_000
-# Where no blank line comes; in four-byte characters still below the text limit of a page.
-MOST_PAGE_CHARS = 4 * PAGE_CHARS
-_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_CONTROLS = {
-    code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A, 0x0C, 0x85)
-}
-FORM_FEED = "\f"
-_ENDS = re.compile(r"([\n\f])")
-_FENCE = re.compile(r"\s{0,3}(```|~~~)")
+_GAP = re.compile(r"\f|\n[^\S\f]*\n")
+_RULE = r"([=~^\"#*+-])\%d{2,}"
+_UNDERLINED = re.compile(rf"(\S[^\n]*)\n{_RULE % 2}[ \t]*(?:\n|\Z)")
+_FRAMED = re.compile(rf"{_RULE % 1}[ \t]*\n([^\n]*\S[^\n]*)\n\1{{3,}}[ \t]*(?:\n|\Z)")
+_MARKED = re.compile(r"(#{1,6})[ \t]+(\S[^\n]*?)(?:[ \t]+#+)?")
+# A title has a word, and no columns: what stands above a rule with columns is a table's head, or a sum.
+_NO_TITLE = re.compile(r"[\W_]*|.*(?:\t|\||\S {2,}\S).*")
+_MOST_TITLE_CHARS, _MOST_LEVEL = 200, 6
+# Python's and Emacs' way to say it, in one of the first two lines (PEP 263).
+_CODING = re.compile(rb"(?:[^\n]*\n)?[^\n]*?(?:#|-\*-)[^\n]*?coding[:=][ \t]*([-\w.]+)")
 
 
 def read(document: Document) -> Iterator[Page]:
-    """Pages by form feed, and within long stretches at the first blank line after PAGE_CHARS.
+    """Pages of paragraphs. A title is underlined, or a line alone that begins with "# ".
 
     Raises:
         Refused: TEXT_UNDECODABLE, FILE_TYPE_UNSUPPORTED (binary content).
     """
-    document.encoding = "utf-8"
-    for number, body in enumerate(_bodies(_lines(decode(document.pieces()))), start=1):
-        text = body.rstrip("\n")
-        yield Page(number, text, (Block(BlockKind.TEXT, 0, len(text)),) if text else ())
+    text = whole(document)
+    return paging.pages(text, _paragraphs(text), document.limits.pages)
 
 
-def decode(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Text with line feeds alone and without other controls. UTF-8, or UTF-16 with a byte order mark."""
-    pieces = iter(pieces)
-    first = next(pieces, b"")
-    bom, encoding = next(((b, e) for b, e in _BOMS.items() if first.startswith(b)), (b"", "utf-8"))
-    decoder = codecs.getincrementaldecoder(encoding)()
-    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    offset = len(bom)
-    for piece in itertools.chain([first[offset:]], pieces, [b""]):
-        if encoding == "utf-8" and b"\0" in piece:
-            raise Refused("FILE_TYPE_UNSUPPORTED")
-        begun, _ = decoder.getstate()
-        try:
-            yield newlines.decode(piece, final=not piece).translate(_CONTROLS)
-        except UnicodeDecodeError as error:
-            at = offset - len(begun) + error.start
-            raise Refused("TEXT_UNDECODABLE", byte_offset=str(at)) from None
-        offset += len(piece)
+def read_code(document: Document) -> Iterator[Page]:
+    """Pages of definitions: what no blank line divides, and what is indented below it. Raises: see read."""
+    text = whole(document)
+    blocks = (Block(BlockKind.CODE, start, end) for start, end in _runs(text, at_margin=True))
+    return paging.pages(text, blocks, document.limits.pages)
 
 
-def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Lines of at most MOST_PAGE_CHARS, and form feeds between them."""
-    rest = ""
-    for text in texts:
-        *whole, rest = _ENDS.split(rest + text)
-        for line, end in zip(whole[::2], whole[1::2], strict=True):
-            yield from _short_lines(line)
-            if end == FORM_FEED:
-                yield end
-        if len(rest) > MOST_PAGE_CHARS:
-            *short, rest = _short_lines(rest)
-            yield from short
-    yield from _short_lines(rest)
+def whole(document: Document) -> str:
+    """All of a document's text, in the form in which it is kept. Raises: see read."""
+    said = _CODING.match(document.head(400))
+    return "".join(plain(decoding.texts(document, said[1].decode() if said else "")))
 
 
-def _bodies(lines: Iterable[str]) -> Iterator[str]:
-    """Pages of the stretches between form feeds; those at the end that have nothing in them are none."""
-    empty = 0
-    for is_feed, group in itertools.groupby(lines, FORM_FEED.__eq__):
-        if is_feed:
+def _runs(text: str, *, at_margin: bool = False) -> Iterator[tuple[int, int]]:
+    """Where what blank lines divide begins and ends; `at_margin`: those alone before a line at the margin."""
+    begun = 0
+    for found in _GAP.finditer(text):
+        if at_margin and text[found.end() : found.end() + 1] in (" ", "\t"):
             continue
-        stretch = iter(group)
-        begin = list(itertools.islice(stretch, 2))
-        if begin == [""]:
-            empty += 1
-            continue
-        yield from itertools.repeat("", empty)
-        empty = 0
-        yield from _pieces(itertools.chain(begin, stretch))
+        yield from _trimmed(text, begun, found.start())
+        begun = found.end()
+    yield from _trimmed(text, begun, len(text))
 
 
-def _pieces(stretch: Iterable[str]) -> Iterator[str]:
-    """Cuts at blank lines, not inside a fenced block (a heading there is code) unless that has no end."""
-    lines: list[str] = []
-    length, fenced, white = 0, False, True
-    for line in stretch:
-        blank = not line.strip()
-        white = white and blank
-        if (length >= PAGE_CHARS and blank and not fenced) or length + len(line) > MOST_PAGE_CHARS:
-            yield "\n".join(lines)
-            lines, length = [], 0
-        if blank and not lines:
-            continue
-        fenced ^= bool(_FENCE.match(line))
-        lines.append(line)
-        length += len(line) + 1
-    if lines or white:
-        yield "\n".join(lines)
+def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    if body := text[start:end].rstrip():
+        indent = len(body) - len(body.lstrip())
+        yield start + body.rfind("\n", 0, indent) + 1, start + len(body)
 
 
-def _short_lines(line: str) -> Iterator[str]:
-    return (line[at : at + MOST_PAGE_CHARS] for at in range(0, len(line) or 1, MOST_PAGE_CHARS))
+def _paragraphs(text: str) -> Iterator[Block]:
+    styles: list[str] = []
+    for start, end in _runs(text):
+        head = text[start : min(end, start + 4 * _MOST_TITLE_CHARS)]
+        level, title, used = _title(head, styles, alone=end - start <= len(head))
+        if not used:
+            yield Block(BlockKind.TEXT, start, end)
+        else:
+            yield Block(BlockKind.HEADING, start, start + len(head[:used].rstrip()), level, title)
+            yield from (Block(BlockKind.TEXT, *rest) for rest in _trimmed(text, start + used, end))
+
+
+def _title(head: str, styles: list[str], *, alone: bool) -> tuple[int, str, int]:
+    """Level and text of the title that a paragraph begins with, and how many characters it takes."""
+    if alone and (marked := _MARKED.fullmatch(head)) and len(marked[2]) <= _MOST_TITLE_CHARS:
+        return len(marked[1]), marked[2], len(head)
+    title, rule, used = "", "", 0
+    if framed := _FRAMED.match(head):
+        title, rule, used = framed[2].strip(), framed[0].splitlines()[-1].rstrip(), framed.end()
+    elif under := _UNDERLINED.match(head):
+        title, rule, used = under[1].rstrip(), under[0].splitlines()[1].rstrip(), under.end()
+    if not title or len(title) > min(len(rule), _MOST_TITLE_CHARS) or _NO_TITLE.fullmatch(title):
+        return 0, "", 0
+    style = rule[0] * (2 if framed else 1)
+    if style not in styles:
+        styles.append(style)
+    return min(styles.index(style) + 1, _MOST_LEVEL), title, used

@@ -1,35 +1,55 @@
-"""PDFium's characters → lines with size, weight and place. Imported in the child alone."""
+"""PDFium's characters of a page → words with size, weight and place. Imported in the child alone."""
 
 from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
 from services.parser.documents.document import Refused
-from services.parser.documents.limits import Limits
-from services.parser.documents.pdf.layout import Layout
-from services.parser.documents.pdf.lines import Line, Word
-from services.parser.pages import Block, BlockKind, Mark, Page
+from services.parser.documents.pdf.letters import RIGHT_TO_LEFT, SOFT_HYPHEN, UTF_16, cleaned
+from services.parser.documents.pdf.lines import Word
 
-_SPACES = frozenset((0x09, 0x20, 0xA0, 0x3000, *range(0x2000, 0x200B)))
-_NEWLINES = frozenset((0x0A, 0x0C, 0x0D, 0x2028, 0x2029))
-# PDFium writes these two where a hyphen ends a line, and then no line break.
-_HYPHEN_MARKS = frozenset((0x02, 0xFFFE))
-_LIGATURES = {
-    0xFB00: "ff",
-    0xFB01: "fi",
-    0xFB02: "fl",
-    0xFB03: "ffi",
-    0xFB04: "ffl",
-    0xFB05: "st",
-    0xFB06: "st",
-}
-_DROPPED = frozenset((0xAD, 0x200B, 0xFEFF, 0xFFFF, *range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)))
+# PDFium writes U+FFFE where a hyphen ends a line, and then no line break.
+_HYPHEN_AT_END = "\ufffe"
+_HYPHEN_IN_LIST = 0x02
+_LINE = re.compile("[^\n\f\r\u2028\u2029\ufffe]+")
+_TOKEN = re.compile("[^\t \xa0\u2000-\u200a\u3000]+")
+_UNCLEAN = re.compile(r"[^\t\n\f\r -~]")
+_FARTHEST = 1e6  # points; what stands farther off stands nowhere
+_STRAIGHT_DEGREES = 10  # a scan lies a little askew
+_EXACT = 0.002  # of a direction's cosine or sine
+_QUARTERS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
+
+# The binding's own function makes a pointer object for each answer, at twice the cost.
+_object_at = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
+    ctypes.cast(pdfium.FPDFText_GetTextObject, ctypes.c_void_p).value or 0
+)
+
+
+class _Run(NamedTuple):
+    """What the characters of one text object have in common.
+
+    Attributes:
+        turn: Degrees against the clock that the text runs in; a multiple of 90 where it is nearly that.
+        across: Cosine of the direction that its words are measured in.
+        upward: Its sine.
+        baseline: Points along the other axis; None where it changes from word to word.
+        mcid: See Word.
+    """
+
+    turn: int
+    across: float
+    upward: float
+    baseline: float | None
+    size: float
+    bold: bool
+    mcid: int
 
 
 def open_pdf(content: Any) -> Any:
@@ -42,79 +62,171 @@ def open_pdf(content: Any) -> Any:
         raise Refused("PDF_IS_PROTECTED" if protected else "PDF_IS_BROKEN") from error
 
 
-def pages(pdf: Any, limits: Limits) -> Iterator[Page]:
-    """Each page as Markdown, in order. Heading levels are the whole document's, so all is read first."""
-    layout = Layout()
-    cut_pages: set[int] = set()
-    for index in range(len(pdf)):
-        lines, cut = _page_lines(pdf, index, limits.page_text_bytes)
-        layout.add_page(lines)
-        if cut:
-            cut_pages.add(index + 1)
-    for number, markdown in enumerate(layout.render(), start=1):
-        blocks = (Block(BlockKind.TEXT, 0, len(markdown)),) if markdown else ()
-        yield Page(number, markdown, blocks, (Mark.CUT,) if number in cut_pages else ())
+class Characters:
+    """The characters of a loaded page, up to a number of them.
+
+    Attributes:
+        cut: The page has more.
+        text: One character for each of PDFium's, which are UTF-16 units.
+        turns: The directions that words run in, once the lines have been read.
+        added: Lines of words of added text objects, once the other lines have been read.
+    """
+
+    def __init__(
+        self,
+        textpage: Any,
+        most: int,
+        *,
+        tagged: bool = False,
+        added: Container[int | None] = (),
+        hidden: Container[int | None] = (),
+    ) -> None:
+        """`added` and `hidden` have addresses of text objects: not the page's own, and not to be read."""
+        self._raw = textpage.raw
+        self._tagged, self._added, self._hidden = tagged, added, hidden
+        self.added: list[list[Word]] = []
+        total = textpage.count_chars()
+        self.cut = total > most
+        self.text = _units(self._raw, min(total, most))
+        self.turns: set[int] = set()
+        self._is_clean = not _UNCLEAN.search(self.text)
+        self.has_right_to_left = not self._is_clean and bool(RIGHT_TO_LEFT.search(self.text))
+        self._rect, self._matrix = pdfium.FS_RECTF(), pdfium.FS_MATRIX()
+        self._x, self._y = ctypes.c_double(), ctypes.c_double()
+        self._name = ctypes.create_string_buffer(128)
+        self._address = ctypes.cast(self._raw, ctypes.c_void_p).value
+        self._key: int | None = -1
+        self._run = _Run(0, 1.0, 0.0, 0.0, 0.0, False, -1)
+
+    def lines(self) -> Iterator[list[Word]]:
+        """Lines as PDFium finds them; the words' places count along their own direction."""
+        text, tokens, word_at = self.text, _TOKEN.finditer, self._word
+        for line in _LINE.finditer(text):
+            spans = [token.span() for token in tokens(text, *line.span())]
+            if self._added or self._hidden:
+                spans = self._own(spans)
+            words = [word for start, end in spans if (word := word_at(start, end))]
+            if words and text.startswith(_HYPHEN_AT_END, line.end()):
+                words[-1] = words[-1]._replace(text=f"{words[-1].text}-")
+            if words:
+                yield words
+
+    def _own(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """A line's words without those that are hidden, and the added ones, which are kept."""
+        keys = [_object_at(self._address, start) for start, _ in spans]
+        added = [self._word(*span) for span, key in zip(spans, keys, strict=True) if key in self._added]
+        if words := [word for word in added if word]:
+            self.added.append(words)
+        taken = (self._added, self._hidden)
+        return [s for s, key in zip(spans, keys, strict=True) if not any(key in each for each in taken)]
+
+    def _word(self, start: int, end: int) -> Word | None:
+        text = self.text[start:end]
+        if not self._is_clean and not (text := self._cleaned(text, start)):
+            return None
+        if (key := _object_at(self._address, start)) != self._key:
+            self._key, self._run = key, self._run_at(start, key)
+            self.turns.add(self._run.turn)
+        turn, across, upward, baseline, size, bold, mcid = self._run
+        left, right = self._turned_extent(start, end - 1) if turn else self._level_extent(start, end - 1)
+        if not -_FARTHEST < left <= right < _FARTHEST:
+            left = right = left if -_FARTHEST < left < _FARTHEST else 0.0
+        if baseline is None:
+            baseline = self._baseline(start, across, upward)
+        return Word(text, left, right, baseline, size, bold, turn, mcid)
+
+    def _cleaned(self, token: str, start: int) -> str:
+        if token.isascii() and token.isprintable():
+            return token
+        if SOFT_HYPHEN in token:  # a hyphen that has a width is seen
+            token = "".join(
+                unit for at, unit in enumerate(token, start) if unit != SOFT_HYPHEN or self._is_wide(at)
+            )
+        return cleaned(token)
+
+    def _level_extent(self, first: int, last: int) -> tuple[float, float]:
+        rect = self._rect
+        pdfium.FPDFText_GetLooseCharBox(self._raw, first, rect)
+        left, right = rect.left, rect.right
+        if last > first:
+            pdfium.FPDFText_GetLooseCharBox(self._raw, last, rect)
+            right = rect.right
+            if self.has_right_to_left:  # then the word may begin at its right end
+                return min(left, rect.left), max(left, right)
+        return left, right
+
+    def _turned_extent(self, first: int, last: int) -> tuple[float, float]:
+        """Where a word begins and ends along its run."""
+        across, upward = self._run.across, self._run.upward
+        if self._run.turn % 90:  # then a character's box is wider than it is
+            return self._along(first), self._along(last) + self._run.size / 2
+        rect, ends = self._rect, []
+        for index in (first, last):
+            pdfium.FPDFText_GetLooseCharBox(self._raw, index, rect)
+            ends += [rect.left * across + rect.bottom * upward, rect.right * across + rect.top * upward]
+        return min(ends), max(ends)
+
+    def _along(self, index: int) -> float:
+        pdfium.FPDFText_GetCharOrigin(self._raw, index, self._x, self._y)
+        return float(self._x.value * self._run.across + self._y.value * self._run.upward)
+
+    def _is_wide(self, index: int) -> bool:
+        rect = self._rect
+        pdfium.FPDFText_GetLooseCharBox(self._raw, index, rect)
+        return bool(rect.right > rect.left and rect.top > rect.bottom)
+
+    def _run_at(self, index: int, key: int | None) -> _Run:
+        """Reads what the run shares. Many producers set size 1 and scale by the text matrix."""
+        size = pdfium.FPDFText_GetFontSize(self._raw, index)
+        matrix = self._matrix
+        turn, across, upward, exact = 0, 1.0, 0.0, True
+        if pdfium.FPDFText_GetMatrix(self._raw, index, matrix):
+            size *= math.hypot(matrix.c, matrix.d) or 1.0
+            if matrix.b or matrix.a < 0:
+                turn, across, upward, exact = _direction(matrix.a, matrix.b)
+        baseline = self._baseline(index, across, upward) if exact else None
+        size = round(size * 2) / 2 if 0 <= size < _FARTHEST else 0.0
+        return _Run(turn, across, upward, baseline, size, self._is_bold(index), self._mcid(key))
+
+    def _baseline(self, index: int, across: float, upward: float) -> float:
+        pdfium.FPDFText_GetCharOrigin(self._raw, index, self._x, self._y)
+        baseline = self._y.value * across - self._x.value * upward
+        return baseline if -_FARTHEST < baseline < _FARTHEST else 0.0
+
+    def _is_bold(self, index: int) -> bool:
+        """By the font's name: the weight that PDFium guesses from stems is right too rarely."""
+        pdfium.FPDFText_GetFontInfo(self._raw, index, self._name, 128, None)
+        lowered = self._name.value.lower()
+        return b"bold" in lowered or b"black" in lowered or b"heavy" in lowered
+
+    def _mcid(self, key: int | None) -> int:
+        if not (self._tagged and key):
+            return -1
+        return int(pdfium.FPDFPageObj_GetMarkedContentID(ctypes.cast(key, pdfium.FPDF_PAGEOBJECT)))
 
 
-def _page_lines(pdf: Any, index: int, most_chars: int) -> tuple[list[Line], bool]:
-    """A page's lines; a page that PDFium cannot load has none."""
-    try:
-        page = pdf[index]
-    except pypdfium2.PdfiumError:
-        return [], False
-    try:
-        text = page.get_textpage()
-        total = text.count_chars()
-        return list(_lines(text.raw, min(total, most_chars))), total > most_chars
-    except pypdfium2.PdfiumError:
-        return [], False
-    finally:
-        page.close()
+def _units(raw: Any, count: int) -> str:
+    buffer = (ctypes.c_ushort * (count + 1))()
+    written = pdfium.FPDFText_GetText(raw, 0, count, buffer) - 1
+    if written < count:  # it leaves out what it could not map, and then the places differ
+        for index in range(count):
+            code = pdfium.FPDFText_GetUnicode(raw, index)
+            hyphen = code == _HYPHEN_IN_LIST and pdfium.FPDFText_IsHyphen(raw, index) == 1
+            buffer[index] = ord(_HYPHEN_AT_END) if hyphen else code
+    text = bytes(buffer)[: 2 * count].decode(UTF_16, "surrogatepass")
+    return text if len(text) == count else "".join(map(chr, buffer[:count]))
 
 
-def _lines(raw: Any, count: int) -> Iterator[Line]:
-    words: list[Word] = []
-    start = 0
-    codes = [pdfium.FPDFText_GetUnicode(raw, index) for index in range(count)]
-    for index, code in enumerate((*codes, 0x0A)):
-        ends_line = code in _NEWLINES or code in _HYPHEN_MARKS
-        if not ends_line and code not in _SPACES:
-            continue
-        if index > start and (word := _word(raw, codes, start, index)):
-            words.append(word._replace(text=f"{word.text}-") if code in _HYPHEN_MARKS else word)
-        start = index + 1
-        if ends_line and words:
-            yield Line(words)
-            words = []
-
-
-def _word(raw: Any, codes: list[int], start: int, end: int) -> Word | None:
-    text = "".join(
-        _LIGATURES.get(code) or chr(code)
-        for code in codes[start:end]
-        if code not in _DROPPED and code < 0x110000
-    )
-    if not text:
-        return None
-    x, y = ctypes.c_double(), ctypes.c_double()
-    pdfium.FPDFText_GetCharOrigin(raw, start, x, y)
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    pdfium.FPDFText_GetCharBox(raw, end - 1, left, right, bottom, top)
-    return Word(text, x.value, max(x.value, right.value), y.value, _size(raw, start), _is_bold(raw, start))
-
-
-def _size(raw: Any, index: int) -> float:
-    """Points as seen on the page: many producers set size 1 and scale by the text matrix."""
-    size = float(pdfium.FPDFText_GetFontSize(raw, index))
-    matrix = pdfium.FS_MATRIX()
-    if pdfium.FPDFText_GetMatrix(raw, index, matrix):
-        size *= math.hypot(matrix.c, matrix.d) or 1.0
-    return round(size * 2) / 2 if math.isfinite(size) else 0.0
-
-
-def _is_bold(raw: Any, index: int) -> bool:
-    """By the font's name: the weight that PDFium guesses from stems is right too rarely."""
-    name = ctypes.create_string_buffer(128)
-    pdfium.FPDFText_GetFontInfo(raw, index, name, len(name), ctypes.c_int())
-    lowered = name.value.lower()
-    return b"bold" in lowered or b"black" in lowered or b"heavy" in lowered
+def _direction(a: float, b: float) -> tuple[int, float, float, bool]:
+    """Degrees, cosine and sine of the way that text runs, and whether words share a baseline along it."""
+    length = math.hypot(a, b)
+    if not 0 < length < _FARTHEST:
+        return 0, 1.0, 0.0, True
+    across, upward = a / length, b / length
+    degrees = round(math.degrees(math.atan2(upward, across))) % 360
+    quarter = round(degrees / 90) % 4
+    if abs((degrees - 90 * quarter + 180) % 360 - 180) > _STRAIGHT_DEGREES:
+        return degrees, across, upward, False
+    nearest = _QUARTERS[quarter]
+    off = max(abs(across - nearest[0]), abs(upward - nearest[1]))
+    return 90 * quarter, *nearest, off < _EXACT

@@ -1,0 +1,117 @@
+"""E-mail → pages: subject, correspondents and date, the text; attachments are named, not read."""
+
+from __future__ import annotations
+
+import email.base64mime
+import email.errors
+import email.header
+import email.quoprimime
+import email.utils
+import re
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+
+from services.parser.documents import decoding, flow, web
+from services.parser.documents.document import Document, Refused
+from services.parser.documents.flow import Piece
+from services.parser.pages import Page
+
+_SHOWN = ("From", "To", "Cc", "Date")
+_MOST_DEPTH = 10
+_FOLDS = re.compile(r"\s*[\r\n]+\s*")
+
+
+def read(document: Document) -> Iterator[Page]:
+    """Raises Refused FILE_IS_BROKEN."""
+    try:
+        # The newer policy parses each header by a grammar, which fails on what spammers write.
+        message = BytesParser(policy=compat32).parsebytes(document.content())
+    except RecursionError:
+        raise Refused("FILE_IS_BROKEN") from None
+    return flow.running(_message(message, document, 1))
+
+
+def _message(message: Message, document: Document, depth: int) -> Iterator[Piece]:
+    yield from flow.heading(depth, _header(message, "Subject"))
+    lines = (f"{name}: {value}" for name in _SHOWN if (value := _header(message, name)))
+    yield from flow.paragraph("\n".join(lines))
+    yield from _part(message, document, depth)
+
+
+def _part(part: Message, document: Document, depth: int) -> Iterator[Piece]:
+    kind = part.get_content_type()
+    if depth > _MOST_DEPTH or _is_attached(part):
+        document.left_out.append(_name(part) or kind)
+    elif kind == "multipart/alternative":
+        yield from _part(_best(_parts(part)), document, depth + 1)
+    elif kind == "message/rfc822":
+        for inner in _parts(part):
+            yield from _message(inner, document, depth + 1)
+    elif part.is_multipart():
+        for inner in _parts(part):
+            yield from _part(inner, document, depth + 1)
+    elif kind == "text/html":
+        yield from web.pieces(_text(part, kind))
+    elif part.get_content_maintype() == "text":
+        yield from _paragraphs(_text(part, kind))
+    elif not part.get("Content-ID"):
+        document.left_out.append(_name(part) or kind)
+
+
+def _paragraphs(text: str) -> Iterator[Piece]:
+    for paragraph in re.split(r"\n[ \t]*\n", flow.clean(text)):
+        yield from flow.paragraph(paragraph)
+
+
+def _best(parts: list[Message]) -> Message:
+    """The plain one of alternatives, unless it is blank; else the last, which is the richest."""
+    plain = (
+        each
+        for each in parts
+        if each.get_content_type() == "text/plain" and _text(each, "text/plain").strip()
+    )
+    return next(plain, parts[-1] if parts else Message())
+
+
+def _parts(part: Message) -> list[Message]:
+    payload = part.get_payload()
+    return [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
+
+
+def _is_attached(part: Message) -> bool:
+    return str(part.get("Content-Disposition", "")).lower().lstrip().startswith("attachment")
+
+
+def _text(part: Message, kind: str) -> str:
+    payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes) or not payload:
+        return ""
+    charset = str(part.get_content_charset() or "")
+    try:
+        return (
+            web.decode(payload) if kind == "text/html" and not charset else decoding.decode(payload, charset)
+        ).text
+    except Refused:
+        return payload.decode("utf-8", "replace")
+
+
+def _header(message: Message, name: str) -> str:
+    return _words(message.get(name, ""))
+
+
+def _name(part: Message) -> str:
+    try:
+        return _words(email.utils.collapse_rfc2231_value(part.get_filename() or ""))
+    except (LookupError, ValueError, TypeError):
+        return ""
+
+
+def _words(value: object) -> str:
+    """A header's text, its encoded words decoded."""
+    raw = _FOLDS.sub(" ", str(value))
+    try:
+        return flow.one_line(str(email.header.make_header(email.header.decode_header(raw))))
+    except (email.errors.HeaderParseError, LookupError, ValueError):
+        return flow.one_line(raw)

@@ -1,0 +1,86 @@
+"""A PDF's packed streams: PDFium shows what it could unpack of them, and says nothing of the rest."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from mmap import mmap
+from typing import NamedTuple
+
+_STREAM = re.compile(rb"(?<!end)stream\r?\n")
+_OBJECT = re.compile(rb"(\d{1,10})\s+\d{1,5}\s+obj\b")
+_DEFLATED = re.compile(rb"/Filter\s*\[?\s*/(?:FlateDecode|Fl)\b")
+# Pictures and fonts are large, and have no text; the table of objects is PDFium's to mend.
+_OTHER = re.compile(rb"/Subtype\s*/Image\b|/Length1\b|/Type\s*/XRef\b")
+_OBJECT_STREAM = re.compile(rb"/Type\s*/ObjStm\b")
+_LONGEST_DICTIONARY = 4096
+_PIECE = 1 << 20
+_MOST_UNPACKED = 400_000_000  # bytes of a document; 1 CPU second
+_FLUSHED = b"\0\0\xff\xff"  # some producers end so, whole but without the last block
+
+
+class Streams(NamedTuple):
+    """What was seen.
+
+    Attributes:
+        damaged: Numbers of objects whose stream ends in an error.
+        has_damaged_objects: One of them holds other objects.
+        has_layers: The document has content that may be switched off.
+    """
+
+    damaged: frozenset[int]
+    has_damaged_objects: bool
+    has_layers: bool
+
+
+def looked_over(content: mmap) -> Streams:
+    """Unpacks all that may hold text. What is encrypted is taken for sound."""
+    has_layers = content.find(b"/OCProperties") >= 0
+    if content.find(b"/Encrypt") >= 0:
+        return Streams(frozenset(), has_damaged_objects=False, has_layers=has_layers)
+    damaged: dict[int, bool] = {}
+    room, has_damaged_objects = _MOST_UNPACKED, False
+    for number, dictionary, packed in _streams(content):
+        is_sound, size, layers = _unpacked(packed, room)
+        holds_objects = _OBJECT_STREAM.search(dictionary) is not None
+        has_layers = has_layers or (holds_objects and layers)
+        has_damaged_objects = has_damaged_objects or (holds_objects and not is_sound)
+        damaged[number] = not is_sound  # of an object that was written anew the last one counts
+        room -= size
+        if room <= 0:
+            break
+    return Streams(frozenset(n for n, is_bad in damaged.items() if is_bad), has_damaged_objects, has_layers)
+
+
+def _streams(content: mmap) -> Iterator[tuple[int, bytes, bytes]]:
+    """Object number, dictionary and bytes of each deflated stream."""
+    behind = 0
+    while match := _STREAM.search(content, behind):
+        end = content.find(b"endstream", match.end())
+        end = len(content) if end < 0 else end
+        before = content[max(behind, match.start() - _LONGEST_DICTIONARY) : match.start()]
+        behind = end
+        heads = list(_OBJECT.finditer(before))
+        if heads:
+            dictionary = before[heads[-1].end() :]
+            if _DEFLATED.search(dictionary) and not _OTHER.search(dictionary):
+                yield int(heads[-1][1]), dictionary, content[match.end() : end]
+
+
+def _unpacked(packed: bytes, room: int) -> tuple[bool, int, bool]:
+    """Whether a stream is sound, how long it is, and whether it speaks of layers."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)  # without the checksum, which some producers get wrong
+    rest, size, layers = packed[2:], 0, False
+    try:
+        while rest and not unpacker.eof and size < room:
+            piece = unpacker.decompress(rest, _PIECE)
+            rest = unpacker.unconsumed_tail
+            size += len(piece)
+            layers = layers or b"/OCProperties" in piece
+            if not piece:
+                break
+    except zlib.error:
+        return False, size, layers
+    whole = unpacker.eof or size >= room or packed.rstrip(b"\r\n").endswith(_FLUSHED)
+    return whole, size, layers

@@ -1,0 +1,182 @@
+"""Formats that are text themselves: RTF, HTML, mail, tables, data, markup, notebooks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
+from services.parser.pages import BlockKind, Mark
+from tests.reading import of_kind, outline, pages, read
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        yield sandbox
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+RTF = (
+    r"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}{\f1\fcharset204 Arial;}}"
+    r"{\stylesheet{\s1 heading 1;}}{\info{\title hidden}}{\header Page head\par}"
+    r"\pard\s1 Lanes\par\pard caf\'e9 \u8364? {\f1\'cf\'ee} a\tab b{\v secret}{\footnote Below.}\par"
+    r"{\listtext\'b7\tab}first\par\pard\intbl a\cell b\cell\row\intbl c\cell d\cell\row\pard\par}"
+)
+
+
+async def test_rtf_has_headings_lists_tables_and_notes_in_its_code_pages(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, RTF, "a.rtf")
+    assert page.markdown == (
+        "Page head\n\n# Lanes\n\ncafé € По a\tb[^1]\n\n- first\n\n| a | b |\n| --- | --- |\n| c | d |"
+        "\n\n[^1]: Below."
+    )
+
+
+PAGE = """<!DOCTYPE html><title>Locks</title><style>p{}</style><nav><a href=/>Home</a></nav><h1>Locks</h1>
+<script>document.write("<p>never</p>")</script><p>Open &amp; free.
+<p>A second<ul><li>one<ul><li>deep</ul><li>two</ul>
+<table><tr><th>Part*</th><th>a|b</th></tr><tr><td rowspan=2>V-1</td><td>4</td></tr><tr><td>5</td></tr></table>
+<pre class="language-py">x  = 1
+y = 2</pre>"""
+
+
+async def test_a_web_page_has_its_text_without_what_leads_elsewhere(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, PAGE, "a.html")
+    assert of_kind(page, BlockKind.OMITTED) == ["Home"]
+    assert outline(page) == [(1, "Locks")]
+    assert of_kind(page, BlockKind.TEXT) == ["Open & free.", "A second"]
+    assert of_kind(page, BlockKind.LIST) == ["- one\n  - deep\n- two"]
+    assert of_kind(page, BlockKind.TABLE) == ["| Part* | a\\|b |\n| --- | --- |\n| V-1 | 4 |\n|  | 5 |"]
+    assert of_kind(page, BlockKind.CODE) == ["```py\nx  = 1\ny = 2\n```"]
+
+
+async def test_a_table_that_lays_out_a_web_page_is_no_table(sandbox: Sandbox) -> None:
+    cell = "<td><h2>News</h2><p>Rain.</p></td>"
+    (page,) = await pages(sandbox, f"<table><tr>{cell}<td><p>Side</p></td></tr></table>", "a.html")
+    assert page.markdown == "## News\n\nRain.\n\nSide"
+
+
+async def test_sections_of_word_s_html_and_of_xhtml_are_passed_through(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, "<p><![if !vml]>one<![endif]> <![CDATA[a < b]]></p>", "a.xhtml")
+    assert page.markdown == "one a < b"
+
+
+async def test_a_web_page_is_decoded_as_it_declares(sandbox: Sandbox) -> None:
+    content = "<meta charset=windows-1251><p>Шлюз открыт</p>".encode("cp1251")
+    ((page,), reading) = await read(sandbox, content, "a.html")
+    assert (page.markdown, reading.encoding) == ("Шлюз открыт", "windows-1251")
+
+
+MAIL = """From: =?utf-8?q?J=C3=B6rg?= <j@example.org>
+To: all@example.org
+Subject: =?utf-8?b?U2NobGV1w59l?=
+ closed
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: multipart/alternative; boundary=c
+
+--c
+Content-Type: text/plain
+
+{plain}
+--c
+Content-Type: text/html; charset=utf-8
+
+<p>Closed on <b>Monday</b>.</p>
+--c--
+--b
+Content-Type: application/pdf
+Content-Disposition: attachment; filename="plan.pdf"
+
+x
+--b--
+"""
+
+
+@pytest.mark.parametrize("plain", ["Closed on Monday.", ""])
+async def test_a_mail_has_its_text_or_else_its_html_and_names_its_attachments(
+    sandbox: Sandbox, plain: str
+) -> None:
+    (page,), reading = await read(sandbox, MAIL.format(plain=plain).encode(), "a.eml")
+    assert page.markdown == (
+        "# Schleuße closed\n\nFrom: Jörg <j@example.org>\nTo: all@example.org\n\nClosed on Monday."
+    )
+    assert reading.left_out == ("plan.pdf",)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+async def test_a_table_of_text_repeats_its_header_on_each_page(sandbox: Sandbox, delimiter: str) -> None:
+    rows = [f'{at}{delimiter}"a, ""b""; c{delimiter}d"{delimiter}x*y' for at in range(5_000)]
+    first, *_, last = await pages(
+        sandbox, "\r\n".join([delimiter.join(("No", "What", "Who")), *rows]), "a.csv"
+    )
+    assert first.markdown.startswith('| No | What | Who |\n| --- | --- | --- |\n| 0 | a, "b"; c')
+    assert last.blocks[0].continued
+    assert last.blocks[0].lead == "| No | What | Who |\n| --- | --- | --- |"
+    assert last.markdown.endswith("| x*y |")
+
+
+async def test_json_records_are_a_table_and_other_values_lines_below_headings(sandbox: Sandbox) -> None:
+    value = {
+        "name": "locks",
+        "gates": [{"id": 1, "open": True}, {"id": 2, "open": None}],
+        "sea": {"level": {"m": 0.5}},
+    }
+    (page,) = await pages(sandbox, json.dumps(value), "a.json")
+    assert page.markdown == (
+        "name: locks\n\n# gates\n\n| id | open |\n| --- | --- |\n| 1 | true |\n| 2 |  |"
+        "\n\n# sea\n\n## level\n\nm: 0.5"
+    )
+
+
+async def test_json_that_is_none_is_read_as_text_and_the_page_says_so(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, '{"a": 1, // one\n}', "tsconfig.json")
+    assert page.markdown == '{"a": 1, // one\n}'
+    assert page.marks == (Mark.PLAIN,)
+
+
+async def test_a_record_of_json_lines_is_a_paragraph_and_a_broken_line_stays(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, '{"a": {"b": 1}, "c": [2, 3]}\n{broken\n"x"\n', "a.jsonl")
+    assert of_kind(page, BlockKind.TEXT) == ["a.b: 1\nc: 2\nc: 3", "{broken", "x"]
+
+
+async def test_xml_has_titles_paragraphs_and_named_values(sandbox: Sandbox) -> None:
+    content = (
+        '<?xml version="1.0" encoding="iso-8859-1"?><x:doc xmlns:x="u"><title>The <b>gré</b></title>'
+        '<para><b>Mixed</b> text</para><price currency="EUR">44.95</price><row id="1"/></x:doc>'
+    ).encode("latin-1")
+    (page,) = await pages(sandbox, content, "a.xml")
+    assert page.markdown == "# The gré\n\npara: Mixed text\nprice (currency: EUR): 44.95\nrow (id: 1)"
+
+
+async def test_xml_that_is_not_well_formed_is_read_as_text(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, "<a><b>kept</a>", "a.xml")
+    assert (page.markdown, page.marks) == ("<a><b>kept</a>", (Mark.PLAIN,))
+
+
+async def test_restructured_text_has_titles_and_literal_blocks(sandbox: Sandbox) -> None:
+    literal = "See :ref:`gates <g>`::\n\n    # no title\n    ====\n\n"
+    text = f"=====\nLocks\n=====\n\n{literal}Gates\n-----\n\n- one\n- two\n"
+    (page,) = await pages(sandbox, text, "a.rst")
+    assert outline(page) == [(1, "Locks"), (2, "Gates")]
+    assert of_kind(page, BlockKind.CODE) == ["```\n# no title\n====\n```"]
+    assert of_kind(page, BlockKind.LIST) == ["- one\n- two"]
+
+
+async def test_a_notebook_has_its_code_with_its_output(sandbox: Sandbox) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Rain\n", "\n", "Before *noon*."]},
+        {"cell_type": "code", "source": "1 + 1", "outputs": [{"data": {"text/plain": ["2"]}}]},
+    ]
+    notebook = {"cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4}
+    (page,) = await pages(sandbox, json.dumps(notebook), "a.ipynb")
+    assert outline(page) == [(1, "Rain")]
+    assert page.markdown == "# Rain\n\nBefore *noon*.\n\n```python\n1 + 1\n```\n\n```\n2\n```"
