@@ -150,7 +150,7 @@ async def test_a_score_is_the_sum_that_its_parts_say(index: Index) -> None:
 async def test_a_passage_with_the_question_word_for_word_is_above_one_that_repeats_its_words(
     index: Index,
 ) -> None:
-    await add_pages(index, "a.md", "reset git soft " * 9, "Undo it so: `git reset --soft HEAD^`, then edit.")
+    await add_pages(index, "a.md", "reset git soft", "Undo it so: `git reset --soft HEAD^`, then edit.")
     (first, second) = (await index.search("git reset --soft")).hits
     assert first.chunk.text.startswith("Undo")
     assert (first.parts.verbatim, second.parts.verbatim) == (True, False)
