@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.storage import languages, words
@@ -40,8 +41,10 @@ class Excerpter:
         self._wanted = {term: one for one in asked for term in one.terms}
         self._spoken = {term[1:].partition(":")[0] for term in self._wanted if term.startswith("~")}
         self._most = sum(one.most for one in asked) or 1.0
-        # A stem begins as its word does: most tokens need no stemming to be told apart.
-        self._beginnings = {term.rpartition(":")[2][:2] for term in self._wanted}
+        self._pairs = _any_of(term for term in self._wanted if words.is_unspaced(term))
+        # A stem begins as its word does: most words need no stemming to be told apart.
+        bare = (term.rpartition(":")[2] for term in self._wanted if not words.is_unspaced(term))
+        self._beginnings = _any_of({words.flat(term)[:2] for term in bare})
         self._known: dict[str, Weighed | None] = {}
 
     def excerpt(self, text: str) -> Excerpt:
@@ -54,12 +57,17 @@ class Excerpter:
         return Excerpt(text[start:end], start, marks, worth / self._most)
 
     def _found(self, text: str) -> Iterator[Found]:
-        for match in words.TOKEN.finditer(text):
-            token = match.group()
+        """The words of the question in a text, in order."""
+        flat = words.flat(text)
+        starts = [*self._beginnings.finditer(flat), *self._pairs.finditer(flat)]
+        for start in sorted(match.start() for match in starts):
+            # Within an identifier each part is a word; a pair of letters begins anywhere.
+            end = words.end_of_word(text, start)
+            token = text[start:end]
             if token not in self._known:
                 self._known[token] = self._word_of(token)
             if word := self._known[token]:
-                yield match.start(), match.end(), word
+                yield start, end, word
 
     def _word_of(self, token: str) -> Weighed | None:
         """The word of the question that a token is, in some form."""
@@ -67,13 +75,21 @@ class Excerpter:
         return next((self._wanted[term] for term in terms if term in self._wanted), None)
 
     def _terms(self, form: words.Form) -> Iterator[str]:
-        if form.word[:2] not in self._beginnings and form.folded[:2] not in self._beginnings:
-            return
         yield form.word
         if form.folded:
             yield form.folded
         for language in self._spoken if form.script == languages.LATIN else self._spoken & {form.script}:
             yield languages.stem(language, form.word)
+
+
+def _any_of(beginnings: Iterable[str]) -> re.Pattern[str]:
+    """Where a word, or a pair of letters of a script without spaces, begins as one of these."""
+    some = sorted(set(beginnings) - {""})
+    if not some:
+        return re.compile("(?!)")
+    spaced = not words.is_unspaced(some[0])
+    either = "|".join(map(re.escape, some))
+    return re.compile(rf"{words.NO_LETTER_BEFORE if spaced else ''}(?={either})")
 
 
 def _worth(found: Sequence[Found], first: int) -> float:

@@ -48,6 +48,7 @@ TOKEN = re.compile(
     rf"|[{_UNSPACED}]+"
 )
 _PIECES = re.compile(_PIECE)
+NO_LETTER_BEFORE = rf"(?<![{_LETTER}])"
 _RUN = re.compile(rf"{_PIECE}|[{_UNSPACED}]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _DIGIT = re.compile(r"\d")
@@ -134,6 +135,17 @@ def folded(text: str) -> str:
     return _folded(text) or text
 
 
+def flat(text: str) -> str:
+    """A text without case and accents, each character at its place."""
+    return text.lower() if text.isascii() else text.translate(_FLAT)
+
+
+def end_of_word(text: str, start: int) -> int:
+    """Where the word that begins here ends; of a script without spaces, two letters on."""
+    match = _PIECES.match(text, start)
+    return match.end() if match else start + 2
+
+
 def forms(token: str) -> Sequence[Form]:
     """What a token of a text stands for."""
     return _forms(_normal(token))
@@ -144,6 +156,19 @@ def is_listing(text: str) -> bool:
     lines = [line for line in map(str.strip, text.splitlines()) if line]
     listed = sum("|" not in line and bool(_LISTED.fullmatch(line)) for line in lines)
     return listed >= _FEWEST_LISTED and listed >= _LISTED_SHARE * len(lines)
+
+
+class _Flat(dict[int, str]):
+    """Of each character the one without case and accents, where that is one."""
+
+    def __missing__(self, code: int) -> str:
+        lower = chr(code).casefold()
+        plain = _folded(lower) or lower
+        self[code] = plain if len(plain) == 1 else chr(code)
+        return self[code]
+
+
+_FLAT = _Flat()
 
 
 def _normal(text: str) -> str:
