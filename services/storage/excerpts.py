@@ -47,18 +47,17 @@ class Excerpter:
         self._beginnings = _any_of({words.flat(term)[:2] for term in bare})
         self._known: dict[str, Weighed | None] = {}
 
-    def excerpt(self, text: str) -> Excerpt:
-        """The window with most of the question; the beginning where it has none."""
-        found = list(self._found(text))
+    def excerpt(self, text: str, flat: str) -> Excerpt:
+        """The window of a text, given flat too, with most of the question; else the beginning."""
+        found = list(self._found(text, flat))
         worth, first = max(((_worth(found, place), -place) for place in range(len(found))), default=(0.0, 1))
         start = _beginning(text, found[-first]) if first <= 0 and len(text) > MOST_CHARS else 0
         end = _end(text, start + MOST_CHARS)
         marks = [(left - start, right - start) for left, right, _ in found if start <= left and right <= end]
         return Excerpt(text[start:end], start, marks, worth / self._most)
 
-    def _found(self, text: str) -> Iterator[Found]:
+    def _found(self, text: str, flat: str) -> Iterator[Found]:
         """The words of the question in a text, in order."""
-        flat = words.flat(text)
         starts = [*self._beginnings.finditer(flat), *self._pairs.finditer(flat)]
         for start in sorted(match.start() for match in starts):
             # Within an identifier each part is a word; a pair of letters begins anywhere.

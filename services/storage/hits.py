@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
+from services.storage import words
 from services.storage.excerpts import Excerpt, Excerpter
 from services.storage.fusion import Parts
 from services.storage.phrases import Phrases
@@ -104,9 +105,11 @@ async def made(
     for start in range(0, len(once), at_once):
         some = once[start : start + at_once]
         for one, row in zip(some, await _texts(connection, some), strict=True):
-            if not phrases or phrases.are_in(row["heading"], f"{row['lead']}\n{row['text']}"):
-                verbatim = phrases.question_is_in(row["text"])
-                found.append(_hit(one, row, excerpter.excerpt(row["text"]), verbatim, weights))
+            flat = words.flat(row["text"])
+            if phrases and not phrases.are_in(words.flat(f"{row['heading']}\n\n{row['lead']}"), flat):
+                continue
+            excerpt = excerpter.excerpt(row["text"], flat)
+            found.append(_hit(one, row, excerpt, phrases.question_is_in(flat), weights))
         if len(found) >= enough or not phrases:
             break
     best = sorted(found, key=lambda hit: hit.candidate.order())[:limit]

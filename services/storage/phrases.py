@@ -25,21 +25,20 @@ class Phrases:
     def __init__(self, question: str) -> None:
         quoted = [text for text in _QUOTED.findall(question) if words.runs(text)]
         self.words = frozenset(term for text in quoted for term in words.terms(text))
-        self._patterns = [_pattern(words.runs(words.folded(text))) for text in quoted]
-        runs = words.runs(words.folded(question))
+        self._patterns = [_pattern(words.runs(words.flat(text))) for text in quoted]
+        runs = words.runs(words.flat(question))
         self._question = _pattern(runs) if 1 < len(runs) <= _MOST_RUNS else None
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
-    def are_in(self, *texts: str) -> bool:
-        """Whether each of them stands in one of the texts."""
-        folded = [words.folded(text) for text in texts if text]
-        return all(any(pattern.search(text) for text in folded) for pattern in self._patterns)
+    def are_in(self, *flat: str) -> bool:
+        """Whether each of them stands in one of these texts, made flat."""
+        return all(any(pattern.search(text) for text in flat) for pattern in self._patterns)
 
-    def question_is_in(self, text: str) -> bool:
-        """Whether the whole question stands in a text as it is: a command, a line of code, a title."""
-        return bool(self._question and self._question.search(words.folded(text)))
+    def question_is_in(self, flat: str) -> bool:
+        """Whether the whole question stands in a flat text as it is: a command, a line of code, a title."""
+        return bool(self._question and self._question.search(flat))
 
 
 def _pattern(runs: Sequence[str]) -> re.Pattern[str]:

@@ -129,12 +129,6 @@ def is_unspaced(run: str) -> bool:
     return bool(_IS_UNSPACED.match(run))
 
 
-def folded(text: str) -> str:
-    """A text without case and accents."""
-    text = _normal(text).casefold()
-    return _folded(text) or text
-
-
 def flat(text: str) -> str:
     """A text without case and accents, each character at its place."""
     return text.lower() if text.isascii() else text.translate(_FLAT)
