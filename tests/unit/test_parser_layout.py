@@ -39,6 +39,11 @@ def test_a_long_text_in_a_larger_size_is_a_paragraph() -> None:
     assert not render([*abstract, *PROSE, *body(300, *["plain words here"] * 30)])[0].startswith("#")
 
 
+def test_large_text_in_a_margin_is_no_heading() -> None:
+    margin = Line([word._replace(turn=90) for word in line("Archive copy", 30, size=20).words])
+    assert render([*PROSE, margin]) == [f"{PROSE_TEXT}\n\nArchive copy"]
+
+
 def test_a_wider_distance_begins_a_paragraph() -> None:
     assert render([*PROSE, *body(460, "Another thought.", "It goes on.")]) == [
         f"{PROSE_TEXT}\n\nAnother thought. It goes on."
