@@ -29,7 +29,7 @@ def _sentences(reading: Reading) -> Iterator[str]:
     if reading.left_out:
         names = ", ".join(reading.left_out[:_MOST_NAMES])
         more = len(reading.left_out) - _MOST_NAMES
-        yield f"Left out: {names}{f' and {more} more' if more > 0 else ''}. Ingest such files by themselves."
+        yield f"Not read: {names}{f' and {more} more' if more > 0 else ''}. Attached files can be ingested alone."
 
 
 def _pages(numbers: Sequence[int]) -> str:
