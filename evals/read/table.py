@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from evals.read.results import Group, Outcome, Result
+from services.parser.pages import Mark
 
 _COLUMNS = (
     "format",
@@ -66,6 +67,10 @@ def defects(results: Sequence[Result]) -> list[str]:
     lines += [
         f"OUTLINE  {one.key}: {one.outline_found} of {one.outline_titles}" for one in results if _lacks(one)
     ]
+    for mark in (Mark.FAILED, Mark.CUT, Mark.PLAIN):
+        lines += [
+            f"{mark.upper():8} {one.key}: {one.marks[mark]} pages" for one in results if mark in one.marks
+        ]
     slow = sorted(results, key=lambda one: -one.cpu_seconds)[:_SLOWEST]
     return lines + [f"slowest  {one.key}: {one.cpu_seconds:.1f} CPU s, {one.pages:,} pages" for one in slow]
 

@@ -29,7 +29,8 @@ def _sentences(reading: Reading) -> Iterator[str]:
     if reading.left_out:
         names = ", ".join(reading.left_out[:_MOST_NAMES])
         more = len(reading.left_out) - _MOST_NAMES
-        yield f"Left out: {names}{f' and {more} more' if more > 0 else ''}. Ingest such files by themselves."
+        others = f" and {more} more" if more > 0 else ""
+        yield f"Not read: {names}{others}. Attached files can be ingested alone."
 
 
 def _pages(numbers: Sequence[int]) -> str:

@@ -37,7 +37,7 @@ async def build(
         stack.push_async_callback(owner.close)
         storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
         ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
-        sandbox = await stack.enter_async_context(Sandbox.open(limits, config.children))
+        sandbox = await stack.enter_async_context(Sandbox.open(limits, config.children, config.tesseract))
         telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
         engine = LocalParser(sandbox, limits)
         store = PostgresJobs(database, owner, f"parser/{uuid.uuid4()}")

@@ -35,7 +35,8 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "DOCUMENT_EMPTY": (
         InvalidRequest,
-        "The document has no text. A scan needs text recognition first; check that the right file was given.",
+        "The document has no text. If it is a scan, install text recognition on the parser's machine (the "
+        "package tesseract-ocr, and one for each language), restart the parser, and ingest it again.",
     ),
     "DOCUMENT_TOO_LARGE": (
         Quota,

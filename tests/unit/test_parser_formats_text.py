@@ -112,6 +112,12 @@ async def test_a_mail_has_its_text_or_else_its_html_and_names_its_attachments(
     assert reading.left_out == ("plan.pdf",)
 
 
+async def test_a_mail_s_header_that_no_rule_allows_stays_as_it_stands(sandbox: Sandbox) -> None:
+    content = "From: a@example.org\nSubject: =?ü?q?x?= =?utf-8?b?!?= open\nMIME-Version: 1\n\nText"
+    (page,) = await pages(sandbox, content, "a.eml")
+    assert page.markdown.endswith("open\n\nFrom: a@example.org\n\nText")
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 async def test_a_table_of_text_repeats_its_header_on_each_page(sandbox: Sandbox, delimiter: str) -> None:
     rows = [f'{at}{delimiter}"a, ""b""; c{delimiter}d"{delimiter}x*y' for at in range(5_000)]

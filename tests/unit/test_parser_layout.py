@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from services.parser.documents.pdf.layout import Layout
+import pytest
+
 from services.parser.documents.pdf.lines import Line, Word
-
-LEFT = 72.0
-
-
-def line(text: str, baseline: float, *, size: float = 10, bold: bool = False, left: float = LEFT) -> Line:
-    """Words of half an em a letter, a third of an em apart."""
-    words, x = [], left
-    for part in text.split(" "):
-        right = x + len(part) * size * 0.5
-        words.append(Word(part, x, right, baseline, size, bold))
-        x = right + size / 3
-    return Line(words)
-
-
-def row(*cells: tuple[float, str], baseline: float) -> Line:
-    return Line([word for left, text in cells for word in line(text, baseline, left=left).words])
-
-
-def body(first: float, *texts: str) -> list[Line]:
-    return [line(text, first - 12 * number) for number, text in enumerate(texts)]
-
-
-def render(*pages: list[Line]) -> list[str]:
-    layout = Layout()
-    for page in pages:
-        layout.add_page(page)
-    return [page.markdown for page in layout.render()]
-
-
-PROSE = body(500, "The water rises twice a day and falls twice a day,", "and nobody has asked it to stop.")
-PROSE_TEXT = "The water rises twice a day and falls twice a day, and nobody has asked it to stop."
+from services.parser.pages import BlockKind, Mark
+from tests.page_lines import PROSE, PROSE_TEXT, body, line, read, render, row
 
 
 def test_larger_sizes_become_heading_levels_of_the_whole_document() -> None:
@@ -65,6 +37,11 @@ def test_bold_text_that_is_a_sentence_or_a_caption_is_no_heading() -> None:
 def test_a_long_text_in_a_larger_size_is_a_paragraph() -> None:
     abstract = [line("word " * 12 + "end", 700 - 14 * number, size=12) for number in range(5)]
     assert not render([*abstract, *PROSE, *body(300, *["plain words here"] * 30)])[0].startswith("#")
+
+
+def test_large_text_in_a_margin_is_no_heading() -> None:
+    margin = Line([word._replace(turn=90) for word in line("Archive copy", 30, size=20).words])
+    assert render([*PROSE, margin]) == [f"{PROSE_TEXT}\n\nArchive copy"]
 
 
 def test_a_wider_distance_begins_a_paragraph() -> None:
@@ -114,3 +91,65 @@ def test_text_that_looks_like_a_heading_or_a_fence_is_inert() -> None:
 
 def test_pages_without_lines_stay_in_their_place() -> None:
     assert render([], PROSE, []) == ["", PROSE_TEXT, ""]
+
+
+def test_a_page_whose_structure_cannot_be_made_out_is_its_text_and_its_neighbours_keep_theirs() -> None:
+    nowhere = Line([Word("# Drawn", None, 5.0, 700.0, 10.0), Word("badly", 6.0, 9.0, 700.0, 10.0)])  # type: ignore[arg-type]
+    heading = [line("Tides", 700, size=20), *PROSE]
+    first, broken, last = read(heading, [nowhere, *PROSE], heading)
+    assert (broken.marks, first.marks) == ((Mark.PLAIN,), ())
+    assert broken.markdown == "\\# Drawn badly\n" + "\n".join(each.text for each in PROSE)
+    assert [block.kind for block in broken.blocks] == [BlockKind.TEXT]
+    assert first.markdown == last.markdown == f"# Tides\n\n{PROSE_TEXT}"
+
+
+def test_words_that_run_leftwards_beside_a_cell_stand_in_the_text() -> None:
+    upside_down = [Word("north", 300, 320, 700, 10), Word("quay", 280, 295, 700, 10)]
+    lines = [
+        Line([Word("depth", 72, 90, 700, 10), *upside_down]),
+        row((72, "nine"), (280, "south"), baseline=684),
+    ]
+    assert render(lines) == ["| depth | north quay |\n| --- | --- |\n| nine | south |"]
+
+
+def test_blocks_tell_headings_lists_tables_and_text() -> None:
+    lines = [
+        line("Tides # 1 #", 700, size=20),
+        *body(660, "• ebb", "• flow"),
+        *PROSE,
+        row((72, "Name"), (200, "Depth"), baseline=400),
+        row((72, "Sound"), (200, "64 m"), baseline=384),
+    ]
+    (page,) = read(lines)
+    heading, items, text, table = page.blocks
+    assert (heading.kind, heading.level, heading.title) == (BlockKind.HEADING, 1, "Tides # 1 #")
+    assert page.markdown.startswith("# Tides # 1 \\#\n\n")
+    assert page.markdown[items.start : items.end] == "- ebb\n\n- flow"
+    assert (items.kind, text.kind, table.kind) == (BlockKind.LIST, BlockKind.TEXT, BlockKind.TABLE)
+    assert table.lead == "| Name | Depth |\n| --- | --- |"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [
+        ("insur-", "ance", "insurance"),
+        ("insur-", "ance.", "insurance."),
+        ("https://example.org/pump-", "installation", "https://example.org/pump-installation"),
+        ("https://example.org/", "pumps", "https://example.org/pumps"),
+        ("first-", "name@example.org", "first-name@example.org"),
+        ("--no-", "cache", "--no-cache"),
+        ("state-of-the-", "art", "state-of-the-art"),
+        ("libfoo-1.2-", "dev", "libfoo-1.2-dev"),
+        ("555-", "0142", "555-0142"),
+        ("10\u2013", "12", "10\u201312"),
+        ("3-", "dimensional", "3-dimensional"),
+        ("pump_", "station.cfg", "pump_station.cfg"),
+        ("pre-", "and", "pre- and"),
+        ("Jean-", "Luc", "Jean-Luc"),
+        ("and -", "so", "and - so"),
+        ("水は一日に", "二度上がる", "水は一日に二度上がる"),
+        ("물이", "오른다", "물이 오른다"),
+    ],
+)
+def test_lines_are_joined_without_changing_words(first: str, second: str, whole: str) -> None:
+    assert render(body(700, first, second)) == [whole]

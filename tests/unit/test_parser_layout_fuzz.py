@@ -85,10 +85,11 @@ def check_order(page: Page, expected: list[int]) -> None:
 def test_any_boxes_in_any_order_give_every_word_in_the_order_of_lines(
     document: list[list[list[Word]]],
 ) -> None:
-    layout, expected = Layout(), []
-    for page in document:
-        first = sum(map(len, expected))
-        lines = named(page, first)
+    layout = Layout()
+    expected: list[list[int]] = []
+    for words in document:
+        first = sum(len(each) for each in expected)
+        lines = named(words, first)
         layout.add_page(lines)
         expected.append([number for line in lines for number in names(line.text)])
     rendered = list(layout.render())

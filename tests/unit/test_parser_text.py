@@ -1,146 +1,137 @@
-"""Markdown and plain text become pages; what is no text is refused with its reason."""
+"""Plain text and source code become pages with blocks."""
 
 from __future__ import annotations
 
-import codecs
 import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services.parser.filetypes import FileType
 
-from services.parser import filetypes, pages, text
-from services.parser.documents.limits import DEFAULT_LIMITS, Limits
-from services.parser.pages import Artifact, Page
-from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
-
-
-def parse(content: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Page]:
-    return list(text.parse([content], limits))
-
-
-def reason_of(content: bytes, limits: Limits = DEFAULT_LIMITS) -> str:
-    with pytest.raises(ServiceError) as caught:
-        parse(content, limits)
-    return caught.value.reason
+from services.parser.documents import paging, text
+from services.parser.documents.limits import Limits
+from services.parser.documents.plain import plain
+from services.parser.pages import BlockKind
+from tests.reading import of_kind, outline
+from tests.text_files import blocks_of, page_of, pages_of, read
 
 
 def bodies(content: str) -> list[str]:
-    return [page.markdown for page in parse(content.encode())]
+    return [page.markdown for page in pages_of(text.read, content)]
 
 
-def test_a_short_text_is_one_page() -> None:
-    assert parse(b"# Tides\r\n\r\nThey turn.\r\n") == [Page(1, "# Tides\n\nThey turn.")]
+def kept(*pieces: str) -> str:
+    return "".join(plain(pieces))
+
+
+def test_a_short_text_is_one_page_of_paragraphs() -> None:
+    page = page_of(text.read, "They turn.\r\nTwice.\r\n \r\n\r\n  Then not.\r\n")
+    assert blocks_of(page) == [("text", "They turn.\nTwice."), ("text", "  Then not.")]
 
 
 def test_a_form_feed_begins_a_page_and_a_last_one_does_not() -> None:
     assert bodies("one\n\f\ftwo\f") == ["one", "", "two"]
+    assert bodies("\fone") == ["", "one"]
 
 
-def test_a_long_text_is_cut_at_blank_lines_and_nothing_is_lost() -> None:
-    paragraphs = [f"{number} " + "word " * 100 for number in range(40)]
+def test_white_space_alone_has_no_page() -> None:
+    assert bodies(" \n\f\n ") == []
+
+
+def test_a_long_text_is_cut_between_paragraphs_and_nothing_is_lost() -> None:
+    paragraphs = [f"{number} " + "word " * 100 + "end" for number in range(40)]
     cut = bodies("\n\n".join(paragraphs))
     assert len(cut) == 7
     assert "\n\n".join(cut).split("\n\n") == paragraphs
 
 
-def test_a_page_is_not_cut_inside_a_fenced_block() -> None:
-    block = "```\n" + "\n\n".join(["code " * 50] * 20) + "\n```"
-    assert bodies(f"{block}\n\nafter") == [block, "after"]
-
-
 def test_text_without_any_blank_line_still_has_pages() -> None:
     cut = bodies("x" * 100_000)
     assert "".join(cut) == "x" * 100_000
-    assert max(map(len, cut)) <= text.MOST_PAGE_CHARS
+    assert max(map(len, cut)) <= paging.MOST_PAGE_CHARS
+
+
+def test_a_page_that_is_full_of_lines_ends_with_a_line_and_the_next_says_that_it_goes_on() -> None:
+    pages = pages_of(text.read, "one line of a log\n" * 1_000)
+    assert all(page.markdown.endswith("log") for page in pages)
+    assert [page.blocks[0].continued for page in pages] == [False, True]
+
+
+def test_a_text_of_more_pages_than_allowed_has_longer_pages() -> None:
+    pages, _ = read(text.read, ("word " * 100 + "\n\n") * 200, Limits(pages=10))
+    assert len(pages) <= 10
 
 
 @given(
-    st.lists(st.sampled_from(["word ", "é🦊", "\r\n", "\r", "\n\n", "\f", "```\n", "\x1b", "x" * 13_000])),
-    st.lists(st.integers(3, 40_000), max_size=6),
+    st.lists(
+        st.sampled_from(["word ", "é🦊", "\r\n", "\r", "\n\n", "e\u0301", "\x1b[1m", "a\bb", "x" * 9_000])
+    ),
+    st.lists(st.integers(0, 4_000), max_size=6),
 )
-def test_pages_are_the_same_however_the_content_comes_in_pieces(words: list[str], cuts: list[int]) -> None:
-    content = "".join(["word ", *words]).encode()
-    borders = [0, *sorted(cuts), len(content)]
-    pieces = [content[left:right] for left, right in itertools.pairwise(borders) if left < right]
-    assert list(text.parse(pieces, DEFAULT_LIMITS)) == parse(content)
+def test_text_is_the_same_however_it_comes_in_pieces(words: list[str], cuts: list[int]) -> None:
+    content = "".join(words)
+    borders = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+    assert kept(*(content[left:right] for left, right in itertools.pairwise(borders))) == kept(content)
 
 
-def test_byte_order_marks_tell_the_encoding_and_leave_no_trace() -> None:
-    for encoded in ("é".encode("utf-8-sig"), codecs.BOM_UTF16_LE + "é".encode("utf-16-le")):
-        assert "".join(text.decode([encoded])) == "é"
-    assert "".join(text.decode([codecs.BOM_UTF16_BE + "é".encode("utf-16-be")])) == "é"
+def test_no_control_joins_words() -> None:
+    assert kept("one\x0btwo\x85three\u2028four\u2029five") == "one\ntwo\nthree\nfour\nfive"
+    assert kept("a\0b\x1cc\x1dd\x1ee\x1ff\x07g\x9bh") == "a b c d e f g h"
 
 
-def test_invalid_utf8_is_refused_with_the_place_of_the_byte() -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        parse(b"caf\xe9 au lait")
-    assert (caught.value.reason, caught.value.metadata) == ("TEXT_NOT_UTF8", {"byte_offset": "3"})
-    with pytest.raises(InvalidRequest) as caught:
-        list(text.parse([b"caf\xc3", b"\xa9 ", b"\xe9", b" au lait"], DEFAULT_LIMITS))
-    assert caught.value.metadata == {"byte_offset": "6"}
+def test_colours_and_letters_struck_twice_leave_the_text() -> None:
+    assert kept("\x1b[1;31mred\x1b[0m N\bNA\bAM\bME _\bx") == "red NAME x"
 
 
-def test_binary_content_behind_a_text_name_is_refused() -> None:
-    assert reason_of(b"PK\x03\x04\0\0") == "FILE_TYPE_UNSUPPORTED"
+def test_text_is_composed_and_marks_inside_it_are_dropped() -> None:
+    assert kept("the\u0301a\u0302tre \ufeffAngstro\u0308m") == "théâtre Angström"
 
 
-def test_terminal_escapes_do_not_survive() -> None:
-    assert bodies("\x1b[31mred\x07\tand \x9bmore") == ["[31mred\tand more"]
+def test_underlined_lines_are_titles_by_order_of_their_lines() -> None:
+    content = (
+        "=====\nPumps\n=====\n\nintro\n\nCold start\n----------\nat once below\n\nSub\n~~~\n\nHot\n---\n"
+    )
+    page = page_of(text.read, content)
+    assert outline(page) == [(1, "Pumps"), (2, "Cold start"), (3, "Sub"), (2, "Hot")]
+    assert of_kind(page, BlockKind.TEXT) == ["intro", "at once below"]
 
 
-def test_white_space_alone_is_an_empty_document() -> None:
-    assert reason_of(b" \n\f\n ") == "DOCUMENT_EMPTY"
-
-
-def test_too_many_pages_are_refused() -> None:
-    assert reason_of(b"a\f" * 5, Limits(pages=4)) == "DOCUMENT_TOO_LARGE"
-    assert len(parse(b"a\f" * 4, Limits(pages=4))) == 4
+def test_a_marked_line_is_a_title_where_it_stands_alone() -> None:
+    page = page_of(text.read, "## C#\n\n# not one\nof these\n\n    # nor this\n\n#nor that\n")
+    assert outline(page) == [(2, "C#")]
 
 
 @pytest.mark.parametrize(
-    ("filename", "head", "expected"),
+    "content",
     [
-        ("a.PDF", b"\r\n%PDF-1.4", FileType.PDF),
-        ("notes.txt", b"%PDF-1.7", FileType.PDF),
-        ("notes.markdown", b"# Hello", FileType.TEXT),
+        "Name   Age\n----------\nAnn     44",
+        "Name\tAge\n----------\nAnn\t44",
+        "a | b\n-----\n1 | 2",
+        " count\n-------\n    42",
+        "+----+\n| ab |\n+----+",
+        "a line of text\nand another\n-----------",
+        "-----\n-----",
+        "longer than its line\n----",
+        "----- -----\na     b\n----- -----",
     ],
 )
-def test_a_pdf_is_told_by_its_bytes_and_text_by_its_name(
-    filename: str, head: bytes, expected: FileType
-) -> None:
-    assert filetypes.by_content(filename, head) is expected
+def test_tables_and_rules_are_no_titles(content: str) -> None:
+    assert blocks_of(page_of(text.read, content)) == [("text", content)]
 
 
-@pytest.mark.parametrize(
-    ("filename", "head", "reason"),
-    [
-        ("a.docx", b"PK", "FILE_TYPE_UNSUPPORTED"),
-        ("pdf", b"%PDF-", "FILE_TYPE_UNSUPPORTED"),
-        ("a.pdf", b"<html>", "PDF_IS_BROKEN"),
-        ("a.pdf", b"", "DOCUMENT_EMPTY"),
-    ],
-)
-def test_other_files_are_refused(filename: str, head: bytes, reason: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        filetypes.by_content(filename, head)
-    assert caught.value.reason == reason
+def test_source_code_is_cut_at_the_margin_and_its_comments_are_no_titles() -> None:
+    code = "# Title\n\ndef one():\n    a = 1\n\n    return a\n\n\n# Two\n# ---\nx = 2"
+    page = page_of(text.read_code, code)
+    assert page.markdown == code
+    assert blocks_of(page) == [
+        ("code", "# Title"),
+        ("code", "def one():\n    a = 1\n\n    return a"),
+        ("code", "# Two\n# ---\nx = 2"),
+    ]
 
 
-def test_an_artifact_gives_back_its_pages_and_holds_one_line_a_page() -> None:
-    whole = [Page(1, "line\u2028separator\n"), Page(2, "", truncated=True)]
-    with Artifact.open() as artifact:
-        artifact.append(Page(1, "of a reading that was cut off"))
-        artifact.clear()
-        artifact.extend(whole)
-        artifact.file.seek(0)
-        content = artifact.file.read()
-        assert (artifact.pages, artifact.has_text) == (2, True)
-    assert content.count(b"\n") == 2
-    assert pages.load(content) == whole
-
-
-def test_the_size_of_a_document_is_bounded_by_quota_errors() -> None:
-    with pytest.raises(Quota):
-        parse(b"a\fb", Limits(pages=1))
+def test_source_code_says_its_encoding() -> None:
+    content = "#!/usr/bin/python\n# -*- coding: koi8-r -*-\nname = 'Юг'\n".encode("koi8-r")
+    pages, document = read(text.read_code, content)
+    assert "Юг" in pages[0].markdown
+    assert document.encoding == "koi8-r"

@@ -66,6 +66,8 @@ class Answer:
         else:
             names = tuple(str(name)[:_MOST_NAME_CHARS] for name in row["left_out"][:_MOST_NAMES])
             self._pages.finish(_word(row["done"]), _word(row["encoding"]), names)
+            for place in row["failures"]:
+                log.warning("page structure failed", place=_word(place))
             self._done = True
 
 

@@ -19,9 +19,10 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from services.parser.documents import processes, reading, recognition
+from services.parser.documents import processes, reading, recognition, scribe
 from services.parser.documents.document import Document
 from services.parser.documents.limits import READY, Limits
 
@@ -31,7 +32,7 @@ UNPRIVILEGED_ID = 65_533
 # office-oxide parses in a thread of its own. The kernel counts those of all children of an account together.
 _TASKS = 256
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWUSER = 0x10000000
@@ -42,7 +43,9 @@ def main() -> None:
     """Serves until the control socket ends."""
     control = socket.socket(fileno=0)
     libc = ctypes.CDLL(None, use_errno=True)
-    _die_with_parent(libc)
+    processes.die_with_parent(libc)
+    if sys.platform == "linux":
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     others = 0 if _leave_the_network(libc) else processes.tasks_of(os.geteuid())
     gc.freeze()
     control.sendall(READY)
@@ -60,10 +63,20 @@ def main() -> None:
         going_on = control.recv(1)
         with suppress(ProcessLookupError, PermissionError):  # macOS says so of a group that has ended
             os.killpg(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
+        status = _reap(pid)
         if not going_on:
             return
         control.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+
+
+def _reap(pid: int) -> int:
+    """Waits for a child, and for what it has left behind; its wait status."""
+    status = 0
+    with suppress(ChildProcessError):
+        while True:
+            ended, how = os.waitpid(-1, 0)
+            status = how if ended == pid else status
+    return status
 
 
 def _be_the_child(
@@ -74,8 +87,13 @@ def _be_the_child(
     try:
         os.setpgid(0, 0)
         control.close()
+        _close_standard_streams()
         limits = Limits(**request["limits"])
         source = Document(document, request["filename"], limits)
+        if request["tesseract"] and not request["count_only"]:
+            confine = partial(_confine, libc, limits, others + _TASKS)
+            command, environment = request["tesseract"]
+            source.scribe = scribe.start(command, environment, limits, confine, (document, out))
         _confine(libc, limits, others + _TASKS if recognition.is_container(source) else 0)
         with open(out, "wb", buffering=1 << 16, closefd=False) as pipe:
             for line in reading.answers(source, count_only=request["count_only"], allow_cpu=_allow_cpu):
@@ -85,16 +103,21 @@ def _be_the_child(
         os._exit(code)
 
 
-def _confine(libc: ctypes.CDLL, limits: Limits, tasks: int) -> None:
+def _close_standard_streams() -> None:
+    """Before any other file is opened, which would else get one of their numbers."""
     devnull = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(devnull, standard)
-    os.close(devnull)
+    if devnull > 2:
+        os.close(devnull)
+
+
+def _confine(libc: ctypes.CDLL, limits: Limits, tasks: int) -> None:
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
         os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
-    _die_with_parent(libc)  # again: a change of user clears it
+    processes.die_with_parent(libc)  # again: a change of user clears it
     if sys.platform == "linux":
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         _drop_capabilities(libc)
@@ -103,7 +126,8 @@ def _confine(libc: ctypes.CDLL, limits: Limits, tasks: int) -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, 32)
     _limit(resource.RLIMIT_CORE, 0)
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.most_cpu_seconds + 1))
+    most = limits.most_cpu_seconds + limits.most_drawing_cpu_seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, most))
 
 
 def _allow_cpu(seconds: int) -> None:
@@ -113,11 +137,6 @@ def _allow_cpu(seconds: int) -> None:
 
 def _limit(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
-
-
-def _die_with_parent(libc: ctypes.CDLL) -> None:
-    if sys.platform == "linux":
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.parser.documents.limits import Limits
+from services.parser.documents.scribe import Scribe
 
 _PIECE_BYTES = 256 * 1024
 
@@ -37,6 +38,8 @@ class Document:
         limits: Its bounds.
         encoding: Set by a reader that decodes text.
         left_out: Names of what is not read; a reader appends to it.
+        failures: Places in our code that failed and were got round; a reader appends to it.
+        scribe: Recognises text in images; None where nothing on this machine does.
     """
 
     fd: int
@@ -44,6 +47,8 @@ class Document:
     limits: Limits
     encoding: str = ""
     left_out: list[str] = field(default_factory=list)
+    scribe: Scribe | None = None
+    failures: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -68,3 +73,14 @@ class Document:
             return b""
         # ctypes wants to write. A private mapping lets it, and nothing reaches the file.
         return (ctypes.c_char * self.size).from_buffer(mmap.mmap(self.fd, self.size, access=mmap.ACCESS_COPY))
+
+
+def place(error: BaseException) -> str:
+    """An exception's type, and where in our code it was raised: "StopIteration layout.py:144"."""
+    place = ""
+    step = error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename.rpartition("/")[2]
+        place = f"{file}:{step.tb_lineno}"
+        step = step.tb_next
+    return f"{type(error).__name__} {place}"

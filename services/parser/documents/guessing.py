@@ -12,6 +12,7 @@ from chardet.pipeline import DetectionDict
 
 _TEXT_CONTROLS = b"\t\n\v\f\r\x0e\x0f\x1b\x1c\x1d\x1e\x1f"  # 0E, 0F and 1B shift between ISO 2022's sets
 _CONTROLS = bytes(code for code in (*range(1, 0x20), 0x7F) if code not in _TEXT_CONTROLS)
+_PRINTABLE = bytes((*b"\n\r", *range(0x20, 0x7F)))
 _HIGH = bytes(range(0x80, 0x100))
 _SHIFTS = {"iso2022_kr": re.compile(rb"\x1b\$\)C"), "iso2022_jp_2": re.compile(rb"\x1b\$[@B(]")}
 # Where windows-1250 to -1258 all have the same marks: quotes, dashes, bullets, €, ©, °.
@@ -22,7 +23,7 @@ _MARK_IN_WORD = re.compile(rb"[A-Za-z][^\x00-\x7f\x92\x96\x97\xad\xb4][A-Za-z]")
 _WESTERN = re.compile(
     rb"[\x00-\x7f" + _MARKS + rb"\x9c\xbf\xa1\xc0-\xc5\xc7-\xcf\xd1-\xd6\xd8-\xdc\xdf-\xef\xf1-\xfc]*"
 )
-_FEW_BYTES, _LOW_CONFIDENCE, _SURE = 4, 0.05, 0.9
+_FEW_BYTES, _LOW_CONFIDENCE, _FAIR_CONFIDENCE = 4, 0.05, 0.3
 _ALPHABETS = "\u0370-\u1cff\ufb1d-\ufefc"  # Greek to Thai and beyond, but no script that needs no spaces
 _OTHER = re.compile(f"[{_ALPHABETS}]")
 _MIXED = re.compile(f"(?<=[A-Za-z])[{_ALPHABETS}]|[{_ALPHABETS}](?=[A-Za-z])")
@@ -46,10 +47,10 @@ def wide(sample: bytes) -> str:
         if len(sample) >= 4 and _is_text(_strict(sample[: len(sample) // 4 * 4], codec)):
             return codec
     even = sample.count(0) - sample[1::2].count(0)
-    plain = not _count(sample, _CONTROLS + _HIGH)
+    printable = _count(sample, _PRINTABLE) > 0.85 * (len(sample) - nuls)
     for codec, other, there in (("utf-16-le", "utf-16-be", nuls - even), ("utf-16-be", "utf-16-le", even)):
-        # Plain ASCII with NULs between is UTF-16 only where every second byte is one.
-        if plain and (there < 0.98 * nuls or nuls < 0.4 * len(sample)):
+        # Letters of ASCII with NULs between are UTF-16 only where nearly every second byte is one.
+        if printable and (there < 0.98 * nuls or nuls < 0.4 * len(sample)):
             continue
         pairs = sample[: len(sample) // 2 * 2]
         text, swapped = _strict(pairs, codec), pairs.decode(other, "replace")
@@ -70,21 +71,26 @@ def guesses(sample: bytes) -> Iterator[str]:
 
     chardet is asked, but for three things. It takes marks and single letters for Hebrew, Arabic or Greek
     ones; for a few bytes its order is chance, where windows-1252 is likeliest by far; and one bad byte
-    makes it take Chinese for Cyrillic, so halves of the sample are shown to it, too.
+    makes it take Chinese for Cyrillic, though hardly, so then halves of the sample are shown to it.
     """
     sample = sample.replace(b"\0", b" ")  # chardet takes any for a sign of binary content
     if _MARKS_ALONE.fullmatch(sample) and not sample.isascii() and not _MARK_IN_WORD.search(sample):
         yield "cp1252"
     first = _detected(sample)
-    few = _count(sample, _HIGH) <= _FEW_BYTES and first["confidence"] < _LOW_CONFIDENCE
-    if few and _WESTERN.fullmatch(sample):
-        yield "cp1252"
-    if first["confidence"] < _SURE:
-        middle = sample.find(b"\n", len(sample) // 2) + 1
-        halves = (_detected(half) for half in (sample[:middle], sample[middle:]))
-        yield from (half["encoding"] for half in halves if half["encoding"] and half["confidence"] >= _SURE)
+    if first["confidence"] < _LOW_CONFIDENCE:
+        if _count(sample, _HIGH) <= _FEW_BYTES and _WESTERN.fullmatch(sample):
+            yield "cp1252"
+        yield from _of_halves(sample)
     yield from _plausible(sample, [first])
     yield from _plausible(sample, chardet.detect_all(sample, compat_names=False, no_match_encoding="ascii"))
+
+
+def _of_halves(sample: bytes) -> Iterator[str]:
+    middle = sample.find(b"\n", len(sample) // 2) + 1
+    for half in (sample[:middle], sample[middle:]):
+        found = _detected(half)
+        if found["encoding"] and found["confidence"] >= _FAIR_CONFIDENCE:
+            yield found["encoding"]
 
 
 def _plausible(sample: bytes, results: Iterable[DetectionDict]) -> Iterator[str]:

@@ -20,6 +20,8 @@ class Limits:
         cpu_seconds: CPU time of the child, to which what follows is added once it is known.
         cpu_seconds_per_page: For each page of a PDF.
         cpu_seconds_per_megabyte: For each million bytes of anything else.
+        cpu_seconds_per_drawing: For drawing a page whose text is to be recognised.
+        cpu_seconds_per_scan: For recognising it, on average; that has a process of its own.
         silent_seconds: A child that says nothing and computes nothing for so long is stuck, and killed. Time
             itself is no limit: a busy machine must never make a document fail.
     """
@@ -32,6 +34,8 @@ class Limits:
     cpu_seconds: int = 10
     cpu_seconds_per_page: float = 0.02
     cpu_seconds_per_megabyte: float = 2.0
+    cpu_seconds_per_drawing: int = 2
+    cpu_seconds_per_scan: float = 8.0
     silent_seconds: float = 60.0
 
     def cpu_seconds_for(self, pages: int = 0, size: int = 0) -> int:
@@ -43,6 +47,11 @@ class Limits:
     def most_cpu_seconds(self) -> int:
         """CPU time allowed to the largest document."""
         return max(self.cpu_seconds_for(pages=self.pages), self.cpu_seconds_for(size=self.source_bytes))
+
+    @property
+    def most_drawing_cpu_seconds(self) -> int:
+        """CPU time that is added for a document of scans alone."""
+        return self.cpu_seconds_per_drawing * self.pages
 
     @property
     def line_bytes(self) -> int:

@@ -113,5 +113,5 @@ def _words(value: object) -> str:
     raw = _FOLDS.sub(" ", str(value))
     try:
         return flow.one_line(str(email.header.make_header(email.header.decode_header(raw))))
-    except (email.errors.HeaderParseError, LookupError, ValueError):
+    except (email.errors.MessageError, LookupError, ValueError):
         return flow.one_line(raw)

@@ -23,7 +23,7 @@ from services.parser.documents import (
     trees,
     web,
 )
-from services.parser.documents.document import Document, Refused
+from services.parser.documents.document import Document, Refused, place
 from services.parser.documents.formats import PDF, Format, Reader
 from services.parser.documents.limits import Limits
 from services.parser.documents.pdf import reader as pdf
@@ -53,6 +53,9 @@ _READERS: dict[Reader, Callable[[Document], Iterator[Page]]] = {
     Reader.TEXT: text.read,
 }
 
+# Pages whose structure failed that are told to the log.
+_MOST_FAILURES = 20
+
 
 def answers(
     document: Document, *, count_only: bool, allow_cpu: Callable[[int], None]
@@ -74,7 +77,7 @@ def answers(
         raise
     # Our bug, or an engine's panic, which is no Exception. Its text may be the document's and stays here.
     except BaseException as error:
-        yield {"crashed": _place(error)}
+        yield {"crashed": place(error)}
 
 
 def _answers(
@@ -94,7 +97,12 @@ def _answers(
             return
     for page in _bounded(_READERS[found.reader](document), limits):
         yield page.row()
-    yield {"done": found.name, "encoding": document.encoding, "left_out": document.left_out}
+    yield {
+        "done": found.name,
+        "encoding": document.encoding,
+        "left_out": document.left_out,
+        "failures": document.failures[:_MOST_FAILURES],
+    }
 
 
 def _recognised(document: Document) -> tuple[Format, int]:
@@ -130,14 +138,3 @@ def _cut(page: Page, most_bytes: int) -> Page:
         replace(block, end=min(block.end, len(text))) for block in page.blocks if block.start < len(text)
     )
     return replace(page, markdown=text, blocks=blocks).marked(Mark.CUT)
-
-
-def _place(error: BaseException) -> str:
-    """An exception's type, and where in our code it was raised: "StopIteration layout.py:144"."""
-    place = ""
-    step = error.__traceback__
-    while step is not None:
-        file = step.tb_frame.f_code.co_filename.rpartition("/")[2]
-        place = f"{file}:{step.tb_lineno}"
-        step = step.tb_next
-    return f"{type(error).__name__} {place}"

@@ -20,6 +20,7 @@ from typing import Any
 from services.parser.documents import processes
 from services.parser.documents.answer import CRASHED, Answer
 from services.parser.documents.limits import READY, Limits
+from services.parser.documents.tesseract import Tesseract
 from services.parser.pages import Pages
 from services.parser.refusals import refusal
 from waybill.runtime.errors import ServiceError, Unavailable
@@ -39,9 +40,10 @@ class Sandbox:
         crashes: How often the parser itself failed on a document.
     """
 
-    def __init__(self, limits: Limits, size: int) -> None:
+    def __init__(self, limits: Limits, size: int, tesseract: Tesseract | None = None) -> None:
         self.crashes = 0
         self._limits = limits
+        self._tesseract = tesseract and (tesseract.command, dict(tesseract.environment))
         self._servers = [_ForkServer(limits) for _ in range(size)]
         self._idle: asyncio.LifoQueue[_ForkServer] = asyncio.LifoQueue()
         for server in self._servers:
@@ -49,9 +51,14 @@ class Sandbox:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, limits: Limits, size: int) -> AsyncIterator[Sandbox]:
-        """A sandbox of `size` fork servers, started when first needed, gone when the block is left."""
-        sandbox = cls(limits, size)
+    async def open(
+        cls, limits: Limits, size: int, tesseract: Tesseract | None = None
+    ) -> AsyncIterator[Sandbox]:
+        """A sandbox of `size` fork servers, started when first needed, gone when the block is left.
+
+        Where there is a Tesseract, pages without text are recognised.
+        """
+        sandbox = cls(limits, size, tesseract)
         try:
             yield sandbox
         finally:
@@ -83,7 +90,10 @@ class Sandbox:
         return await self._read(document, filename, pages, count_only=False)
 
     async def _read(self, document: int, filename: str, pages: Pages, *, count_only: bool) -> int:
-        request = {"filename": filename, "count_only": count_only, "limits": asdict(self._limits)}
+        request = {
+            "filename": filename, "count_only": count_only, "limits": asdict(self._limits),
+            "tesseract": self._tesseract,
+        }  # fmt: skip
         for _ in range(2):
             pages.clear()
             answer = Answer(pages)

@@ -122,6 +122,8 @@ class Blocks:
         """Of a heading by its looks; 0 where the block is none."""
         style, first = self._style, self._lines[start]
         text_chars = sum(len(line.text) for line in self._lines[start:end])
+        if first.turn:
+            return 0
         if first.size in style.levels:
             return style.levels[first.size] if text_chars <= HEADING_CHARS else 0
         alone = end == start + 1 and not _row(first)

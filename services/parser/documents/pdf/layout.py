@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from types import MappingProxyType
 
+from services.parser.documents.document import place
 from services.parser.documents.pdf.blocks import Blocks
 from services.parser.documents.pdf.headings import Headings
 from services.parser.documents.pdf.lines import Line, joined, packed, packed_text, unpacked
@@ -20,7 +21,11 @@ from services.parser.pages import Page
 
 
 class Layout:
-    """Collects a document's pages, then renders them: sizes mean something only side by side."""
+    """Collects a document's pages, then renders them: sizes mean something only side by side.
+
+    Attributes:
+        failures: Where in our code the structure of a page failed.
+    """
 
     def __init__(self, outline: Mapping[int, Sequence[Title]] = MappingProxyType({})) -> None:
         """`outline` has the titles of each page, from 1."""
@@ -29,6 +34,7 @@ class Layout:
         self._running = Running()
         self._headings = Headings(outline)
         self._plain: set[int] = set()
+        self.failures: list[str] = []
 
     def add_page(self, lines: Sequence[Line], tags: Mapping[int, Tag] = MappingProxyType({})) -> None:
         """Adds the next page; `tags` has the headings among its marked content."""
@@ -58,8 +64,9 @@ class Layout:
             yield
         except MemoryError:
             raise
-        except Exception:
+        except Exception as error:  # a bug of ours, which the parser's log tells
             self._plain.add(number)
+            self.failures.append(place(error))
 
     @cached_property
     def _style(self) -> Style:

@@ -74,8 +74,10 @@ class Line:
         if name != "words":
             raise AttributeError(name)
         texts, places = self.text.split(" "), array("f", self.__dict__["places"])
-        rest = self.baseline, self.size, self.bold, self.turn
-        self.words = [Word(text, *place, *rest) for text, *place in zip(texts, *_halves(places), strict=True)]
+        self.words = [
+            Word(text, left, right, self.baseline, self.size, self.bold, self.turn)
+            for text, left, right in zip(texts, *_halves(places), strict=True)
+        ]
         return self.words
 
     @_Once

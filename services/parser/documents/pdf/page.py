@@ -17,6 +17,7 @@ from services.parser.documents.pdf.characters import Characters
 from services.parser.documents.pdf.direction import Frame
 from services.parser.documents.pdf.letters import cleaned
 from services.parser.documents.pdf.lines import Line, Word
+from services.parser.documents.pdf.scans import Recognise, recognised
 from services.parser.documents.pdf.tags import Tag
 from services.parser.pages import Mark
 
@@ -53,15 +54,20 @@ class PageReader:
         pdf: Open.
         most_chars: Of a page.
         layered: The document has layers that are off, and marked.
+        recognise: Finds words in an image (see `Scribe`); None where nothing does.
     """
 
-    def __init__(self, pdf: Any, most_chars: int, *, layered: bool = False) -> None:
+    def __init__(
+        self, pdf: Any, most_chars: int, *, layered: bool = False, recognise: Recognise | None = None
+    ) -> None:
         if pdfium.FPDF_GetFormType(pdf.raw) != pdfium.FORMTYPE_NONE:
             pdf.init_forms()
         self._pdf = pdf
         self._form = pdf.formenv.raw if pdf.formenv else None
         self._most_chars = most_chars
         self._layered = layered
+        self._recognise = recognise
+        self._latest: list[Line] = []
         self._tagged = bool(pdfium.FPDFCatalog_IsTagged(pdf.raw))
 
     def read(self, number: int) -> Content:
@@ -100,13 +106,16 @@ class PageReader:
             lines = _with_annotations(lines, direction.upright(characters.added, frame), found, frame)
         if characters.has_right_to_left and lines:
             lines = direction.logical(lines)
-        return Content(
-            lines,
-            frame,
-            tags.headings(page) if self._tagged else {},
-            _mark(page, characters, lines),
-            tuple(found.files) if found else (),
-        )
+        mark = _mark(page, characters, lines)
+        if mark is None and lines:
+            self._latest = lines
+        if mark is Mark.WITHOUT_TEXT and (seen := self._recognised(page)):
+            lines, mark = seen, Mark.RECOGNISED
+        headings = tags.headings(page) if self._tagged else {}
+        return Content(lines, frame, headings, mark, tuple(found.files) if found else ())
+
+    def _recognised(self, page: Any) -> list[Line]:
+        return recognised(page, self._recognise, like=self._latest) if self._recognise else []
 
     def _words(self, page: Any, added: frozenset[int | None]) -> tuple[Characters, list[list[Word]]]:
         hidden = frozenset(layers.hidden_texts(page) if self._layered else ())

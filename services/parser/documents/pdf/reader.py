@@ -45,15 +45,17 @@ def read(document: Document) -> Iterator[Page]:
             marks[number] = mark
     for page in layout.render():
         yield page.marked(marks[page.page]) if page.page in marks else page
+    document.failures += layout.failures
 
 
 def _contents(source: Any, document: Document, *, layered: bool) -> Iterator[Content]:
     """What each page has. PDFium keeps what it has parsed until it closes a document."""
+    recognise = document.scribe.recognise if document.scribe else None
     first, count = 1, 1
     while first <= count:
         with closing(open_pdf(source)) as pdf:
             count = len(pdf)
-            pages = PageReader(pdf, document.limits.page_text_bytes, layered=layered)
+            pages = PageReader(pdf, document.limits.page_text_bytes, layered=layered, recognise=recognise)
             for number in range(first, min(first + _PAGES_AT_ONCE, count + 1)):
                 yield pages.read(number)
         first += _PAGES_AT_ONCE

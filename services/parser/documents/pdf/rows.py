@@ -80,11 +80,11 @@ class Row:
         beside = [each for each in self.pieces if abs(each.baseline - row.top) < _SAME_LINE * row.size]
         return not any(_overlap((each.left, each.right), piece) for each in beside for piece in row.pieces)
 
-    def wraps_into(self, row: Row, first_column: Span) -> bool:
-        """Whether a line of one piece goes on with a cell of this row."""
+    def wraps_into(self, row: Row, first_column: Span | None) -> bool:
+        """Whether a line of one piece continues a cell of this row, outside the column that rows begin in."""
         (piece, *others) = row.pieces
         over = [place for place in self.places if _overlap(place, piece)]
-        if others or len(over) != 1 or (len(self.places) > 1 and _overlap(first_column, piece)):
+        if others or len(over) != 1 or (first_column and _overlap(first_column, piece)):
             return False
         cell = [each for each in self.pieces if _overlap(over[0], each)]
         distance = min(each.baseline for each in cell) - piece.baseline

@@ -13,13 +13,14 @@ from services.parser.documents.pdf.lines import Line
 
 _FEWEST_PAGES = 3
 _NEAR_PAGES = 8  # hold three of a kind: left and right pages differ, a chapter's first page has none
-_SURE_PAGES = 5
 _APART = 1.6  # em between a running header and the text
 _BAND = 3  # baselines that it may take
 _SAME_LINE = 0.3  # em
 _LARGER = 1.15  # times the body's size: then it looks like a heading
 _CELL_GAP = 2.0  # em between a page number and what stands beside it
 _GRID = 6.0  # points that one place is large
+_FEW_LETTERS = 12
+_AROUND_NUMBERS = "-–— |[]()"
 _DIGITS = re.compile(r"\d+")
 _ROMAN = re.compile(r"(?=.)(?:x{0,3})(?:ix|iv|v?i{0,3})", re.IGNORECASE)
 _ROMAN_VALUES = {"i": 1, "v": 5, "x": 10}
@@ -27,7 +28,7 @@ _ROMAN_VALUES = {"i": 1, "v": 5, "x": 10}
 
 class _Key(NamedTuple):
     """What pages have in common: "same" text, "count" (text up to a number that grows with the pages),
-    "number" (such a number beside any text), "pattern" (text up to its digits)."""
+    "number" (such a number beside any text)."""
 
     kind: str
     edge: str
@@ -44,7 +45,6 @@ class _Level:
     lines: tuple[int, ...]
     size: float
     bold: bool
-    beside_text: bool
     keys: tuple[_Key, ...]
 
 
@@ -54,13 +54,14 @@ class Running:
     def __init__(self) -> None:
         self._pages = 0
         self._levels: list[_Level] = []
+        self._counts: dict[int, int] = {}
 
     def add(self, number: int, lines: Sequence[Line]) -> None:
         """Takes a page."""
         self._pages = number
         levels = _levels(lines)
         bands = {"top": _band(levels, lines), "bottom": _band(levels[::-1], lines)}
-        beside_text = sum(map(len, bands.values())) < len(levels)
+        self._counts[number] = len(lines)
         for edge, band in bands.items():
             for level, inner in band:
                 members = [lines[at] for at in level]
@@ -71,16 +72,21 @@ class Running:
                         tuple(level),
                         max(line.size for line in members),
                         all(line.bold for line in members),
-                        beside_text,
                         tuple(_keys(members, edge, number, in_rows=in_rows)),
                     )
                 )
 
     def lines(self, body: float) -> dict[int, frozenset[int]]:
         """Of each page that has any, by their numbers in it. `body` is the size of most text."""
+        found = self._found(body, frozenset())
+        # A page's only text says nothing of what runs beside text.
+        alone = {page for page, lines in found.items() if len(lines) == self._counts[page]}
+        return self._found(body, frozenset(alone))
+
+    def _found(self, body: float, alone: frozenset[int]) -> dict[int, frozenset[int]]:
         pages: defaultdict[_Key, list[int]] = defaultdict(list)
         for level in self._levels:
-            for key in level.keys if level.beside_text else ():
+            for key in level.keys if level.page not in alone else ():
                 pages[key].append(level.page)
         running = {key for key, seen in pages.items() if _is_near(seen)}
         found: defaultdict[int, set[int]] = defaultdict(set)
@@ -98,8 +104,6 @@ class Running:
                 return most or not heads
             case "count":
                 return not heads or key.edge == "bottom" or not any(map(str.isalpha, key.text))
-            case "pattern":
-                return most and not heads and pages >= _SURE_PAGES
         return True
 
 
@@ -145,8 +149,7 @@ def _keys(lines: Sequence[Line], edge: str, page: int, *, in_rows: bool) -> Iter
     for place in _places(lines[0].baseline):
         if not in_rows:
             yield _Key("same", edge, place, text)
-            yield _Key("pattern", edge, place, pattern)
-            for at, number in enumerate(numbers):
+            for at, number in enumerate(numbers if _is_counter(text, pattern) else ()):
                 yield _Key("count", edge, place, f"{at} {pattern}", number - page)
         for shape, (number, *others) in ((shape, numbers) for shape, numbers in outer if numbers):
             if not others and not any(map(str.isalpha, shape)):
@@ -155,10 +158,17 @@ def _keys(lines: Sequence[Line], edge: str, page: int, *, in_rows: bool) -> Iter
 
 def _counted(text: str) -> tuple[str, list[int]]:
     """A text without its numbers, and these."""
-    bare = text.strip("-–— .[]()")
+    bare = text.strip(_AROUND_NUMBERS)
     if _ROMAN.fullmatch(bare):
         return "", [_roman(bare.lower())]
     return _DIGITS.sub("", text), [int(digits[-9:]) for digits in _DIGITS.findall(text)]
+
+
+def _is_counter(text: str, pattern: str) -> bool:
+    """Whether a page number may stand there: at an end, or among few letters, as in "Page 3 of 57"."""
+    bare = text.strip(_AROUND_NUMBERS)
+    ends = bare[:1].isdigit() or bare[-1:].isdigit() or _ROMAN.fullmatch(bare)
+    return bool(ends) or sum(map(str.isalpha, pattern)) <= _FEW_LETTERS
 
 
 def _roman(text: str) -> int:

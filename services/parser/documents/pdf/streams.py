@@ -82,5 +82,6 @@ def _unpacked(packed: bytes, room: int) -> tuple[bool, int, bool]:
                 break
     except zlib.error:
         return False, size, layers
-    whole = unpacker.eof or size >= room or packed.rstrip(b"\r\n").endswith(_FLUSHED)
+    end = packed.rstrip(b"\r\n")
+    whole = unpacker.eof or size >= room or not end or end.endswith(_FLUSHED)
     return whole, size, layers

@@ -82,5 +82,5 @@ class Census:
 
 
 def can_head(line: Line) -> bool:
-    """Whether a line is short and wordy enough for a heading."""
-    return len(line.text) <= HEADING_CHARS and sum(map(str.isalpha, line.text)) >= 2
+    """Whether a line is short and wordy enough for a heading; a margin's text is none."""
+    return not line.turn and len(line.text) <= HEADING_CHARS and sum(map(str.isalpha, line.text)) >= 2

@@ -25,12 +25,14 @@ from services.parser.documents.pdf.rows import (
     Columns,
     Piece,
     Row,
+    Span,
     merged,
     row_of,
 )
 from services.parser.documents.pdf.style import Style
 
 _MOST_COLUMNS = 64
+_WIDER = 1.2  # times the distance of lines: then rows stand farther apart than a cell's lines
 _MOST_HEAD_WORDS = 5
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
@@ -124,7 +126,10 @@ class Tables:
 
     def _goes_on(self, row: Row, line: Row, rows: list[Row], columns: Columns) -> bool:
         ceiling = rows[-1].lowest - 0.3 * line.size if rows else float("inf")
-        first_column = columns[0] if columns else row.places[0]
+        first_column: Span | None = columns[0] if columns else row.places[0]
+        wider_apart = rows and rows[-1].lowest - row.top > _WIDER * (row.lowest - line.top)
+        if wider_apart or len(row.places) == 1:
+            first_column = None
         return row.holds(line, ceiling) or row.wraps_into(line, first_column)
 
     def _may_begin(self, at: int) -> bool:
@@ -192,7 +197,7 @@ def _folded(rows: list[Row], columns: Columns) -> list[Row]:
     )
     folded = [rows[0]]
     for gap, row in zip(gaps, rows[1:], strict=True):
-        near = gap <= TIGHT * row.size and (gap * 1.2 < usual or _heads_both(folded, row))
+        near = gap <= TIGHT * row.size and (gap * _WIDER < usual or _heads_both(folded, row))
         if near and len(row.places) < len(folded[-1].places) and _lies_under(row, folded[-1]):
             folded[-1].take(row)
         else:
