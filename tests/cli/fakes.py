@@ -175,6 +175,7 @@ class Orchestrator(OrchestratorServiceServicer):
         )
 
     def Search(self, request: Any, context: Any) -> orchestrator.SearchResponse:
+        self.requests.append(request)
         return orchestrator.SearchResponse(
             hits=self.hits[: request.limit],
             space=Space(model="local", dimension=256),

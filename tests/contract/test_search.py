@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -25,9 +25,11 @@ async def index(database: MigratedPostgres) -> AsyncIterator[Index]:
         yield made
 
 
-async def add_pages(index: Index, key: str, *texts: str, space: Space = SPACE, **begun: object) -> str:
+async def add_pages(
+    index: Index, key: str, *texts: str, space: Space = SPACE, metadata: Mapping[str, str] | None = None
+) -> str:
     """A published document with one chunk a page; chunk n has the vector of seed n."""
-    version_id = (await index.begin(key, repr(texts), space=space, **begun)).version_id
+    version_id = (await index.begin(key, repr(texts), space=space, metadata=metadata or {})).version_id
     await index.put_chunks(version_id, *(chunk(n, text, page=n + 1) for n, text in enumerate(texts)))
     vectors = {n: unit_vector(n, space.dimension) for n in range(len(texts))}
     await index.put_vectors(version_id, vectors, space)
@@ -71,17 +73,17 @@ async def test_new_metadata_of_unchanged_content_counts_at_once_and_that_of_a_ne
 
 async def test_a_search_keeps_to_its_pages_by_words_and_by_vector(index: Index) -> None:
     await add_pages(index, "a.md", *(f"harbour on page {n}" for n in range(1, 8)))
-    for asked in ({"query": "harbour"}, {"vector": unit_vector(0)}):
-        pages = [hit.chunk.page for hit in (await index.search(**asked, first_page=3, last_page=5)).hits]
-        assert sorted(pages) == [3, 4, 5]
-        assert len((await index.search(**asked, last_page=2)).hits) == 2
-        assert len((await index.search(**asked, first_page=6)).hits) == 2
+    for query, vector in (("harbour", b""), ("", unit_vector(0))):
+        pages = (await index.search(query, vector, first_page=3, last_page=5)).hits
+        assert sorted(hit.chunk.page for hit in pages) == [3, 4, 5]
+        assert len((await index.search(query, vector, last_page=2)).hits) == 2
+        assert len((await index.search(query, vector, first_page=6)).hits) == 2
 
 
 @pytest.mark.parametrize("changed", [{"first_page": -1}, {"last_page": -1}, {"metadata": {"a": "\0"}}])
 async def test_a_filter_that_makes_no_sense_is_refused(index: Index, changed: dict[str, object]) -> None:
     async with refused("INVALID_REQUEST", INVALID):
-        await index.search("harbour", **changed)
+        await index.search("harbour", **changed)  # type: ignore[arg-type]
 
 
 # Words

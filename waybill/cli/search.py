@@ -117,11 +117,19 @@ def _excerpt(hit: Hit) -> Text:
     excerpt = hit.excerpt.text or hit.chunk.text[:_MOST_CHARS]
     shown = Text("…" if hit.excerpt.start_char else "")
     for piece, marked in _pieces(hit, excerpt):
-        shown.append(inert(piece), "bold" if marked else None)
+        shown.append(_inert_part(piece), "bold" if marked else None)
     if hit.excerpt.start_char + len(excerpt) < len(hit.chunk.text):
         shown.rstrip()
         shown.append("…")
     return shown
+
+
+def _inert_part(piece: str) -> str:
+    """A part of a line; `inert` would take away the space around it."""
+    if not piece.strip():
+        return " " if piece else ""
+    before, after = (" " if end.isspace() else "" for end in (piece[0], piece[-1]))
+    return f"{before}{inert(piece)}{after}"
 
 
 def _pieces(hit: Hit, excerpt: str) -> Iterator[tuple[str, bool]]:
