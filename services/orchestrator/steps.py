@@ -189,7 +189,7 @@ class Steps:
             await self._put(await asyncio.to_thread(packer.add, documents.pages(lines)))
         await self._put(packer.rest())
         if not packer.chunks:
-            raise InvalidRequest("DOCUMENT_EMPTY", "The document has no text. Scans need a parser with OCR.")
+            raise InvalidRequest("DOCUMENT_EMPTY", "The document has no text that goes into chunks. Look at the file.")
         return packer
 
     async def _put(self, requests: Sequence[index.PutChunksRequest]) -> None:
