@@ -28,6 +28,14 @@ def test_what_a_document_lacks_is_said_again_when_it_comes_unchanged(bench: Work
     assert (again.pages, again.simulated_nano_usd) == (3, 0)
 
 
+def test_a_texts_encoding_stands_on_its_run(bench: Workbench) -> None:
+    text = "Der Größenunterschied der Brücken über die Müß ist für die Schiffer ein Ärgernis."
+    run = bench.ingest(bench.file("bruecken.txt", text.encode("windows-1252")))
+    assert (run.state, run.reading.format, run.reading.encoding) == (Run.STATE_READY, "text", "windows-1252")
+    (hit,) = bench.client.orchestrator.Search(SearchRequest(query="Brücken")).hits
+    assert hit.chunk.text == text
+
+
 def test_the_orchestrator_names_the_types_of_the_parsers_backend(bench: Workbench) -> None:
     answer = bench.client.orchestrator.ListFileTypes(ListFileTypesRequest())
     suffixes = {suffix for each in answer.file_types for suffix in each.suffixes}
