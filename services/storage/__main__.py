@@ -34,7 +34,7 @@ async def build(
     owner = await Database.open(config.owner_database_url, max_size=1)
     sweeper = Sweeper(owner, patience)
     upkeep = [asyncio.create_task(sweeper.run()), asyncio.create_task(backfill.run(owner))]
-    index = DocumentIndexServicer(database, sweeper.wake)
+    index = DocumentIndexServicer(database, owner, sweeper.wake)
     try:
         yield server.Service(
             rpcs=[

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from services.storage import chunks, delete, publish, search, versions
+from services.storage import chunks, delete, publish, search, spaces, versions
 from services.storage.chunks import Chunk, Listing, chunk_id
 from services.storage.hits import Hit
 from services.storage.reach import Filter
@@ -16,7 +17,7 @@ from services.storage.spaces import Space
 from services.storage.versions import Beginning
 from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
-from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Database
 from waybill.runtime.wire import moment
 from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc
@@ -27,6 +28,7 @@ MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES = 128, 1024, 512
 MAX_DOCUMENT_KEYS = 1_000
 MAX_KNOWN_SOURCES = 1_000
 MAX_METADATA, MAX_METADATA_BYTES = 64, 64 * 1024
+T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_FIELDS = [field.name for field in fields(Chunk)]
 _MODES = {
@@ -40,18 +42,23 @@ _MODES = {
 class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexServiceServicer):
     """The RPCs of the document index."""
 
-    def __init__(self, database: Database, on_replaced: Callable[[], None]) -> None:
+    def __init__(self, database: Database, owner: Database, on_replaced: Callable[[], None]) -> None:
         """Args:
+        database: One tenant at a time.
+        owner: Makes room for a new space.
         on_replaced: Told after a version was replaced by another.
         """
         self._database = database
+        self._owner = owner
         self._on_replaced = on_replaced
 
     async def BeginVersion(self, request: pb.BeginVersionRequest, context: Any) -> pb.BeginVersionResponse:  # noqa: N802
         """Begins a version."""
-        begun = await versions.begin(
-            self._database, _tenant(), _beginning(request), validate_only=request.validate_only
+        beginning = _beginning(request)
+        begin = partial(
+            versions.begin, self._database, _tenant(), beginning, validate_only=request.validate_only
         )
+        begun = await self._with_room(beginning.space, begin)
         kind = pb.BeginVersionResponse
         return kind(
             outcome=kind.OUTCOME_UNCHANGED if begun.unchanged else kind.OUTCOME_BEGUN,
@@ -119,13 +126,25 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
         """Finds chunks."""
         question = _question(request)
-        answer = await search.search(self._database, _tenant(), question)
+        answer = await self._with_room(
+            question.space, partial(search.search, self._database, _tenant(), question)
+        )
         return pb.SearchResponse(
             hits=[_hit(hit, question.within.collection) for hit in answer.hits],
             space=request.space if request.HasField("space") else None,
             coverage=chunk_pb2.Coverage(chunks=answer.chunks, vectors=answer.vectors),
             hint=answer.hint,
         )
+
+    async def _with_room(self, space: Space | None, call: Callable[[], Awaitable[T]]) -> T:
+        """Does what names a space; one that is new gets its room first."""
+        try:
+            return await call()
+        except Precondition as error:
+            if error.reason != "SPACE_UNKNOWN" or space is None:
+                raise
+        await spaces.make(self._owner, space)
+        return await call()
 
 
 def _tenant() -> str:

@@ -7,14 +7,35 @@ import math
 import struct
 from dataclasses import dataclass
 
+from psycopg import sql
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
 from waybill.runtime.errors import InvalidRequest, Precondition
-from waybill.runtime.postgres import Connection
+from waybill.runtime.postgres import Connection, Database
 
 BYTES_PER_NUMBER = 4
 MAX_NORM_ERROR = 0.01
+
+# HNSW over halfvec takes no more (pgvector, "HNSW").
+MAX_DIMENSION = 4_000
+MAX_NAME_CHARS = 128
+# Each has an index, and anybody who may write a document can name one.
+MOST_SPACES = 32
+
+ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended('waybill_index.spaces', 0))"
+ADD = """
+insert into spaces (space_id, model, dimension, revision)
+select max(space_id) + 1, %(model)s, %(dimension)s, %(revision)s from spaces
+having count(*) < %(most)s
+on conflict do nothing
+returning space_id
+"""
+# As the migration makes it for the spaces that are known from the start.
+INDEX = sql.SQL("""
+create index {index} on vectors using hnsw ((e::halfvec({dimension})) halfvec_cosine_ops)
+with (m = 16, ef_construction = 64) where space_id = {space_id}
+""")
 
 # Few rows: the one that is meant is found here, so that an unknown one can be told what there is.
 KNOWN = "select space_id, model, dimension, revision from spaces order by space_id"
@@ -64,8 +85,29 @@ async def space_id(connection: Connection, space: Space) -> int:
     raise Precondition(
         "SPACE_UNKNOWN",
         f"The index has no room for vectors of {str(space)[:200]!r}. It knows"
-        f" {'; '.join(map(str, known))}. Use an embedder of one of these, or add the space in a migration.",
+        f" {'; '.join(map(str, known))}. A new space has a name of 1 to {MAX_NAME_CHARS} printable characters"
+        f" and 1 to {MAX_DIMENSION} dimensions, and there are at most {MOST_SPACES}.",
     )
+
+
+async def make(owner: Database, space: Space) -> None:
+    """Makes room for vectors of a space that there was none for, if it is one that there can be."""
+    if not 1 <= space.dimension <= MAX_DIMENSION or not all(
+        map(_is_name, (space.model, space.revision or "-"))
+    ):
+        return
+    async with owner.transaction(None) as connection:
+        await connection.execute(ONE_AT_A_TIME)
+        values = {"model": space.model, "dimension": space.dimension, "revision": space.revision}
+        row = await (await connection.execute(ADD, {**values, "most": MOST_SPACES})).fetchone()
+        if row is not None:
+            names = {"dimension": sql.Literal(space.dimension), "space_id": sql.Literal(row["space_id"])}
+            index = sql.Identifier(f"vectors_space_{row['space_id']}")
+            await connection.execute(INDEX.format(index=index, **names))
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= MAX_NAME_CHARS and text.isprintable()
 
 
 def packed(values: bytes, dimension: int) -> PackedVector:

@@ -44,23 +44,27 @@ TABLES = ["documents", "document_versions", "chunks", "vectors", "postings", "to
 
 
 @asynccontextmanager
-async def index_at(url: str, on_replaced: Callable[[], None] = lambda: None) -> AsyncIterator[Index]:
+async def index_at(
+    database: MigratedPostgres, on_replaced: Callable[[], None] = lambda: None, options: str = ""
+) -> AsyncIterator[Index]:
     """The service over this database, seen by a new tenant."""
-    pool = await Database.open(url)
+    pool = await Database.open(database.url("storage") + options)
+    owner = await Database.open(database.owner_url("storage"), max_size=1)
     add = rpc.add_DocumentIndexServiceServicer_to_server
-    servicer = DocumentIndexServicer(pool, on_replaced)
+    servicer = DocumentIndexServicer(pool, owner, on_replaced)
     service = Service([(add, servicer, "waybill.storage.v1.DocumentIndexService")])
     try:
         async with channel_to(service) as channel:
             yield Index(rpc.DocumentIndexServiceStub(channel), tenant_headers())
     finally:
         await pool.close()
+        await owner.close()
 
 
 @pytest.fixture
 async def index(database: MigratedPostgres) -> AsyncIterator[Index]:
     """A new tenant's index; nothing is swept unless a test says so."""
-    async with index_at(database.url("storage")) as made:
+    async with index_at(database) as made:
         yield made
 
 
@@ -128,12 +132,34 @@ async def test_a_beginning_that_cannot_be_stored_is_refused(index: Index, change
         await index.begin(**changed)
 
 
-async def test_a_space_without_an_index_is_refused_with_the_ones_there_are(index: Index) -> None:
+async def test_a_space_that_can_have_no_index_is_refused_with_the_ones_there_are(index: Index) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match="text-embedding-3-small") as caught:
-        await index.begin(space=Space(model="unheard-of", dimension=7))
+        await index.begin(space=Space(model="too-large", dimension=4_001))
     assert caught.value.code() is PRECONDITION
     async with refused("SPACE_UNKNOWN", PRECONDITION):
         await index.search(vector=unit_vector(1), space=Space(model="\0", dimension=256))
+
+
+async def test_a_new_model_gets_room_for_its_vectors_once_however_many_ask(
+    index: Index, database: MigratedPostgres
+) -> None:
+    space = Space(model=f"sentences-{uuid.uuid4().hex}", dimension=7, revision="1")
+    begun = await asyncio.gather(*(index.begin(space=space, document_key=f"{n}.md") for n in range(4)))
+    for number, one in enumerate(begun):
+        await index.put_chunks(one.version_id, chunk(0, f"text {number}"))
+        await index.put_vectors(one.version_id, {0: unit_vector(number + 1, 7)}, space)
+        await index.publish(one.version_id, 1)
+    (first, *_) = (await index.search(vector=unit_vector(3, 7), space=space)).hits
+    assert first.document_key == "2.md"
+    async with await psycopg.AsyncConnection.connect(database.owner_url("storage")) as connection:
+        rows = await (
+            await connection.execute(
+                "select indexname from pg_indexes join waybill_index.spaces"
+                " on indexname = 'vectors_space_' || space_id where model = %s",
+                [space.model],
+            )
+        ).fetchall()
+    assert len(rows) == 1
 
 
 # Filling
@@ -437,7 +463,7 @@ async def test_every_hit_that_was_asked_for_comes_though_most_vectors_are_stale(
     """The nearest 600 vectors are of replaced and foreign versions; the planner must use their index."""
     by_index_alone = quote("-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off")
     stale = {place: vector_near(1, place, spread) for place in range(300)}
-    async with index_at(f"{database.url('storage')}?options={by_index_alone}") as index:
+    async with index_at(database, options=f"?options={by_index_alone}") as index:
         await index.add("a.md", *(f"current {place}" for place in range(10)), seed=100)
         for who in (index, index.as_tenant()):
             version_id = (await who.begin("b.md", "stale")).version_id
@@ -607,7 +633,7 @@ async def test_the_sweeper_comes_soon_after_a_version_was_replaced(database: Mig
     async with owner_of(database) as owner:
         sweeper = Sweeper(owner, Patience(superseded_seconds=0))
         sweeping = asyncio.create_task(sweeper.run())
-        async with index_at(database.url("storage"), sweeper.wake) as index:
+        async with index_at(database, sweeper.wake) as index:
             for content in ("one", "two", "three"):
                 replaced = await index.add("a.md", content)
                 await index.add("a.md", f"not {content}")

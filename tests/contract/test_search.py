@@ -21,7 +21,7 @@ FILLER = [f"The lighthouse keeper of island number {n} writes a letter about wea
 @pytest.fixture
 async def index(database: MigratedPostgres) -> AsyncIterator[Index]:
     """A new tenant's index."""
-    async with index_at(database.url("storage")) as made:
+    async with index_at(database) as made:
         yield made
 
 
