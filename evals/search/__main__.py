@@ -1,6 +1,6 @@
 """How well questions find their passages, by kind and by language.
 
-python -m evals.search [--half tuned|kept]
+python -m evals.search [--half tuned|kept] [--model sentences]
 
 Plain BM25 over the same chunks is the yardstick. Ends with 1 where ours is below it.
 """
@@ -16,6 +16,7 @@ from evals.search import reading
 from evals.search.questions import Question, questions
 from evals.search.searchers import Found, Ours, Searcher, plain
 from services.embedder.backends.local import LocalEmbedder
+from services.storage import spaces
 from services.storage.search import Mode
 from waybill.runtime.postgres import Database
 
@@ -27,20 +28,25 @@ def main() -> int:
     """Asks everything and prints."""
     parser = argparse.ArgumentParser(prog="python -m evals.search", description=__doc__)
     parser.add_argument("--half", choices=("tuned", "kept"), help="only the half that was kept back, or not")
-    half = parser.parse_args().half
+    parser.add_argument(
+        "--model", default="", help="EMBEDDER_LOCAL_MODEL: its vectors, with its space's weight"
+    )
+    options = parser.parse_args()
+    half = options.half
     asked = [one for one in questions() if half is None or one.kept_back == (half == "kept")]
-    answers = asyncio.run(_answers(asked))
+    answers = asyncio.run(_answers(asked, options.model))
     print(*_tables(asked, answers), sep="\n")
     return int(_mean(asked, answers[OURS], 1) < _mean(asked, answers[YARDSTICK], 1))
 
 
-async def _answers(asked: Sequence[Question]) -> Answers:
+async def _answers(asked: Sequence[Question], model: str) -> Answers:
     documents = await reading.documents()
     print(f"{len(documents)} documents, {sum(map(len, documents.values()))} chunks, {len(asked)} questions\n")
     with migrated() as urls:
-        database = await Database.open(urls.storage)
+        database, owner = await Database.open(urls.storage), await Database.open(urls.owner)
         try:
-            ours = Ours(database, LocalEmbedder())
+            ours = Ours(database, LocalEmbedder(model))
+            await spaces.make(owner, ours.space)
             await ours.fill(documents)
             searchers: dict[str, Searcher] = {
                 YARDSTICK: plain(documents),
@@ -51,6 +57,7 @@ async def _answers(asked: Sequence[Question]) -> Answers:
             return {name: [await search(one.question) for one in asked] for name, search in searchers.items()}
         finally:
             await database.close()
+            await owner.close()
 
 
 def _tables(asked: Sequence[Question], answers: Answers) -> list[str]:

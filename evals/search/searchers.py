@@ -40,7 +40,7 @@ class Ours:
         self._database = database
         self._embedder = embedder
         space = embedder.space
-        self._space = Space(space.model, space.dimension, space.revision)
+        self.space = Space(space.model, space.dimension, space.revision)
 
     async def fill(self, documents: Mapping[str, Sequence[Chunk]]) -> None:
         """Publishes documents."""
@@ -49,7 +49,7 @@ class Ours:
             begun = await versions.begin(
                 self._database,
                 TENANT,
-                Beginning(COLLECTION, key, sha256, "", self._space, "eval"),
+                Beginning(COLLECTION, key, sha256, "", self.space, "eval"),
                 validate_only=False,
             )
             for start in range(0, len(passages), _BATCH):
@@ -57,7 +57,7 @@ class Ours:
                 await chunks.put_chunks(self._database, TENANT, begun.version_id, some)
                 embedded = await self._vectors([one.embedded_text.decode() for one in some])
                 vectors = {one.ordinal: vector for one, vector in zip(some, embedded, strict=True)}
-                await chunks.put_vectors(self._database, TENANT, begun.version_id, self._space, vectors)
+                await chunks.put_vectors(self._database, TENANT, begun.version_id, self.space, vectors)
             await publish.publish(self._database, TENANT, begun.version_id, len(passages), 0)
 
     def searcher(self, mode: Mode) -> Searcher:
@@ -65,7 +65,7 @@ class Ours:
 
         async def ask(question: str) -> Found:
             (vector,) = await self._vectors([question])
-            asked = search.Question(Filter(COLLECTION), mode, question, vector, self._space, DEPTH)
+            asked = search.Question(Filter(COLLECTION), mode, question, vector, self.space, DEPTH)
             answer = await search.search(self._database, TENANT, asked)
             hits = [
                 (hit.candidate.row["document_key"], hit.row["lead"] + hit.row["text"]) for hit in answer.hits
