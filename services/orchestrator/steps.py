@@ -189,7 +189,9 @@ class Steps:
             await self._put(await asyncio.to_thread(packer.add, documents.pages(lines)))
         await self._put(packer.rest())
         if not packer.chunks:
-            raise InvalidRequest("DOCUMENT_EMPTY", "The document has no text that goes into chunks. Look at the file.")
+            raise InvalidRequest(
+                "DOCUMENT_EMPTY", "The document has no text to cut into chunks. Look at the file."
+            )
         return packer
 
     async def _put(self, requests: Sequence[index.PutChunksRequest]) -> None:
