@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,14 +18,17 @@ from waybill.cli.money import Figures
 from waybill.cli.progress import Watcher
 from waybill.cli.screen import Screen, spread
 from waybill.cli.sources import Source
+from waybill.client import FINAL_STATES
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.runtime.errors import ServiceError
 from waybill.stack.process import Process
 
 STEPS = ("parse", "embed")
 _GONE_SECONDS = 5.0
+_LOOK_SECONDS = 0.005
 _WIDTH = 80
 
 
@@ -44,6 +48,7 @@ class Accidents:
         screen: Each kill is said there before it is done.
         document_key: The document whose steps matter.
         orchestrator: Finds the process to kill; None when there is none at the moment.
+        look: The run of this id, as it is now: a step may be over before a watcher hears of it.
     """
 
     def __init__(
@@ -52,26 +57,35 @@ class Accidents:
         screen: Screen,
         document_key: str,
         orchestrator: Callable[[], Process | None],
+        look: Callable[[str], Run],
     ) -> None:
         self.kills: dict[str, Kill] = {}
         self._watching = watching
         self._screen = screen
         self.document_key = document_key
         self._orchestrator = orchestrator
+        self._look = look
         self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._stalker: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._watching.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        if self._stalker is not None:
+            self._stalker.join()
         self._watching.__exit__(*exc)
 
     def saw(self, source: Source, run: Run) -> None:
-        """Kills at once, while the step is under way."""
-        if source.document_key == self.document_key and run.state == Run.STATE_RUNNING:
-            with self._lock:
-                self._kill_in(run.step)
+        """Kills at once, while the step is under way, and from now on looks for itself."""
+        if source.document_key == self.document_key:
+            self._strike(run)
+            if self._stalker is None and run.state not in FINAL_STATES:
+                self._stalker = threading.Thread(target=self._stalk, args=[run.run_id])
+                self._stalker.start()
         self._watching.saw(source, run)
 
     def waits(self, source: Source) -> None:
@@ -81,6 +95,16 @@ class Accidents:
     def ended(self, source: Source) -> None:
         """As it is."""
         self._watching.ended(source)
+
+    def _stalk(self, run_id: str) -> None:
+        while len(self.kills) < len(STEPS) and not self._over.wait(_LOOK_SECONDS):
+            with suppress(ServiceError):  # the orchestrator is dead, and comes back
+                self._strike(self._look(run_id))
+
+    def _strike(self, run: Run) -> None:
+        with self._lock:
+            if run.state == Run.STATE_RUNNING:
+                self._kill_in(run.step)
 
     def _kill_in(self, step: str) -> None:
         if step not in STEPS or step in self.kills:

@@ -28,7 +28,12 @@ from waybill.cli.sources import Source, gather
 from waybill.cli.stack import Mode, saying_failures
 from waybill.cli.waterfall import waterfall
 from waybill.client import Client, connect
-from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest, ListRunsRequest, SearchRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import (
+    GetRunRequest,
+    GetTraceRequest,
+    ListRunsRequest,
+    SearchRequest,
+)
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import ServiceError
 from waybill.stack import home, operate
@@ -39,6 +44,8 @@ from waybill.stack.process import Process
 EXAMPLES = CHECKOUT / "examples"
 _PICTURE_WIDTH = 80
 _LIMIT = 50
+# For one look at a run; the orchestrator may be dead.
+_LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,10 @@ def _ingest(
     correlation_id: str,
     orchestrator: Callable[[], Process | None],
 ) -> tuple[Accidents, list[Outcome]]:
-    accidents = Accidents(watcher(screen), screen, sources[0].document_key, orchestrator)
+    def look(run_id: str) -> Run:
+        return client.orchestrator.GetRun(GetRunRequest(run_id=run_id), timeout=_LOOK_SECONDS).run
+
+    accidents = Accidents(watcher(screen), screen, sources[0].document_key, orchestrator, look)
     outcomes = ingest_sources(client, screen, sources, correlation_id, watching_on=lambda _: accidents)
     return accidents, outcomes
 
