@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, cast
 
 import grpc
@@ -241,6 +242,7 @@ class Upload:
         collection: str,
         request_id: str,
         complete_by: datetime | None = None,
+        metadata: Mapping[str, str] = MappingProxyType({}),
     ) -> Self:
         """Reads the file once for its size and hash. Raises OSError."""
         with path.open("rb") as file:
@@ -254,6 +256,7 @@ class Upload:
             sha256=digest,
             request_id=request_id,
             complete_by=timestamp(complete_by),
+            metadata=metadata,
         )
         return cls(path, header)
 
@@ -319,6 +322,7 @@ class Client:
         collection: str = "",
         request_id: str = "",
         complete_by: datetime | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Run:
         """Sends a file and returns its run, queued or UNCHANGED.
 
@@ -328,13 +332,16 @@ class Client:
             collection: "default" when empty.
             request_id: A UUID under which the call may be repeated for 24 h; a fresh one when empty.
             complete_by: When the run must be done, with a time zone; None: never late.
+            metadata: The document's, to filter searches by.
 
         Raises:
             OSError: The file cannot be read.
             ServiceError: The service refused it; a Quota QUEUE_FULL is not repeated here, and says when to.
         """
         request_id = request_id or str(uuid.uuid4())
-        upload = Upload.of(path, document_key or path.name, collection, request_id, complete_by)
+        upload = Upload.of(
+            path, document_key or path.name, collection, request_id, complete_by, metadata or {}
+        )
         return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
 
     def watch(self, run_id: str) -> Iterator[Run]:

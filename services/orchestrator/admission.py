@@ -8,7 +8,7 @@ import re
 import time
 import unicodedata
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -50,6 +50,7 @@ class Arrival:
     sha256: str
     request_id: str | None
     complete_by: datetime.datetime | None
+    metadata: Mapping[str, str]
 
     @property
     def source_key(self) -> str:
@@ -89,6 +90,7 @@ def read_header(header: IngestRequest.Header) -> Arrival:
         sha256=header.sha256,
         request_id=_request_id(header.request_id),
         complete_by=read_complete_by(header),
+        metadata=dict(header.metadata),
     )
 
 
@@ -117,8 +119,10 @@ class Admission:
                 return known
         await self._runs.check_room(who.tenant)
         run = self._new_run(arrival, who)
-        version = await self._published(arrival)
+        version = await self._published(arrival, validate_only=True)
         if version.outcome == BeginVersionResponse.OUTCOME_UNCHANGED:
+            if arrival.metadata:
+                await self._published(arrival, run_id=run.run_id)
             return await self._unchanged(run, version)
         return await self._store(run, arrival, who, messages)
 
@@ -157,14 +161,19 @@ class Admission:
             raise
         return True
 
-    async def _published(self, arrival: Arrival) -> BeginVersionResponse:
+    async def _published(
+        self, arrival: Arrival, *, run_id: str = "", validate_only: bool = False
+    ) -> BeginVersionResponse:
+        """What the index has of the content; without validate_only its metadata becomes the arrival's."""
         request = BeginVersionRequest(
             collection=arrival.collection,
             document_key=arrival.document_key,
             source_sha256=arrival.sha256,
             recipe=self._steps.recipe,
             space=await self._steps.space(),
-            validate_only=True,
+            metadata=arrival.metadata,
+            run_id=run_id,
+            validate_only=validate_only,
         )
         return await self._peers.index.BeginVersion(request)
 
@@ -184,6 +193,7 @@ class Admission:
             source_key=arrival.source_key,
             created_at=_now(),
             complete_by=arrival.complete_by,
+            metadata=arrival.metadata,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class NewRun:
     source_key: str
     created_at: datetime.datetime
     complete_by: datetime.datetime | None
+    metadata: Mapping[str, str]
     document_id: str = ""
     chunks: int = 0
 

@@ -116,6 +116,7 @@ class Steps:
             space=offer.space,
             run_id=run.run_id,
             keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
+            metadata=row["metadata"],
         )
         begun = await steady(lambda: self._peers.index.BeginVersion(begin))
         packer = await self._fill(begun.version_id, parsed)

@@ -105,6 +105,17 @@ def test_progress_is_one_line_a_change_and_the_receipt_comes_last(
     assert result.stdout.endswith("$0.00000084\n")
 
 
+def test_collection_and_metadata_go_with_each_document(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    folder = str(make_folder(tmp_path, "a.md", "b.md"))
+    said = ("--collection", "manuals", "--metadata", "lang=en", "--metadata", "note=a=b")
+    assert waybill("ingest", folder, *said).exit_code == 0
+    told = [(header.collection, dict(header.metadata)) for header in orchestrator.headers]
+    assert told == [("manuals", {"lang": "en", "note": "a=b"})] * 2
+    assert waybill("ingest", folder, "--metadata", "lang").exit_code == 2
+
+
 def test_two_files_with_one_key_are_refused_before_anything_is_sent(
     waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
 ) -> None:

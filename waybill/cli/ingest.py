@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from waybill.cli.durations import Within, from_now
 from waybill.cli.exits import advice
 from waybill.cli.inert import inert
 from waybill.cli.outcome import Outcome, document_object, error_object, exit_of
+from waybill.cli.pairs import pairs
 from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
@@ -45,8 +46,33 @@ class Board:
         return [run for run in self.runs.values() if run.state not in FINAL_STATES]
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What holds for all documents of a command.
+
+    Attributes:
+        collection: "default" when empty.
+        metadata: To filter searches by.
+        complete_by: When all must be done; None: never late.
+    """
+
+    collection: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    complete_by: datetime | None = None
+
+
+DEFAULT_ORDER = Order()
+
+
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files and folders.", metavar="PATH...")],
+    collection: Annotated[
+        str, typer.Option("--collection", help="Where they go; `default` unless named.")
+    ] = "",
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option("--metadata", metavar="KEY=VALUE", help="Said of each document; may be repeated."),
+    ] = None,
     within: Within = None,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
@@ -58,7 +84,8 @@ def ingest(
         found = gather(map(Path, paths))
         for what in found.passed_over:
             here.screen.note(f"passed over {inert(what)}")
-        outcomes = ingest_sources(here.client, here.screen, found.sources, correlation_id, complete_by)
+        order = Order(collection, pairs(metadata or [], "--metadata"), complete_by)
+        outcomes = ingest_sources(here.client, here.screen, found.sources, correlation_id, order)
         if not as_json:
             show_receipt(here.client, here.screen, outcomes, correlation_id)
     raise typer.Exit(exit_of(outcomes))
@@ -69,7 +96,7 @@ def ingest_sources(
     screen: Screen,
     sources: Sequence[Source],
     correlation_id: str,
-    complete_by: datetime | None = None,
+    order: Order = DEFAULT_ORDER,
     watching_on: Callable[[Screen], Watcher] = watcher,
 ) -> list[Outcome]:
     """Ingests files and reports each as it ends; answers in their order, without those that are not read.
@@ -79,7 +106,7 @@ def ingest_sources(
         screen: Where it is told.
         sources: What to send.
         correlation_id: The client's label, for what gets no run.
-        complete_by: When all must be done; None: never late.
+        order: What holds for all of them.
         watching_on: Makes what is told of each change.
 
     Raises:
@@ -96,7 +123,7 @@ def ingest_sources(
     try:
         with (
             watching_on(screen) as watching,
-            closing(_Sending(client, watching, board, complete_by).outcomes(taken)) as ending,
+            closing(_Sending(client, watching, board, order).outcomes(taken)) as ending,
         ):
             for outcome in ending:
                 _report(screen, outcome, correlation_id)
@@ -125,11 +152,11 @@ def _taken(client: Client, screen: Screen, sources: Sequence[Source]) -> list[So
 class _Sending:
     """Documents on their way, a bounded number at a time."""
 
-    def __init__(self, client: Client, watching: Watcher, board: Board, complete_by: datetime | None) -> None:
+    def __init__(self, client: Client, watching: Watcher, board: Board, order: Order) -> None:
         self._client = client
         self._watching = watching
         self._board = board
-        self._complete_by = complete_by
+        self._order = order
         self._given_up = threading.Event()
 
     def outcomes(self, sources: Sequence[Source]) -> Generator[Outcome]:
@@ -175,7 +202,9 @@ class _Sending:
                     source.path,
                     document_key=source.document_key,
                     request_id=request_id,
-                    complete_by=self._complete_by,
+                    collection=self._order.collection,
+                    complete_by=self._order.complete_by,
+                    metadata=self._order.metadata,
                 )
             except Quota as error:
                 if error.reason != QUEUE_FULL:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from waybill.cli.inert import inert
 from waybill.cli.objects import hit_object, space_object
+from waybill.cli.pairs import pairs
 from waybill.cli.screen import Screen, spread
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.client import Client
@@ -48,7 +49,7 @@ def search(
         limit=limit,
         collection=collection,
         document_keys=document or [],
-        metadata=_metadata(where or []),
+        metadata=pairs(where or [], "--where"),
         first_page=first,
         last_page=last,
     )
@@ -79,13 +80,6 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
         screen.note(
             f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone"
         )
-
-
-def _metadata(where: Sequence[str]) -> dict[str, str]:
-    pairs = [one.partition("=") for one in where]
-    if any(not key or not equals for key, equals, _ in pairs):
-        raise typer.BadParameter("write --where KEY=VALUE")
-    return {key: value for key, _, value in pairs}
 
 
 def _pages(pages: str) -> tuple[int, int]:

@@ -30,13 +30,15 @@ from waybill.orchestrator.v1 import span_pb2 as waybill_dot_orchestrator_dot_v1_
 from waybill.storage.v1 import chunk_pb2 as waybill_dot_storage_dot_v1_dot_chunk__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2waybill/orchestrator/v1/orchestrator_service.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!waybill/common/v1/file_type.proto\x1a\x1dwaybill/common/v1/space.proto\x1a!waybill/orchestrator/v1/run.proto\x1a\"waybill/orchestrator/v1/span.proto\x1a\x1ewaybill/storage/v1/chunk.proto\"\x98\x02\n\rIngestRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.orchestrator.v1.IngestRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\xad\x01\n\x06Header\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\n\x04part\";\n\x0eIngestResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"P\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\"W\n\x10ListRunsResponse\x12*\n\x04runs\x18\x01 \x03(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"S\n\x10WatchRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"~\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x19\n\x11released_nano_usd\x18\x02 \x01(\x03\x12#\n\x1breleased_simulated_nano_usd\x18\x03 \x01(\x03\"R\n\x0fRetryRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x10RetryRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"A\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"s\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x0f\n\x07sources\x18\x04 \x01(\x05\x12\x15\n\rparse_results\x18\x05 \x01(\x05\"\xf8\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x15\n\rdocument_keys\x18\x04 \x03(\t\x12\x46\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.waybill.orchestrator.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\x06 \x01(\x05\x12\x11\n\tlast_page\x18\x07 \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t\"\x1d\n\x0fGetTraceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xac\x01\n\x10GetTraceResponse\x12?\n\x06traces\x18\x01 \x03(\x0b\x32/.waybill.orchestrator.v1.GetTraceResponse.Trace\x1aW\n\x05Trace\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12,\n\x05spans\x18\x03 \x03(\x0b\x32\x1d.waybill.orchestrator.v1.Span\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\xa2\x08\n\x13OrchestratorService\x12`\n\x06Ingest\x12&.waybill.orchestrator.v1.IngestRequest\x1a\'.waybill.orchestrator.v1.IngestResponse\"\x03\x90\x02\x02(\x01\x12^\n\x06GetRun\x12&.waybill.orchestrator.v1.GetRunRequest\x1a\'.waybill.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12\x64\n\x08ListRuns\x12(.waybill.orchestrator.v1.ListRunsRequest\x1a).waybill.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12\x66\n\x08WatchRun\x12(.waybill.orchestrator.v1.WatchRunRequest\x1a).waybill.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12g\n\tCancelRun\x12).waybill.orchestrator.v1.CancelRunRequest\x1a*.waybill.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12\x64\n\x08RetryRun\x12(.waybill.orchestrator.v1.RetryRunRequest\x1a).waybill.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12v\n\x0e\x44\x65leteDocument\x12..waybill.orchestrator.v1.DeleteDocumentRequest\x1a/.waybill.orchestrator.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12Y\n\x06Search\x12&.waybill.orchestrator.v1.SearchRequest\x1a\'.waybill.orchestrator.v1.SearchResponse\x12\x64\n\x08GetTrace\x12(.waybill.orchestrator.v1.GetTraceRequest\x1a).waybill.orchestrator.v1.GetTraceResponse\"\x03\x90\x02\x01\x12s\n\rListFileTypes\x12-.waybill.orchestrator.v1.ListFileTypesRequest\x1a..waybill.orchestrator.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2waybill/orchestrator/v1/orchestrator_service.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!waybill/common/v1/file_type.proto\x1a\x1dwaybill/common/v1/space.proto\x1a!waybill/orchestrator/v1/run.proto\x1a\"waybill/orchestrator/v1/span.proto\x1a\x1ewaybill/storage/v1/chunk.proto\"\x98\x03\n\rIngestRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.orchestrator.v1.IngestRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\xad\x02\n\x06Header\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12M\n\x08metadata\x18\x08 \x03(\x0b\x32;.waybill.orchestrator.v1.IngestRequest.Header.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04part\";\n\x0eIngestResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"P\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\"W\n\x10ListRunsResponse\x12*\n\x04runs\x18\x01 \x03(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"S\n\x10WatchRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"~\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x19\n\x11released_nano_usd\x18\x02 \x01(\x03\x12#\n\x1breleased_simulated_nano_usd\x18\x03 \x01(\x03\"R\n\x0fRetryRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x10RetryRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"A\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"s\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x0f\n\x07sources\x18\x04 \x01(\x05\x12\x15\n\rparse_results\x18\x05 \x01(\x05\"\xf8\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x15\n\rdocument_keys\x18\x04 \x03(\t\x12\x46\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.waybill.orchestrator.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\x06 \x01(\x05\x12\x11\n\tlast_page\x18\x07 \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t\"\x1d\n\x0fGetTraceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xac\x01\n\x10GetTraceResponse\x12?\n\x06traces\x18\x01 \x03(\x0b\x32/.waybill.orchestrator.v1.GetTraceResponse.Trace\x1aW\n\x05Trace\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12,\n\x05spans\x18\x03 \x03(\x0b\x32\x1d.waybill.orchestrator.v1.Span\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\xa2\x08\n\x13OrchestratorService\x12`\n\x06Ingest\x12&.waybill.orchestrator.v1.IngestRequest\x1a\'.waybill.orchestrator.v1.IngestResponse\"\x03\x90\x02\x02(\x01\x12^\n\x06GetRun\x12&.waybill.orchestrator.v1.GetRunRequest\x1a\'.waybill.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12\x64\n\x08ListRuns\x12(.waybill.orchestrator.v1.ListRunsRequest\x1a).waybill.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12\x66\n\x08WatchRun\x12(.waybill.orchestrator.v1.WatchRunRequest\x1a).waybill.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12g\n\tCancelRun\x12).waybill.orchestrator.v1.CancelRunRequest\x1a*.waybill.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12\x64\n\x08RetryRun\x12(.waybill.orchestrator.v1.RetryRunRequest\x1a).waybill.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12v\n\x0e\x44\x65leteDocument\x12..waybill.orchestrator.v1.DeleteDocumentRequest\x1a/.waybill.orchestrator.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12Y\n\x06Search\x12&.waybill.orchestrator.v1.SearchRequest\x1a\'.waybill.orchestrator.v1.SearchResponse\x12\x64\n\x08GetTrace\x12(.waybill.orchestrator.v1.GetTraceRequest\x1a).waybill.orchestrator.v1.GetTraceResponse\"\x03\x90\x02\x01\x12s\n\rListFileTypes\x12-.waybill.orchestrator.v1.ListFileTypesRequest\x1a..waybill.orchestrator.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.orchestrator.v1.orchestrator_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._loaded_options = None
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_SEARCHREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['Ingest']._loaded_options = None
@@ -58,51 +60,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListFileTypes']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListFileTypes']._serialized_options = b'\220\002\001'
   _globals['_INGESTREQUEST']._serialized_start=282
-  _globals['_INGESTREQUEST']._serialized_end=562
+  _globals['_INGESTREQUEST']._serialized_end=690
   _globals['_INGESTREQUEST_HEADER']._serialized_start=381
-  _globals['_INGESTREQUEST_HEADER']._serialized_end=554
-  _globals['_INGESTRESPONSE']._serialized_start=564
-  _globals['_INGESTRESPONSE']._serialized_end=623
-  _globals['_GETRUNREQUEST']._serialized_start=625
-  _globals['_GETRUNREQUEST']._serialized_end=656
-  _globals['_GETRUNRESPONSE']._serialized_start=658
-  _globals['_GETRUNRESPONSE']._serialized_end=717
-  _globals['_LISTRUNSREQUEST']._serialized_start=719
-  _globals['_LISTRUNSREQUEST']._serialized_end=799
-  _globals['_LISTRUNSRESPONSE']._serialized_start=801
-  _globals['_LISTRUNSRESPONSE']._serialized_end=888
-  _globals['_WATCHRUNREQUEST']._serialized_start=890
-  _globals['_WATCHRUNREQUEST']._serialized_end=945
-  _globals['_WATCHRUNRESPONSE']._serialized_start=947
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1030
-  _globals['_CANCELRUNREQUEST']._serialized_start=1032
-  _globals['_CANCELRUNREQUEST']._serialized_end=1066
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1068
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1194
-  _globals['_RETRYRUNREQUEST']._serialized_start=1196
-  _globals['_RETRYRUNREQUEST']._serialized_end=1278
-  _globals['_RETRYRUNRESPONSE']._serialized_start=1280
-  _globals['_RETRYRUNRESPONSE']._serialized_end=1341
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1343
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1408
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1410
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1525
-  _globals['_SEARCHREQUEST']._serialized_start=1528
-  _globals['_SEARCHREQUEST']._serialized_end=1776
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=1729
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=1776
-  _globals['_SEARCHRESPONSE']._serialized_start=1779
-  _globals['_SEARCHRESPONSE']._serialized_end=1937
-  _globals['_GETTRACEREQUEST']._serialized_start=1939
-  _globals['_GETTRACEREQUEST']._serialized_end=1968
-  _globals['_GETTRACERESPONSE']._serialized_start=1971
-  _globals['_GETTRACERESPONSE']._serialized_end=2143
-  _globals['_GETTRACERESPONSE_TRACE']._serialized_start=2056
-  _globals['_GETTRACERESPONSE_TRACE']._serialized_end=2143
-  _globals['_LISTFILETYPESREQUEST']._serialized_start=2145
-  _globals['_LISTFILETYPESREQUEST']._serialized_end=2167
-  _globals['_LISTFILETYPESRESPONSE']._serialized_start=2169
-  _globals['_LISTFILETYPESRESPONSE']._serialized_end=2259
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=2262
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=3320
+  _globals['_INGESTREQUEST_HEADER']._serialized_end=682
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_start=635
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_end=682
+  _globals['_INGESTRESPONSE']._serialized_start=692
+  _globals['_INGESTRESPONSE']._serialized_end=751
+  _globals['_GETRUNREQUEST']._serialized_start=753
+  _globals['_GETRUNREQUEST']._serialized_end=784
+  _globals['_GETRUNRESPONSE']._serialized_start=786
+  _globals['_GETRUNRESPONSE']._serialized_end=845
+  _globals['_LISTRUNSREQUEST']._serialized_start=847
+  _globals['_LISTRUNSREQUEST']._serialized_end=927
+  _globals['_LISTRUNSRESPONSE']._serialized_start=929
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1016
+  _globals['_WATCHRUNREQUEST']._serialized_start=1018
+  _globals['_WATCHRUNREQUEST']._serialized_end=1073
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1075
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1158
+  _globals['_CANCELRUNREQUEST']._serialized_start=1160
+  _globals['_CANCELRUNREQUEST']._serialized_end=1194
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1196
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1322
+  _globals['_RETRYRUNREQUEST']._serialized_start=1324
+  _globals['_RETRYRUNREQUEST']._serialized_end=1406
+  _globals['_RETRYRUNRESPONSE']._serialized_start=1408
+  _globals['_RETRYRUNRESPONSE']._serialized_end=1469
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1471
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1536
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1538
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1653
+  _globals['_SEARCHREQUEST']._serialized_start=1656
+  _globals['_SEARCHREQUEST']._serialized_end=1904
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=635
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=682
+  _globals['_SEARCHRESPONSE']._serialized_start=1907
+  _globals['_SEARCHRESPONSE']._serialized_end=2065
+  _globals['_GETTRACEREQUEST']._serialized_start=2067
+  _globals['_GETTRACEREQUEST']._serialized_end=2096
+  _globals['_GETTRACERESPONSE']._serialized_start=2099
+  _globals['_GETTRACERESPONSE']._serialized_end=2271
+  _globals['_GETTRACERESPONSE_TRACE']._serialized_start=2184
+  _globals['_GETTRACERESPONSE_TRACE']._serialized_end=2271
+  _globals['_LISTFILETYPESREQUEST']._serialized_start=2273
+  _globals['_LISTFILETYPESREQUEST']._serialized_end=2295
+  _globals['_LISTFILETYPESRESPONSE']._serialized_start=2297
+  _globals['_LISTFILETYPESRESPONSE']._serialized_end=2387
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=2390
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=3448
 # @@protoc_insertion_point(module_scope)

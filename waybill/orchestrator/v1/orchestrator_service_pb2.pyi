@@ -17,7 +17,14 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class IngestRequest(_message.Message):
     __slots__ = ("header", "data")
     class Header(_message.Message):
-        __slots__ = ("collection", "document_key", "filename", "size_bytes", "sha256", "request_id", "complete_by")
+        __slots__ = ("collection", "document_key", "filename", "size_bytes", "sha256", "request_id", "complete_by", "metadata")
+        class MetadataEntry(_message.Message):
+            __slots__ = ("key", "value")
+            KEY_FIELD_NUMBER: _ClassVar[int]
+            VALUE_FIELD_NUMBER: _ClassVar[int]
+            key: str
+            value: str
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
         COLLECTION_FIELD_NUMBER: _ClassVar[int]
         DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
         FILENAME_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +32,7 @@ class IngestRequest(_message.Message):
         SHA256_FIELD_NUMBER: _ClassVar[int]
         REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
         COMPLETE_BY_FIELD_NUMBER: _ClassVar[int]
+        METADATA_FIELD_NUMBER: _ClassVar[int]
         collection: str
         document_key: str
         filename: str
@@ -32,7 +40,8 @@ class IngestRequest(_message.Message):
         sha256: str
         request_id: str
         complete_by: _timestamp_pb2.Timestamp
-        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., request_id: _Optional[str] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+        metadata: _containers.ScalarMap[str, str]
+        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., request_id: _Optional[str] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     header: IngestRequest.Header
