@@ -65,20 +65,20 @@ async def run(owner: Database) -> None:
         return
 
 
-async def fill(owner: Database) -> int:
-    """Fills in what is missing now. Returns how many chunks that were."""
+async def fill(owner: Database, batch_chunks: int = BATCH_CHUNKS) -> int:
+    """Fills in what is missing now, so many chunks a transaction. Returns how many chunks that were."""
     filled = 0
-    while batch := await _fill(owner):
+    while batch := await _fill(owner, batch_chunks):
         filled += batch
     return filled
 
 
-async def _fill(owner: Database) -> int:
+async def _fill(owner: Database, batch_chunks: int) -> int:
     async with owner.transaction(None) as connection:
         version = await (await connection.execute(NEXT)).fetchone()
         if version is None:
             return 0
-        rows = await (await connection.execute(CHUNKS, [version["version_id"], BATCH_CHUNKS])).fetchall()
+        rows = await (await connection.execute(CHUNKS, [version["version_id"], batch_chunks])).fetchall()
         await _index(connection, version, [_Passage(**row) for row in rows])
         return len(rows)
 

@@ -84,16 +84,15 @@ def _fill(url: str) -> None:
 
 
 async def test_chunks_of_the_release_before_are_indexed_in_place_and_found(
-    database: MigratedPostgres, old: str, monkeypatch: pytest.MonkeyPatch
+    database: MigratedPostgres, old: str
 ) -> None:
-    monkeypatch.setattr(backfill, "BATCH_CHUNKS", 1)
     owner = await Database.open(of_database(database.owner_url("storage"), old), max_size=1)
     pool = await Database.open(of_database(database.url("storage"), old))
     question = Question(Filter("default"), Mode.TEXT, "harbours")
     try:
         before = await search.search(pool, "old", question)
         assert (len(before.hits), before.chunks) == (0, 2)
-        assert await backfill.fill(owner) == 4
+        assert await backfill.fill(owner, batch_chunks=1) == 4
         assert await backfill.fill(owner) == 0
         after = await search.search(pool, "old", question)
         assert {hit.candidate.row["document_key"] for hit in after.hits} == {"a.md"}
