@@ -20,7 +20,7 @@ def _sentences(reading: Reading) -> Iterator[str]:
     if reading.failed_pages:
         yield f"{_pages(reading.failed_pages)} could not be read and cost nothing."
     if reading.cut_pages:
-        yield f"{_pages(reading.cut_pages)} had more text than a page may have; the rest of it was cut off."
+        yield f"{_pages(reading.cut_pages)} came out in part: damaged text, or more than a page may have."
     if reading.pages_without_text:
         yield (
             f"{_pages(reading.pages_without_text)} had no text that can be read: a scan, perhaps. "

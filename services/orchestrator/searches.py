@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.orchestrator.admission import DEFAULT_COLLECTION
-from services.orchestrator.peers import Peers
+from services.orchestrator.peers import Peers, steady
 from services.orchestrator.steps import Steps
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
@@ -11,7 +11,7 @@ from waybill.runtime.channel import reading
 from waybill.runtime.errors import InvalidRequest
 from waybill.storage.v1 import document_index_service_pb2 as index
 
-MAX_QUERY_CHARS, DEFAULT_LIMIT, MAX_LIMIT = 8_000, 10, 100
+MAX_QUERY_BYTES, DEFAULT_LIMIT, MAX_LIMIT = 8_000, 10, 100
 
 
 class Searches:
@@ -28,25 +28,25 @@ class Searches:
             InvalidRequest: INVALID_REQUEST.
         """
         query, limit = request.query.strip(), request.limit or DEFAULT_LIMIT
-        if not query or len(query) > MAX_QUERY_CHARS or not 1 <= limit <= MAX_LIMIT:
+        if not query or len(query.encode()) > MAX_QUERY_BYTES or not 1 <= limit <= MAX_LIMIT:
             raise InvalidRequest(
-                "INVALID_REQUEST", f"Ask with 1 to {MAX_QUERY_CHARS} characters, for 1 to {MAX_LIMIT} hits."
+                "INVALID_REQUEST", f"Ask with 1 to {MAX_QUERY_BYTES} bytes, for 1 to {MAX_LIMIT} hits."
             )
         space, vector = await self._steps.space(), b""
         async with reading(self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))) as answers:
             async for answer in answers:
                 vector += b"".join(one.values for one in answer.embeddings)
-        return await self._peers.index.Search(
-            index.SearchRequest(
-                collection=request.collection or DEFAULT_COLLECTION,
-                query=query,
-                vector=vector,
-                space=space,
-                mode=index.SearchRequest.MODE_HYBRID,
-                limit=limit,
-                document_keys=request.document_keys,
-                metadata=request.metadata,
-                first_page=request.first_page,
-                last_page=request.last_page,
-            )
+        asked = index.SearchRequest(
+            collection=request.collection or DEFAULT_COLLECTION,
+            query=query,
+            vector=vector,
+            space=space,
+            mode=index.SearchRequest.MODE_HYBRID,
+            limit=limit,
+            document_keys=request.document_keys,
+            metadata=request.metadata,
+            first_page=request.first_page,
+            last_page=request.last_page,
         )
+        # The question's vector is paid for: a restart of storage does not lose it.
+        return await steady(lambda: self._peers.index.Search(asked))

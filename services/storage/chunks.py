@@ -20,6 +20,8 @@ from waybill.runtime.postgres import Database
 # 512 tokens of at most 128 bytes.
 MAX_CHUNK_BYTES = 64 * 1024
 MAX_PAGE, MAX_PAGE_BYTES = 500, 1024 * 1024
+# An ordinal has three bytes in postings.
+MOST_CHUNKS = 1 << 24
 
 ADD_CHUNKS = """
 insert into chunks (
@@ -225,6 +227,8 @@ def _fault(chunk: Chunk, embedded: bytes) -> str:
     """What is wrong with a chunk, or nothing."""
     if min(chunk.ordinal, chunk.start_char, chunk.token_count) < 0 or chunk.end_char < chunk.start_char:
         return "ordinal, offsets and token count are at least 0, and the end is not before the start"
+    if chunk.ordinal >= MOST_CHUNKS:
+        return f"ordinals are below {MOST_CHUNKS:,}"
     if chunk.page < 1:
         return "pages count from 1"
     if len(embedded) > MAX_CHUNK_BYTES:

@@ -22,7 +22,7 @@ from waybill.runtime.postgres import Connection
 # Other documents that a hit names.
 MOST_COPIES = 20
 # Candidates whose texts are looked at, at least.
-LOOKED_AT = 20
+LOOKED_AT = 50
 
 TEXTS = """
 select version_id, ordinal, document_id,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from services.storage import chunks, delete, publish, search, spaces, versions
 from services.storage.chunks import Chunk, Listing, chunk_id
@@ -14,7 +14,7 @@ from services.storage.hits import Hit
 from services.storage.reach import Filter
 from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
-from services.storage.versions import Beginning
+from services.storage.versions import Beginning, Begun
 from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
@@ -28,7 +28,6 @@ MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES = 128, 1024, 512
 MAX_DOCUMENT_KEYS = 1_000
 MAX_KNOWN_SOURCES = 1_000
 MAX_METADATA, MAX_METADATA_BYTES = 64, 64 * 1024
-T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_FIELDS = [field.name for field in fields(Chunk)]
 _MODES = {
@@ -54,11 +53,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
 
     async def BeginVersion(self, request: pb.BeginVersionRequest, context: Any) -> pb.BeginVersionResponse:  # noqa: N802
         """Begins a version."""
-        beginning = _beginning(request)
-        begin = partial(
-            versions.begin, self._database, _tenant(), beginning, validate_only=request.validate_only
-        )
-        begun = await self._with_room(beginning.space, begin)
+        begun = await self._begun(_beginning(request), validate_only=request.validate_only)
         kind = pb.BeginVersionResponse
         return kind(
             outcome=kind.OUTCOME_UNCHANGED if begun.unchanged else kind.OUTCOME_BEGUN,
@@ -126,9 +121,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
         """Finds chunks."""
         question = _question(request)
-        answer = await self._with_room(
-            question.space, partial(search.search, self._database, _tenant(), question)
-        )
+        answer = await search.search(self._database, _tenant(), question)
         return pb.SearchResponse(
             hits=[_hit(hit, question.within.collection) for hit in answer.hits],
             space=request.space if request.HasField("space") else None,
@@ -136,15 +129,16 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             hint=answer.hint,
         )
 
-    async def _with_room(self, space: Space | None, call: Callable[[], Awaitable[T]]) -> T:
-        """Does what names a space; one that is new gets its room first."""
+    async def _begun(self, wanted: Beginning, *, validate_only: bool) -> Begun:
+        """Begins a version; a space that is new gets its room first."""
+        begin = partial(versions.begin, self._database, _tenant(), wanted, validate_only=validate_only)
         try:
-            return await call()
+            return await begin()
         except Precondition as error:
-            if error.reason != "SPACE_UNKNOWN" or space is None:
+            if error.reason != "SPACE_UNKNOWN":
                 raise
-        await spaces.make(self._owner, space)
-        return await call()
+        await spaces.make(self._owner, wanted.space)
+        return await begin()
 
 
 def _tenant() -> str:

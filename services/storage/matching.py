@@ -23,6 +23,8 @@ MOST_ENTRIES = 10_000
 MOST_ROWS = 2_000
 # Rows of one word and rank that are counted; of more of them, the rest is reckoned from these.
 SAMPLE_ROWS = 64
+# So many versions are few enough to read all words of.
+FEW_VERSIONS = 100
 # Candidates that common words score.
 CANDIDATES = 100
 ORDINARY_RANKS = list(range(len(postings.RANKS) + 1))
@@ -116,7 +118,10 @@ class Matcher:
         await self._connection.execute(TUNE)
         frequencies = await self._frequencies(asked)
         words = [ranking.weigh(group, frequencies, self._totals) for group in asked]
-        rare, common = _split(sorted((word for word in words if word.terms), key=lambda one: one.frequency))
+        known = sorted((word for word in words if word.terms), key=lambda one: one.frequency)
+        # Of a few versions all is read, since a word that is rare in the collection may not be in them.
+        few = within is not None and len(within) <= FEW_VERSIONS
+        rare, common = (known, []) if few else _split(known)
         lists = await self._read(rare, within, MOST_ROWS)
         more = np.array(others, np.int64).reshape(-1, 2)
         versions = Versions([*map(ranking.numbers_of, lists.values()), more[:, 0]])

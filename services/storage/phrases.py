@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from services.storage import words
 
-_QUOTED = re.compile(r"[\"“”„«»「」『』]([^\"“”„«»「」『』]+)[\"“”„«»「」『』]")
+# A straight quote opens where no word ends: behind one it means inches, or closes.
+_QUOTED = re.compile(r"(?:(?<![^\s(\[{<])\"|[“”„«»「」『』])([^\"“”„«»「」『』]+)[\"“”„«»「」『』]")
 _BETWEEN = r"[\W_]"
 
 
@@ -23,8 +24,9 @@ class Phrases:
     """
 
     def __init__(self, question: str) -> None:
+        question = words.normal(question)
         quoted = [text for text in _QUOTED.findall(question) if words.runs(text)]
-        self.words = frozenset(term for text in quoted for term in words.terms(text))
+        self.words = frozenset(term for text in quoted for term in words.parts(text))
         self._patterns = [_pattern(words.runs(words.flat(text))) for text in quoted]
         runs = words.runs(words.flat(question))
         self._question = _pattern(runs) if 1 < len(runs) <= _MOST_RUNS else None
@@ -48,5 +50,6 @@ def _pattern(runs: Sequence[str]) -> re.Pattern[str]:
         if words.is_unspaced(run):
             parts.append(r"\s*".join(map(re.escape, run)))
         else:
-            parts.append(rf"\b{re.escape(run)}\b")
+            word = re.escape(run).replace("ss", "(?:ss|ß)")
+            parts.append(f"{words.NO_LETTER_BEFORE}{word}{words.NO_LETTER_AFTER}")
     return re.compile(f"{_BETWEEN}*".join(parts))

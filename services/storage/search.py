@@ -20,13 +20,15 @@ from services.storage.matching import CANDIDATES, Matcher, Matches
 from services.storage.phrases import Phrases
 from services.storage.reach import REACH, Filter, Scope
 from services.storage.spaces import Space
-from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Connection, Database
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 MAX_QUERY_BYTES = 8 * 1024
 # Candidates where many of them may turn out to be on other pages, or to lack the phrase.
-CANDIDATES_ON_PAGES, CANDIDATES_FOR_PHRASES = 1_000, 300
+CANDIDATES_ON_PAGES, CANDIDATES_FOR_PHRASES = 5_000, 300
+# Candidates at most where the first ones are copies of each other, and how many times more are taken then.
+MOST_CANDIDATES, MORE_CANDIDATES = 6_400, 8
 
 # Candidates, each with its vector's cosine where it has one.
 DETAILS = sql.SQL("""
@@ -115,37 +117,59 @@ class _Search:
     async def answer(self) -> Answer:
         question, space = self._question, self._question.space
         if space is not None:
-            self._values["space_id"] = await spaces.space_id(self._connection, space)
+            await self._enter(space)
+            question, space = self._question, self._question.space
         if space is not None and question.mode is not Mode.TEXT:
             self._values["vector"] = spaces.packed(question.vector, space.dimension)
             spaces.teach(self._connection)
         scope = await reach.scope(self._connection, question.within, self._values)
-        matches = await self._matches(scope)
-        candidates = await self._candidates(matches)
+        near = await self._near(scope)
+        most = self._most()
+        while True:
+            matches = await self._matches(scope, near, most)
+            candidates = await self._candidates(matches)
+            distinct = len({one.row["sha256"] for one in candidates})
+            if distinct >= question.limit or len(matches.numbers) < most or most >= MOST_CANDIDATES:
+                break
+            most *= MORE_CANDIDATES
         fitting = _fitting(candidates, question, scope.totals.chunks)
         found = await hits.made(
             self._connection, self._values, fitting, self._phrases, matches.words, question.limit
         )
-        hint = "" if found else _hint(scope, candidates, self._phrases)
+        hint = "" if found else self._hint(scope, candidates)
         return Answer(found, scope.chunks, scope.vectors, hint)
 
-    async def _matches(self, scope: Scope) -> Matches:
-        wanted, near = self._question.within, []
-        if self._question.mode is not Mode.TEXT:
-            assert self._question.space is not None
-            near = await nearest.nearest(
-                self._connection,
-                self._question.space,
-                self._values,
-                in_reach=scope.vectors,
-                on_pages=wanted.by_page,
-            )
+    async def _enter(self, space: Space) -> None:
+        """Finds the space; where nothing was ever written to it, words speak alone."""
+        try:
+            self._values["space_id"] = await spaces.space_id(self._connection, space)
+        except Precondition:
+            if self._question.mode is Mode.VECTOR:
+                raise
+            self._question = replace(self._question, mode=Mode.TEXT, space=None)
+
+    def _most(self) -> int:
+        """How many candidates words score."""
         most = max(CANDIDATES, 2 * self._question.limit)
         if self._phrases:
             most = max(most, CANDIDATES_FOR_PHRASES)
-        if wanted.by_page:
-            most = max(most, CANDIDATES_ON_PAGES)
-        matcher = Matcher(self._connection, self._tenant, wanted.collection, scope.totals)
+        return max(most, CANDIDATES_ON_PAGES) if self._question.within.by_page else most
+
+    async def _near(self, scope: Scope) -> list[tuple[int, int]]:
+        """The nearest vectors' chunks."""
+        if self._question.mode is Mode.TEXT:
+            return []
+        assert self._question.space is not None
+        return await nearest.nearest(
+            self._connection,
+            self._question.space,
+            self._values,
+            in_reach=scope.vectors,
+            on_pages=self._question.within.by_page,
+        )
+
+    async def _matches(self, scope: Scope, near: Sequence[tuple[int, int]], most: int) -> Matches:
+        matcher = Matcher(self._connection, self._tenant, self._question.within.collection, scope.totals)
         return await matcher.match(self._asked, self._phrases.words, near, scope.within, most)
 
     async def _candidates(self, matches: Matches) -> list[Candidate]:
@@ -160,6 +184,22 @@ class _Search:
             Candidate(row, Parts(whole[line], covered[line], row["cosine"]), matches.shares[line])
             for line, row in zip(at, rows, strict=True)
         ]
+
+    def _hint(self, scope: Scope, candidates: Sequence[Candidate]) -> str:
+        """Why nothing was found."""
+        if not scope.chunks:
+            return "Nothing is published where you search. Ingest documents, or change the filter."
+        if not self._asked and self._question.mode is not Mode.VECTOR:
+            return "The question has no words. Ask with some."
+        if self._phrases:
+            return "No passage has what you quoted word for word. Ask without the quotes."
+        best = max((one.parts.covered for one in candidates), default=0.0)
+        if not best:
+            where = "on these pages " if self._question.within.by_page else ""
+            return f"No passage {where}has any of these words. Use words that the documents use."
+        return (
+            f"Nothing fits well enough: the best passage has {best:.0%} of the question. Ask in other words."
+        )
 
     def _details(self) -> sql.Composed:
         space = self._question.space
@@ -186,15 +226,3 @@ def _fitting(candidates: Sequence[Candidate], question: Question, chunks: int) -
         if judged is not None
     ]
     return sorted(fitting, key=Candidate.order)
-
-
-def _hint(scope: Scope, candidates: Sequence[Candidate], phrases: Phrases) -> str:
-    """Why nothing was found."""
-    if not scope.chunks:
-        return "Nothing is published where you search. Ingest documents, or change the filter."
-    if phrases:
-        return "No passage has what you quoted word for word. Ask without the quotes."
-    best = max((one.parts.covered for one in candidates), default=0.0)
-    if not best:
-        return "No passage has any of these words. Use words that the documents use."
-    return f"Nothing fits well enough: the best passage has {best:.0%} of the question. Ask in other words."

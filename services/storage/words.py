@@ -42,13 +42,13 @@ def _ranges(kinds: str) -> str:
 _LETTER = _ranges("LNM") + "\U00010000-\U0001bfff"
 _PIECE = f"[{_LETTER}]+"
 TOKEN = re.compile(
-    # An address is one identifier up to a space or a bracket.
-    rf"(?:https?|ftp|file)://[^\s<>\"'()\[\]{{}}|]+"
+    # An address is one identifier up to a space, a bracket, or text of a script without spaces.
+    rf"(?:https?|ftp|file)://[^\s<>\"'()\[\]{{}}|\u3000-\u303f{_UNSPACED}]+"
     rf"|[{_LETTER}_]+(?:(?:[-‐‑./@_\\]|::|(?<=[0-9])[,:](?=[0-9]))[{_LETTER}_]+)*(?:\+\+(?![{_LETTER}])|#(?![{_LETTER}]))?"
     rf"|[{_UNSPACED}]+"
 )
 _PIECES = re.compile(_PIECE)
-NO_LETTER_BEFORE = rf"(?<![{_LETTER}])"
+NO_LETTER_BEFORE, NO_LETTER_AFTER = rf"(?<![{_LETTER}])", rf"(?![{_LETTER}])"
 _RUN = re.compile(rf"{_PIECE}|[{_UNSPACED}]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _DIGIT = re.compile(r"\d")
@@ -60,6 +60,8 @@ _LISTED = re.compile(
     r"|[^\W\d].*(?:\. ?\. ?\.|…|[ ,.])[ .…]*\d{1,4}"
 )
 _FEWEST_LISTED, _LISTED_SHARE = 6, 0.5
+# A longer line lists nothing; the expression above would look at it again from each dot.
+_MOST_LISTED_CHARS = 300
 
 
 class Form(NamedTuple):
@@ -119,6 +121,11 @@ def terms(text: str) -> list[str]:
     return [form.word for token in _tokens(text) for form in _forms(token)]
 
 
+def parts(text: str) -> list[str]:
+    """The terms of a text that add to its length: of an identifier its parts, and not the whole."""
+    return [form.word for token in _tokens(text) for form in _forms(token) if form.counts]
+
+
 def runs(text: str) -> list[str]:
     """The stretches of letters and digits in a text, in order."""
     return _RUN.findall(text)
@@ -142,13 +149,14 @@ def end_of_word(text: str, start: int) -> int:
 
 def forms(token: str) -> Sequence[Form]:
     """What a token of a text stands for."""
-    return _forms(_normal(token))
+    return _forms(normal(token))
 
 
 def is_listing(text: str) -> bool:
     """Whether a text is a table of contents or an index: its lines end in page numbers or are links."""
     lines = [line for line in map(str.strip, text.splitlines()) if line]
-    listed = sum("|" not in line and bool(_LISTED.fullmatch(line)) for line in lines)
+    short = (line for line in lines if len(line) <= _MOST_LISTED_CHARS and "|" not in line)
+    listed = sum(bool(_LISTED.fullmatch(line)) for line in short)
     return listed >= _FEWEST_LISTED and listed >= _LISTED_SHARE * len(lines)
 
 
@@ -156,7 +164,7 @@ class _Flat(dict[int, str]):
     """Of each character the one without case and accents, where that is one."""
 
     def __missing__(self, code: int) -> str:
-        lower = chr(code).casefold()
+        lower = unicodedata.normalize("NFKC", chr(code)).casefold()
         plain = _folded(lower) or lower
         self[code] = plain if len(plain) == 1 else chr(code)
         return self[code]
@@ -165,14 +173,15 @@ class _Flat(dict[int, str]):
 _FLAT = _Flat()
 
 
-def _normal(text: str) -> str:
+def normal(text: str) -> str:
+    """A text in the form whose characters are compared."""
     if text.isascii():
         return text
     return unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
 
 
 def _tokens(text: str) -> list[str]:
-    return TOKEN.findall(_normal(text))
+    return TOKEN.findall(normal(text))
 
 
 def _language(tokens: Counter[str]) -> str:
@@ -191,6 +200,9 @@ def _add(counts: dict[str, int], tokens: Counter[str], language: str, weight: in
                 counts[term] = counts.get(term, 0) + count * weight
             if form.counts:
                 yield count
+        for letter in token if len(token) > 1 and _IS_UNSPACED.match(token) else "":
+            # A question may be one letter: a word of Chinese.
+            counts[letter] = counts.get(letter, 0) + count * weight
 
 
 def _others(form: Form, language: str) -> Sequence[str]:
@@ -201,12 +213,21 @@ def _others(form: Form, language: str) -> Sequence[str]:
     return [*folded, *(languages.stem(one, form.word) for one in spoken)]
 
 
-@lru_cache(maxsize=200_000)
 def _forms(token: str) -> tuple[Form, ...]:
-    """What a token stands for: its parts, and itself where it is more than one word."""
+    """What a token stands for. Words come again and again; long tokens do not, and would fill memory."""
     if _IS_UNSPACED.match(token):
         pairs = [token[place : place + 2] for place in range(len(token) - 1)] or [token]
-        return tuple(Form(sys.intern(pair)) for pair in pairs)
+        return tuple(map(Form, pairs))
+    return _word_forms(token) if len(token) <= MAX_TERM_CHARS else _spaced_forms(token)
+
+
+@lru_cache(maxsize=100_000)
+def _word_forms(token: str) -> tuple[Form, ...]:
+    return _spaced_forms(token)
+
+
+def _spaced_forms(token: str) -> tuple[Form, ...]:
+    """The parts of a token, and itself where it is more than one word."""
     parts = _PIECES.findall(token)
     forms = [_form(part.casefold()) for part in parts]
     humps = [hump for part in parts for hump in _humps(part)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from statistics import mean
 
 from hypothesis import given, settings
@@ -199,3 +200,9 @@ def test_an_edit_at_the_end_leaves_the_chunks_before_it_as_they_were() -> None:
     before = {passage.sha256 for passage in passages(page_of(*parts))}
     after = {passage.sha256 for passage in passages(page_of(*parts, block("One new paragraph.")))}
     assert len(before - after) <= 1
+
+
+def test_no_chunk_begins_with_a_vowel_sign_of_the_letter_before_it() -> None:
+    found = passages(page_of(block("ปั๊มน้ำปิดเปิดทุกวัน" * 90)), sizes=ChunkSizes(64))
+    assert len(found) > 5
+    assert all(unicodedata.category(passage.text[0]) not in ("Mn", "Mc") for passage in found)

@@ -148,6 +148,7 @@ def hit_object(rank: int, hit: Hit) -> Shape:
         "document_key": hit.document_key,
         "page": hit.chunk.page,
         "heading": hit.chunk.heading,
+        "lead": hit.chunk.lead,
         "score": hit.score,
         "text": hit.chunk.text,
         "chunk_id": hit.chunk.chunk_id,

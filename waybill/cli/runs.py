@@ -97,7 +97,7 @@ def _show(screen: Screen, shape: Shape) -> None:
         if value in (None, ""):
             continue
         label, money, _ = key.partition("_nano_usd")
-        shown = Text(f"{label:<20}", "dim") + Text(dollars(value) if money else inert(str(value)))
+        shown = Text(f"{label:<24}", "dim") + Text(dollars(value) if money else inert(str(value)))
         screen.out.print(shown, soft_wrap=not screen.out.is_terminal)
 
 

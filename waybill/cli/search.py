@@ -20,6 +20,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.storage.v1.chunk_pb2 import Hit
 
 _MOST_CHARS = 320
+_MOST_PAGE = 1_000_000
 _MOST_WIDTH = 100
 _PAGES = re.compile(r"(\d*)-(\d*)|(\d+)")
 
@@ -44,16 +45,17 @@ def search(
 ) -> None:
     """Find the passages that answer a question, best first."""
     first, last = _pages(pages)
-    request = SearchRequest(
-        query=query,
-        limit=limit,
-        collection=collection,
-        document_keys=document or [],
-        metadata=pairs(where or [], "--where"),
-        first_page=first,
-        last_page=last,
-    )
+    metadata = pairs(where or [], "--where")
     with session(tenant, as_json) as here:
+        request = SearchRequest(
+            query=query,
+            limit=limit,
+            collection=collection,
+            document_keys=document or [],
+            metadata=metadata,
+            first_page=first,
+            last_page=last,
+        )
         show_search(reachable(here.client), here.screen, request, explain)
 
 
@@ -89,8 +91,11 @@ def _pages(pages: str) -> tuple[int, int]:
     match = _PAGES.fullmatch(pages)
     if match is None or pages == "-":
         raise typer.BadParameter("write --pages 3, 3-7, 3- or -7")
-    first, last, only = (int(number or 0) for number in match.groups())
-    return (only, only) if only else (first, last)
+    first, last, only = (int(number) if number else None for number in match.groups())
+    ends = [end for end in (first, last, only) if end is not None]
+    if min(ends) < 1 or max(ends) > _MOST_PAGE or ends != sorted(ends):
+        raise typer.BadParameter(f"pages count from 1 to {_MOST_PAGE:,}, the first one first")
+    return (only, only) if only else (first or 0, last or 0)
 
 
 def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
@@ -101,6 +106,8 @@ def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
         screen.show(spread(Text(f"   also {inert(also.document_key)}", "dim"), f"page {also.page}", width))
     if hit.chunk.heading:
         screen.show(spread(Text(f"   {inert(hit.chunk.heading)}", "cyan"), "", width))
+    for line in hit.chunk.lead.splitlines()[:1]:
+        screen.show(spread(Text(f"   {inert(line)}", "dim"), "", width))
     screen.out.print(Padding(_excerpt(hit), (0, 0, 0, 3)), width=width)
     if explain:
         screen.out.print(Padding(Text(_explained(hit), "dim"), (0, 0, 0, 3)), width=width)

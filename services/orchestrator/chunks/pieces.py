@@ -17,7 +17,8 @@ _CLAUSE = re.compile(r"[,;:](?=\s)|[，、：]")
 _WORD = re.compile(r"(?<=\S)(?=\s)")
 _PROSE = (_SENTENCE, _LINE, _CLAUSE, _WORD)
 _LINES = (_LINE, _SENTENCE, _CLAUSE, _WORD)
-# What belongs to the character before it: joiners and variation selectors; marks are told by their class.
+# What belongs to the character before it: marks, vowel signs of Thai and the like, joiners.
+_MARKS = frozenset(("Mn", "Mc", "Me"))
 _JOINING = frozenset("\u200d\ufe0e\ufe0f")
 
 
@@ -49,7 +50,7 @@ def _cut(
 def _halves(text: str, start: int, end: int, most_tokens: int) -> Iterator[tuple[int, int, int]]:
     (count,) = tokens.count([text[start:end]])
     middle = (start + end) // 2
-    while middle < end and (unicodedata.combining(text[middle]) or text[middle] in _JOINING):
+    while middle < end and (unicodedata.category(text[middle]) in _MARKS or text[middle] in _JOINING):
         middle += 1
     if count <= most_tokens or not start < middle < end:
         yield start, end, count

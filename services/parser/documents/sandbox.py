@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -198,25 +198,23 @@ class _ForkServer:
 
     async def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-c", _BOOT, _IMPORT_ROOT,
-                stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd="/",
-                start_new_session=True,
-            )  # fmt: skip
-        ours.setblocking(False)
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                greeting = await asyncio.get_running_loop().sock_recv(ours, 64)
-        except (TimeoutError, OSError) as error:
-            ours.close()
-            raise _unavailable(error) from error
-        except BaseException:
-            ours.close()
-            raise
-        if greeting != READY:
-            ours.close()
-            raise _unavailable(None)
+        with ExitStack() as unless_started:
+            unless_started.enter_context(ours)
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-I", "-c", _BOOT, _IMPORT_ROOT,
+                    stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd="/",
+                    start_new_session=True,
+                )  # fmt: skip
+            ours.setblocking(False)
+            try:
+                async with asyncio.timeout(_START_SECONDS):
+                    greeting = await asyncio.get_running_loop().sock_recv(ours, 64)
+            except (TimeoutError, OSError) as error:
+                raise _unavailable(error) from error
+            if greeting != READY:
+                raise _unavailable(None)
+            unless_started.pop_all()
         return ours
 
     async def _read(self, read_end: int, take: Callable[[list[bytes]], None]) -> None:
