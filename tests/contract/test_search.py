@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 
+import grpc
 import pytest
 
 from tests.conftest import MigratedPostgres
@@ -188,3 +189,30 @@ async def test_a_search_sees_one_state_while_a_document_is_replaced(index: Index
     while not replacing.done():
         assert len(found(await index.search("harbour"))) == 1
     await replacing
+
+
+# What the first candidates may hide
+
+
+async def test_many_copies_of_a_passage_do_not_hide_the_others(index: Index) -> None:
+    copies = 130
+    for start in range(0, copies, 26):
+        await asyncio.gather(
+            *(
+                add_pages(index, f"copy-{n}.md", "a zircon flange of the pump")
+                for n in range(start, start + 26)
+            )
+        )
+    await add_pages(index, "other.md", "somewhere in the cellar a zircon flange lies beside the old lamp")
+    found = await index.search("zircon flange")
+    assert len(found.hits) == 2
+    assert "other.md" in keys(found)
+
+
+async def test_a_space_that_nobody_wrote_to_has_no_vectors_and_words_speak_alone(index: Index) -> None:
+    await add_pages(index, "a.md", "harbour rules")
+    space = Space(model="never-written-to", dimension=7)
+    found = await index.search("harbour", unit_vector(1, 7), space=space)
+    assert (keys(found), found.coverage.vectors) == (["a.md"], 0)
+    async with refused("SPACE_UNKNOWN", grpc.StatusCode.FAILED_PRECONDITION):
+        await index.search(vector=unit_vector(1, 7), space=space)

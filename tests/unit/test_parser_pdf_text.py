@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping
 
 import pytest
@@ -157,6 +158,27 @@ def test_a_damaged_stream_is_told_from_a_sound_one_a_blank_page_and_a_drawing() 
         ]
     )
     assert marks(pdf) == [(), (Mark.FAILED,), (Mark.CUT,), (), (), (Mark.WITHOUT_TEXT,)]
+
+
+def test_a_page_that_has_content_and_came_out_empty_has_failed() -> None:
+    pdf = raw_pdfs.document(
+        [
+            raw_pdfs.stream(zlib.compress(shown("text", 72, 700)), b"/Filter /Unheard"),
+            raw_pdfs.stream(shown("text", 72, 700), b"/Filter /LZWDecode"),
+            raw_pdfs.stream(b"BT /F1 12 Tf 72 700 Td (a text without its end Tj ET"),
+            raw_pdfs.stream(b"q 0.1 0 0 0.1 0 0 cm /P << /Lang (en) >> BDC BT /F1 12 Tf T* () Tj ET EMC Q"),
+            b"null",
+        ]
+    )
+    assert marks(pdf) == [(Mark.FAILED,), (Mark.FAILED,), (Mark.FAILED,), (), ()]
+
+
+def test_a_stream_that_is_not_what_its_checksum_tells_is_damaged() -> None:
+    packed = zlib.compress(shown("text", 72, 700))
+    sound, changed = packed, packed[:-1] + bytes([packed[-1] ^ 1])
+    deflated = b"/Filter /FlateDecode"
+    pdf = raw_pdfs.document([raw_pdfs.stream(each, deflated) for each in (sound, packed[:-4], changed)])
+    assert marks(pdf) == [(), (), (Mark.CUT,)]
 
 
 def test_a_page_that_is_none_has_failed_and_the_others_are_read() -> None:

@@ -27,6 +27,8 @@ def terms(text: str) -> set[str]:
         ("1,024 bytes", {"1024", "1", "024"}),
         ("ask bob@example.com.", {"bob@example.com", "bob", "example", "com"}),
         ("see https://a.example/b?c=1.", {"https://a.example/b?c=1", "example"}),
+        ("请访问https://a.example/docs。安装步骤", {"https://a.example/docs", "安装", "装步"}),
+        ("喝茶有益", {"茶", "喝茶"}),
         ("std::vector<int>", {"std::vector", "std", "vector", "int"}),
         ("ＦＵＬＬ ﬁle Straße", {"full", "file", "strasse"}),
         ("Café", {"café", "cafe"}),
@@ -106,3 +108,30 @@ def test_any_text_can_be_read(heading: str, text: str) -> None:
     assert found.length >= 0
     words.of_question(text)
     Phrases(text).are_in(words.flat(heading))
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ('"parse_config_file to"', "Call parse_config_file to read it."),
+        ('"हिन्दी भाषा"', "यह हिन्दी भाषा की पुस्तक है"),
+        ('"Strasse nach"', "die Straße nach Norden"),
+        ('"gadget"', "ＧＡＤＧＥＴ"),
+        ('"cre\u0300me bru\u0302le\u0301e"', "une crème brûlée"),
+    ],
+)
+def test_a_phrase_has_the_ends_of_words_that_the_index_has(question: str, text: str) -> None:
+    assert Phrases(question).are_in(words.flat(text))
+
+
+def test_inches_are_no_quotes() -> None:
+    assert not Phrases('19" reactor coolant rack and 24" turbine')
+    assert Phrases('the "coolant rack" of 19"')
+
+
+def test_what_is_quoted_needs_the_parts_of_an_identifier_and_not_the_whole() -> None:
+    assert Phrases('"e-mail"').words == {"e", "mail"}
+
+
+def test_a_long_line_of_dots_costs_no_more_than_its_length() -> None:
+    assert not words.is_listing("\n".join(["a" + "." * 200_000 + "b"] * 8))
