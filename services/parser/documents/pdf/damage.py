@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pypdf import PdfReader
+from pypdf.generic import StreamObject
 
 from services.parser.documents.pdf import second
+
+# Content of numbers, names, dictionaries, comments, operators, and strings with nothing in them.
+_DRAWS_NOTHING = re.compile(
+    rb"(?>[-+.\d\s\0\[\]]+|/[^\s/<>()\[\]]*|<<.*?>>|%[^\r\n]*|<>|\(\)"
+    rb"|(?:[A-Za-z]{1,3}|[bBfTW]\*|['\x22]|d[01])(?![^\s/<>()\[\]%]))*+",
+    re.DOTALL,
+)
 
 
 def pages_with(damaged: frozenset[int], content: bytes, pages: int) -> frozenset[int]:
@@ -21,3 +30,24 @@ def _pages(reader: PdfReader, damaged: frozenset[int], pages: int) -> Iterator[i
         drawn = {reference.idnum for reference in second.references(page, "/Contents")}
         if not damaged.isdisjoint(drawn.union(second.forms(page))):
             yield number
+
+
+def lost_among(empty: frozenset[int], content: bytes, pages: int) -> frozenset[int]:
+    """Pages, of those in which PDFium found nothing, that are not blank."""
+    return second.told(content, lambda reader: frozenset(_lost(reader, empty, pages)), frozenset())
+
+
+def _lost(reader: PdfReader, empty: frozenset[int], pages: int) -> Iterator[int]:
+    if len(reader.pages) == pages:
+        for number in sorted(empty):
+            streams = [each.get_object() for each in second.references(reader.pages[number - 1], "/Contents")]
+            if not all(_is_blank(each) for each in streams if isinstance(each, StreamObject)):
+                yield number
+
+
+def _is_blank(stream: StreamObject) -> bool:
+    """Whether a page's content is sound, and draws nothing."""
+    try:
+        return _DRAWS_NOTHING.fullmatch(stream.get_data()) is not None
+    except Exception:
+        return False

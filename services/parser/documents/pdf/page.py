@@ -33,6 +33,7 @@ class Content(NamedTuple):
         tags: What the document's structure calls its headings, by marked content.
         mark: What is to be known of it.
         files: Names of files attached to it.
+        empty: PDFium found nothing in it.
     """
 
     lines: list[Line]
@@ -40,6 +41,7 @@ class Content(NamedTuple):
     tags: Mapping[int, Tag] = MappingProxyType({})
     mark: Mark | None = None
     files: tuple[str, ...] = ()
+    empty: bool = False
 
     @property
     def blank(self) -> bool:
@@ -112,7 +114,8 @@ class PageReader:
         if mark is Mark.WITHOUT_TEXT and (seen := self._recognised(page)):
             lines, mark = seen, Mark.RECOGNISED
         headings = tags.headings(page) if self._tagged else {}
-        return Content(lines, frame, headings, mark, tuple(found.files) if found else ())
+        empty = not (lines or mark or pdfium.FPDFPage_CountObjects(page.raw))
+        return Content(lines, frame, headings, mark, tuple(found.files) if found else (), empty)
 
     def _recognised(self, page: Any) -> list[Line]:
         return recognised(page, self._recognise, like=self._latest) if self._recognise else []

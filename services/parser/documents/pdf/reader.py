@@ -11,7 +11,7 @@ from services.parser.documents.document import Document
 from services.parser.documents.pdf import outline
 from services.parser.documents.pdf.annotations import attached
 from services.parser.documents.pdf.characters import open_pdf
-from services.parser.documents.pdf.damage import pages_with
+from services.parser.documents.pdf.damage import lost_among, pages_with
 from services.parser.documents.pdf.layers import with_hidden_marked
 from services.parser.documents.pdf.layout import Layout
 from services.parser.documents.pdf.page import Content, PageReader
@@ -37,12 +37,17 @@ def read(document: Document) -> Iterator[Page]:
         layout = Layout(outline.read(pdf))
     damaged = pages_with(seen.damaged, document.content(), count) if seen.damaged else frozenset[int]()
     marks: dict[int, Mark] = {}
+    empty: set[int] = set()
     for number, content in enumerate(_contents(source, document, layered=marked is not None), start=1):
         layout.add_page(content.lines, content.tags)
         document.left_out += content.files
         lost = number in damaged or (seen.has_damaged_objects and content.blank)
         if mark := _lost(content) if lost else content.mark:
             marks[number] = mark
+        elif content.empty:
+            empty.add(number)
+    if empty:
+        marks |= dict.fromkeys(lost_among(frozenset(empty), document.content(), count), Mark.FAILED)
     for page in layout.render():
         yield page.marked(marks[page.page]) if page.page in marks else page
     document.failures += layout.failures

@@ -70,17 +70,21 @@ def _streams(content: mmap) -> Iterator[tuple[int, bytes, bytes]]:
 
 def _unpacked(packed: bytes, room: int) -> tuple[bool, int, bool]:
     """Whether a stream is sound, how long it is, and whether it speaks of layers."""
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)  # without the checksum, which some producers get wrong
-    rest, size, layers = packed[2:], 0, False
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)  # some producers leave the checksum out
+    rest, size, layers, checksum = packed[2:], 0, False, 1
     try:
         while rest and not unpacker.eof and size < room:
             piece = unpacker.decompress(rest, _PIECE)
             rest = unpacker.unconsumed_tail
             size += len(piece)
+            checksum = zlib.adler32(piece, checksum)
             layers = layers or b"/OCProperties" in piece
             if not piece:
                 break
     except zlib.error:
+        return False, size, layers
+    told = unpacker.unused_data[:4]
+    if unpacker.eof and len(told) == 4 and int.from_bytes(told, "big") != checksum:
         return False, size, layers
     end = packed.rstrip(b"\r\n")
     whole = unpacker.eof or size >= room or not end or end.endswith(_FLUSHED)
