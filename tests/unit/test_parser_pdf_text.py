@@ -221,6 +221,53 @@ def test_layers_that_are_off_are_left_out_and_invisible_text_stays() -> None:
     assert read(pdf)[0][0].markdown.split() == ["always", "on", "recognised"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "shown_words"),
+    [
+        (b"[/Not %(on)b]", []),
+        (b"[/Not %(off)b]", ["ruled"]),
+        (b"[/And %(on)b %(off)b]", []),
+        (b"[/Or %(on)b %(off)b]", ["ruled"]),
+        (b"[/Or %(off)b [/Not %(on)b]]", []),
+        (b"[]", ["ruled"]),
+    ],
+)
+def test_a_layer_whose_rule_says_that_it_is_off_is_left_out(rule: bytes, shown_words: list[str]) -> None:
+    off, on, ruled = (b"%d 0 R" % (FIRST + at) for at in range(3))
+    pdf = raw_pdfs.page(
+        b"/OC /Ruled BDC " + shown("ruled", 72, 680) + b"EMC",
+        catalog=b"/OCProperties << /OCGs [%s %s] /D << /OFF [%s] >> >>" % (off, on, off),
+        resources=b"/Properties << /Ruled %s >>" % ruled,
+        more=[
+            b"<< /Type /OCG /Name (Draft) >>",
+            b"<< /Type /OCG /Name (Draft) >>",
+            b"<< /Type /OCMD /VE %s >>" % (rule % {b"on": on, b"off": off}),
+        ],
+    )
+    assert read(pdf)[0][0].markdown.split() == shown_words
+
+
+def test_a_note_in_a_layer_that_is_off_is_left_out() -> None:
+    layer, note = (b"%d 0 R" % (FIRST + at) for at in range(2))
+    pdf = raw_pdfs.page(
+        shown("always", 72, 680),
+        catalog=b"/OCProperties << /OCGs [%s] /D << /OFF [%s] >> >>" % (layer, layer),
+        entries=b"/Annots [%s]" % note,
+        more=[
+            b"<< /Type /OCG /Name (Draft) >>",
+            b"<< /Type /Annot /Subtype /FreeText /Rect [72 500 300 520] /Contents (secret) /OC %s >>" % layer,
+        ],
+    )
+    assert read(pdf)[0][0].markdown == "always"
+
+
+@pytest.mark.parametrize(("rotate", "turn"), [(0, "1 0 0 1"), (90, "0 1 -1 0"), (180, "-1 0 0 -1")])
+def test_text_outside_the_crop_box_is_left_out(rotate: int, turn: str) -> None:
+    content = shown("inside", 300, 400, turn=turn) + shown("outside", 300, 30, turn=turn)
+    pdf = raw_pdfs.page(content, rotate=rotate, entries=b"/CropBox [0 100 595 842]")
+    assert texts(pdf) == ["inside"]
+
+
 def test_files_that_a_document_carries_are_named() -> None:
     pdf = raw_pdfs.page(
         shown("Cover", 72, 700),

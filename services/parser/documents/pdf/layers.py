@@ -27,6 +27,7 @@ from services.parser.documents.pdf import second
 
 _HIDDEN = "/WaybillHidden"
 _KEY = _HIDDEN[1:].encode()
+_DEEPEST_RULE = 32
 _STARTXREF = re.compile(rb"startxref\s+(\d+)")
 
 
@@ -61,7 +62,7 @@ def _has_key(item: Any) -> bool:
 
 def _marked(reader: PdfReader, content: bytes) -> bytes | None:
     off = _switched_off(second.part(reader.root_object, "/OCProperties"))
-    if not off:
+    if not off and b"/OCMD" not in content:
         return None
     changed: dict[int, DictionaryObject] = {}
     for page in reader.pages:
@@ -70,8 +71,12 @@ def _marked(reader: PdfReader, content: bytes) -> bytes | None:
             properties = second.part(holder, "/Resources", "/Properties")
             layers = [layer for name in properties for layer in second.references(properties, name)]
             changed |= {each.idnum: _with_key(each.get_object()) for each in layers if _is_hidden(each, off)}
+        for each in second.references(page, "/Annots"):
+            annotation = each.get_object()
+            if isinstance(annotation, DictionaryObject) and _is_off(annotation, off):
+                changed[each.idnum] = _unseen(annotation)
         for number, drawing in drawings.items():
-            if any(_is_hidden(layer, off) for layer in second.references(drawing, "/OC")):
+            if _is_off(drawing, off):
                 changed[number] = _empty(drawing)
     return _appended(reader, content, changed) if changed else None
 
@@ -86,11 +91,18 @@ def _switched_off(properties: DictionaryObject) -> frozenset[int]:
     return frozenset(off)
 
 
+def _is_off(item: DictionaryObject, off: frozenset[int]) -> bool:
+    """Whether a drawing or an annotation belongs to a layer that is hidden."""
+    return any(_is_hidden(layer, off) for layer in second.references(item, "/OC"))
+
+
 def _is_hidden(reference: IndirectObject, off: frozenset[int]) -> bool:
     """Whether a layer is off, or what says of several when it is seen (8.11.2.2)."""
     layer = reference.get_object()
     if not isinstance(layer, DictionaryObject) or layer.get("/Type") != "/OCMD":
         return reference.idnum in off
+    if isinstance(rule := _plain(layer.get("/VE")), ArrayObject):
+        return not _is_shown(rule, off)
     of = [each.idnum in off for each in second.references(layer, "/OCGs")]
     shown = {
         "/AllOn": not any(of),
@@ -98,6 +110,32 @@ def _is_hidden(reference: IndirectObject, off: frozenset[int]) -> bool:
         "/AllOff": all(of),
     }.get(str(layer.get("/P")), not all(of))
     return bool(of) and not shown
+
+
+def _is_shown(rule: ArrayObject, off: frozenset[int], depth: int = 0) -> bool:
+    """What an expression says: a list of an operator and of layers or expressions."""
+    operator, *operands = [*list.__iter__(rule)] or [NameObject("/And")]
+    if depth == _DEEPEST_RULE:
+        return True
+    values = [
+        _is_shown(below, off, depth + 1)
+        if isinstance(below := _plain(each), ArrayObject)
+        else not (isinstance(each, IndirectObject) and each.idnum in off)
+        for each in operands
+    ]
+    if operator == "/Not":
+        return not all(values)
+    return any(values) if operator == "/Or" else all(values)
+
+
+def _plain(value: Any) -> Any:
+    return value.get_object() if isinstance(value, IndirectObject) else value
+
+
+def _unseen(annotation: DictionaryObject) -> DictionaryObject:
+    changed = DictionaryObject(annotation)
+    changed[NameObject("/F")] = NumberObject(int(changed.get("/F", 0)) | pdfium.FPDF_ANNOT_FLAG_HIDDEN)
+    return changed
 
 
 def _with_key(layer: Any) -> DictionaryObject:

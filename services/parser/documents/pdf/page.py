@@ -104,6 +104,8 @@ class PageReader:
         frame = Frame.of(turn, *page.get_size())
         turned = turn or characters.turns - {0}
         lines = direction.upright(words, frame) if turned else [Line(line) for line in words]
+        if turn % 90 == 0:
+            lines = list(_within(lines, _turned(_seen_box(page), frame)))
         if found:
             lines = _with_annotations(lines, direction.upright(characters.added, frame), found, frame)
         if characters.has_right_to_left and lines:
@@ -165,6 +167,25 @@ def _squeezed(texts: Iterable[str]) -> str:
 def _turned(box: Box, frame: Frame) -> Box:
     (left, bottom), (right, top) = frame.point(box.left, box.bottom), frame.point(box.right, box.top)
     return Box(min(left, right), min(bottom, top), max(left, right), max(bottom, top))
+
+
+def _seen_box(page: Any) -> Box:
+    """The part of a page that is shown: its crop box, as far as it is on the page."""
+    rect = pdfium.FS_RECTF()
+    pdfium.FPDF_GetPageBoundingBox(page.raw, rect)
+    return Box(rect.left, rect.bottom, rect.right, rect.top)
+
+
+def _within(lines: Iterable[Line], box: Box) -> Iterator[Line]:
+    """Lines without the words that lie outside a box; words that run another way stay."""
+    for line in lines:
+        if words := [word for word in line.words if word.turn or _touches(word, box)]:
+            yield line if len(words) == len(line.words) else Line(words)
+
+
+def _touches(word: Word, box: Box) -> bool:
+    level = word.right >= box.left and word.left <= box.right
+    return level and word.baseline + word.size >= box.bottom and word.baseline - word.size <= box.top
 
 
 def _mark(page: Any, characters: Characters, lines: list[Line]) -> Mark | None:
