@@ -21,6 +21,7 @@ _BOLD_HEADING_CHARS = 90
 _ROW_GAP = 3.0  # em that make a lone line a row of cells
 _PARAGRAPH_GAP = 1.3  # times the usual distance of lines
 _STARTS_ITEM = re.compile(rf"(?:{BULLET.pattern}|{MARKER.pattern})\s")
+_DIVIDED_NUMBER = re.compile(r"\d[-\u2010]$")
 _CAPTION = re.compile(r"(?:figure|fig\.|table|chart|exhibit)\s*\d", re.IGNORECASE)
 
 
@@ -108,7 +109,7 @@ class Blocks:
             return False
         if above.turn != line.turn or (above.bold and not line.bold):
             return False
-        if _STARTS_ITEM.match(line.text) or _CAPTION.match(line.text) or has_leaders(above.text):
+        if _starts_item(above, line) or _CAPTION.match(line.text) or has_leaders(above.text):
             return False
         if _row(above) or _row(line):
             return False
@@ -143,6 +144,12 @@ class Blocks:
         above, line = self._lines[at - 1], self._lines[at]
         distance = above.baseline - line.baseline
         return distance < 0 or distance > self._style.pitch * line.size * _PARAGRAPH_GAP
+
+
+def _starts_item(above: Line, line: Line) -> bool:
+    """Whether a line starts an item of a list: "77." does not where the line above ends with "2301-"."""
+    divided = _DIVIDED_NUMBER.search(above.text) and line.text[0].isdigit()
+    return not divided and _STARTS_ITEM.match(line.text) is not None
 
 
 def _row(line: Line) -> list[str]:

@@ -43,7 +43,7 @@ def _stays(stem: str, tail: str, known: frozenset[str]) -> bool:
     start, end = stem.lower().lstrip(PUNCTUATION), tail.lower().rstrip(PUNCTUATION)
     if stem[-1].isdigit() or tail[0].isdigit() or _is_suspended(stem, tail, known):
         return True
-    if _SIGNS_OF_A_NAME.search(start) or "@" in end or "/" in end:
+    if len(start) == 1 or _SIGNS_OF_A_NAME.search(start) or "@" in end or "/" in end:
         return True
     if start + end in known:
         return False
