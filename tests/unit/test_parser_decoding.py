@@ -134,6 +134,18 @@ def test_a_bad_byte_costs_one_character_and_is_told(encoding: str) -> None:
     assert (document.encoding, document.left_out) == (encoding, ["1 undecodable bytes"])
 
 
+def test_a_line_of_a_code_page_does_not_make_mojibake_of_utf_8() -> None:
+    content = "Die Tür ist auf. Größe: 5 µm.\n".encode() + "Straße, Müller und König\n".encode("latin-1")
+    page, document = page_of(text.read, content), read(text.read, content)[1]
+    assert page.markdown == "Die Tür ist auf. Größe: 5 µm.\nStra\ufffde, M\ufffdller und K\ufffdnig"
+    assert (document.encoding, document.left_out) == ("utf-8", ["3 undecodable bytes"])
+
+
+def test_marks_behind_letters_of_a_code_page_are_no_utf_8() -> None:
+    content = "Der „Spaß“ war „groß“, und wir gehen jetzt nach Hause, weil es spät ist."
+    assert decode(content.encode("cp1252")) == Decoded(content, "windows-1252")
+
+
 def test_a_text_that_is_cut_inside_a_character_is_read() -> None:
     assert decode((JAPANESE * 9).encode("cp932")[:-2]).text == (JAPANESE * 9)[:-2]
     assert decode((FRENCH * 9).encode() + b"\xc3").text == FRENCH * 9 + "\ufffd"

@@ -51,6 +51,8 @@ _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _SAMPLE_BYTES, _LINE_BYTES = 64 * 1024, 256
 # A damaged text has so many good characters beyond ASCII for each bad byte.
 _GOOD_PER_BAD, _GOOD_PER_BAD_GUESS = 10, 100
+_FEWEST_GOOD, _FEW_GOOD = 2, 20
+_LATIN = re.compile("[\0-\u024f\u2000-\u2bff\ufffd]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,25 @@ def _find(pieces: Pieces, declared: str) -> _Found:
     if fault < 0:
         return _Found("utf-8")
     bad, good = _damage(pieces, "utf-8")
-    if good >= _GOOD_PER_BAD * bad:
+    if good >= _GOOD_PER_BAD * bad or _has_strays(pieces, sample, bad, good):
         return _Found("utf-8", damaged=bad)
     for name in itertools.chain(single, guessing.guesses(sample)):
         if found := _guessed(pieces, name):
             return found
     raise Refused("TEXT_UNDECODABLE", byte_offset=str(fault))
+
+
+def _has_strays(pieces: Pieces, sample: bytes, bad: int, good: int) -> bool:
+    """Whether it is UTF-8 with letters of a code page pasted in: single ones, and no more than its own.
+
+    A few characters of another encoding may be UTF-8 by chance, but hardly Latin letters; where a mark
+    behind a letter is, alphabets mix within words.
+    """
+    if good < max(bad, _FEWEST_GOOD) or guessing.mixes_alphabets(sample, "utf-8"):
+        return False
+    if good < _FEW_GOOD and not _LATIN.fullmatch(sample.decode("utf-8", "replace")):
+        return False
+    return not any("\ufffd\ufffd" in text for text in _texts(pieces(), "utf-8", 0, "replace"))
 
 
 def _guessed(pieces: Pieces, name: str) -> _Found | None:

@@ -95,7 +95,7 @@ def _of_halves(sample: bytes) -> Iterator[str]:
 
 def _plausible(sample: bytes, results: Iterable[DetectionDict]) -> Iterator[str]:
     names = (found["encoding"] for found in results)
-    return (_usual(sample, name) for name in names if name and not _mixes_alphabets(sample, name))
+    return (_usual(sample, name) for name in names if name and not mixes_alphabets(sample, name))
 
 
 def _detected(sample: bytes) -> DetectionDict:
@@ -109,7 +109,8 @@ def _usual(sample: bytes, codec: str) -> str:
     return codec
 
 
-def _mixes_alphabets(sample: bytes, codec: str) -> bool:
+def mixes_alphabets(sample: bytes, codec: str) -> bool:
+    """Whether a codec makes most letters of other alphabets stand beside Latin ones."""
     try:
         text = sample.decode(codec, "replace")
     except LookupError:
