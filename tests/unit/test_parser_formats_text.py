@@ -39,6 +39,13 @@ async def test_rtf_has_headings_lists_tables_and_notes_in_its_code_pages(sandbox
     )
 
 
+async def test_a_text_about_rtf_is_a_text(sandbox: Sandbox) -> None:
+    _, reading = await read(sandbox, b"{\\rtf1 is how RTF begins\n\n# H\n", "a.md")
+    assert reading.format == "markdown"
+    _, reading = await read(sandbox, RTF.encode(), "a.md")
+    assert reading.format == "rtf"
+
+
 PAGE = """<!DOCTYPE html><title>Locks</title><style>p{}</style><nav><a href=/>Home</a></nav><h1>Locks</h1>
 <script>document.write("<p>never</p>")</script><p>Open &amp; free.
 <p>A second<ul><li>one<ul><li>deep</ul><li>two</ul>
@@ -66,6 +73,25 @@ async def test_a_table_that_lays_out_a_web_page_is_no_table(sandbox: Sandbox) ->
 async def test_sections_of_word_s_html_and_of_xhtml_are_passed_through(sandbox: Sandbox) -> None:
     (page,) = await pages(sandbox, "<p><![if !vml]>one<![endif]> <![CDATA[a < b]]></p>", "a.xhtml")
     assert page.markdown == "one a < b"
+
+
+@pytest.mark.parametrize(
+    ("markup", "shown"),
+    [
+        ("<p>a<p hidden>b<p>c", "a\n\nc"),
+        ('<div style="color:red; display: none"><p>b<ul><li>c</ul></p>d</div>e', "e"),
+        ("<ul><li hidden>a<ul><li>b</ul><li>c</ul>d", "- c\n\nd"),
+        ("<p>a<span hidden>b<br></p>c", "a\n\nc"),
+        ("<button>a</button><button>b</button> <del>c</del><ins>d</ins> e<ins>f</ins>", "a b c d ef"),
+        ("<svg><text>a</text><text>b</text></svg>", "a b"),
+        ("10<sup>6</sup> 10<sup>-3</sup> 1<sup>st</sup> x<sup>2</sup>", "10^6 10^-3 1st x2"),
+    ],
+)
+async def test_a_web_page_s_words_are_those_that_it_shows_and_stand_apart(
+    sandbox: Sandbox, markup: str, shown: str
+) -> None:
+    (page,) = await pages(sandbox, f"<!doctype html><html>{markup}</html>", "a.html")
+    assert page.markdown == shown
 
 
 async def test_a_web_page_is_decoded_as_it_declares(sandbox: Sandbox) -> None:
@@ -112,6 +138,28 @@ async def test_a_mail_has_its_text_or_else_its_html_and_names_its_attachments(
     assert reading.left_out == ("plan.pdf",)
 
 
+def alternatives(plain: str, markup: str) -> str:
+    parts = [("plain", plain), ("html", markup), ("calendar", "BEGIN:VCALENDAR")]
+    inner = "".join(f"--Y\nContent-Type: text/{kind}\n\n{text}\n" for kind, text in parts)
+    return f"Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=Y\n\n{inner}--Y--\n"
+
+
+@pytest.mark.parametrize(
+    ("plain", "markup", "shown"),
+    [
+        ("See the other.", "<p>The valve is open, and the pump runs at 5 bar.</p>", "The valve"),
+        ("Levels of today.", "<p>Levels</p><table><tr><th>Hall<th>m<tr><td>A<td>7</table>", "| A | 7 |"),
+        ("The valve is *open*.", "<p>The valve is <b>open</b>.</p>", "*open*"),
+    ],
+)
+async def test_a_mail_s_html_is_taken_where_its_plain_text_says_less(
+    sandbox: Sandbox, plain: str, markup: str, shown: str
+) -> None:
+    (page,), reading = await read(sandbox, alternatives(plain, markup).encode(), "a.eml")
+    assert shown in page.markdown
+    assert reading.left_out == ("text/calendar",)
+
+
 async def test_a_mail_s_header_that_no_rule_allows_stays_as_it_stands(sandbox: Sandbox) -> None:
     content = "From: a@example.org\nSubject: =?ü?q?x?= =?utf-8?b?!?= open\nMIME-Version: 1\n\nText"
     (page,) = await pages(sandbox, content, "a.eml")
@@ -128,6 +176,24 @@ async def test_a_table_of_text_repeats_its_header_on_each_page(sandbox: Sandbox,
     assert last.blocks[0].continued
     assert last.blocks[0].lead == "| No | What | Who |\n| --- | --- | --- |"
     assert last.markdown.endswith("| x*y |")
+
+
+async def test_titles_above_a_table_of_text_are_no_header_of_it(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, "Stations\n\nid,place,count\n1,Hall,2\n", "a.csv")
+    assert of_kind(page, BlockKind.TEXT) == ["Stations"]
+    assert of_kind(page, BlockKind.TABLE) == ["| id | place | count |\n| --- | --- | --- |\n| 1 | Hall | 2 |"]
+
+
+async def test_a_column_that_is_blank_further_down_keeps_its_name_in_the_header(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, "name,\nA,1\n", "a.csv")
+    assert page.markdown == "| name |  |\n| --- | --- |\n| A | 1 |"
+
+
+async def test_values_of_json_stay_as_they_are_written(sandbox: Sandbox) -> None:
+    (page,) = await pages(sandbox, '{"f": 0.10, "e": 1E5, "n": NaN, "i": 1' + "0" * 30 + "}", "a.json")
+    assert page.markdown == "f: 0.10\ne: 1E5\nn: NaN\ni: 1" + "0" * 30
+    (page,) = await pages(sandbox, '[{"a": 1, "a": 2}, {"a": 3}]', "a.json")
+    assert page.markdown == "a: 1\na: 2\n\na: 3"
 
 
 async def test_json_records_are_a_table_and_other_values_lines_below_headings(sandbox: Sandbox) -> None:

@@ -16,10 +16,11 @@ from email.policy import compat32
 from services.parser.documents import decoding, flow, web
 from services.parser.documents.document import Document, Refused
 from services.parser.documents.flow import Piece
-from services.parser.pages import Page
+from services.parser.pages import BlockKind, Page
 
 _SHOWN = ("From", "To", "Cc", "Date")
 _MOST_DEPTH = 10
+_WORD = re.compile(r"\w+")
 _FOLDS = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -45,7 +46,9 @@ def _part(part: Message, document: Document, depth: int) -> Iterator[Piece]:
     if depth > _MOST_DEPTH or _is_attached(part):
         document.left_out.append(_name(part) or kind)
     elif kind == "multipart/alternative":
-        yield from _part(_best(_parts(part)), document, depth + 1)
+        best = _best(_parts(part))
+        document.left_out += [name for each in _parts(part) if each is not best for name in _unshown(each)]
+        yield from _part(best, document, depth + 1)
     elif kind == "message/rfc822":
         for inner in _parts(part):
             yield from _message(inner, document, depth + 1)
@@ -66,13 +69,39 @@ def _paragraphs(text: str) -> Iterator[Piece]:
 
 
 def _best(parts: list[Message]) -> Message:
-    """The plain one of alternatives, unless it is blank; else the last, which is the richest."""
-    plain = (
-        each
-        for each in parts
-        if each.get_content_type() == "text/plain" and _text(each, "text/plain").strip()
+    """The plain one of alternatives, unless it says less than HTML; else the last, which is the richest."""
+    texts = ((each, _text(each, "text/plain")) for each in parts if each.get_content_type() == "text/plain")
+    plain, text = next(((each, text) for each, text in texts if text.strip()), (None, ""))
+    rich = next((each for each in parts if _html(each)), None)
+    if rich is not None and (plain is None or _says_less(text, _html(rich))):
+        return rich
+    return plain or (parts[-1] if parts else Message())
+
+
+def _says_less(plain: str, markup: str) -> bool:
+    """Whether it is much shorter than HTML's text, or lacks a word of its tables."""
+    found = list(web.pieces(markup))
+    tables = " ".join(each.text for each in found if each.kind is BlockKind.TABLE)
+    words = set(_WORD.findall(plain))
+    return 2 * len(plain.strip()) < sum(len(each.text) for each in found) or not words.issuperset(
+        _WORD.findall(tables)
     )
-    return next(plain, parts[-1] if parts else Message())
+
+
+def _html(part: Message) -> str:
+    inner = (
+        each for each in part.walk() if each.get_content_type() == "text/html" and not _is_attached(each)
+    )
+    return next((_text(each, "text/html") for each in inner), "")
+
+
+def _unshown(part: Message) -> Iterator[str]:
+    """What an alternative holds that is neither the text in other words nor a picture of it."""
+    for each in part.walk():
+        kind = each.get_content_type()
+        is_text = kind in ("text/plain", "text/html", "text/enriched", "text/watch-html")
+        if _is_attached(each) or not (each.is_multipart() or is_text or each.get("Content-ID")):
+            yield _name(each) or kind
 
 
 def _parts(part: Message) -> list[Message]:

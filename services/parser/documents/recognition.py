@@ -52,6 +52,8 @@ _HEADER = re.compile(rb"(?:From )?[\w-]+:? ")
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,400}?-->\s*)*<(?:!doctype\s+html|html)[\s>]", re.I | re.S
 )
+# What stands there in a text about RTF is a word.
+_RTF = re.compile(rb"\{\\rtf\d*\s*[\\{}]")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -68,9 +70,12 @@ def recognise(document: Document) -> Format:
     if head.startswith(_OLE):
         return _ole(document.content())
     start = head.lstrip()
-    if start.startswith((b"%PDF-", b"{\\rtf")):
-        return formats.PDF if start.startswith(b"%") else formats.RTF
-    if promised is not None and promised.is_text:
+    named_text = promised is not None and promised.is_text
+    if start.startswith(b"%PDF-"):
+        return formats.PDF
+    if start.startswith(b"{\\rtf") and not (named_text and not _RTF.match(start)):
+        return formats.RTF
+    if promised is not None and named_text:
         return formats.XML if promised is formats.HTML and _is_data(head) else promised
     if b"%PDF-" in head or (promised is formats.PDF and b"\0" in head):
         return formats.PDF

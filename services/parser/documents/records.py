@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ def read(document: Document) -> Iterator[Page]:
     decoded = decoding.decode(document.content())
     document.encoding = decoded.encoding
     try:
-        value = json.loads(decoded.text)
+        value = _loaded(decoded.text)
     except (ValueError, RecursionError):
         return (page.marked(Mark.PLAIN) for page in text.read(document))
     return flow.running(_value(value, "", 1))
@@ -30,10 +31,27 @@ def read_lines(document: Document) -> Iterator[Page]:
     return flow.running(_records(decoding.texts(document)))
 
 
+def _loaded(content: str) -> Any:
+    """Numbers stay as they are written; a name that is repeated has a list of its values."""
+    return json.loads(
+        content, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_of_pairs
+    )
+
+
+def _of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    values = defaultdict(list)
+    for name, value in pairs:
+        values[name].append(value)
+    return {name: each if len(each) > 1 else each[0] for name, each in values.items()}
+
+
 def _records(texts: Iterable[str]) -> Iterator[Piece]:
     for line in _lines(texts):
         try:
-            value = json.loads(line)
+            value = _loaded(line)
         except (ValueError, RecursionError):
             yield from flow.paragraph(line)
         else:

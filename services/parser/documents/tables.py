@@ -1,4 +1,4 @@
-"""CSV and TSV → pages: one table, its first row the header that each later part repeats."""
+"""CSV and TSV → pages: titles, then one table, whose first row is the header that each later part repeats."""
 
 from __future__ import annotations
 
@@ -37,7 +37,17 @@ def _pieces(texts: Iterable[str]) -> Iterator[Piece]:
     rows = _rows(itertools.chain(sample, lines), delimiter)
     first = list(itertools.islice(rows, _SAMPLE_LINES))
     width = max(map(len, first), default=0)
-    yield from flow.table(itertools.chain(first, rows), width=width)
+    titles = _titles(first, width)
+    for title in first[:titles]:
+        yield from flow.paragraph("".join(title).strip())
+    yield from flow.table(itertools.chain(first[titles:], rows), width=width)
+
+
+def _titles(rows: list[list[str]], width: int) -> int:
+    """How many rows are a title: one cell is filled, and it is no name of a column beside a blank one."""
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    header = next((at for at, cells in enumerate(filled) if cells > 1), 0)
+    return header if width > 2 or all(len(row) < 2 for row in rows[:header]) else 0
 
 
 def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:

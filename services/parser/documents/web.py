@@ -25,10 +25,21 @@ _BLOCKS = frozenset(
         "h1", "h2", "h3", "h4", "h5", "h6",
     )
 )  # fmt: skip
+# What stands apart from the words around it, in one line with them.
+_APART = frozenset(("button", "select", "text"))
+# What has no end, and what the next of its kind ends.
+_VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+)
+_OPEN_ENDED = frozenset(("p", "li", "dt", "dd", "tr", "td", "th", "option"))
+_NOT_DISPLAYED = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.IGNORECASE)
+_EXPONENT = re.compile(r"[-+\u2212]?\d")
 _HEADING = re.compile(r"h([1-6])")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight)-([\w+#-]+)")
 _MOST_DEPTH = 8
+# Elements that are told apart inside one that is not displayed.
+_MOST_HIDDEN = 200
 _MOST_SPAN = 100
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w:.-]{1,40})""", re.IGNORECASE)
 # As far as browsers look for it, and a little more.
@@ -100,6 +111,8 @@ class _Walker(html.parser.HTMLParser):
         self._lists: list[int] = []
         self._unseen = self._navigation = self._pre = 0
         self._level, self._in_title = 0, False
+        self._hidden: list[str] = []
+        self._edited, self._raised = 0, False
         self._title = self._said = self._language = self._marker = ""
 
     def taken(self) -> list[Piece]:
@@ -116,10 +129,18 @@ class _Walker(html.parser.HTMLParser):
         self._say_title()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._is_hidden(tag, attrs):
+            return
         if tag in _UNSEEN:
             self._unseen += 1
         elif tag == "br":
             self._text.append("\n")
+        elif tag in _APART:
+            self._text.append(" ")
+        elif tag == "sup":
+            self._raised = bool(self._text) and self._text[-1][-1:].isdecimal()
+        elif tag in ("del", "ins"):
+            self._text += [" "] if self._edited == len(self._text) else []
         elif tag == "img":
             self._picture(dict(attrs))
         elif tag in _BLOCKS:
@@ -128,19 +149,54 @@ class _Walker(html.parser.HTMLParser):
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
-        if tag in _UNSEEN or tag in _BLOCKS:
+        if tag in _UNSEEN or tag in _BLOCKS or self._hidden:
             self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
+        if self._hidden and self._ends_hidden(tag):
+            return
         if tag in _UNSEEN:
             self._unseen = max(self._unseen - 1, 0)
+        elif tag in _APART:
+            self._text.append(" ")
+        elif tag in ("del", "ins"):
+            self._edited = len(self._text)
         elif tag in _BLOCKS:
             self._flush()
             self._end(tag)
 
     def handle_data(self, data: str) -> None:
-        if not self._unseen:
+        if not self._unseen and not self._hidden:
+            raised, self._raised = self._raised, False
+            data = f"^{data}" if raised and _EXPONENT.match(data) else data
             self._text.append(data if self._pre else _WHITE.sub(" ", data))
+
+    def _is_hidden(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
+        """Whether an element is not displayed, or is inside one that is not."""
+        if self._hidden and self._hidden[-1] in _OPEN_ENDED:
+            ended = tag in _BLOCKS if self._hidden[-1] == "p" else tag == self._hidden[-1]
+            self._hidden = self._hidden[:-1] if ended else self._hidden
+        attributes = dict(attrs)
+        hides = attributes.get("hidden", "until-found") != "until-found"
+        hides = hides or bool(_NOT_DISPLAYED.search(attributes.get("style") or ""))
+        if not self._hidden and (not hides or self._unseen or tag in ("html", "body")):
+            return False
+        if not self._hidden and tag in _BLOCKS:
+            self._flush()
+        if tag not in _VOID and len(self._hidden) < _MOST_HIDDEN:
+            self._hidden.append(tag)
+        return True
+
+    def _ends_hidden(self, tag: str) -> bool:
+        """Whether an end belongs to what is hidden; that of an element around it ends the hiding."""
+        if tag not in self._hidden:
+            # An end of a paragraph that a block inside it ended already is none of an element around.
+            stays = tag not in _BLOCKS or (tag == "p" and not _BLOCKS.isdisjoint(self._hidden))
+            self._hidden = self._hidden if stays else []
+            return stays
+        last = len(self._hidden) - 1 - self._hidden[::-1].index(tag)
+        self._hidden = self._hidden[:last]
+        return True
 
     def parse_html_declaration(self, i: int) -> int:
         """Of `<![CDATA[...]]>` the text, of `<![if ...]>` nothing. The library asserts that this is all."""
@@ -208,7 +264,7 @@ class _Walker(html.parser.HTMLParser):
 
     def _flush(self) -> None:
         text = "".join(self._text)
-        self._text = []
+        self._text, self._edited, self._raised = [], 0, False
         if not text.strip():
             return
         if self._in_title and not self._title:
@@ -225,7 +281,7 @@ class _Walker(html.parser.HTMLParser):
         if self._pre:
             yield from flow.code(text, self._language)
             return
-        lines = "\n".join(line.strip() for line in text.split("\n")).strip()
+        lines = "\n".join(_WHITE.sub(" ", line).strip() for line in text.split("\n")).strip()
         if self._navigation:
             yield from flow.paragraph(lines, BlockKind.OMITTED)
         elif self._level:
