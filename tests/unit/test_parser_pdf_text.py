@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -69,6 +70,15 @@ def test_characters_beyond_the_basic_plane_are_whole_and_half_ones_are_dropped()
 )
 def test_forms_that_only_fonts_know_become_letters(of_the_font: str, read_as: str) -> None:
     assert texts(with_letters(shown("A", 72, 700), {0x41: of_the_font})) == [read_as]
+
+
+def test_a_raised_small_number_is_a_power_and_no_more_digits() -> None:
+    def number(rise: int, size: int) -> list[str]:
+        raised = b"BT /F1 12 Tf 72 700 Td (10) Tj %d Ts /F1 %d Tf (6) Tj ET"
+        return texts(raw_pdfs.page(raised % (rise, size)))
+
+    assert number(5, 7) == ["10^6"]
+    assert number(-3, 7) == number(0, 12) == number(0, 7) == ["106"]
 
 
 def test_a_hyphen_that_a_page_shows_stays_whatever_its_font_calls_it() -> None:
@@ -179,6 +189,21 @@ def test_a_stream_that_is_not_what_its_checksum_tells_is_damaged() -> None:
     deflated = b"/Filter /FlateDecode"
     pdf = raw_pdfs.document([raw_pdfs.stream(each, deflated) for each in (sound, packed[:-4], changed)])
     assert marks(pdf) == [(), (), (Mark.CUT,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "end"),
+    [(b"ASCII85Decode", base64.a85encode, b"~>"), (b"ASCIIHexDecode", base64.b16encode, b">")],
+)
+def test_a_packed_stream_that_is_written_in_letters_may_be_damaged_too(
+    name: bytes, written: Callable[[bytes], bytes], end: bytes
+) -> None:
+    packed = zlib.compress(b"".join(shown(f"Line {at}", 72, 800 - 14 * at) for at in range(40)))
+    filters = b"/Filter [/%s /FlateDecode]" % name
+    sound, half = written(packed), written(packed[: len(packed) // 2])
+    contents = (sound, half, sound[:200] + b"\x7f" * 9 + sound[209:])
+    pdf = raw_pdfs.document([raw_pdfs.stream(each + end, filters) for each in contents])
+    assert marks(pdf) == [(), (Mark.CUT,), (Mark.CUT,)]
 
 
 def test_a_page_that_is_none_has_failed_and_the_others_are_read() -> None:

@@ -20,6 +20,8 @@ _HYPHEN_AT_END = "\ufffe"
 _HYPHEN_IN_LIST = 0x02
 _LINE = re.compile("[^\n\f\r\u2028\u2029\ufffe]+")
 _TOKEN = re.compile("[^\t \xa0\u2000-\u200a\u3000]+")
+_DIGITS = re.compile("[0-9](?=[0-9])")
+_RAISED = 0.2  # em that an exponent stands above its base
 _UNCLEAN = re.compile(r"[^\t\n\f\r -~]")
 _FARTHEST = 1e6  # points; what stands farther off stands nowhere
 _STRAIGHT_DEGREES = 10  # a scan lies a little askew
@@ -122,6 +124,8 @@ class Characters:
 
     def _word(self, start: int, end: int) -> Word | None:
         text = self.text[start:end]
+        if _DIGITS.search(text):
+            text = self._with_powers(text, start)
         if not self._is_clean and not (text := self._cleaned(text, start)):
             return None
         if (key := _object_at(self._address, start)) != self._key:
@@ -134,6 +138,24 @@ class Characters:
         if baseline is None:
             baseline = self._baseline(start, across, upward)
         return Word(text, left, right, baseline, size, bold, turn, mcid)
+
+    def _with_powers(self, token: str, start: int) -> str:
+        """10 with a raised 6 as "10^6": as "106" it is another number."""
+        if _object_at(self._address, start) == _object_at(self._address, start + len(token) - 1):
+            return token
+        return _DIGITS.sub(
+            lambda digit: f"{digit[0]}^" if self._is_raised(start + digit.end()) else digit[0], token
+        )
+
+    def _is_raised(self, index: int) -> bool:
+        """Whether a character is smaller than the one before it, and stands higher."""
+        below, above = (_object_at(self._address, at) for at in (index - 1, index))
+        if below == above:
+            return False
+        base, power = self._run_at(index - 1, below), self._run_at(index, above)
+        if base.turn != power.turn or base.baseline is None or power.baseline is None:
+            return False
+        return power.size < base.size and power.baseline - base.baseline > _RAISED * base.size
 
     def _cleaned(self, token: str, start: int) -> str:
         if token.isascii() and token.isprintable():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import zlib
 from collections.abc import Iterator
@@ -10,13 +11,17 @@ from typing import NamedTuple
 
 _STREAM = re.compile(rb"(?<!end)stream\r?\n")
 _OBJECT = re.compile(rb"(\d{1,10})\s+\d{1,5}\s+obj\b")
-_DEFLATED = re.compile(rb"/Filter\s*\[?\s*/(?:FlateDecode|Fl)\b")
+_DEFLATED = re.compile(
+    rb"/Filter\s*\[?\s*(?:/(?:(?P<base85>ASCII85Decode|A85)|(?P<hex>ASCIIHexDecode|AHx))\s*)?/(?:FlateDecode|Fl)\b"
+)
 # Pictures and fonts are large, and have no text; the table of objects is PDFium's to mend.
 _OTHER = re.compile(rb"/Subtype\s*/Image\b|/Length1\b|/Type\s*/XRef\b")
+_NOT_DEFLATED = b"\xff" * 8
 _OBJECT_STREAM = re.compile(rb"/Type\s*/ObjStm\b")
 _LONGEST_DICTIONARY = 4096
 _PIECE = 1 << 20
 _MOST_UNPACKED = 400_000_000  # bytes of a document; 1 CPU second
+_SLOWER = 100  # times, than unpacking, is what letters stand for
 _FLUSHED = b"\0\0\xff\xff"  # some producers end so, whole but without the last block
 
 
@@ -42,7 +47,10 @@ def looked_over(content: mmap) -> Streams:
     damaged: dict[int, bool] = {}
     room, has_damaged_objects = _MOST_UNPACKED, False
     for number, dictionary, packed in _streams(content):
-        is_sound, size, layers = _unpacked(packed, room)
+        in_bytes = _in_bytes(dictionary, packed, room)
+        if in_bytes and in_bytes is not packed:
+            room -= _SLOWER * len(packed)
+        is_sound, size, layers = _unpacked(in_bytes, room)
         holds_objects = _OBJECT_STREAM.search(dictionary) is not None
         has_layers = has_layers or (holds_objects and layers)
         has_damaged_objects = has_damaged_objects or (holds_objects and not is_sound)
@@ -66,6 +74,22 @@ def _streams(content: mmap) -> Iterator[tuple[int, bytes, bytes]]:
             dictionary = before[heads[-1].end() :]
             if _DEFLATED.search(dictionary) and not _OTHER.search(dictionary):
                 yield int(heads[-1][1]), dictionary, content[match.end() : end]
+
+
+def _in_bytes(dictionary: bytes, packed: bytes, room: int) -> bytes:
+    """What letters stand for, where a stream is written in letters; nothing where there is no room for it."""
+    written = _DEFLATED.search(dictionary)
+    if not (written and written.lastgroup):
+        return packed
+    if _SLOWER * len(packed) > room:
+        return b""
+    try:
+        if written["base85"]:
+            return base64.a85decode(packed.partition(b"~")[0], ignorechars=b" \t\n\r\v\f\0")
+        digits = b"".join(packed.partition(b">")[0].split())
+        return base64.b16decode(digits + b"0" * (len(digits) % 2), casefold=True)
+    except ValueError:
+        return _NOT_DEFLATED
 
 
 def _unpacked(packed: bytes, room: int) -> tuple[bool, int, bool]:
