@@ -19,6 +19,7 @@ LINES = [
     "# a", "## b #", "word", "", "", "- x", "  - y", "1. z", "> q", ">", "```", "~~~py", "    code",
     "| a | b |", "|---|---|", "| 1 | 2 |", "===", "---", "<!-- c", "-->", "<!-- d --> e", "<div>", "</div>",
     "<pre>", "[l]: u", "\ta", "- ", "- - # h", "  ```", "\f", "a\fb", "\u3000", "$$",
+    "e <!-- f --> g", "| 3 <!-- h --> | 4 |", "[//]: # (i)", "$$ j", "`k",
 ]  # fmt: skip
 
 
@@ -111,6 +112,36 @@ def test_text_beside_a_comment_and_behind_one_without_an_end_stays() -> None:
     assert of_kind(page_of(read, "<!-- open\n\nkept\n"), BlockKind.TEXT) == ["<!-- open\n\nkept"]
 
 
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("one <!-- a --> two\n", ["one", " two"]),
+        ("- one <!-- a\nb --> two\n- three\n\n  ~~~\n  <!-- code -->\n  ~~~\n",
+         ["- one", " two", "- three\n\n  ~~~\n  <!-- code -->\n  ~~~"]),
+        ("## one <!-- a -->\n", ["## one"]),
+        ("one\n\n[//]: # (a)\n\n[note]: <> 'a'\n", ["one"]),
+        ("`<!-- one -->` \\<!-- two --> ``a ` <!-- b -->`` <!-- open\n",
+         ["`<!-- one -->` \\<!-- two --> ``a ` <!-- b -->`` <!-- open"]),
+    ],
+)  # fmt: skip
+def test_a_comment_inside_a_line_stands_in_no_chunk(content: str, shown: list[str]) -> None:
+    assert [text for kind, text in blocks_of(page_of(read, content)) if kind != "omitted"] == shown
+
+
+def test_a_table_goes_on_behind_a_comment_and_no_header_of_it_has_one() -> None:
+    page = page_of(read, "| a <!-- b --> | c |\n|--|--|\n| 1 <!-- d --> | 2 |\n")
+    tables = [block for block in page.blocks if block.kind is BlockKind.TABLE]
+    assert [(block.lead, block.continued) for block in tables] == [
+        ("| a  | c |\n|--|--|", False),
+        ("| a  | c |\n|--|--|", True),
+        ("| a  | c |\n|--|--|", True),
+    ]
+
+
+def test_math_without_an_end_takes_no_heading() -> None:
+    assert titles("$$ x = 1\n\n# a\n\nnow 5 $$\n") == ["a"]
+
+
 def test_blocks_are_of_their_kinds() -> None:
     content = "a\n\n- b\n- c\n\n| d |\n|---|\n| e |\n\n```f\ng\n```\n\n> h\n\n    i\n\n<div>j</div>"
     assert blocks_of(page_of(read, content)) == [
@@ -183,7 +214,9 @@ def test_slices_give_the_same_blocks_as_the_whole() -> None:
     [
         ">" * 100_000, "[" * 100_000, "`" * 100_000, "- " * 50_000, "> - " * 25_000, "$$x\n\n" * 20_000,
         "<!-- a\n" * 40_000, "# " + "![](" * 25_000, "\n" * 500_000, " " * 500_000, "| a |\n|---|\n" * 20_000,
-        "```\n" + "x\n" * 200_000, "# " + "*a_" * 30_000, "|" * 100_000 + "\n" + "|-" * 100_000,
+        "```\n" + "x\n" * 200_000, "# " + "*a_" * 30_000,
+        "a <!-- b --> " * 20_000, "a <!-- " * 50_000, "`<!--``-->" * 30_000, "[a]: # (\n" * 30_000,
+        "$$x\n\n" * 10_000 + "# a\n\n$$\n", "|" * 100_000 + "\n" + "|-" * 100_000,
     ],
     ids=lambda content: repr(content[:8]),
 )  # fmt: skip

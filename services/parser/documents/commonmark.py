@@ -21,6 +21,7 @@ SLICE_CHARS = 256 * 1024
 CONTAINERS = frozenset(("bullet_list_open", "ordered_list_open", "blockquote_open", "list_item_open"))
 _DEFINITION = re.compile(r"^ {0,3}\[([^\[\]\\^\n][^\[\]\\\n]{0,200})\]:[ \t]*\S", re.MULTILINE)
 _MARKUP = re.compile(r"[\\`*_\[\]<>&!~{]")
+_ATX = re.compile(r" {0,3}#{1,6}[ \t]")
 _ATTRIBUTES = re.compile(r"\s*\{:?\s*(?:[#.][\w:.-]+|[\w-]+=\S+|-)(?:\s+(?:[#.][\w:.-]+|[\w-]+=\S+))*\s*\}$")
 _NOTE = re.compile(r"\[\^[^\]]*\]")
 # Any other name is none of HTML's: "Vec<T>".
@@ -74,21 +75,32 @@ def _math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     begun = state.bMarks[start] + state.tShift[start]
     if not state.src.startswith("$$", begun) or state.is_code_block(start):
         return False
-    # From a line behind one that saw no end up to here, none is to be seen either.
-    unclosed: dict[int, int] = state.env.setdefault("unclosed", {})
-    if unclosed.get(end, end) <= start:
+    # From a line behind one that saw no end, none is to be seen either, up to where that one looked.
+    unclosed: dict[int, range] = state.env.setdefault("unclosed", {})
+    if start in unclosed.get(end, range(0)):
         return False
     if state.src[begun + 2 : state.eMarks[start]].rstrip().endswith("$$"):
         last = start
     else:
         lines = range(start + 1, end)
-        last = next((line for line in lines if _line(state, line).rstrip().endswith("$$")), -1)
-    if last < 0:
-        unclosed[end] = start
+        alone = _line(state, start).strip() == "$$"
+        last = next((line for line in lines if _ends_math(state, line, alone=alone)), end)
+    if last == end or not _line(state, last).rstrip().endswith("$$"):
+        unclosed[end] = range(start, last)
         return False
     if not silent:
         _push(state, "math", start, last + 1)
     return True
+
+
+def _ends_math(state: StateBlock, line: int, *, alone: bool) -> bool:
+    """Whether math ends with a line, or a heading shows that there was none.
+
+    What looks like a heading behind a blank line is one, unless math began with `$$` on a line of its own.
+    """
+    text = _line(state, line)
+    heads = not alone and state.isEmpty(line - 1) and _ATX.match(text)
+    return text.rstrip().endswith("$$") or bool(heads)
 
 
 def _line(state: StateBlock, line: int) -> str:
