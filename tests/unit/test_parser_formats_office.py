@@ -53,6 +53,13 @@ async def test_tracked_changes_are_read_as_accepted(sandbox: Sandbox) -> None:
     assert page.markdown == "new there text"
 
 
+async def test_an_exponent_does_not_join_the_figure_before_it(sandbox: Sandbox) -> None:
+    raised = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>{}</w:t></w:r>'
+    body = f"<w:p>{made.run('10')}{raised.format(6)}{made.run(' on the 1')}{raised.format('st')}</w:p>"
+    (page,) = await pages(sandbox, made.docx(body), "a.docx")
+    assert page.markdown == "10^6 on the 1st"
+
+
 async def test_text_is_not_taken_for_markup_and_tabs_part_words(sandbox: Sandbox) -> None:
     body = (
         made.paragraph("5 * 3 and &lt;tag&gt; [x]") + "<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t></w:r></w:p>"

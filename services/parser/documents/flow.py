@@ -18,6 +18,7 @@ _PART_BYTES = 4_000
 # Long documents have longer pages, so that they have no more of them than a document may have.
 _PAGES_OF_A_LENGTH = 500
 _MOST_LEVEL, _MOST_DEPTH = 6, 8
+_EXPONENT = re.compile(r"[-+\u2212]?\d")
 _TICKS = re.compile("`{3,}")
 _ESCAPED = str.maketrans({"|": r"\|", "\\": r"\\"})
 
@@ -66,6 +67,11 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Clean text with single spaces."""
     return " ".join(clean(text).split())
+
+
+def raised(before: str, text: str) -> str:
+    """Superscript text as it follows other text: behind a figure, another one is an exponent."""
+    return f"^{text}" if before[-1:].isdecimal() and _EXPONENT.match(text) else text
 
 
 def heading(level: int, text: str) -> Iterator[Piece]:

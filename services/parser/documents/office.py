@@ -95,7 +95,11 @@ def elements(nodes: Iterable[Node], depth: int = 0) -> Iterator[Piece]:
 
 def inline(node: Node) -> str:
     """The text of a paragraph."""
-    return "".join(map(_span, _content(node)))
+    text = ""
+    for span in _content(node):
+        part = _span(span)
+        text += flow.raised(text, part) if span.get("vertical_align") == "superscript" else part
+    return text
 
 
 def flat(nodes: Iterable[Node]) -> str:

@@ -33,7 +33,6 @@ _VOID = frozenset(
 )
 _OPEN_ENDED = frozenset(("p", "li", "dt", "dd", "tr", "td", "th", "option"))
 _NOT_DISPLAYED = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.IGNORECASE)
-_EXPONENT = re.compile(r"[-+\u2212]?\d")
 _HEADING = re.compile(r"h([1-6])")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight)-([\w+#-]+)")
@@ -138,7 +137,7 @@ class _Walker(html.parser.HTMLParser):
         elif tag in _APART:
             self._text.append(" ")
         elif tag == "sup":
-            self._raised = bool(self._text) and self._text[-1][-1:].isdecimal()
+            self._raised = True
         elif tag in ("del", "ins"):
             self._text += [" "] if self._edited == len(self._text) else []
         elif tag == "img":
@@ -159,6 +158,8 @@ class _Walker(html.parser.HTMLParser):
             self._unseen = max(self._unseen - 1, 0)
         elif tag in _APART:
             self._text.append(" ")
+        elif tag == "sup":
+            self._raised = False
         elif tag in ("del", "ins"):
             self._edited = len(self._text)
         elif tag in _BLOCKS:
@@ -168,7 +169,7 @@ class _Walker(html.parser.HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._unseen and not self._hidden:
             raised, self._raised = self._raised, False
-            data = f"^{data}" if raised and _EXPONENT.match(data) else data
+            data = flow.raised(self._text[-1], data) if raised and self._text else data
             self._text.append(data if self._pre else _WHITE.sub(" ", data))
 
     def _is_hidden(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
