@@ -81,6 +81,7 @@ async def test_sections_of_word_s_html_and_of_xhtml_are_passed_through(sandbox: 
         ("<p>a<p hidden>b<p>c", "a\n\nc"),
         ('<div style="color:red; display: none"><p>b<ul><li>c</ul></p>d</div>e', "e"),
         ("<ul><li hidden>a<ul><li>b</ul><li>c</ul>d", "- c\n\nd"),
+        ("<table><tr hidden><td>a<p>b<tr><th>c<th>d</table>", "| c | d |\n| --- | --- |"),
         ("<p>a<span hidden>b<br></p>c", "a\n\nc"),
         ("<button>a</button><button>b</button> <del>c</del><ins>d</ins> e<ins>f</ins>", "a b c d ef"),
         ("<svg><text>a</text><text>b</text></svg>", "a b"),

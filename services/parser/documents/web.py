@@ -27,11 +27,16 @@ _BLOCKS = frozenset(
 )  # fmt: skip
 # What stands apart from the words around it, in one line with them.
 _APART = frozenset(("button", "select", "text"))
-# What has no end, and what the next of its kind ends.
+# What has no end.
 _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
-_OPEN_ENDED = frozenset(("p", "li", "dt", "dd", "tr", "td", "th", "option"))
+# What needs no end before another element.
+_ENDED_BY = {
+    "li": ("li",), "option": ("option",), "dt": ("dt", "dd"), "dd": ("dt", "dd"),
+    "td": ("td", "th"), "th": ("td", "th"), "tr": ("td", "th", "tr"),
+    "tbody": ("td", "th", "tr", "thead", "tbody"), "tfoot": ("td", "th", "tr", "thead", "tbody"),
+}  # fmt: skip
 _NOT_DISPLAYED = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.IGNORECASE)
 _HEADING = re.compile(r"h([1-6])")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
@@ -174,9 +179,9 @@ class _Walker(html.parser.HTMLParser):
 
     def _is_hidden(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
         """Whether an element is not displayed, or is inside one that is not."""
-        if self._hidden and self._hidden[-1] in _OPEN_ENDED:
-            ended = tag in _BLOCKS if self._hidden[-1] == "p" else tag == self._hidden[-1]
-            self._hidden = self._hidden[:-1] if ended else self._hidden
+        ended = (*_ENDED_BY.get(tag, ()), *(["p"] if tag in _BLOCKS else []))
+        while self._hidden and self._hidden[-1] in ended:
+            self._hidden.pop()
         attributes = dict(attrs)
         hides = attributes.get("hidden", "until-found") != "until-found"
         hides = hides or bool(_NOT_DISPLAYED.search(attributes.get("style") or ""))
