@@ -49,5 +49,5 @@ def _is_blank(stream: StreamObject) -> bool:
     """Whether a page's content is sound, and draws nothing."""
     try:
         return _DRAWS_NOTHING.fullmatch(stream.get_data()) is not None
-    except Exception:
+    except Exception:  # whatever pypdf cannot unpack is damage, which is what is asked
         return False
