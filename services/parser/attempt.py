@@ -113,7 +113,7 @@ class Attempts:
             await self._store.succeed(job, reading)
 
     async def _earlier_result(self, job: Job) -> Reading | None:
-        """Ends the attempt that was cut off; its result, where it had come as far as its result."""
+        """Ends the attempt that was cut off; how its document was read, where it had come so far."""
         if not job.entry_id:
             return None
         last_line = await self._objects.last_line(job.artifact_key)
