@@ -21,8 +21,10 @@ from waybill.runtime.postgres import Connection
 
 # Other documents that a hit names.
 MOST_COPIES = 20
-# Candidates whose texts are looked at, at least.
-LOOKED_AT = 50
+# Candidates whose best windows are looked for, at least; that costs most of a question's time.
+LOOKED_AT = 20
+# Candidates that may have the whole question as it is.
+READ = 50
 
 TEXTS = """
 select version_id, ordinal, document_id,
@@ -101,15 +103,16 @@ async def made(
     enough = max(limit, LOOKED_AT)
     excerpter = Excerpter(weights)
     found: list[Hit] = []
-    at_once = 5 * enough if phrases else enough
+    at_once = 5 * enough if phrases else max(enough, READ)
     for start in range(0, len(once), at_once):
         some = once[start : start + at_once]
-        for one, row in zip(some, await _texts(connection, some), strict=True):
+        for place, (one, row) in enumerate(zip(some, await _texts(connection, some), strict=True)):
             flat = words.flat(row["text"])
             if phrases and not phrases.are_in(words.flat(f"{row['heading']}\n\n{row['lead']}"), flat):
                 continue
-            excerpt = excerpter.excerpt(row["text"], flat)
-            found.append(_hit(one, row, excerpt, phrases.question_is_in(flat), weights))
+            verbatim = phrases.question_is_in(flat)
+            if phrases or verbatim or place < enough:
+                found.append(_hit(one, row, excerpter.excerpt(row["text"], flat), verbatim, weights))
         if len(found) >= enough or not phrases:
             break
     best = sorted(found, key=lambda hit: hit.candidate.order())[:limit]
