@@ -216,3 +216,15 @@ async def test_a_space_that_nobody_wrote_to_has_no_vectors_and_words_speak_alone
     assert (keys(found), found.coverage.vectors) == (["a.md"], 0)
     async with refused("SPACE_UNKNOWN", grpc.StatusCode.FAILED_PRECONDITION):
         await index.search(vector=unit_vector(1, 7), space=space)
+
+
+async def test_the_whole_question_word_for_word_comes_first_though_many_fit_its_words_better(
+    index: Index,
+) -> None:
+    filler = "and many other things that lie in the cellar of the harbour office "
+    apart = [f"an amber lamp {filler}a lathe {filler}a chuck {n}" for n in range(1, 31)]
+    whole = f"amber lathe chuck {filler * 12}"
+    await add_pages(index, "a.md", *apart, whole)
+    for limit in (1, 10, 100):
+        (first, *_) = (await index.search("amber lathe chuck", limit=limit)).hits
+        assert (first.chunk.page, first.parts.verbatim) == (31, True)
