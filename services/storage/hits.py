@@ -23,8 +23,6 @@ from waybill.runtime.postgres import Connection
 MOST_COPIES = 20
 # Candidates whose best windows are looked for, at least; that costs most of a question's time.
 LOOKED_AT = 20
-# Candidates that may have the whole question as it is.
-READ = 50
 
 TEXTS = """
 select version_id, ordinal, document_id,
@@ -103,8 +101,10 @@ async def made(
     enough = max(limit, LOOKED_AT)
     excerpter = Excerpter(weights)
     found: list[Hit] = []
-    at_once = 5 * enough if phrases else max(enough, READ)
-    for start in range(0, len(once), at_once):
+    if not phrases:
+        once = once[:enough] + _with_all(once[enough:], [one.word in phrases.question for one in weights])
+    at_once = 5 * enough if phrases else len(once)
+    for start in range(0, len(once), at_once or 1):
         some = once[start : start + at_once]
         for place, (one, row) in enumerate(zip(some, await _texts(connection, some), strict=True)):
             flat = words.flat(row["text"])
@@ -113,11 +113,16 @@ async def made(
             verbatim = phrases.question_is_in(flat)
             if phrases or verbatim or place < enough:
                 found.append(_hit(one, row, excerpter.excerpt(row["text"], flat), verbatim, weights))
-        if len(found) >= enough or not phrases:
+        if len(found) >= enough:
             break
     best = sorted(found, key=lambda hit: hit.candidate.order())[:limit]
     copies = await _copies(connection, values, [hit.row["sha256"] for hit in best])
     return [replace(hit, copies=_others(copies[hit.row["sha256"]], hit.row)) for hit in best]
+
+
+def _with_all(candidates: Sequence[Candidate], asked: Sequence[bool]) -> list[Candidate]:
+    """The candidates that have all of these words: one of them may have the whole question as it is."""
+    return [one for one in candidates if any(asked) and one.shares[asked].all()]
 
 
 def _hit(

@@ -21,6 +21,7 @@ class Phrases:
 
     Attributes:
         words: All terms in quotes.
+        question: All terms of the question, where it may stand somewhere as it is; else none.
     """
 
     def __init__(self, question: str) -> None:
@@ -30,6 +31,7 @@ class Phrases:
         self._patterns = [_pattern(words.runs(words.flat(text))) for text in quoted]
         runs = words.runs(words.flat(question))
         self._question = _pattern(runs) if 1 < len(runs) <= _MOST_RUNS else None
+        self.question = frozenset(words.parts(question)) if self._question else frozenset()
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
