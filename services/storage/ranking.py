@@ -18,7 +18,7 @@ from services.storage.words import Group
 
 ORDINAL_BITS = 24
 # What the word itself is worth beside the best of its other forms.
-EXACT_SHARE = 0.7
+EXACT_SHARE = 0.85
 _ENTRY = np.dtype([("place", "<u4"), ("length", "<u2")])
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float64]
