@@ -23,11 +23,13 @@ from tests.pipeline.workbench import FAULTS, Workbench, eventually
 from tests.soak.invariants import Invariants, stored
 from tests.soak.plan import Plan
 from tests.soak.processes import strays
+from tests.soak.replicas import ORCHESTRATOR, replicas
 from tests.soak.round import Round
+from waybill.client import Client, connect
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentRequest
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.stack import operate
+from waybill.stack import operate, state
 from waybill.stack.home import Home
 
 # The last words of a process' neighbours, spans under way, the sweep of replaced versions.
@@ -55,8 +57,8 @@ def main(words: Sequence[str]) -> int:
     numbers = [asked.round] if asked.round is not None else range(asked.rounds)
     print(f"seed {asked.seed}", flush=True)
     ends_at = time.monotonic() + asked.minutes * 60
-    with stack() as home:
-        soak = Soak(home, asked.seed)
+    with stack() as home, replicas(home) as second:
+        soak = Soak(home, second, asked.seed)
         for number in numbers:
             if time.monotonic() > ends_at or soak.failures == MOST_FAILURES:
                 print(f"stopped after {soak.rounds} rounds: the time is up, or too much fails")
@@ -89,8 +91,9 @@ def stack() -> Iterator[Home]:
 class Soak:
     """Rounds on one stack, and what they came to."""
 
-    def __init__(self, home: Home, seed: int) -> None:
+    def __init__(self, home: Home, second: Home, seed: int) -> None:
         self._home = home
+        self._homes = (home, second)
         self._seed = seed
         self._left: list[Round] = []
         self._began_at = time.monotonic()
@@ -107,8 +110,8 @@ class Soak:
             self._clear(but=1)
             tenant = f"soak-{plan.name}"
             folder = self._home.folder / "files" / tenant
-            with Workbench.of(self._home, tenant, folder) as bench:
-                played = Round(bench, plan)
+            with Workbench.of(self._home, tenant, folder) as bench, self._other(tenant) as other:
+                played = Round(bench, other, self._homes, plan)
                 played.play()
                 held = self._check(played)
             shutil.rmtree(folder)
@@ -119,6 +122,14 @@ class Soak:
             self.failures += 1
             print(f"FAILED: --seed {self._seed} --round {number}\n  {plan}")
         print(f"round {number}: {time.monotonic() - began_at:.1f} s", flush=True)
+
+    @contextmanager
+    def _other(self, tenant: str) -> Iterator[Client]:
+        """A client of the second orchestrator."""
+        found = list(filter(None, map(state.read, self._homes)))
+        addresses = {**found[0].addresses, "orchestrator": found[1].addresses[ORCHESTRATOR]}
+        with connect(addresses, tenant=tenant, environ={}) as client:
+            yield client
 
     def finish(self) -> None:
         """Clears the last rounds, and sees that no hold outlives its time."""
@@ -140,7 +151,7 @@ class Soak:
         return "\n".join(lines + [f"  {name}: {count}" for name, count in sorted(self.tally.items())])
 
     def _check(self, played: Round) -> bool:
-        complaints = settled(lambda: [*Invariants(played).broken(), *strays(self._home)])
+        complaints = settled(lambda: [*Invariants(played).broken(), *strays(self._homes)])
         seen = Invariants(played)
         complaints = complaints or seen.wrong_vectors()
         print("".join(f"  {complaint}\n" for complaint in complaints), end="")
@@ -152,9 +163,9 @@ class Soak:
     def _count(self, played: Round, entries: Sequence[Entry]) -> None:
         self.tally.update(played.broken)
         self.tally["documents accepted"] += len(played.sent)
-        for state in {run.state for run in played.runs}:
-            name = Run.State.Name(state).removeprefix("STATE_")
-            self.tally[f"runs {name}"] += len(played.ended(state))
+        for end in {run.state for run in played.runs}:
+            name = Run.State.Name(end).removeprefix("STATE_")
+            self.tally[f"runs {name}"] += len(played.ended(end))
         for operation in ("parse", "embed"):
             again = [one for one in entries if one.operation == operation and one.attempt > 1]
             self.tally[f"{operation} attempts repeated"] += len(again)

@@ -14,10 +14,13 @@ from typing import Self
 from reportlab.pdfgen.canvas import Canvas
 
 from tests.pipeline.workbench import POINTS
+from tests.soak.replicas import NAMES
 
-PROGRAMS = ("orchestrator", "storage", "parser", "embedder", "ledger", "postgres")
+PROGRAMS = ("orchestrator", "storage", "parser", "embedder", "ledger", *NAMES)
+POSTGRES = "postgres"
 STEPS = ("store", "parse", "chunk", "embed", "publish")
 SENTENCES = 10
+ROLLING_SHARE = 0.25
 MARK = re.compile(r"mark\w+")
 # Commits come many to a document.
 MOST_COMMITS, MOST_HITS = 30, 3
@@ -30,6 +33,7 @@ class What(StrEnum):
     CANCEL = "cancel"
     DELETE = "delete"
     KILL = "kill"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,14 @@ class Deed:
     Attributes:
         what: The kind.
         document: What is sent, cancelled or deleted.
-        at: The step to wait for before a cancel, or the program to kill.
+        at: The step to wait for before a cancel, or the program to kill or to restart.
+        replica: Whether the second orchestrator is asked.
     """
 
     what: What
     document: Document | None = None
     at: str = ""
+    replica: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,12 @@ class Plan:
         kills = dice.choices((0, 1, 2), (6, 3, 1))[0]
         # Three deaths over one document would rightly make it poison.
         doomed = {point.partition(".")[0] for point, action in faults.items() if "kill" in action}
-        for program in dice.sample([one for one in PROGRAMS if one not in doomed], kills):
-            deeds.insert(dice.randrange(len(deeds) + 1), Deed(What.KILL, at=program))
+        killed = dice.sample([one for one in (*PROGRAMS, POSTGRES) if one not in doomed], kills)
+        # One program after the other, as an upgrade does it.
+        restarted = dice.sample(PROGRAMS, len(PROGRAMS)) if dice.random() < ROLLING_SHARE else []
+        for what, programs in ((What.KILL, killed), (What.RESTART, restarted)):
+            for program in programs:
+                deeds.insert(dice.randrange(len(deeds) + 1), Deed(what, at=program))
         return cls(name, before, list(faults.items()), deeds)
 
     def __str__(self) -> str:
@@ -160,12 +170,16 @@ def _deeds(dice: random.Random, name: str, before: Sequence[Document]) -> Iterat
     edited, same, deleted = before
     fresh = [_document(dice, name, f"new{n}") for n in range(dice.randint(1, 3))]
     for document in fresh:
-        yield Deed(What.SEND, document)
-    if dice.random() < 0.5:
-        yield Deed(What.SEND, replace(fresh[0], key=f"twin-{fresh[0].key}"))
-    yield Deed(What.SEND, edited.edited(dice.randrange(len(edited.revisions))))
-    yield Deed(What.SEND, same)
+        yield Deed(What.SEND, document, replica=_coin(dice))
+    if _coin(dice):
+        yield Deed(What.SEND, replace(fresh[0], key=f"twin-{fresh[0].key}"), replica=_coin(dice))
+    yield Deed(What.SEND, edited.edited(dice.randrange(len(edited.revisions))), replica=_coin(dice))
+    yield Deed(What.SEND, same, replica=_coin(dice))
     if dice.random() < 0.7:
         yield Deed(What.DELETE, deleted)
     if dice.random() < 0.6:
-        yield Deed(What.CANCEL, _document(dice, name, "dropped"), dice.choice(STEPS))
+        yield Deed(What.CANCEL, _document(dice, name, "dropped"), dice.choice(STEPS), _coin(dice))
+
+
+def _coin(dice: random.Random) -> bool:
+    return dice.random() < 0.5

@@ -1,55 +1,38 @@
-"""Processes of a stack that nobody owns any more."""
+"""Processes of a stack: which one a program is, and those that nobody owns any more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import psutil
 
 from waybill.stack import state
 from waybill.stack.home import Home
+from waybill.stack.process import Process
 
-PROC = Path("/proc")
+
+def of_program(homes: Sequence[Home], name: str) -> Process | None:
+    """The process of a program that one of these supervisors keeps, while it lives."""
+    states = filter(None, map(state.read, homes))
+    found = next((one.programs[name].process for one in states if name in one.programs), None)
+    return found if found is not None and found.alive() else None
 
 
-def strays(home: Home) -> list[str]:
-    """Processes that were started for the stack and are not below its supervisor; Linux only."""
-    found = state.read(home)
-    assert found is not None
-    parents = _parents()
+def strays(homes: Sequence[Home]) -> list[str]:
+    """Processes that were started for a stack and are below none of its supervisors; Linux only."""
+    supervisors = {found.supervisor.pid for found in map(state.read, homes) if found is not None}
     return [
-        f"process {pid} was left over: {command}"
-        for pid in parents
-        if found.supervisor.pid not in _line(pid, parents) and (command := _of_stack(home, pid))
+        f"process {one.pid} was left over: {' '.join(command)}"
+        for one, command in _started_for(homes[0])
+        if supervisors.isdisjoint([one.pid, *(parent.pid for parent in one.parents())])
     ]
 
 
-def _parents() -> Mapping[int, int]:
-    parents = {}
-    for folder in PROC.iterdir() if PROC.exists() else ():
-        try:
-            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        except (OSError, ValueError):
-            continue  # it has just ended, or is no process
-        if folder.name.isdecimal() and fields[0] not in "ZX":
-            parents[int(folder.name)] = int(fields[1])
-    return parents
-
-
-def _line(pid: int, parents: Mapping[int, int]) -> list[int]:
-    """A process and all above it."""
-    line = []
-    while pid in parents and pid not in line:
-        line.append(pid)
-        pid = parents[pid]
-    return line
-
-
-def _of_stack(home: Home, pid: int) -> str:
-    """Its command line, when the stack's folder stands there or in its environment."""
-    try:
-        command = (PROC / str(pid) / "cmdline").read_bytes()
-        environment = (PROC / str(pid) / "environ").read_bytes()
-    except OSError:
-        return ""
-    mine = str(home.folder).encode()
-    return command.replace(b"\0", b" ").decode(errors="replace") if mine in command + environment else ""
+def _started_for(home: Home) -> Iterator[tuple[psutil.Process, Sequence[str]]]:
+    """Processes that have the stack's folder in their command line or environment."""
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            command = one.cmdline()
+            if any(str(home.folder) in text for text in (*command, *one.environ().values())):
+                yield one, command

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.pipeline.workbench import Workbench, eventually
-from tests.soak.plan import Deed, Document, Plan, What
-from waybill.client import FINAL_STATES
+from tests.soak.plan import POSTGRES, Deed, Document, Plan, What
+from tests.soak.processes import of_program
+from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,
     DeleteDocumentRequest,
@@ -16,6 +19,9 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.stack import state
+from waybill.stack.home import Home
+from waybill.stack.process import Process
+from waybill.stack.table import serving
 
 PATIENCE_SECONDS = 120.0
 
@@ -34,6 +40,8 @@ class Round:
     """What was sent in a round, and what there should be after it.
 
     Attributes:
+        other: Asks the second orchestrator.
+        homes: The stack's, and its replicas'.
         sent: Accepted documents, in order.
         wanted: What each document may be now; None is gone.
         runs: As they ended.
@@ -41,6 +49,8 @@ class Round:
     """
 
     bench: Workbench
+    other: Client
+    homes: Sequence[Home]
     plan: Plan
     sent: list[Sent] = field(default_factory=list)
     wanted: dict[str, list[Document | None]] = field(default_factory=dict)
@@ -50,7 +60,7 @@ class Round:
     def play(self) -> None:
         """Does the plan, and returns when every run is final and every program serves."""
         for document in self.plan.before:
-            self._send(document, Run.STATE_READY)
+            self._send(self.bench.client, document, Run.STATE_READY)
         self._await_all()
         for point, action in self.plan.faults:
             self.bench.arm(point, action)
@@ -62,7 +72,7 @@ class Round:
             for point, action in self.plan.faults:
                 self.broken[f"{action.split()[0]} at a point"] += self.bench.used(point)
             self.bench.disarm()
-        eventually(self.bench.all_serving, "every program serves again")
+        eventually(self._all_serving, "every program serves again")
 
     def ended(self, state: int) -> list[Sent]:
         """What was sent and ended so."""
@@ -70,42 +80,49 @@ class Round:
         return [one for one in self.sent if one.run_id in ids]
 
     def _do(self, deed: Deed) -> None:
-        document = deed.document
+        document, client = deed.document, self.other if deed.replica else self.bench.client
         if document is None:
-            self._kill(deed.at)
+            self._end(deed)
         elif deed.what is What.DELETE:
-            self.bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key=document.key))
+            client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key=document.key))
             self.wanted[document.key] = [None]
         elif deed.what is What.CANCEL:
-            self._cancel(document, deed.at)
+            self._cancel(client, document, deed.at)
         elif self.wanted.get(document.key) == [document]:
-            self._send(document, Run.STATE_UNCHANGED)
+            self._send(client, document, Run.STATE_UNCHANGED)
         else:
-            self._send(document, Run.STATE_READY)
+            self._send(client, document, Run.STATE_READY)
 
-    def _send(self, document: Document, *may_end: int) -> str:
+    def _send(self, client: Client, document: Document, *may_end: int) -> str:
         file = self.bench.file(document.key, document.content)
-        run_id = self.bench.client.ingest(file).run_id
+        run_id = client.ingest(file).run_id
         self.sent.append(Sent(run_id, document, frozenset(may_end)))
         self.wanted[document.key] = [document]
         return run_id
 
-    def _cancel(self, document: Document, step: str) -> None:
-        run_id = self._send(document, Run.STATE_READY, Run.STATE_CANCELLED)
+    def _cancel(self, client: Client, document: Document, step: str) -> None:
+        run_id = self._send(self.bench.client, document, Run.STATE_READY, Run.STATE_CANCELLED)
         self.bench.reach(run_id, step)
-        answer = self.bench.client.orchestrator.CancelRun(CancelRunRequest(run_id=run_id))
+        answer = client.orchestrator.CancelRun(CancelRunRequest(run_id=run_id))
         if answer.run.state == Run.STATE_CANCELLED:
             # Its last step may have been done already: then it is whole, never half there.
             self.wanted[document.key] = [None, document]
 
-    def _kill(self, program: str) -> None:
-        eventually(lambda: self._alive(program), f"{program} is there to be killed")
-        self.bench.kill(program)
-        self.broken[f"kill -9 of {'Postgres' if program == 'postgres' else 'a service'}"] += 1
+    def _end(self, deed: Deed) -> None:
+        """Kills a program, or has it drain; its supervisor starts it again."""
+        eventually(lambda: self._process(deed) is not None, f"{deed.at} is there to be ended")
+        process = self._process(deed)
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL if deed.what is What.KILL else signal.SIGTERM)
+        self.broken[f"{deed.what} of {'Postgres' if deed.at == POSTGRES else 'a service'}"] += 1
 
-    def _alive(self, program: str) -> bool:
-        found = state.read(self.bench.home)
-        return found is not None and program in found.programs and found.programs[program].process.alive()
+    def _process(self, deed: Deed) -> Process | None:
+        return of_program(self.homes, deed.at)
+
+    def _all_serving(self) -> bool:
+        replicas = state.read(self.homes[1])
+        assert replicas is not None
+        return self.bench.all_serving() and all(map(serving, replicas.addresses.values()))
 
     def _await_all(self) -> None:
         eventually(self._all_final, "every run of the round is final", PATIENCE_SECONDS)
