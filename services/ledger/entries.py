@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from services.ledger.prices import PriceTable, cost_nano_usd
-from waybill.runtime.errors import Conflict, NotFound
+from waybill.runtime.errors import Conflict, NotFound, Unavailable
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database
 
 Row = dict[str, Any]
+# Of an entry outside a run. Not null, since only `=` walks the index to a purchase's last attempt.
+NO_RUN = "00000000-0000-0000-0000-000000000000"
 MAX_ATTEMPT_RACES = 20
 
-# A new attempt of a spend key is its highest so far and one.
+# A new attempt of a spend key is its highest so far and one. The same entry id again inserts nothing,
+# whoever has it; a number that was taken meanwhile is a UniqueViolation.
 HOLD = """
 insert into waybill_ledger.entries (
     entry_id, tenant, run_id, correlation_id, spend_key, attempt, state, kind, service, operation,
@@ -28,8 +32,8 @@ select %(entry_id)s, %(tenant)s, %(run_id)s, %(correlation_id)s, %(spend_key)s,
     %(vendor)s, %(model)s, %(unit)s, %(quantity)s, %(price)s, %(expected)s, %(owner)s,
     %(trace_id)s, %(parent_span_id)s, %(step_span_id)s, clock_timestamp() + %(ttl)s
 from waybill_ledger.entries
-where spend_key = %(spend_key)s and run_id is not distinct from %(run_id)s
-on conflict do nothing
+where spend_key = %(spend_key)s and run_id = %(run_id)s
+on conflict (entry_id) do nothing
 returning *
 """
 
@@ -37,7 +41,7 @@ returning *
 DOUBT_EARLIER = """
 update waybill_ledger.entries
 set state = 'IN_DOUBT', ended_at = clock_timestamp(), end_reason = 'OWNER_GONE'
-where spend_key = %(spend_key)s and run_id is not distinct from %(run_id)s
+where spend_key = %(spend_key)s and run_id = %(run_id)s
     and state = 'HELD' and owner <> %(owner)s
 """
 
@@ -82,7 +86,7 @@ select run_id,
     coalesce(sum(expected_nano_usd) filter (where state in ('HELD', 'IN_DOUBT') and kind = 'SIMULATED'), 0)
         uncertain_simulated
 from waybill_ledger.entries
-where {MATCHING} and run_id is not null
+where {MATCHING} and run_id <> '{NO_RUN}'
 group by run_id
 """  # noqa: S608  (constants only)
 
@@ -128,25 +132,25 @@ class Entries:
 
         Raises:
             Precondition: PRICE_UNKNOWN.
-            Conflict: ENTRY_CONFLICT, the id was used for another spend key.
+            Conflict: ENTRY_CONFLICT, the id was used for another spend key, or by another tenant.
+            Unavailable: SPEND_KEY_BUSY, too many try to buy the same at once.
         """
         price = self._prices.find(hold.vendor, hold.model, hold.unit, self._today())
         values = {
             **vars(hold),
             "tenant": who.tenant,
-            "run_id": who.run_id or None,
+            "run_id": who.run_id or NO_RUN,
             "correlation_id": who.correlation_id,
             "price": price.nano_usd_per_million,
             "expected": price.cost_nano_usd(hold.quantity),
             "ttl": datetime.timedelta(seconds=hold.ttl_seconds),
         }
-        async with self._database.transaction(who.tenant) as connection:
-            row = await _insert(connection, values)
-            if row["state"] == "HELD":
-                await connection.execute(DOUBT_EARLIER, values)
-        if row["spend_key"] != hold.spend_key:
-            raise _conflict(row, "it was held for another spend key")
-        return row
+        for _ in range(MAX_ATTEMPT_RACES):
+            with suppress(psycopg.errors.UniqueViolation):
+                return await self._insert(who.tenant, values)
+        raise Unavailable(
+            "SPEND_KEY_BUSY", "Too many attempts at the same purchase at once. Repeat in a moment.", {}, 0.5
+        )
 
     async def settle(self, tenant: str, entry_id: str, quantity: int) -> Row:
         """The vendor acted and reports so many units.
@@ -171,6 +175,18 @@ class Entries:
         async with self._database.transaction(tenant) as connection:
             return await _end(connection, await _find(connection, entry_id), "IN_DOUBT", reason, {})
 
+    async def _insert(self, tenant: str, values: dict[str, Any]) -> Row:
+        """Inserts with the next attempt number, or answers the entry that has this id already."""
+        async with self._database.transaction(tenant) as connection:
+            row = await (await connection.execute(HOLD, values)).fetchone()
+            if row is None:
+                row = await (await connection.execute(FIND, [values["entry_id"]])).fetchone()
+                if row is None or row["spend_key"] != values["spend_key"]:
+                    raise _conflict(values["entry_id"], "it is taken")
+            elif row["attempt"] > 1:
+                await connection.execute(DOUBT_EARLIER, values)
+        return row
+
     async def page(
         self, tenant: str, matching: EntryFilter, limit: int, after: tuple[datetime.datetime, str] | None
     ) -> list[Row]:
@@ -191,17 +207,6 @@ async def expire_holds(owner_database: Database) -> int:
     """Turns holds that outlived their time IN_DOUBT; answers how many."""
     async with owner_database.transaction(None) as connection:
         return (await connection.execute(EXPIRE)).rowcount
-
-
-async def _insert(connection: Connection, values: dict[str, Any]) -> Row:
-    """Inserts with the next free attempt number, or answers the entry that has this id already."""
-    for _ in range(MAX_ATTEMPT_RACES):
-        row = await (await connection.execute(HOLD, values)).fetchone()
-        row = row or await (await connection.execute(FIND, [values["entry_id"]])).fetchone()
-        if row is not None:
-            return row
-        # Another attempt took the number between reading and writing: read again.
-    raise psycopg.OperationalError("no attempt number could be had")
 
 
 async def _find(connection: Connection, entry_id: str) -> Row:
@@ -228,8 +233,8 @@ async def _end(connection: Connection, found: Row, state: str, reason: str, want
     found = await _find(connection, found["entry_id"])
     if found["state"] == state and all(found[name] == value for name, value in wanted.items()):
         return found
-    raise _conflict(found, f"it is {found['state']}")
+    raise _conflict(found["entry_id"], f"it is {found['state']}")
 
 
-def _conflict(row: Row, why: str) -> Conflict:
-    return Conflict("ENTRY_CONFLICT", f"Ledger entry {row['entry_id']}: {why}. Use a new entry id.")
+def _conflict(entry_id: str, why: str) -> Conflict:
+    return Conflict("ENTRY_CONFLICT", f"Ledger entry {entry_id}: {why}. Use a new entry id.")

@@ -7,7 +7,7 @@ import datetime
 import uuid
 from typing import Any
 
-from services.ledger.entries import Entries, EntryFilter, Hold, Row
+from services.ledger.entries import NO_RUN, Entries, EntryFilter, Hold, Row
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 from waybill.runtime import identity
@@ -26,7 +26,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:  # noqa: N802
         """Writes an attempt down."""
-        row = await self._entries.hold(identity.caller(), _hold(request))
+        row = await self._entries.hold(identity.caller(), read_hold(request))
         return ledger_service_pb2.HoldResponse(entry=_entry(row))
 
     async def Settle(self, request: ledger_service_pb2.SettleRequest, context: Any) -> Any:  # noqa: N802
@@ -70,7 +70,8 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         return response
 
 
-def _hold(request: ledger_service_pb2.HoldRequest) -> Hold:
+def read_hold(request: ledger_service_pb2.HoldRequest) -> Hold:
+    """What a request wants to hold. Raises InvalidRequest."""
     required = ("spend_key", "service", "operation", "vendor", "model", "unit", "owner")
     empty = [name for name in required if not getattr(request, name)]
     if request.kind == CostKind.COST_KIND_UNSPECIFIED:
@@ -104,7 +105,7 @@ def _entry(row: Row) -> entry_pb2.Entry:
             "unit", "price_nano_usd_per_million", "expected_nano_usd", "owner", "end_reason")  # fmt: skip
     entry = entry_pb2.Entry(
         entry_id=str(row["entry_id"]),
-        run_id=str(row["run_id"] or ""),
+        run_id="" if str(row["run_id"]) == NO_RUN else str(row["run_id"]),
         state=f"STATE_{row['state']}",
         kind=f"COST_KIND_{row['kind']}",
         reported_nano_usd=row["reported_nano_usd"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,9 @@ import pytest
 
 from services.ledger.__main__ import build
 from services.ledger.config import LedgerConfig
-from services.ledger.entries import expire_holds
+from services.ledger.entries import Entries, expire_holds
+from services.ledger.prices import PriceTable
+from services.ledger.servicer import read_hold
 from tests.conftest import MigratedPostgres
 from tests.inprocess import channel, served, server_config, someone
 from waybill.common.v1.cost_pb2 import CostKind
@@ -29,7 +32,7 @@ from waybill.ledger.v1.ledger_service_pb2 import (
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.runtime import identity
 from waybill.runtime.errors import from_status
-from waybill.runtime.postgres import Database
+from waybill.runtime.postgres import Connection, Database
 
 if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -61,10 +64,45 @@ def a_run(tenant: str = "") -> identity.Caller:
     return someone(tenant or f"t{uuid.uuid4().hex[:12]}", str(uuid.uuid4()))
 
 
-async def refused(call: object) -> tuple[grpc.StatusCode, str]:
+def no_run() -> identity.Caller:
+    return someone(f"t{uuid.uuid4().hex[:12]}")
+
+
+async def failure(call: object) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call  # type: ignore[misc]
-    return caught.value.code(), from_status(caught.value).reason
+    return caught.value
+
+
+async def refused(call: object) -> tuple[grpc.StatusCode, str]:
+    error = await failure(call)
+    return error.code(), from_status(error).reason
+
+
+# 20,000 entries beside one: half of them are later attempts at the same, the others are of other keys.
+COPIES = """
+insert into waybill_ledger.entries
+select (jsonb_populate_record(one, jsonb_build_object(
+    'entry_id', gen_random_uuid(), 'attempt', n, 'spend_key', spend_key || case when n > 10001 then n::text else '' end))).*
+from waybill_ledger.entries one, generate_series(2, 20001) n where entry_id = %s
+"""
+READ = """
+select seq_tup_read + idx_tup_fetch as rows_read from pg_stat_xact_user_tables
+where relid = 'waybill_ledger.entries'::regclass
+"""
+
+
+class CountingDatabase(Database):
+    """Counts the rows of the ledger that its transactions read."""
+
+    rows_read = 0
+
+    @asynccontextmanager
+    async def transaction(self, tenant: str | None, *, snapshot: bool = False) -> AsyncIterator[Connection]:
+        async with super().transaction(tenant, snapshot=snapshot) as connection:
+            yield connection
+            (row,) = await (await connection.execute(READ)).fetchall()
+            self.rows_read += row["rows_read"]
 
 
 async def test_a_hold_is_priced_by_the_table_to_the_nano_dollar(database: MigratedPostgres) -> None:
@@ -95,11 +133,58 @@ async def test_an_entry_id_is_refused_for_another_spend_key(database: MigratedPo
             assert await refused(stub.Hold(other)) == (grpc.StatusCode.ALREADY_EXISTS, "ENTRY_CONFLICT")
 
 
-async def test_concurrent_attempts_of_one_spend_key_get_different_numbers(database: MigratedPostgres) -> None:
+async def test_an_entry_id_of_another_tenant_is_refused_as_one_s_own_is(database: MigratedPostgres) -> None:
     async with ledger(database) as stub:
+        taken = hold()
         with identity.acting_as(a_run()):
-            answers = await asyncio.gather(*(stub.Hold(hold()) for _ in range(12)))
-    assert sorted(answer.entry.attempt for answer in answers) == list(range(1, 13))
+            await stub.Hold(taken)
+            of_own = await failure(stub.Hold(hold(spend_key="embed:s:2", entry_id=taken.entry_id)))
+        with identity.acting_as(a_run()):
+            of_another = await failure(stub.Hold(taken))
+    assert of_another.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert vars(from_status(of_another)) == vars(from_status(of_own))
+
+
+async def test_concurrent_attempts_of_one_spend_key_get_different_numbers(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub, ledger(database) as replica:
+        for who in (a_run(), no_run()):
+            with identity.acting_as(who):
+                answers = await asyncio.gather(*(one.Hold(hold()) for one in [stub, replica] * 10))
+            assert sorted(answer.entry.attempt for answer in answers) == list(range(1, 21))
+
+
+async def test_concurrent_repeats_of_one_hold_are_one_entry(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub, ledger(database) as replica:
+        with identity.acting_as(a_run()):
+            request = hold()
+            answers = await asyncio.gather(*(one.Hold(request) for one in [stub, replica] * 10))
+    assert {(answer.entry.entry_id, answer.entry.attempt) for answer in answers} == {(request.entry_id, 1)}
+
+
+async def test_an_entry_outside_a_run_names_no_run(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(no_run()):
+            entry = (await stub.Hold(hold())).entry
+            listed = await stub.ListEntries(ListEntriesRequest(correlation_id=entry.correlation_id))
+    assert (entry.run_id, list(listed.entries), list(listed.totals)) == ("", [entry], [])
+
+
+@pytest.mark.parametrize("who", [a_run(), no_run()], ids=["in a run", "outside a run"])
+async def test_a_hold_reads_a_few_rows_however_many_there_are(
+    database: MigratedPostgres, who: identity.Caller
+) -> None:
+    counting = await CountingDatabase.open(database.url("ledger"))
+    entries = Entries(counting, PriceTable.load(), lambda: datetime.date(2026, 11, 27))
+    first = await entries.hold(who, read_hold(hold()))
+    await entries.release(who.tenant, str(first["entry_id"]), "refused")
+    async with await psycopg.AsyncConnection.connect(database.admin_url, autocommit=True) as admin:
+        await admin.execute(COPIES, [first["entry_id"]])
+        await admin.execute("analyze waybill_ledger.entries")
+    counting.rows_read = 0
+    row = await entries.hold(who, read_hold(hold()))
+    await counting.close()
+    assert row["attempt"] == 10_002
+    assert counting.rows_read < 10
 
 
 async def test_settling_twice_is_one_settlement_and_with_another_figure_a_conflict(
