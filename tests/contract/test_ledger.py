@@ -83,7 +83,8 @@ async def refused(call: object) -> tuple[grpc.StatusCode, str]:
 COPIES = """
 insert into waybill_ledger.entries
 select (jsonb_populate_record(one, jsonb_build_object(
-    'entry_id', gen_random_uuid(), 'attempt', n, 'spend_key', spend_key || case when n > 10001 then n::text else '' end))).*
+    'entry_id', gen_random_uuid(), 'attempt', n,
+    'spend_key', spend_key || case when n > 10001 then n::text else '' end))).*
 from waybill_ledger.entries one, generate_series(2, 20001) n where entry_id = %s
 """
 READ = """
@@ -174,6 +175,7 @@ async def test_a_hold_reads_a_few_rows_however_many_there_are(
     database: MigratedPostgres, who: identity.Caller
 ) -> None:
     counting = await CountingDatabase.open(database.url("ledger"))
+    assert isinstance(counting, CountingDatabase)
     entries = Entries(counting, PriceTable.load(), lambda: datetime.date(2026, 11, 27))
     first = await entries.hold(who, read_hold(hold()))
     await entries.release(who.tenant, str(first["entry_id"]), "refused")
