@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 
@@ -16,7 +16,7 @@ from services.ledger.prices import PriceTable
 from services.ledger.servicer import LedgerServicer
 from waybill.ledger.v1 import ledger_service_pb2_grpc
 from waybill.runtime import server
-from waybill.runtime.errors import Unavailable
+from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.telemetry import Telemetry
 
@@ -27,11 +27,12 @@ log = structlog.get_logger()
 @asynccontextmanager
 async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[server.Service]:
     """Joins the ledger's parts; tests call it with a configuration of their own."""
-    database = await Database.open(config.database_url)
-    owner = await Database.open(config.owner_database_url, max_size=1)
-    expiry = asyncio.create_task(_expire_for_ever(owner))
-    entries = Entries(database, PriceTable.load(), lambda: datetime.datetime.now(datetime.UTC).date())
-    try:
+    async with (
+        Database.opened(config.database_url) as database,
+        Database.opened(config.owner_database_url, max_size=1) as owner,
+        repeating("expiry", partial(_expire, owner), EXPIRY_SECONDS),
+    ):
+        entries = Entries(database, PriceTable.load(), lambda: datetime.datetime.now(datetime.UTC).date())
         yield server.Service(
             rpcs=[
                 (
@@ -42,21 +43,11 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
             ],
             backends={"ledger/postgres": database.ping},
         )
-    finally:
-        expiry.cancel()
-        await asyncio.gather(expiry, return_exceptions=True)
-        await database.close()
-        await owner.close()
 
 
-async def _expire_for_ever(owner: Database) -> None:
-    while True:
-        try:
-            if expired := await expire_holds(owner):
-                log.warning("holds expired and are in doubt", count=expired)
-        except Unavailable as error:
-            log.warning("expiry waits for the database", error=str(error))
-        await asyncio.sleep(EXPIRY_SECONDS)
+async def _expire(owner: Database) -> None:
+    if expired := await expire_holds(owner):
+        log.warning("holds expired and are in doubt", count=expired)
 
 
 if __name__ == "__main__":

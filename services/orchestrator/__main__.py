@@ -49,7 +49,6 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         batches = BatchTier(peers, runs, steps, jobs, _now)
         pipeline = Pipeline(steps, batches, durable)
         await engine.launch(config, durable, pipeline)
-        polling = asyncio.create_task(BatchPoller(peers, runs, jobs, batches, _now).run())
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, steps),
             runs=runs,
@@ -59,24 +58,23 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             peers=peers,
         )
         try:
-            yield server.Service(
-                rpcs=[
-                    (
-                        orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server,
-                        servicer,
-                        "waybill.orchestrator.v1.OrchestratorService",
-                    ),
-                    (
-                        trace_service_pb2_grpc.add_TraceServiceServicer_to_server,
-                        TraceServicer(owner),
-                        "opentelemetry.proto.collector.trace.v1.TraceService",
-                    ),
-                ],
-                backends={"orchestrator/postgres": database.ping},
-            )
+            async with BatchPoller(peers, runs, jobs, batches, _now).running():
+                yield server.Service(
+                    rpcs=[
+                        (
+                            orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server,
+                            servicer,
+                            "waybill.orchestrator.v1.OrchestratorService",
+                        ),
+                        (
+                            trace_service_pb2_grpc.add_TraceServiceServicer_to_server,
+                            TraceServicer(owner),
+                            "opentelemetry.proto.collector.trace.v1.TraceService",
+                        ),
+                    ],
+                    backends={"orchestrator/postgres": database.ping},
+                )
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
             await asyncio.to_thread(engine.shut_down)
             await database.close()
             await owner.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import structlog
@@ -20,6 +21,7 @@ from waybill.embedder.v1.embedder_service_pb2 import CollectBatchJobRequest, Del
 from waybill.runtime import identity
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import NotFound, Precondition, ServiceError
+from waybill.runtime.loops import repeating
 from waybill.runtime.retry import insist
 
 TICK_SECONDS = 1.0
@@ -46,17 +48,9 @@ class BatchPoller:
         self._tier = tier
         self._now = now
 
-    async def run(self) -> None:
-        """Polls until cancelled."""
-        while True:
-            try:
-                await self.poll()
-            except ServiceError as error:
-                log.warning("batch jobs are not looked at", reason=error.reason)
-            except Exception:
-                # Whoever waits would wait for ever.
-                log.exception("the poller of batch jobs broke, and goes on")
-            await asyncio.sleep(TICK_SECONDS)
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Polls until the block is left."""
+        return repeating("batch poller", self.poll, TICK_SECONDS)
 
     async def poll(self) -> None:
         """Looks at the jobs that are due now, and wakes runs that have none to wait for."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from services.storage import backfill
 from services.storage.backends.local import LocalObjects
@@ -16,6 +16,7 @@ from services.storage.objects import Objects
 from services.storage.objects_servicer import ObjectStorageServicer
 from services.storage.sweep import Patience, Sweeper
 from waybill.runtime import server
+from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1 import document_index_service_pb2_grpc as index_grpc
@@ -30,12 +31,15 @@ async def build(
 ) -> AsyncIterator[server.Service]:
     """Joins the storage service's parts; tests call it with a configuration of their own."""
     store = LocalObjects(config.objects_dir, lambda: datetime.datetime.now(datetime.UTC))
-    database = await Database.open(config.database_url)
-    owner = await Database.open(config.owner_database_url, max_size=1)
-    sweeper = Sweeper(owner, patience)
-    upkeep = [asyncio.create_task(sweeper.run()), asyncio.create_task(backfill.run(owner))]
-    index = DocumentIndexServicer(database, owner, sweeper.wake)
-    try:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.opened(config.database_url))
+        owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
+        sweeper = Sweeper(owner, patience)
+        await stack.enter_async_context(sweeper.running())
+        await stack.enter_async_context(
+            repeating("backfill", partial(backfill.turn, owner), backfill.LOOK_SECONDS)
+        )
+        index = DocumentIndexServicer(database, owner, sweeper.wake)
         yield server.Service(
             rpcs=[
                 (
@@ -51,12 +55,6 @@ async def build(
             ],
             backends={"storage/local": store.healthy, "storage/postgres": database.ping},
         )
-    finally:
-        for task in upkeep:
-            task.cancel()
-        await asyncio.gather(*upkeep, return_exceptions=True)
-        await database.close()
-        await owner.close()
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import structlog
 
 from services.storage import postings
-from waybill.runtime.errors import Unavailable
 from waybill.runtime.postgres import Connection, Database
 
 BATCH_CHUNKS = 500
-RETRY_SECONDS = 5.0
+LOOK_SECONDS = 3_600.0
 log = structlog.get_logger()
 
 # One version with such chunks, once nobody writes, publishes or sweeps it.
@@ -51,18 +49,10 @@ class _Passage:
     text: str
 
 
-async def run(owner: Database) -> None:
-    """Fills in what is missing, and ends; waits out a database that is away."""
-    while True:
-        try:
-            filled = await fill(owner)
-        except Unavailable as error:
-            log.warning("indexing of older chunks waits for the database", error=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
-            continue
-        if filled:
-            log.info("older chunks are indexed by their words", chunks=filled)
-        return
+async def turn(owner: Database) -> None:
+    """Fills in what is missing, and says so."""
+    if filled := await fill(owner):
+        log.info("older chunks are indexed by their words", chunks=filled)
 
 
 async def fill(owner: Database, batch_chunks: int = BATCH_CHUNKS) -> int:

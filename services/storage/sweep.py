@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-import structlog
-
-from waybill.runtime.errors import Unavailable
+from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 
 BATCH_ROWS = 1_000
 IDLE_SECONDS = 3_600.0
-RETRY_SECONDS = 5.0
-log = structlog.get_logger()
 
 # Versions that were begun long ago and never published are given up, so that nobody adds to them.
 # One that is being written, published or deleted has its turn at the next sweep: waiting for it here,
@@ -87,18 +84,13 @@ class Sweeper:
         """A version was replaced."""
         self._woken.set()
 
-    async def run(self) -> None:
-        """Sweeps until cancelled."""
-        pause = self._patience.superseded_seconds
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await self.sweep()
-                await self._wait_for_work()
-                pause = self._patience.superseded_seconds
-            except Unavailable as error:
-                log.warning("sweeping waits for the database", error=str(error))
-                pause = RETRY_SECONDS
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Sweeps until the block is left."""
+        return repeating("sweep", self._turn, IDLE_SECONDS, self._woken)
+
+    async def _turn(self) -> None:
+        await asyncio.sleep(self._patience.superseded_seconds)
+        await self.sweep()
 
     async def sweep(self) -> int:
         """Sweeps what is due now, in small transactions. Returns how many versions that were."""
@@ -123,12 +115,3 @@ class Sweeper:
     async def _rows(self, statement: str, values: list[object]) -> int:
         async with self._owner.transaction(None) as connection:
             return (await connection.execute(statement, values)).rowcount
-
-    async def _wait_for_work(self) -> None:
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._woken.clear()

@@ -632,8 +632,7 @@ async def test_a_version_left_unpublished_for_a_day_or_as_long_as_was_said_goes_
 async def test_the_sweeper_comes_soon_after_a_version_was_replaced(database: MigratedPostgres) -> None:
     async with owner_of(database) as owner:
         sweeper = Sweeper(owner, Patience(superseded_seconds=0))
-        sweeping = asyncio.create_task(sweeper.run())
-        async with index_at(database, sweeper.wake) as index:
+        async with sweeper.running(), index_at(database, sweeper.wake) as index:
             for content in ("one", "two", "three"):
                 replaced = await index.add("a.md", content)
                 await index.add("a.md", f"not {content}")
@@ -642,5 +641,3 @@ async def test_the_sweeper_comes_soon_after_a_version_was_replaced(database: Mig
                     return await contents(database, version_id) == (0, 0)
 
                 await until(gone)
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)

@@ -41,6 +41,16 @@ class Database:
         await pool.open()
         return cls(pool)
 
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, url: str, *, max_size: int = MOST_CONNECTIONS) -> AsyncIterator[Database]:
+        """`open` for the length of a block."""
+        database = await cls.open(url, max_size=max_size)
+        try:
+            yield database
+        finally:
+            await database.close()
+
     async def close(self) -> None:
         """Closes every connection."""
         await self._pool.close()

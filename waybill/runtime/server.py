@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from waybill.runtime import faults, logs
 from waybill.runtime.channel import TRANSPORT_OPTIONS
 from waybill.runtime.config import Settings
 from waybill.runtime.interceptors import ServerInterceptor
+from waybill.runtime.loops import repeating
 from waybill.runtime.telemetry import Telemetry
 
 MAX_CONCURRENT_RPCS = 256
@@ -31,6 +33,7 @@ DRAIN_SECONDS = 10.0
 GC_THRESHOLD = 50_000
 ORPHAN_SECONDS = 5.0
 HEALTH_INTERVAL_SECONDS = 5.0
+UNWELL_SECONDS = 0.2
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 log = structlog.get_logger()
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -120,12 +123,11 @@ async def serving(config: ServerConfig, telemetry: Telemetry, service: Service) 
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     port = server.add_insecure_port(config.bind)
     await server.start()
-    watcher = asyncio.create_task(_watch_health(healths, names, service.backends))
+    look = partial(_look, healths, names, service.backends)
     try:
-        yield f"{config.bind.rpartition(':')[0]}:{port}"
+        async with repeating("health", look, HEALTH_INTERVAL_SECONDS):
+            yield f"{config.bind.rpartition(':')[0]}:{port}"
     finally:
-        watcher.cancel()
-        await asyncio.gather(watcher, return_exceptions=True)
         await healths.enter_graceful_shutdown()
         await server.stop(DRAIN_SECONDS)
 
@@ -148,19 +150,21 @@ class _Healths(health.aio.HealthServicer):  # type: ignore[misc]  # the library 
         return health_pb2.HealthListResponse(statuses=statuses)
 
 
-async def _watch_health(
+async def _look(
     healths: health.aio.HealthServicer,
     names: Sequence[str],
     backends: Mapping[str, Callable[[], Awaitable[bool]]],
 ) -> None:
-    """Keeps health true: a service serves while each of its backends does."""
+    """Makes health true: a service serves while each of its backends does. Ends once all do."""
     while True:
         well = {name: await _probe(name, probe) for name, probe in backends.items()}
         for name, good in well.items():
             await healths.set(name, SERVING if good else NOT_SERVING)
         for name in ("", *names):
             await healths.set(name, SERVING if all(well.values()) else NOT_SERVING)
-        await asyncio.sleep(HEALTH_INTERVAL_SECONDS if all(well.values()) else 0.2)
+        if all(well.values()):
+            return
+        await asyncio.sleep(UNWELL_SECONDS)
 
 
 async def _probe(name: str, probe: Callable[[], Awaitable[bool]]) -> bool:
