@@ -24,7 +24,7 @@ from waybill.orchestrator.v1.run_pb2 import Run
 # Vectors are kept as 16-bit floats.
 VECTOR_TOLERANCE = 2e-3
 CHUNKS = """
-select d.document_key, c.ordinal, c.heading, c.text, v.e::text as vector, n.state, n.chunk_count,
+select d.document_key, c.ordinal, c.heading, c.lead, c.text, v.e::text as vector, n.state, n.chunk_count,
     n.vector_count
 from waybill_index.documents d
 join waybill_index.document_versions n on n.version_id = d.current_version_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 
 import psutil
@@ -25,14 +24,14 @@ def strays(homes: Sequence[Home]) -> list[str]:
     return [
         f"process {one.pid} was left over: {' '.join(command)}"
         for one, command in _started_for(homes[0])
-        if supervisors.isdisjoint([one.pid, *(parent.pid for parent in one.parents())])
+        if one.is_running() and supervisors.isdisjoint(parent.pid for parent in [one, *one.parents()])
     ]
 
 
 def _started_for(home: Home) -> Iterator[tuple[psutil.Process, Sequence[str]]]:
     """Processes that have the stack's folder in their command line or environment."""
-    for one in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            command = one.cmdline()
-            if any(str(home.folder) in text for text in (*command, *one.environ().values())):
-                yield one, command
+    for one in psutil.process_iter(["cmdline", "environ"]):
+        # None of a process that has just ended, or that is not ours to look at.
+        command, environment = one.info["cmdline"] or [], one.info["environ"] or {}
+        if any(str(home.folder) in text for text in (*command, *environment.values())):
+            yield one, command
