@@ -13,20 +13,20 @@ from services.embedder.backends.port import BatchBackend, EmbeddingBackend
 from services.embedder.batches import BatchJobs
 from services.embedder.config import EmbedderConfig
 from services.embedder.embedding import Embeddings
-from services.embedder.limiter import Limiter
 from services.embedder.servicer import EmbedderServicer
-from services.embedder.vendor_health import VendorHealth
 from waybill import tokens
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.runtime import semconv, server
-from waybill.runtime.breaker import Breaker
 from waybill.runtime.channel import connect
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Precondition
-from waybill.runtime.retry import Policy
 from waybill.runtime.telemetry import Telemetry
+from waybill.vendors.breaker import Breaker
+from waybill.vendors.health import VendorHealth
+from waybill.vendors.limiter import Limiter
+from waybill.vendors.retrying import Policy
 
 LOCAL_CONCURRENCY = 32
 Probes = Mapping[str, Callable[[], Awaitable[bool]]]

@@ -26,9 +26,9 @@ from services.embedder.embedding import EmbeddedBatch, purchase
 from waybill.common.v1.space_pb2 import Space
 from waybill.metering import SURELY_NOT_ACTED, Meter, Purchase
 from waybill.runtime import faults
-from waybill.runtime.breaker import Breaker
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, ServiceError
-from waybill.runtime.retry import Policy, retrying
+from waybill.vendors.breaker import Breaker
+from waybill.vendors.retrying import Policy, retrying
 
 T = TypeVar("T")
 log = structlog.get_logger()

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.embedder.keys import Keys
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
+from waybill.vendors.keys import Keys
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 # The vendor's limit is 300,000, by its own count.

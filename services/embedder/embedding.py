@@ -12,14 +12,14 @@ import numpy as np
 import structlog
 
 from services.embedder.backends.port import Capabilities, Embedded, EmbeddingBackend, Vectors
-from services.embedder.limiter import Limiter
 from waybill import tokens
 from waybill.common.v1.space_pb2 import Space
 from waybill.metering import Attempt, Meter, Purchase
 from waybill.runtime import semconv
-from waybill.runtime.breaker import Breaker
 from waybill.runtime.errors import InvalidRequest, VendorContract
-from waybill.runtime.retry import Policy, retrying
+from waybill.vendors.breaker import Breaker
+from waybill.vendors.limiter import Limiter
+from waybill.vendors.retrying import Policy, retrying
 
 # Float16 storage and float32 sums of a vendor both stay well inside.
 NORM_TOLERANCE = 0.02

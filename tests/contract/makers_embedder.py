@@ -16,7 +16,6 @@ import pytest
 
 from services.embedder.__main__ import build
 from services.embedder.config import EmbedderConfig, OpenAIConfig
-from services.embedder.keys import Keys
 from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from tests.conftest import MigratedPostgres
@@ -32,9 +31,10 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.runtime import identity
 from waybill.runtime.channel import send
 from waybill.runtime.errors import from_status
-from waybill.runtime.retry import Policy
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
+from waybill.vendors.keys import Keys
+from waybill.vendors.retrying import Policy
 
 if TYPE_CHECKING:
     from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceAsyncStub

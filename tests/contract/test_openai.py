@@ -15,8 +15,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.embedder.backends.openai import OpenAIEmbedder
 from services.embedder.backends.openai_client import opened
-from services.embedder.keys import Keys
-from services.embedder.limiter import Limiter
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import KEY, at, embedder, new_run
 from tests.inprocess import Recorder
@@ -26,6 +24,8 @@ from waybill.sim.limits import Limits
 from waybill.sim.openai.embeddings import vectors
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
+from waybill.vendors.keys import Keys
+from waybill.vendors.limiter import Limiter
 
 QUICK = OpenAISettings(seed=1, latency_seconds=0.0)
 TEXTS = ["a text about boats", "a text about bread"]

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from services.embedder.limiter import Limiter
-from services.embedder.rate_headers import duration_seconds, retry_after_seconds
 from waybill.runtime import deadline
 from waybill.runtime.errors import Quota
+from waybill.vendors.limiter import Limiter
+from waybill.vendors.rate_headers import duration_seconds, retry_after_seconds
 
 
 class Time:

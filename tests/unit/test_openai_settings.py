@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from services.embedder.config import EmbedderConfig
-from services.embedder.vendor_health import AGAIN_SECONDS, FRESH_SECONDS, MISSES, VendorHealth
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Credential, Precondition, ServiceError, Unavailable
+from waybill.vendors.health import AGAIN_SECONDS, FRESH_SECONDS, MISSES, VendorHealth
 
 KEY = "sk-planted-0123456789abcdefghij"
 DOWN = Unavailable("VENDOR_ERROR", "m")

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from waybill.runtime import deadline
-from waybill.runtime.breaker import Breaker
 from waybill.runtime.errors import (
     Credential,
     InvalidRequest,
@@ -18,7 +17,8 @@ from waybill.runtime.errors import (
     Unavailable,
     VendorContract,
 )
-from waybill.runtime.retry import Policy, retrying
+from waybill.vendors.breaker import Breaker
+from waybill.vendors.retrying import Policy, retrying
 
 OURS = {"vendor": "v"}
 LOST = Unavailable("LOST", "m", OURS)

@@ -1,93 +1,20 @@
-"""The one place that repeats a call.
+"""Repeats a call between our own services; a vendor's is repeated by `vendors.retrying` alone.
 
-Between our own services only `Unavailable` is repeated (`insist`): by a pipeline step, and by the last
-word of a vendor attempt (settle, release), whose answer must reach the ledger also while that restarts.
-
-A vendor's call is repeated by `retrying`, outermost of `retrying(breaker(metered(vendor)))`, and by
-nothing else: a vendor's own SDK has its retries off. What may be repeated, the error says:
-
-    error that names its vendor in its metadata      repeated             counts as an attempt
-    Unavailable: nobody knows whether it acted       yes                  yes
-    VendorContract: an answer that cannot be right   once                 yes
-    a refusal with `retry_after_seconds`             until time runs out  no: it cost nothing
-    any other refusal                                never
+Only `Unavailable` is repeated: by a pipeline step, and by the last word of a vendor attempt (settle,
+release), whose answer must reach the ledger also while that restarts.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import grpc
 import stamina
-from opentelemetry import trace
 
-from waybill.runtime import deadline, semconv
-from waybill.runtime.errors import ServiceError, Unavailable, VendorContract, from_status
+from waybill.runtime.errors import Unavailable, from_status
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How long a vendor's call is repeated, and how soon.
-
-    Attributes:
-        attempts: Attempts that may have cost something.
-        contract_attempts: The same, where the answer was one that cannot be right.
-        patience_seconds: In all; a caller's deadline that is nearer counts instead.
-        first_seconds: Upper bound of the first back-off; it doubles each time.
-        most_seconds: The largest back-off. Where the vendor says when, that counts instead.
-        answer_seconds: Left to the caller to hear of the failure before its own deadline.
-    """
-
-    attempts: int = 6
-    contract_attempts: int = 2
-    patience_seconds: float = 300.0
-    first_seconds: float = 0.5
-    most_seconds: float = 4.0
-    answer_seconds: float = 0.5
-
-    def allowed(self, error: ServiceError) -> int:
-        """Attempts in all, where this is how the last one ended."""
-        return self.contract_attempts if isinstance(error, VendorContract) else self.attempts
-
-
-async def retrying(
-    call: Callable[[], Awaitable[T]],
-    policy: Policy,
-    *,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    rng: Callable[[], float] = random.random,
-    clock: Callable[[], float] = time.monotonic,
-) -> T:
-    """Repeats a vendor's call, with full-jitter back-off, never sooner than the vendor asks.
-
-    Raises:
-        ServiceError: The last error. A refusal that may still be lifted is Unavailable by then, so that
-            the caller may go on where this gave up.
-    """
-    until = clock() + (deadline.remaining_seconds(policy.patience_seconds) or 0.0) - policy.answer_seconds
-    repeats = costly = 0
-    while True:
-        try:
-            return await call()
-        except ServiceError as error:
-            if not _repeatable(error):
-                raise
-            costly += isinstance(error, Unavailable | VendorContract)
-            wait = _wait_seconds(policy, error, repeats, rng())
-            if costly >= policy.allowed(error) or clock() + wait >= until:
-                raise _last(error) from None
-            trace.get_current_span().add_event(
-                semconv.RETRY_EVENT, {semconv.ERROR_TYPE: error.reason, semconv.RETRY_WAIT: wait}
-            )
-        repeats += 1
-        await sleep(wait)
 
 
 async def insist(operation: Callable[[], Awaitable[T]], *, seconds: float) -> T:
@@ -101,7 +28,7 @@ async def insist(operation: Callable[[], Awaitable[T]], *, seconds: float) -> T:
         ServiceError: Also for a failed gRPC call, translated.
     """
     async for attempt in stamina.retry_context(
-        on=_is_unavailable, attempts=None, timeout=seconds, wait_initial=0.05, wait_max=1.0, wait_jitter=0.2
+        on=Unavailable, attempts=None, timeout=seconds, wait_initial=0.05, wait_max=1.0, wait_jitter=0.2
     ):
         with attempt:
             try:
@@ -109,26 +36,3 @@ async def insist(operation: Callable[[], Awaitable[T]], *, seconds: float) -> T:
             except grpc.aio.AioRpcError as error:
                 raise from_status(error) from error
     raise AssertionError("unreachable: stamina raises the last error")
-
-
-def _is_unavailable(error: Exception) -> bool:
-    return isinstance(error, Unavailable) and isinstance(error, ServiceError)
-
-
-def _repeatable(error: ServiceError) -> bool:
-    if semconv.VENDOR not in error.metadata:
-        return False
-    return isinstance(error, Unavailable | VendorContract) or error.retry_after_seconds is not None
-
-
-def _wait_seconds(policy: Policy, error: ServiceError, repeats: int, luck: float) -> float:
-    if error.retry_after_seconds:
-        # A little later than asked, so that those who were refused together do not return together.
-        return error.retry_after_seconds + luck * policy.first_seconds / 2
-    return luck * min(policy.most_seconds, policy.first_seconds * 2.0 ** min(repeats, 20))
-
-
-def _last(error: ServiceError) -> ServiceError:
-    if isinstance(error, VendorContract):
-        return error
-    return Unavailable(error.reason, error.message, error.metadata, error.retry_after_seconds)

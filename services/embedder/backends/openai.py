@@ -12,9 +12,9 @@ from services.embedder.backends.openai_answers import decode
 from services.embedder.backends.openai_client import OpenAIClient, of_response
 from services.embedder.backends.port import Capabilities, Embedded
 from services.embedder.config import OPENAI_DIMENSIONS, OpenAIConfig
-from services.embedder.limiter import Limiter
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.errors import ServiceError
+from waybill.vendors.limiter import Limiter
 
 MAX_TEXTS = 2048
 MAX_TEXT_TOKENS = 8191

@@ -1,6 +1,6 @@
 """One attempt at OpenAI over the official SDK: the key, the bounds, and the SDK's errors as ours.
 
-The SDK's own retries are off: `runtime.retry` repeats, so that each attempt is in the ledger. Answers
+The SDK's own retries are off: `vendors.retrying` repeats, so that each attempt is in the ledger. Answers
 are taken raw: the SDK's decoding costs 2.7 × the CPU, passes wrong answers on, and raises what is not
 an OpenAIError for broken ones (facts: openai, measured).
 """

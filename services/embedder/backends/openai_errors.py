@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 
-from services.embedder.rate_headers import retry_after_seconds
 from waybill.runtime import semconv
 from waybill.runtime.errors import (
     Credential,
@@ -25,6 +24,7 @@ from waybill.runtime.errors import (
     Unavailable,
     VendorContract,
 )
+from waybill.vendors.rate_headers import retry_after_seconds
 
 VENDOR = "openai"
 # 429, but no waiting helps: somebody has to pay first.

@@ -72,7 +72,7 @@ class EmbeddingBackend(Protocol):
 
         Raises:
             ServiceError: InvalidRequest, Precondition, Quota or Credential only when nothing was done;
-                naming the vendor in its metadata, where it is the vendor's (see `runtime.retry`).
+                naming the vendor in its metadata, where it is the vendor's (see `vendors.retrying`).
         """
 
     async def healthy(self) -> bool:

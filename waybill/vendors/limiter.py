@@ -11,9 +11,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from services.embedder.rate_headers import Allowance, allowances
 from waybill.runtime import deadline, semconv
 from waybill.runtime.errors import Quota
+from waybill.vendors.rate_headers import Allowance, allowances
 
 PATIENCE_SECONDS = 300.0
 # Left of the caller's deadline for the request itself, and for the answer about it.
