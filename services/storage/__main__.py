@@ -15,6 +15,7 @@ from services.storage.index_servicer import DocumentIndexServicer
 from services.storage.objects import Objects
 from services.storage.objects_servicer import ObjectStorageServicer
 from services.storage.sweep import Patience, Sweeper
+from services.storage.vector_index import Builder
 from waybill.runtime import server
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
@@ -36,6 +37,7 @@ async def build(
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
         sweeper = Sweeper(owner, patience)
         await stack.enter_async_context(sweeper.running())
+        await stack.enter_async_context(Builder(owner, config.owner_database_url).running())
         await stack.enter_async_context(
             repeating("backfill", partial(backfill.turn, owner), backfill.LOOK_SECONDS)
         )

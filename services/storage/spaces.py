@@ -7,7 +7,6 @@ import math
 import struct
 from dataclasses import dataclass
 
-from psycopg import sql
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
@@ -20,7 +19,7 @@ MAX_NORM_ERROR = 0.01
 # HNSW over halfvec takes no more (pgvector, "HNSW").
 MAX_DIMENSION = 4_000
 MAX_NAME_CHARS = 128
-# Each has an index, and anybody who may write a document can name one.
+# Each has indexes, and anybody who may write a document can name one.
 MOST_SPACES = 32
 
 ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended('waybill_index.spaces', 0))"
@@ -29,14 +28,7 @@ insert into spaces (space_id, model, dimension, revision)
 select max(space_id) + 1, %(model)s, %(dimension)s, %(revision)s from spaces
 having count(*) < %(most)s
 on conflict do nothing
-returning space_id
 """
-# As the migration makes it for the spaces that are known from the start.
-INDEX = sql.SQL("""
-create index {index} on vectors using hnsw ((e::halfvec({dimension})) halfvec_cosine_ops)
-with (m = 16, ef_construction = 64) where space_id = {space_id}
-""")
-
 # Few rows: the one that is meant is found here, so that an unknown one can be told what there is.
 KNOWN = "select space_id, model, dimension, revision from spaces order by space_id"
 
@@ -99,11 +91,7 @@ async def make(owner: Database, space: Space) -> None:
     async with owner.transaction(None) as connection:
         await connection.execute(ONE_AT_A_TIME)
         values = {"model": space.model, "dimension": space.dimension, "revision": space.revision}
-        row = await (await connection.execute(ADD, {**values, "most": MOST_SPACES})).fetchone()
-        if row is not None:
-            names = {"dimension": sql.Literal(space.dimension), "space_id": sql.Literal(row["space_id"])}
-            index = sql.Identifier(f"vectors_space_{row['space_id']}")
-            await connection.execute(INDEX.format(index=index, **names))
+        await connection.execute(ADD, {**values, "most": MOST_SPACES})
 
 
 def _is_name(text: str) -> bool:
