@@ -52,7 +52,7 @@ class Line:
     async def head(self) -> Seen:
         """Status and headers."""
         first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-        headers = dict(line.split(": ", 1) for line in lines)
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         return Seen(int(first.split()[1]), headers, b"")
 
     async def receive(self) -> Seen:

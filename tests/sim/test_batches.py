@@ -79,7 +79,7 @@ async def test_a_file_of_another_purpose_or_project_is_refused(sim: OpenAISimula
 
 async def test_how_long_a_batch_takes_is_set_for_those_to_come(sim: OpenAISimulator) -> None:
     before = (await create(sim, ten())).json
-    sim.doors["/batches"](working_seconds=7_200)
+    sim.controls["/batches"](working_seconds=7_200)
     after = (await create(sim, ten())).json
     states = []
     for seconds in (700, 6_500, 100):
@@ -230,7 +230,7 @@ async def test_o33_a_batch_expires_with_half_of_it_done(sim: OpenAISimulator) ->
     assert sim.invoice.quantities() == {f"{SMALL} batch": 5 * 3}
 
 
-async def test_a_lie_of_the_catalogue_is_told_in_each_line_of_a_batch_that_it_breaks(
+async def test_a_batch_that_is_broken_has_the_same_wrong_answer_in_each_line(
     sim: OpenAISimulator,
 ) -> None:
     sim.faults.add("O27:op=batches.create")

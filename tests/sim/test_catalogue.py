@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.sim.raw import KEY, SMALL, Line, Seen, ask, connected, embed, until
-from waybill.sim.openai.breakage import QUOTA_CODES, SCOPES
+from waybill.sim.openai.catalogue import QUOTA_CODES, SCOPES
 from waybill.sim.openai.embeddings import logical_call
 from waybill.sim.openai.simulator import OpenAISimulator
 
@@ -76,7 +76,7 @@ def same(seen: Seen, good: Seen, order: list[int]) -> bool:
     return [item["embedding"] for item in data(seen)] == [data(good)[place]["embedding"] for place in order]
 
 
-LIES: list[tuple[str, Callable[[Seen, Seen], bool]]] = [
+CORRUPTED: list[tuple[str, Callable[[Seen, Seen], bool]]] = [
     ("O18", lambda seen, good: seen.body == good.body[: len(good.body) // 2]),
     ("O19", lambda seen, good: seen.body.startswith(b"<html>") and "html" in seen.headers["content-type"]),
     ("O20", lambda seen, good: len(data(seen)) == 2),
@@ -95,16 +95,16 @@ LIES: list[tuple[str, Callable[[Seen, Seen], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "lies"), LIES)
+@pytest.mark.parametrize(("fault", "wrong"), CORRUPTED)
 async def test_a_bad_200_is_billed(
-    sim: OpenAISimulator, fault: str, lies: Callable[[Seen, Seen], bool]
+    sim: OpenAISimulator, fault: str, wrong: Callable[[Seen, Seen], bool]
 ) -> None:
     good = await embed(sim.base_url, "one", "two", "three", encoding_format="base64")
     sim.faults.add(f"{fault}:n=1")
     seen = await embed(sim.base_url, "one", "two", "three", encoding_format="base64")
     assert seen.status == 200
-    assert lies(seen, good)
-    assert not lies(good, good)
+    assert wrong(seen, good)
+    assert not wrong(good, good)
     assert sim.invoice.total_nano_usd == 2 * PRICE
 
 
@@ -243,5 +243,7 @@ async def test_no_answer_or_journal_shows_the_key(sim: OpenAISimulator) -> None:
 
 def test_every_fault_of_the_catalogue_has_a_test() -> None:
     alone = {"O01", "O02", "O03", "O04", "O05", "O06", "O11", "O28", "O29", "O30", "O31", "O32", "O33", "O34"}
-    listed = {fault.partition("/")[0] for fault in [row[0] for row in REFUSALS] + [row[0] for row in LIES]}
+    listed = {
+        fault.partition("/")[0] for fault in [row[0] for row in REFUSALS] + [row[0] for row in CORRUPTED]
+    }
     assert set(SCOPES) == alone | {name for name in listed if name.startswith("O")}

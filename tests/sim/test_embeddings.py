@@ -174,8 +174,8 @@ async def test_one_connection_carries_many_requests_also_chunked_ones(sim: OpenA
     ("raw", "status"),
     [
         (b"nonsense\r\n\r\n", 400),
-        (b"POST /v1/embeddings HTTP/1.1\r\ncontent-length: x\r\n\r\n", 400),
-        (b"POST /v1/embeddings HTTP/1.1\r\ncontent-length: 999999999\r\n\r\n", 413),
+        (b"POST /v1/embeddings HTTP/1.1\r\nhost: here\r\ncontent-length: x\r\n\r\n", 400),
+        (b"POST /v1/embeddings HTTP/1.1\r\nhost: here\r\ncontent-length: 999999999\r\n\r\n", 413),
     ],
 )
 async def test_what_is_not_http_is_refused_and_the_connection_ends(

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim.raw import SMALL, connected
 from waybill.sim.clock import Clock
 from waybill.sim.faults import Fault, Faults
 from waybill.sim.invoice import Invoice
 from waybill.sim.keys import Keys
-from waybill.sim.limits import Limits, RateLimiter, duration
+from waybill.sim.limits import Limits, RateLimiter
+from waybill.sim.openai.api import duration
+from waybill.sim.openai.simulator import OpenAISimulator
 
 
 def faults(texts: str, seed: int = 7) -> Faults:
@@ -85,13 +88,13 @@ def test_a_bucket_refills_continuously_and_says_how_long_to_wait() -> None:
     assert (refusal.kind, refusal.left, refusal.wait_seconds) == ("tokens", 1000, 10)
     clock.advance(10)
     assert limiter.admit("a", 2000) is None
-    assert limiter.headers("a")["x-ratelimit-reset-tokens"] == "1m0s"
+    assert limiter.levels("a")["tokens"].full_in_seconds == 60
 
 
 def test_a_refused_request_uses_up_requests_and_another_subject_has_its_own() -> None:
     limiter = RateLimiter(Limits(requests_per_minute=2, tokens_per_minute=10), Clock(0))
     assert [limiter.admit("a", tokens) is None for tokens in (5, 9, 5)] == [True, False, False]
-    assert limiter.headers("a")["x-ratelimit-remaining-requests"] == "0"
+    assert limiter.levels("a")["requests"].left == 0
     assert limiter.admit("b", 5) is None
 
 
@@ -133,3 +136,40 @@ def test_a_revoked_key_is_bad_until_it_is_added_again() -> None:
     keys.add("sk-one")
     assert keys.find("sk-one")
     assert not keys.find("pk-one")
+
+
+async def test_a_reply_to_head_has_the_headers_of_get_and_no_body(sim: OpenAISimulator) -> None:
+    async with connected(sim.base_url) as line:
+        await line.send("HEAD", "/v1/models")
+        head = await line.head()
+        await line.send("GET", "/v1/models")
+        got = await line.receive()
+    assert (head.status, got.status) == (200, 200)
+    assert head.headers["content-length"] == str(len(got.body))
+
+
+async def test_an_encoded_path_names_the_same_thing(sim: OpenAISimulator) -> None:
+    async with connected(sim.base_url) as line:
+        await line.send("GET", "/v1/%6Dodels/" + SMALL.replace("-", "%2D"))
+        assert (await line.receive()).status == 200
+        await line.send("GET", "/v1/models%2F" + SMALL)
+        assert (await line.receive()).status == 404
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [
+        ("content-length", "1_0", 400),
+        ("content-length", "+10", 400),
+        ("transfer-encoding", "gzip, chunked", 501),
+    ],
+)
+async def test_a_body_whose_end_cannot_be_told_is_refused_and_the_connection_ends(
+    sim: OpenAISimulator, field: str, value: str, status: int
+) -> None:
+    head = f"POST /v1/embeddings HTTP/1.1\r\nhost: here\r\n{field}: {value}\r\n\r\n"
+    async with connected(sim.base_url) as line:
+        line.writer.write(head.encode() + b"0123456789")
+        assert (await line.receive()).status == status
+        assert await line.reader.read() == b""
+    assert not sim.journal

@@ -1,84 +1,61 @@
-"""A simulator's own door, on a port apart from the vendor's: read what happened, break it, heal it.
+"""A simulator's control port, apart from the vendor's: read what happened, break it, heal it.
 
-GET /journal (?since=N), /invoice, /state · POST, with a JSON object: /faults {"fault": "O03:n=7"} ·
-/heal {} or {"name": "O03"} · /clock {"advance_seconds": 60} · /keys {"add": "sk-…"} or {"revoke": "sk-…"} ·
-/limits {"requests_per_minute": …, "tokens_per_minute": …} · /outage {"seconds": 30}, {} until {"end": true} ·
-OpenAI: /batches {"working_seconds": …}.
+GET /journal (?since=N), /invoice, /webhooks, /state · POST, with JSON: /faults {"fault": "503:n=7"} ·
+/heal {} or {"name": "503"} · /clock {"advance_seconds": 60} · /keys {"add": "…"} or {"revoke": "…"} ·
+/limits {"requests_per_minute": …, "tokens_per_minute": …} · /outage {"seconds": 30}, {} until {"end": true},
+and what the vendor's simulator adds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from waybill.sim.clock import Clock
-from waybill.sim.faults import Faults
-from waybill.sim.invoice import Invoice
-from waybill.sim.journal import Entry
-from waybill.sim.keys import Keys
-from waybill.sim.limits import RateLimiter
-from waybill.sim.server import HttpServer
+from waybill.sim.replies import json_reply
 from waybill.sim.wire import Reply, Request
 
-
-class Simulated(Protocol):
-    """What every vendor's simulator has."""
-
-    clock: Clock
-    faults: Faults
-    keys: Keys
-    limiter: RateLimiter
-    server: HttpServer
-
-    @property
-    def journal(self) -> list[Entry]:
-        """Every request so far."""
-
-    @property
-    def invoice(self) -> Invoice:
-        """Every charge up to now."""
-
-    @property
-    def doors(self) -> Mapping[str, Callable[..., None]]:
-        """What else is changed here, by path: this vendor's own."""
+if TYPE_CHECKING:
+    from waybill.sim.simulator import Simulator
 
 
 class Control:
     """Answers the control port."""
 
-    def __init__(self, simulated: Simulated) -> None:
-        self._it = simulated
+    def __init__(self, simulator: Simulator) -> None:
+        self._it = simulator
         self._reads: dict[str, Callable[[Request], object]] = {
             "/journal": self._journal,
             "/invoice": self._invoice,
+            "/webhooks": self._webhooks,
             "/state": self._state,
         }
         self._writes: dict[str, Callable[..., None]] = {
             "/faults": self._faults,
-            "/heal": simulated.faults.heal,
+            "/heal": simulator.faults.heal,
             "/clock": self._clock,
             "/keys": self._keys,
             "/limits": self._limits,
             "/outage": self._outage,
-            **simulated.doors,
         }
 
     async def handle(self, request: Request) -> Reply:
         """One request; a page in a browser has an Origin, and no business here."""
         host = request.headers.get("host", "").rsplit(":", 1)[0]
         if host not in ("127.0.0.1", "localhost") or "origin" in request.headers:
-            return _json(403, {"error": "this port answers programs on this machine only"})
+            return json_reply({"error": "this port answers programs on this machine only"}, 403)
         if request.method == "GET" and request.path in self._reads:
-            return _json(200, self._reads[request.path](request))
-        if request.method != "POST" or request.path not in self._writes:
-            return _json(404, {"error": f"no {request.method} {request.path}", "see": __doc__})
+            return json_reply(self._reads[request.path](request))
+        change = self._writes.get(request.path) or self._it.controls.get(request.path)
+        if request.method != "POST" or change is None:
+            return json_reply({"error": f"no {request.method} {request.path}", "see": __doc__}, 404)
+        request = await request.whole()
         try:
-            self._writes[request.path](**json.loads(request.body or b"{}"))
+            change(**json.loads(request.body or b"{}"))
         except (TypeError, ValueError) as error:
-            return _json(400, {"error": str(error)})
-        return _json(200, self._state(request))
+            return json_reply({"error": str(error)}, 400)
+        return json_reply(self._state(request))
 
     def _journal(self, request: Request) -> object:
         since = request.query.get("since", "0")
@@ -92,6 +69,9 @@ class Control:
             "quantities": invoice.quantities(),
             "lines": [dataclasses.asdict(line) for line in invoice.lines],
         }
+
+    def _webhooks(self, request: Request) -> object:
+        return {"attempts": [dataclasses.asdict(attempt) for attempt in self._it.outbox.attempts]}
 
     def _state(self, request: Request) -> object:
         return {
@@ -123,7 +103,3 @@ class Control:
             self._it.server.up()
         else:
             self._it.server.down(seconds)
-
-
-def _json(status: int, body: object) -> Reply:
-    return Reply(status, json.dumps(body).encode(), {"content-type": "application/json"})

@@ -15,7 +15,7 @@ class Entry:
         id: The vendor's own id of it.
         time: Seconds since the epoch, by the simulator's clock.
         key: Fingerprint of the API key; the key itself is nowhere.
-        operation: `embeddings`, `models.get`, …; `unknown`.
+        operation: Its route's name; `unknown`, or `foreign` where a redirect was followed.
         client_request_id: What the caller calls this attempt.
         call: sha256 of the request's inputs: the logical call, equal over its attempts.
         attempt: Which attempt of that call this is, from 1.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waybill.sim.limits import Limits
+from waybill.sim.wire import Request
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ class Keys:
             return None
         open_door = self._prefix is not None and key.startswith(self._prefix)
         return self._accounts.get(digest) or (Account(digest[:12]) if open_door else None)
+
+
+def bearer(request: Request) -> str:
+    """The key that a request sends; empty where it sends none."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def fingerprint(key: str) -> str:

@@ -12,8 +12,7 @@ class Limits:
     """What one project may ask of one model.
 
     Args:
-        rejected_count: A request that was refused still uses up one of the requests a minute, as OpenAI's
-            guide to rate limits says.
+        rejected_count: A request that was refused still uses up one of the requests a minute.
     """
 
     requests_per_minute: int = 10_000
@@ -54,6 +53,15 @@ class Refusal:
     wait_seconds: float | None
 
 
+@dataclass(frozen=True)
+class Level:
+    """A limit, what is left of it, and how long until all of it is left again."""
+
+    limit: int
+    left: int
+    full_in_seconds: float
+
+
 class RateLimiter:
     """Buckets by subject, such as (project, model)."""
 
@@ -82,15 +90,15 @@ class RateLimiter:
             buckets[kind].take(amount, now)
         return None
 
-    def headers(self, subject: str) -> dict[str, str]:
-        """OpenAI's rate-limit headers: a reset is the time until the bucket is full again."""
+    def levels(self, subject: str) -> dict[str, Level]:
+        """How full each bucket is, by its kind."""
         now = self._clock.now()
-        headers = {}
-        for kind, bucket in self._of(subject).items():
-            headers[f"x-ratelimit-limit-{kind}"] = str(bucket.per_minute)
-            headers[f"x-ratelimit-remaining-{kind}"] = str(int(bucket.level(now)))
-            headers[f"x-ratelimit-reset-{kind}"] = duration(bucket.seconds_until(bucket.per_minute, now))
-        return headers
+        return {
+            kind: Level(
+                bucket.per_minute, int(bucket.level(now)), bucket.seconds_until(bucket.per_minute, now)
+            )
+            for kind, bucket in self._of(subject).items()
+        }
 
     def _of(self, subject: str, limits: Limits | None = None) -> dict[str, Bucket]:
         if subject not in self._buckets:
@@ -100,11 +108,3 @@ class RateLimiter:
                 "tokens": Bucket(given.tokens_per_minute, now),
             }
         return self._buckets[subject]
-
-
-def duration(seconds: float) -> str:
-    """As OpenAI writes it: `12ms`, `1s`, `1.5s`, `6m0s`."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms"
-    minutes, rest = divmod(round(seconds, 3), 60)
-    return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"

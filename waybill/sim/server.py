@@ -11,7 +11,6 @@ from waybill.sim import wire
 from waybill.sim.wire import Reply, Request
 
 Handler = Callable[[Request], Awaitable[Reply]]
-_LIMIT_BYTES = 2**20
 
 
 class HttpServer:
@@ -85,23 +84,23 @@ class HttpServer:
             )
 
     async def _serve(self, connection: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=connection, limit=_LIMIT_BYTES)
+        reader, writer = await asyncio.open_connection(sock=connection)
         self._writers.add(writer)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                await self._converse(reader, writer)
+            with contextlib.suppress(ConnectionError):
+                await self._converse(wire.Connection(reader, writer))
         finally:
             self._writers.discard(writer)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
+    async def _converse(self, connection: wire.Connection) -> None:
+        going_on = True
+        while going_on:
             try:
-                request = await wire.read(reader, writer)
+                request = await connection.receive()
+                if request is None:
+                    return
+                reply = await self._handler(request)
             except wire.Malformed as error:
-                await wire.send(Reply(error.status, headers={"connection": "close"}), reader, writer)
-                return
-            if request is None or not await wire.send(await self._handler(request), reader, writer):
-                return
-            if request.headers.get("connection", "").lower() == "close":
-                return
+                reply = Reply(error.status)
+            going_on = await connection.send(reply)

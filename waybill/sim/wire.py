@@ -1,20 +1,29 @@
-"""HTTP/1.1 as bytes on a stream: a request is read whole, a reply leaves in one of several ways to break."""
+"""HTTP/1.1: a request, its body as it comes, and a reply that leaves in one of several ways to break."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import functools
+import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl
+
+import h11
 
 MOST_BODY_BYTES = 220 * 2**20
 DRIP_SECONDS = 0.1
-_CHUNK_BYTES = 64 * 2**10
+_MOST_HEAD_BYTES = 2**16
+_PIECE_BYTES = 2**16
+# How long a client may go on sending a body that nobody reads: a reset at once could overtake the reply.
+_LINGER_SECONDS = 1.0
 
 
 class Delivery(StrEnum):
@@ -29,15 +38,65 @@ class Delivery(StrEnum):
     STALE = "stale"  # whole; the next request on the connection finds it reset
 
 
+class Malformed(Exception):
+    """What came is not HTTP that this server reads."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+async def _nothing() -> bytes:
+    return b""
+
+
 @dataclass(frozen=True)
 class Request:
-    """One request; header names in lower case."""
+    """One request; header names in lower case.
+
+    Args:
+        path: As it was sent, percent signs and all.
+        pairs: The query's, in order.
+        body: Empty until `whole` has read it.
+        piece: The body's next bytes as they come, none at its end. Raises ConnectionError where the client
+            leaves before, Malformed where what comes is no body.
+    """
 
     method: str
     path: str
-    query: Mapping[str, str]
+    pairs: Sequence[tuple[str, str]]
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = b""
+    piece: Callable[[], Awaitable[bytes]] = _nothing
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Of a name that is repeated, the last value."""
+        return dict(self.pairs)
+
+    @functools.cached_property
+    def json(self) -> Any:
+        """The body's JSON; None where there is none that can be read."""
+        if not self.headers.get("content-type", "application/json").startswith("application/json"):
+            return None
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            return None
+
+    async def whole(self) -> Request:
+        """This request with its body.
+
+        Raises:
+            Malformed: The body is too large to be held.
+        """
+        body = bytearray(self.body)
+        announced = int(self.headers.get("content-length", 0))
+        while announced <= MOST_BODY_BYTES and (piece := await self.piece()):
+            body += piece
+            announced = max(announced, len(body))
+        if announced > MOST_BODY_BYTES:
+            raise Malformed(413)
+        return dataclasses.replace(self, body=bytes(body), piece=_nothing)
 
 
 @dataclass(frozen=True)
@@ -50,97 +109,116 @@ class Reply:
     delivery: Delivery = Delivery.WHOLE
 
 
-class Malformed(Exception):
-    """What came is not HTTP that this server reads."""
+class Connection:
+    """One client's connection, a request and its reply after the other."""
 
-    def __init__(self, status: int) -> None:
-        self.status = status
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD_BYTES)
+        self._bodiless = False
 
+    async def receive(self) -> Request | None:
+        """The next request, its body unread; None where the client has closed.
 
-async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
-    """The next request; None where the client has closed.
+        Raises:
+            Malformed: It cannot be read.
+        """
+        event = await self._event()
+        if not isinstance(event, h11.Request):
+            return None
+        self._bodiless = event.method == b"HEAD"
+        path, _, query = event.target.decode("ascii").partition("?")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+        return Request(event.method.decode(), path, parse_qsl(query), headers, piece=self._piece)
 
-    Raises:
-        Malformed: It cannot be read.
-    """
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as cut:
-        if cut.partial:
-            raise
-        return None
-    except asyncio.LimitOverrunError as error:
-        raise Malformed(431) from error
-    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
-    try:
-        method, target, _version = first.split(" ")
-        headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
-        parts = urlsplit(target)
-    except ValueError as error:
-        raise Malformed(400) from error
-    if headers.get("expect", "").lower() == "100-continue":
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = await _read_body(reader, headers)
-    return Request(method, parts.path, dict(parse_qsl(parts.query)), headers, body)
+    async def _piece(self) -> bytes:
+        event = await self._event()
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
 
+    async def _event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        while (event := self._parsed()) is h11.NEED_DATA:
+            if self._http.they_are_waiting_for_100_continue:
+                self._write(h11.InformationalResponse(status_code=100, headers=[]))
+            received = await self._reader.read(_PIECE_BYTES)
+            if not received and self._http.their_state is h11.SEND_BODY:
+                raise ConnectionAbortedError("the client left in the middle of its body")
+            self._http.receive_data(received)
+        return event
 
-async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
-    if headers.get("transfer-encoding", "").lower() != "chunked":
-        return await reader.readexactly(_size(headers.get("content-length", "0"), 10, 0))
-    pieces: list[bytes] = []
-    total = 0
-    while size := _size((await reader.readuntil(b"\r\n")).split(b";")[0].decode("latin-1"), 16, total):
-        pieces.append((await reader.readexactly(size + 2))[:-2])
-        total += size
-    while await reader.readuntil(b"\r\n") != b"\r\n":
-        pass
-    return b"".join(pieces)
+    def _parsed(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        try:
+            return self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise Malformed(error.error_status_hint) from error
 
+    async def send(self, reply: Reply) -> bool:
+        """Delivers a reply as it says; returns whether the connection can be used again."""
+        if reply.delivery is Delivery.RESET:
+            reset(self._writer)
+            return False
+        whole_request = self._request_is_read()
+        self._write(self._head(reply, close=not whole_request))
+        await self._send_body(reply)
+        if reply.delivery in (Delivery.HALF, Delivery.SILENT):
+            await self._reader.read()
+            return False
+        self._write(h11.EndOfMessage())
+        await self._writer.drain()
+        if reply.delivery is Delivery.STALE:
+            await self._reader.read(1)
+            reset(self._writer)
+            return False
+        if not whole_request:
+            await self._linger()
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return True
 
-def _size(text: str, base: int, before: int) -> int:
-    try:
-        size = int(text, base)
-    except ValueError as error:
-        raise Malformed(400) from error
-    if size < 0:
-        raise Malformed(400)
-    if before + size > MOST_BODY_BYTES:
-        raise Malformed(413)
-    return size
+    def _request_is_read(self) -> bool:
+        """Passes over what has come of a body that nobody asked for; what has not come is not waited for."""
+        with contextlib.suppress(Malformed):
+            while self._http.their_state is h11.SEND_BODY and isinstance(self._parsed(), h11.Data):
+                pass
+        return self._http.their_state in (h11.DONE, h11.MUST_CLOSE)
 
+    def _head(self, reply: Reply, close: bool) -> h11.Response:
+        fields = {"server": "waybill-sim", **reply.headers}
+        if reply.delivery is Delivery.CHUNKED:
+            fields["transfer-encoding"] = "chunked"
+        elif reply.status not in (204, 304):
+            fields["content-length"] = str(len(reply.body))
+        if close:
+            fields["connection"] = "close"
+        phrase = HTTPStatus(reply.status).phrase if reply.status in set(HTTPStatus) else "Simulated"
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+        return h11.Response(status_code=reply.status, headers=headers, reason=phrase.encode())
 
-async def send(reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-    """Delivers a reply as it says; returns whether the connection can be used again."""
-    if reply.delivery is Delivery.RESET:
-        reset(writer)
-        return False
-    writer.write(_head(reply))
-    match reply.delivery:
-        case Delivery.CHUNKED:
-            for start in range(0, len(reply.body), _CHUNK_BYTES):
-                piece = reply.body[start : start + _CHUNK_BYTES]
-                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                await writer.drain()
-            writer.write(b"0\r\n\r\n")
-        case Delivery.DRIP:
-            for place in range(len(reply.body)):
-                writer.write(reply.body[place : place + 1])
-                await writer.drain()
+    async def _send_body(self, reply: Reply) -> None:
+        body = b"" if self._bodiless or reply.status in (204, 304) else reply.body
+        if reply.delivery is Delivery.SILENT:
+            body = b""
+        elif reply.delivery is Delivery.HALF:
+            body = body[: len(body) // 2]
+        size = 1 if reply.delivery is Delivery.DRIP else _PIECE_BYTES
+        for start in range(0, len(body), size):
+            self._write(h11.Data(data=body[start : start + size]))
+            await self._writer.drain()
+            if reply.delivery is Delivery.DRIP:
                 await asyncio.sleep(DRIP_SECONDS)
-        case Delivery.HALF:
-            writer.write(reply.body[: len(reply.body) // 2])
-            writer.write_eof()
-        case Delivery.WHOLE | Delivery.STALE:
-            writer.write(reply.body)
-    await writer.drain()
-    if reply.delivery in (Delivery.HALF, Delivery.SILENT):
-        await reader.read()
-        return False
-    if reply.delivery is Delivery.STALE:
-        await reader.read(1)
-        reset(writer)
-        return False
-    return True
+        if reply.delivery is Delivery.HALF:
+            self._writer.write_eof()
+        await self._writer.drain()
+
+    async def _linger(self) -> None:
+        self._writer.write_eof()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while await self._reader.read(_PIECE_BYTES):
+                    pass
+
+    def _write(self, event: h11.Event) -> None:
+        self._writer.write(self._http.send(event) or b"")
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -150,16 +228,3 @@ def reset(writer: asyncio.StreamWriter) -> None:
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
     writer.transport.abort()
-
-
-def _head(reply: Reply) -> bytes:
-    length = (
-        {"transfer-encoding": "chunked"}
-        if reply.delivery is Delivery.CHUNKED
-        else {"content-length": str(len(reply.body))}
-    )
-    fields = {"server": "waybill-sim", **reply.headers, **length}
-    phrase = HTTPStatus(reply.status).phrase if reply.status in set(HTTPStatus) else "Simulated"
-    lines = [f"HTTP/1.1 {reply.status} {phrase}"]
-    lines += [f"{name}: {value}" for name, value in fields.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")

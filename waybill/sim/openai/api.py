@@ -3,74 +3,67 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import dataclass
 from typing import Any
 
 from waybill.sim.clock import Clock
-from waybill.sim.faults import Fault
 from waybill.sim.invoice import Invoice
-from waybill.sim.limits import Limits, RateLimiter, Refusal, duration
-from waybill.sim.openai import breakage, embeddings, settings
+from waybill.sim.limits import RateLimiter, Refusal
+from waybill.sim.openai import catalogue, embeddings, settings
 from waybill.sim.openai.batches import Batches
-from waybill.sim.openai.errors import Refused, json_reply, no_such_model
+from waybill.sim.openai.errors import Refused, no_such_model
 from waybill.sim.openai.files import Files
-from waybill.sim.wire import Delivery, Reply, Request
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request of a known caller.
-
-    Args:
-        owner: Whose files, batches and quota it uses: the key's project.
-        limits: The project's own, where it has any.
-        part: The id in the path.
-        body: The JSON, or None where there is none.
-    """
-
-    id: str
-    request: Request
-    owner: str
-    limits: Limits | None
-    part: str
-    body: Any
-    fault: Fault | None
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of a call; billed already."""
-
-    reply: Reply
-    inputs: int = 0
-    tokens: int = 0
-    billed_nano_usd: int = 0
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.replies import json_reply
+from waybill.sim.routing import Call, Done, Route
+from waybill.sim.wire import Delivery, Reply
 
 
 class Api:
     """The operations; each method may raise Refused."""
 
     def __init__(
-        self, clock: Clock, invoice: Invoice, limiter: RateLimiter, files: Files, batches: Batches
+        self,
+        latency: OpenAISettings,
+        clock: Clock,
+        invoice: Invoice,
+        limiter: RateLimiter,
+        files: Files,
+        batches: Batches,
     ) -> None:
-        self._clock, self._invoice, self._limiter = clock, invoice, limiter
+        self._latency, self._clock, self._invoice, self._limiter = latency, clock, invoice, limiter
         self._files, self._batches = files, batches
+
+    def routes(self) -> list[Route]:
+        """Which request asks for which operation."""
+        return [
+            Route("POST", "/v1/embeddings", "embeddings", self.embed),
+            Route("GET", "/v1/models", "models.list", self.list_models),
+            Route("GET", "/v1/models/{id}", "models.get", self.get_model),
+            Route("POST", "/v1/files", "files.create", self.create_file),
+            Route("GET", "/v1/files/{id}", "files.get", self.get_file),
+            Route("DELETE", "/v1/files/{id}", "files.delete", self.delete_file),
+            Route("GET", "/v1/files/{id}/content", "files.content", self.get_content),
+            Route("POST", "/v1/batches", "batches.create", self.create_batch),
+            Route("GET", "/v1/batches", "batches.list", self.list_batches),
+            Route("GET", "/v1/batches/{id}", "batches.get", self.get_batch),
+            Route("POST", "/v1/batches/{id}/cancel", "batches.cancel", self.cancel_batch),
+        ]
 
     async def embed(self, call: Call) -> Done:
         """POST /v1/embeddings."""
-        query = embeddings.parse(call.body)
+        query = embeddings.parse(call.request.json)
         counts = await asyncio.to_thread(query.count)
         query.check(counts)
         total = sum(counts)
         subject = f"{call.owner} {query.model.name}"
-        if refusal := self._limiter.admit(subject, total, call.limits):
-            raise _too_many(refusal, query.model.name, self._limiter.headers(subject))
+        if refusal := self._limiter.admit(subject, total, call.account.limits):
+            raise _too_many(refusal, query.model.name, _quota(self._limiter, subject))
         billed = self._invoice.charge(self._clock.now(), call.id, query.model.name, total)
         answer = embeddings.answer(query, total)
-        breakage.lie(call.fault, answer)
-        reply = json_reply(answer.body(query.base64), headers=self._limiter.headers(subject))
-        return Done(reply, len(counts), total, billed)
+        catalogue.corrupt(call.fault, answer)
+        reply = json_reply(answer.body(query.base64), headers=_quota(self._limiter, subject))
+        latency = self._latency.latency_seconds + self._latency.latency_seconds_per_token * total
+        return Done(reply, len(counts), total, billed, latency)
 
     async def list_models(self, call: Call) -> Done:
         """GET /v1/models."""
@@ -79,9 +72,9 @@ class Api:
 
     async def get_model(self, call: Call) -> Done:
         """GET /v1/models/{id}: free, so it serves as a probe."""
-        if call.part not in settings.MODELS:
-            raise no_such_model(call.part)
-        return Done(json_reply(_model(settings.MODELS[call.part])))
+        if call.parts["id"] not in settings.MODELS:
+            raise no_such_model(call.parts["id"])
+        return Done(json_reply(_model(settings.MODELS[call.parts["id"]])))
 
     async def create_file(self, call: Call) -> Done:
         """POST /v1/files."""
@@ -89,28 +82,30 @@ class Api:
 
     async def get_file(self, call: Call) -> Done:
         """GET /v1/files/{id}."""
-        return Done(json_reply(self._files.get(call.owner, call.part).body()))
+        return Done(json_reply(self._files.get(call.owner, call.parts["id"]).body()))
 
     async def delete_file(self, call: Call) -> Done:
         """DELETE /v1/files/{id}."""
-        return Done(json_reply(self._files.delete(call.owner, call.part)))
+        return Done(json_reply(self._files.delete(call.owner, call.parts["id"])))
 
     async def get_content(self, call: Call) -> Done:
         """GET /v1/files/{id}/content, chunked."""
-        content = self._files.get(call.owner, call.part).content
+        content = self._files.get(call.owner, call.parts["id"]).content
         headers = {"content-type": "application/octet-stream"}
         return Done(Reply(200, content, headers, Delivery.CHUNKED))
 
     async def create_batch(self, call: Call) -> Done:
         """POST /v1/batches."""
         now = self._clock.now()
-        return Done(json_reply(self._batches.create(call.owner, call.body, call.fault, now).body(now)))
+        return Done(
+            json_reply(self._batches.create(call.owner, call.request.json, call.fault, now).body(now))
+        )
 
     async def get_batch(self, call: Call) -> Done:
         """GET /v1/batches/{id}."""
         now = self._clock.now()
         self._batches.settle(now)
-        return Done(json_reply(self._batches.get(call.owner, call.part).body(now)))
+        return Done(json_reply(self._batches.get(call.owner, call.parts["id"]).body(now)))
 
     async def list_batches(self, call: Call) -> Done:
         """GET /v1/batches: newest first, `limit` from 1 to 100, `after` an id."""
@@ -129,21 +124,21 @@ class Api:
     async def cancel_batch(self, call: Call) -> Done:
         """POST /v1/batches/{id}/cancel."""
         now = self._clock.now()
-        return Done(json_reply(self._batches.cancel(call.owner, call.part, now).body(now)))
-
-
-def json_body(request: Request) -> Any:
-    """A request's JSON; None where there is none that can be read."""
-    if not request.headers.get("content-type", "application/json").startswith("application/json"):
-        return None
-    try:
-        return json.loads(request.body) if request.body else None
-    except ValueError:
-        return None
+        return Done(json_reply(self._batches.cancel(call.owner, call.parts["id"], now).body(now)))
 
 
 def _model(model: settings.Model) -> dict[str, Any]:
     return {"id": model.name, "object": "model", "created": model.created, "owned_by": "system"}
+
+
+def _quota(limiter: RateLimiter, subject: str) -> dict[str, str]:
+    """OpenAI's rate-limit headers: a reset is the time until the bucket is full again."""
+    headers = {}
+    for kind, level in limiter.levels(subject).items():
+        headers[f"x-ratelimit-limit-{kind}"] = str(level.limit)
+        headers[f"x-ratelimit-remaining-{kind}"] = str(level.left)
+        headers[f"x-ratelimit-reset-{kind}"] = duration(level.full_in_seconds)
+    return headers
 
 
 def _too_many(refusal: Refusal, model: str, headers: dict[str, str]) -> Refused:
@@ -159,3 +154,11 @@ def _too_many(refusal: Refusal, model: str, headers: dict[str, str]) -> Refused:
             "retry-after-ms": str(milliseconds),
         }
     return Refused(429, message, refusal.kind, "rate_limit_exceeded", headers=headers)
+
+
+def duration(seconds: float) -> str:
+    """As OpenAI writes it: `12ms`, `1s`, `1.5s`, `6m0s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"

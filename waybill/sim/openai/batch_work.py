@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from waybill.sim.faults import Fault
-from waybill.sim.openai import breakage, embeddings
+from waybill.sim.ids import Ids
+from waybill.sim.openai import catalogue, embeddings
 from waybill.sim.openai.errors import Refused
 
 MOST_REQUESTS = 50_000
 MOST_INPUTS = 50_000
 MOST_BYTES = 200_000_000
 ENDPOINT = "/v1/embeddings"
-NewId = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Result:
 
 
 def work(
-    requests: Sequence[dict[str, Any]], done: int, fault: Fault | None, left_code: str, new_id: NewId
+    requests: Sequence[dict[str, Any]], done: int, fault: Fault | None, left_code: str, ids: Ids
 ) -> Result:
     """Answers the first `done` requests; the rest get an error line with `left_code`.
 
@@ -114,7 +114,7 @@ def work(
     result = Result([], [], Counter())
     for place, request in enumerate(requests):
         line = {
-            "id": new_id("batch_req_"),
+            "id": ids.new("batch_req_"),
             "custom_id": request["custom_id"],
             "response": None,
             "error": None,
@@ -128,8 +128,8 @@ def work(
                 raise Refused(500, "The server had an error while processing your request.", "server_error")
             status, body = 200, _answer(request["body"], fault, result.tokens)
         except Refused as refused:
-            status, body = refused.status, refused.body
-        response = {"status_code": status, "request_id": new_id("req_"), "body": body}
+            status, body = refused.reply.status, refused.body
+        response = {"status_code": status, "request_id": ids.new("req_"), "body": body}
         (result.good if status == 200 else result.bad).append({**line, "response": response})
     return result
 
@@ -140,7 +140,7 @@ def _answer(body: dict[str, Any], fault: Fault | None, billed: Counter[str]) -> 
     query.check(counts)
     billed[f"{query.model.name} batch"] += sum(counts)
     answer = embeddings.answer(query, sum(counts))
-    breakage.lie(fault, answer)
+    catalogue.corrupt(fault, answer)
     return answer.body(query.base64)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from waybill.sim.faults import Fault
+from waybill.sim.ids import Ids
 from waybill.sim.invoice import Invoice
 from waybill.sim.openai import batch_work
 from waybill.sim.openai.errors import Refused
@@ -104,16 +104,8 @@ class Batch:
 class Batches:
     """Batches by id, in the order of their creation."""
 
-    def __init__(
-        self, times: BatchTimes, seed: int, files: Files, invoice: Invoice, new_id: Callable[[str], str]
-    ) -> None:
-        self._times, self._seed, self._files, self._invoice, self._new_id = (
-            times,
-            seed,
-            files,
-            invoice,
-            new_id,
-        )
+    def __init__(self, times: BatchTimes, seed: int, files: Files, invoice: Invoice, ids: Ids) -> None:
+        self._times, self._seed, self._files, self._invoice, self._ids = times, seed, files, invoice, ids
         self._batches: dict[str, Batch] = {}
 
     def take(self, **seconds: float) -> None:
@@ -138,7 +130,7 @@ class Batches:
         file = self._files.get(owner, str(body.get("input_file_id")))
         requests, problems = batch_work.read(file.content)
         batch = Batch(
-            self._new_id("batch_"), owner, file.id, metadata, now, requests, problems, fault, self._times
+            self._ids.new("batch_"), owner, file.id, metadata, now, requests, problems, fault, self._times
         )
         self._batches[batch.id] = batch
         return batch
@@ -185,7 +177,7 @@ class Batches:
     def _finish(self, batch: Batch, ended_at: float, state: str) -> None:
         done = batch.done(ended_at)
         code = "batch_expired" if state == "expired" else "batch_cancelled"
-        result = batch_work.work(batch.requests, done, batch.fault, code, self._new_id)
+        result = batch_work.work(batch.requests, done, batch.fault, code, self._ids)
         batch.result = result
         for item, tokens in result.tokens.items():
             self._invoice.charge(ended_at, batch.id, item, tokens)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from waybill.sim.wire import Delivery, Reply
+from waybill.sim import replies
 
 INVALID = "invalid_request_error"
 
 
-class Refused(Exception):
-    """A request that OpenAI answers with an error; nothing is billed."""
+class Refused(replies.Refused):
+    """A request that OpenAI answers with an error."""
 
     def __init__(
         self,
@@ -22,24 +21,8 @@ class Refused(Exception):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.status, self.headers = status, headers or {}
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-    def reply(self) -> Reply:
-        """As it goes over the wire."""
-        return json_reply(self.body, self.status, self.headers)
-
-
-def json_reply(
-    body: object,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-    delivery: Delivery = Delivery.WHOLE,
-) -> Reply:
-    """A JSON reply."""
-    fields = {"content-type": "application/json", **(headers or {})}
-    return Reply(status, json.dumps(body).encode(), fields, delivery)
+        super().__init__(replies.json_reply(self.body, status, headers))
 
 
 def no_such_model(name: str) -> Refused:

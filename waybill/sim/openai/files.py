@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any
 
+from waybill.sim import multipart
+from waybill.sim.ids import Ids
 from waybill.sim.openai.errors import Refused
 from waybill.sim.wire import Request
 
@@ -39,13 +38,13 @@ class File:
 class Files:
     """Files by id; each is seen by its owner alone."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
         self._files: dict[str, File] = {}
 
     def add(self, owner: str, content: bytes, name: str, purpose: str, now: float) -> File:
         """Stores a file."""
-        file = File(self._new_id("file-"), owner, content, name, purpose, now)
+        file = File(self._ids.new("file-"), owner, content, name, purpose, now)
         self._files[file.id] = file
         return file
 
@@ -55,14 +54,15 @@ class Files:
         Raises:
             Refused: A part is missing, or the purpose is not `batch`.
         """
-        form = _form(request)
-        name, content = form.get("file", ("", b""))
-        purpose = form.get("purpose", ("", b""))[1].decode("utf-8", "replace")
+        form = multipart.form(request)
+        if form is None:
+            raise Refused(400, "Send multipart/form-data.")
         if "file" not in form:
             raise Refused(400, "'file' is a required property", param="file")
+        purpose = form["purpose"].content.decode("utf-8", "replace") if "purpose" in form else ""
         if purpose != "batch":
             raise Refused(400, f"'{purpose}' is not one of ['batch'] - 'purpose'", param="purpose")
-        return self.add(owner, content, name, purpose, now)
+        return self.add(owner, form["file"].content, form["file"].filename, purpose, now)
 
     def get(self, owner: str, file_id: str) -> File:
         """A file.
@@ -83,32 +83,3 @@ class Files:
         """
         del self._files[self.get(owner, file_id).id]
         return {"id": file_id, "object": "file", "deleted": True}
-
-
-def _form(request: Request) -> dict[str, tuple[str, bytes]]:
-    """A multipart form's parts by name, each with its file name and content."""
-    kind = _header("content-type", request.headers.get("content-type", ""))
-    boundary = kind.get_param("boundary", header="content-type")
-    if kind.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
-        raise Refused(400, "Send multipart/form-data.")
-    form = {}
-    for part in (b"\r\n" + request.body).split(f"\r\n--{boundary}".encode())[1:-1]:
-        head, _, content = part.partition(b"\r\n\r\n")
-        for line in head.decode("utf-8", "replace").strip().split("\r\n"):
-            name, _, value = line.partition(":")
-            if name.lower() == "content-disposition":
-                shown = _header("content-disposition", value.strip())
-                field = shown.get_param("name", header="content-disposition")
-                form[str(field)] = (shown.get_filename(""), content)
-    return form
-
-
-def _header(name: str, value: str) -> Message:
-    message = Message()
-    message[name] = value
-    return message
-
-
-def file_id(seed: int, prefix: str, number: int) -> str:
-    """An id that depends on the seed and how many there were before."""
-    return prefix + hashlib.sha256(f"{seed} {prefix} {number}".encode()).hexdigest()[:24]

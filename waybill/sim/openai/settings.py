@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from waybill.sim.limits import Limits
+from waybill.sim.simulator import Settings
 
 
 @dataclass(frozen=True)
@@ -48,25 +47,13 @@ class BatchTimes:
 
 
 @dataclass(frozen=True)
-class OpenAISettings:
-    """One simulator.
+class OpenAISettings(Settings):
+    """One simulator; the limits are for each project and model.
 
     Args:
-        seed: Fixes ids, the order of batch output and which requests a probability breaks.
-        latency_seconds: Real time that a good request takes, and per token on top.
-        limits: For each project and model.
-        faults: Armed from the start.
-        keys_file: The good keys; without it every key that begins with `sk-` is.
-        journal_file: Gets every request as a JSON line.
-        clock_start: The clock stands at this second until it is advanced; None is real time.
+        latency_seconds_per_token: On top of each request's latency.
+        batch: How long batches take.
     """
 
-    seed: int = 0
-    latency_seconds: float = 0.5
     latency_seconds_per_token: float = 2e-6
-    limits: Limits = field(default_factory=Limits)
-    faults: str = ""
-    keys_file: Path | None = None
-    journal_file: Path | None = None
-    clock_start: float | None = None
     batch: BatchTimes = field(default_factory=BatchTimes)

@@ -1,4 +1,4 @@
-"""The fault catalogue: what each name does to a request (facts: O01–O35; an HTTP status by its number).
+"""OpenAI's fault catalogue: what each name does to a request (O01–O35; an HTTP status by its number).
 
 Variants, the first is the default. O01 SECONDS of outage when triggered · O07 Retry-After: 1, 0, 120,
 garbage, none · O08 resets: 1s, 12ms, 6m0s · O09 insufficient_quota and the four other codes · O24 short,
@@ -7,9 +7,6 @@ float64 · O25 nan, inf · O27 missing, null, wrong · O34 missing, twice, rever
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -23,13 +20,27 @@ from waybill.sim.openai.errors import (
     no_such_model,
     request_too_long,
 )
-from waybill.sim.wire import Delivery, Reply
+from waybill.sim.transport import Transport
 
 _BATCH_FAULTS = ("O31", "O32", "O33", "O34")
 SCOPES = {f"O{number:02}": "embeddings" for number in range(1, 36)} | dict.fromkeys(
     _BATCH_FAULTS, "batches.create"
 )
-DEFAULT_SCOPE = "embeddings"
+TRANSPORT = {
+    "O01": Transport.OUTAGE,
+    "O02": Transport.RESET_BEFORE,
+    "O03": Transport.RESET_AFTER,
+    "O04": Transport.HALF,
+    "O05": Transport.DRIP,
+    "O06": Transport.SILENT,
+    "O11": Transport.GATEWAY,
+    "O18": Transport.TRUNCATED,
+    "O19": Transport.HTML,
+    "O28": Transport.BOMB,
+    "O29": Transport.REDIRECT,
+    "O30": Transport.STALE,
+    "O31": Transport.RESET_AFTER,
+}
 
 QUOTA_CODES = (
     "insufficient_quota",
@@ -38,29 +49,10 @@ QUOTA_CODES = (
     "project_spend_limit_exceeded",
     "organization_usage_limit_exceeded",
 )
-_HTML = b"<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
-_BOMB_BLOCK_BYTES, _BOMB_BLOCKS = 2**20, 256
 
 
-def refusal(fault: Fault | None, url: str) -> Reply | None:
-    """The reply that a fault sends in place of any work; None where the work goes on.
-
-    Args:
-        url: This server under another host's name, for the redirect.
-    """
-    if fault is None:
-        return None
-    if fault.name == "O02":
-        return Reply(0, delivery=Delivery.RESET)
-    if fault.name == "O11":
-        return Reply(502, _HTML, {"content-type": "text/html"})
-    if fault.name == "O29":
-        return Reply(307, headers={"location": url})
-    refused = _refused(fault)
-    return refused.reply() if refused else None
-
-
-def _refused(fault: Fault) -> Refused | None:
+def refusal(fault: Fault) -> Refused | None:
+    """The answer of a fault in place of any work; None where the work goes on."""
     match fault.name:
         case "O07":
             after = fault.variant or "1"
@@ -98,9 +90,9 @@ def _rate_limited(headers: dict[str, str]) -> Refused:
     return Refused(429, message, "tokens", "rate_limit_exceeded", headers=headers)
 
 
-def lie(fault: Fault | None, answer: Answer) -> None:
+def corrupt(fault: Fault | None, answer: Answer) -> None:
     """Makes an answer wrong in its content."""
-    change = _LIES.get(fault.name) if fault else None
+    change = _CORRUPTIONS.get(fault.name) if fault else None
     if fault and change:
         change(answer, fault.variant)
 
@@ -153,7 +145,7 @@ def _other_model(answer: Answer, _: str) -> None:
     answer.model = "text-embedding-other"
 
 
-_LIES: dict[str, Callable[[Answer, str], None]] = {
+_CORRUPTIONS: dict[str, Callable[[Answer, str], None]] = {
     "O20": _fewer,
     "O21": _reversed,
     "O22": _mixed_up,
@@ -164,53 +156,3 @@ _LIES: dict[str, Callable[[Answer, str], None]] = {
     "O27": _wrong_usage,
     "O35": _other_model,
 }
-_DELIVERIES = {
-    "O03": Delivery.RESET,
-    "O04": Delivery.HALF,
-    "O05": Delivery.DRIP,
-    "O06": Delivery.SILENT,
-    "O30": Delivery.STALE,
-    "O31": Delivery.RESET,
-}
-
-
-def spoil(fault: Fault | None, reply: Reply) -> Reply:
-    """Breaks a reply whose work was done, on its way out."""
-    match fault.name if fault else "":
-        case "O18":
-            return dataclasses.replace(reply, body=reply.body[: len(reply.body) // 2])
-        case "O19":
-            return dataclasses.replace(
-                reply, body=_HTML, headers={**reply.headers, "content-type": "text/html"}
-            )
-        case "O28":
-            headers = {**reply.headers, "content-encoding": "gzip"}
-            return dataclasses.replace(reply, body=_bomb(reply.body), headers=headers)
-        case name if name in _DELIVERIES:
-            return dataclasses.replace(reply, delivery=_DELIVERIES[name])
-    return reply
-
-
-def _bomb(body: bytes) -> bytes:
-    """256 MB of blanks before the body, which JSON allows, in some 260 kB of valid gzip.
-
-    A block that was compressed up to a full flush can be repeated as it is.
-    """
-    block, checksum = _blanks()
-    tail = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    end = tail.compress(body) + tail.flush()
-    size = _BOMB_BLOCKS * _BOMB_BLOCK_BYTES + len(body)
-    header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-    trailer = zlib.crc32(body, checksum).to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
-    return header + block * _BOMB_BLOCKS + end + trailer
-
-
-@functools.cache
-def _blanks() -> tuple[bytes, int]:
-    blanks = b" " * _BOMB_BLOCK_BYTES
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    block = packer.compress(blanks) + packer.flush(zlib.Z_FULL_FLUSH)
-    checksum = 0
-    for _ in range(_BOMB_BLOCKS):
-        checksum = zlib.crc32(blanks, checksum)
-    return block, checksum

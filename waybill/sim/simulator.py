@@ -1,0 +1,235 @@
+"""What every simulated vendor does: route, key, fault, work, bill, latency and reply, in that order."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from waybill.sim import routing, transport
+from waybill.sim.clock import Clock
+from waybill.sim.control import Control
+from waybill.sim.faults import Fault, Faults
+from waybill.sim.ids import Ids
+from waybill.sim.invoice import Invoice
+from waybill.sim.journal import Entry, Journal
+from waybill.sim.keys import Account, Keys, bearer, fingerprint
+from waybill.sim.limits import Limits, RateLimiter
+from waybill.sim.outbox import Outbox
+from waybill.sim.replies import Refused, lost
+from waybill.sim.routing import Call, Done, Route
+from waybill.sim.server import HttpServer
+from waybill.sim.transport import Transport
+from waybill.sim.wire import Reply, Request
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One simulator.
+
+    Args:
+        seed: Fixes ids and which requests a probability breaks, and any order that a vendor leaves open.
+        latency_seconds: Real time that a good request takes.
+        limits: For each account.
+        faults: Armed from the start.
+        keys_file: The good keys; without it every key with the vendor's prefix is.
+        journal_file: Gets every request as a JSON line.
+        clock_start: The clock stands at this second until it is advanced; None is real time.
+    """
+
+    seed: int = 0
+    latency_seconds: float = 0.5
+    limits: Limits = field(default_factory=Limits)
+    faults: str = ""
+    keys_file: Path | None = None
+    journal_file: Path | None = None
+    clock_start: float | None = None
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """What is fixed about a vendor.
+
+    Args:
+        key_prefix: Of every good key.
+        prices: Integer nano-USD per unit, by item.
+        scopes: The fault catalogue: by name, the operation that it breaks.
+        default_scope: The operation that an HTTP status breaks.
+        transport: The faults that need nothing of the vendor.
+    """
+
+    key_prefix: str
+    prices: Mapping[str, int]
+    scopes: Mapping[str, str]
+    default_scope: str
+    transport: Mapping[str, Transport]
+
+
+class Simulator(abc.ABC):
+    """A vendor on loopback ports; its class adds what is its own.
+
+    Attributes:
+        routes: The vendor's operations.
+        faults: `add("503:n=7")` and `heal()`.
+        keys: `add` and `revoke`.
+        clock: `advance`, and `at` for what comes later.
+        outbox: Sends webhooks.
+    """
+
+    routes: Sequence[Route]
+
+    def __init__(self, vendor: Vendor, settings: Settings, port: int, control_port: int) -> None:
+        self._vendor, self._settings = vendor, settings
+        self.ids = Ids(settings.seed)
+        self.clock = Clock(settings.clock_start)
+        self.limiter = RateLimiter(settings.limits, self.clock)
+        self.keys = Keys(vendor.key_prefix, settings.keys_file)
+        self._invoice = Invoice(vendor.prices)
+        self.outbox = Outbox(self.clock)
+        self.faults = Faults(settings.seed, vendor.scopes, vendor.default_scope, self._follow_outage)
+        self.log = Journal(settings.journal_file)
+        self.server = HttpServer(self._handle, port)
+        self._control = HttpServer(Control(self).handle, control_port)
+        self._refusing = False
+
+    @abc.abstractmethod
+    def authorize(self, request: Request) -> Account:
+        """Whom a request acts for; raises Refused where its key is bad."""
+
+    @abc.abstractmethod
+    def refusal(self, fault: Fault) -> Reply | None:
+        """What the vendor's own fault answers in place of any work; None where the work goes on."""
+
+    @abc.abstractmethod
+    def unknown(self, request: Request) -> Reply:
+        """The answer to what is no operation."""
+
+    def logical_call(self, request: Request) -> str:
+        """What a request asks for, whichever attempt it is."""
+        whole = f"{request.method} {request.path} {sorted(request.query.items())}".encode() + request.body
+        return hashlib.sha256(whole).hexdigest()
+
+    def stamp(self, request_id: str, latency_seconds: float) -> Mapping[str, str]:
+        """Headers of every reply."""
+        return {}
+
+    @property
+    def controls(self) -> Mapping[str, Callable[..., None]]:
+        """What else the control port changes, by path."""
+        return {}
+
+    @property
+    def journal(self) -> list[Entry]:
+        """Every request so far, in the order in which it was decided."""
+        return self.log.entries
+
+    @property
+    def invoice(self) -> Invoice:
+        """Every charge up to now."""
+        return self._invoice
+
+    @property
+    def url(self) -> str:
+        """The vendor's address."""
+        return f"http://127.0.0.1:{self.server.port}"
+
+    @property
+    def control_url(self) -> str:
+        """The simulator's own; see `waybill.sim.control`."""
+        return f"http://127.0.0.1:{self._control.port}"
+
+    async def __aenter__(self) -> Self:
+        """Starts both servers and arms the first faults."""
+        try:
+            self.server.up()
+            self._control.up()
+            if self._settings.faults:
+                self.faults.add(self._settings.faults)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        """Ends both servers, what is due later, and what is being sent."""
+        await self._close()
+
+    async def _close(self) -> None:
+        self.clock.stop()
+        await self.outbox.close()
+        await self.server.close()
+        await self._control.close()
+        self.log.close()
+
+    def _follow_outage(self) -> None:
+        outages = [name for name, kind in self._vendor.transport.items() if kind is Transport.OUTAGE]
+        refusing = any(map(self.faults.standing, outages))
+        if refusing != self._refusing:
+            self._refusing = refusing
+            self.server.down() if refusing else self.server.up()
+
+    async def _handle(self, request: Request) -> Reply:
+        route, parts = routing.find(self.routes, request) or (self._no_route(request), {})
+        if not route.streamed:
+            request = await request.whole()
+        request_id, call_id = self.ids.new("req_"), self.logical_call(request)
+        attempt, fault = 0, None
+        try:
+            account = self.authorize(request)
+            attempt, fault = self.faults.draw(route.name, call_id)
+            reply = self._instead(fault)
+            done = (
+                Done(reply)
+                if reply
+                else await route.operation(Call(request_id, request, account, parts, fault))
+            )
+        except Refused as refused:
+            done = Done(refused.reply)
+        except ConnectionError:
+            # The client left in the middle of a body that the operation was reading.
+            done = Done(lost())
+        reply = done.reply
+        if fault and 200 <= reply.status < 300:
+            reply = transport.broken(self._vendor.transport.get(fault.name), reply)
+        self.log.record(
+            Entry(
+                id=request_id,
+                time=self.clock.now(),
+                key=fingerprint(bearer(request)),
+                method=request.method,
+                path=request.path,
+                operation=route.name,
+                client_request_id=request.headers.get("x-client-request-id", ""),
+                call=call_id,
+                attempt=attempt,
+                inputs=done.inputs,
+                tokens=done.tokens,
+                status=reply.status,
+                outcome=reply.delivery.value,
+                fault=fault.text if fault else "",
+                billed_nano_usd=done.billed_nano_usd,
+            )
+        )
+        await asyncio.sleep(done.latency_seconds)
+        stamp = self.stamp(request_id, done.latency_seconds)
+        return dataclasses.replace(reply, headers={**stamp, **reply.headers})
+
+    def _instead(self, fault: Fault | None) -> Reply | None:
+        if fault is None:
+            return None
+        kind = self._vendor.transport.get(fault.name)
+        if kind is Transport.OUTAGE:
+            self.server.down(float(fault.variant or 1))
+        return transport.instead(kind, self.server.port) or self.refusal(fault)
+
+    def _no_route(self, request: Request) -> Route:
+        async def operation(call: Call) -> Done:
+            raise Refused(self.unknown(call.request))
+
+        name = "foreign" if request.path == transport.FOREIGN else "unknown"
+        return Route(request.method, request.path, name, operation)
