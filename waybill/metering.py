@@ -4,8 +4,10 @@
         answer = await vendor.call(..., attempt.entry_id)
         attempt.settle(answer.quantity)
 
-Each attempt is one ledger entry and one span. Leaving the block without `settle` is a refusal
-when the error says so (see `SURELY_NOT_ACTED`) and a doubt otherwise, also on cancellation.
+Each attempt is one ledger entry and one span. A block that is left without `settle` releases its entry where
+the vendor itself refused, for nothing: the error is of a class in SURELY_NOT_ACTED, its metadata names under
+`semconv.VENDOR` the vendor that was to be paid, and has no `semconv.CHARGED`. A neighbour's error, which may
+come after the vendor has done its work, leaves a doubt, and so does anything else, also a cancellation.
 
 Work that outlives its process is held by `hold` and ended by `settle`, `release` or `doubt`, perhaps by
 another process; `record` then makes its span of the ledger's entry.
@@ -16,8 +18,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -51,7 +53,7 @@ HOLD_SECONDS = 10.0
 CALL_SECONDS = 5.0
 LAST_WORD_SECONDS = 20.0
 HOLD_TTL_SECONDS = 600
-# A backend raises these only for an answer that rejects the request: nothing was done.
+# A backend raises these only for an answer that rejects the request, or for a request that was not sent.
 SURELY_NOT_ACTED = (InvalidRequest, Precondition, Quota, Credential, NotFound)
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -151,7 +153,9 @@ class Meter:
         finally:
             faults.attempt(0)
             try:
-                _describe(span, purchase, await self._undisturbed(self._end(attempt, failure)))
+                _describe(
+                    span, purchase, await self._undisturbed(self._end(attempt, purchase.vendor, failure))
+                )
             finally:
                 span.end()
 
@@ -235,13 +239,13 @@ class Meter:
         )
         return response.entry
 
-    async def _end(self, attempt: Attempt, failure: BaseException | None) -> entry_pb2.Entry:
+    async def _end(self, attempt: Attempt, vendor: str, failure: BaseException | None) -> entry_pb2.Entry:
         # The caller's deadline may be why the attempt failed; its end is told on time of its own.
         deadline.clear()
         if attempt.quantity is not None:
             return await self.settle(attempt.entry_id, attempt.quantity)
         reason = getattr(failure, "reason", type(failure).__name__ if failure else "NO_USAGE_REPORTED")
-        if isinstance(failure, SURELY_NOT_ACTED):
+        if _refused_for_nothing(failure, vendor):
             return await self.release(attempt.entry_id, reason)
         return await self.doubt(attempt.entry_id, reason)
 
@@ -304,6 +308,24 @@ class Meter:
             pass  # nothing was held
         except ServiceError as error:
             log.warning("a hold is left to expire", entry_id=entry_id, reason=error.reason)
+
+
+@contextmanager
+def refusals_of(vendor: str) -> Iterator[None]:
+    """Says of the refusals that leave the block that they are this vendor's: for engines of our own."""
+    try:
+        yield
+    except SURELY_NOT_ACTED as error:
+        error.metadata = {**error.metadata, semconv.VENDOR: vendor}
+        raise
+
+
+def _refused_for_nothing(failure: BaseException | None, vendor: str) -> bool:
+    return (
+        isinstance(failure, SURELY_NOT_ACTED)
+        and failure.metadata.get(semconv.VENDOR) == vendor
+        and semconv.CHARGED not in failure.metadata
+    )
 
 
 def _attributes(

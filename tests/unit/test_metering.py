@@ -18,11 +18,12 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceStub,
     add_LedgerServiceServicer_to_server,
 )
-from waybill.metering import Meter, Purchase
+from waybill.metering import Meter, Purchase, refusals_of
 from waybill.runtime import identity, semconv
-from waybill.runtime.errors import InvalidRequest, Precondition, Unavailable, VendorContract
+from waybill.runtime.errors import InvalidRequest, Precondition, Quota, Unavailable, VendorContract
 from waybill.runtime.server import Service
 
+OPENAI_S = {semconv.VENDOR: "openai"}
 PURCHASE = Purchase("embed:s:1", "embed", "openai", "m", "token", 10, CostKind.COST_KIND_SIMULATED)
 
 
@@ -88,20 +89,36 @@ async def test_a_call_that_reports_usage_is_settled_and_its_span_carries_entry_a
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (InvalidRequest("TOO_LONG", "m"), "release TOO_LONG"),
-        (Precondition("NO_MODEL", "m"), "release NO_MODEL"),
-        (Unavailable("RESET", "m"), "doubt_reason RESET"),
-        (VendorContract("GARBAGE", "m"), "doubt_reason GARBAGE"),
+        (InvalidRequest("TOO_LONG", "m", OPENAI_S), "release TOO_LONG"),
+        (Precondition("NO_MODEL", "m", OPENAI_S), "release NO_MODEL"),
+        (InvalidRequest("UNREADABLE", "m", {**OPENAI_S, semconv.CHARGED: "true"}), "doubt_reason UNREADABLE"),
+        (Quota("DISK_FULL", "m"), "doubt_reason DISK_FULL"),
+        (Quota("BUCKET_FULL", "m", {semconv.VENDOR: "supabase"}), "doubt_reason BUCKET_FULL"),
+        (Unavailable("RESET", "m", OPENAI_S), "doubt_reason RESET"),
+        (VendorContract("GARBAGE", "m", OPENAI_S), "doubt_reason GARBAGE"),
         (TimeoutError(), "doubt_reason TimeoutError"),
     ],
 )
-async def test_a_refusal_releases_and_anything_else_is_in_doubt(error: Exception, said: str) -> None:
+async def test_the_vendor_s_own_refusal_releases_and_anything_else_is_in_doubt(
+    error: Exception, said: str
+) -> None:
     ledger = FakeLedger()
     async with metered(ledger) as meter:
         with pytest.raises(type(error)):
             async with meter.attempt(PURCHASE):
                 raise error
     assert ledger.said == ["hold 10", said]
+
+
+async def test_an_engine_of_our_own_refuses_as_the_vendor_whose_place_it_takes() -> None:
+    ledger = FakeLedger()
+    async with metered(ledger) as meter:
+        with pytest.raises(InvalidRequest) as refused:
+            async with meter.attempt(PURCHASE):
+                with refusals_of(PURCHASE.vendor):
+                    raise InvalidRequest("EMPTY", "m", {"pages": "3"})
+    assert ledger.said == ["hold 10", "release EMPTY"]
+    assert refused.value.metadata == {"pages": "3", **OPENAI_S}
 
 
 async def test_an_answer_that_was_charged_and_then_refused_is_settled() -> None:

@@ -34,8 +34,11 @@ GEN_AI_MODEL = "gen_ai.request.model"
 GEN_AI_INPUT_TOKENS = "gen_ai.usage.input_tokens"
 PAGES = "waybill.pages"
 
-# Repeats of a vendor call: an event on the span that asked for it; VENDOR also in ErrorInfo's metadata
+# ErrorInfo's metadata: whose error it is (VENDOR also on spans), and that a refusal is paid for all the same
 VENDOR = "vendor"
+CHARGED = "charged"
+
+# Repeats of a vendor call: an event on the span that asked for it
 RETRY_EVENT = "waybill.retry"
 RETRY_WAIT = "waybill.retry.wait_seconds"
 

@@ -15,6 +15,7 @@ from services.embedder.models.sentences import SentenceVectors
 from services.embedder.models.words import WordVectors
 from waybill import tokens
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.metering import refusals_of
 from waybill.runtime import faults
 
 SENTENCES = "sentences"
@@ -47,7 +48,7 @@ class LocalEmbedder:
 
     async def embed(self, texts: Sequence[str], attempt_id: str) -> Embedded:
         """See the port."""
-        with faults.noting_cancel("embed"):
+        with faults.noting_cancel("embed"), refusals_of(self.capabilities.vendor):
             await faults.point("embed.under_way")
             answer = await self._embed(texts)
         faults.note("embed", tokens=answer.tokens or 0)

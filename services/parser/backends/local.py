@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 
 from services.parser.backends.port import Capabilities, Source
-from services.parser.documents.formats import FORMATS
+from services.parser.documents.formats import FORMATS, promised
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact
 from services.parser.refusals import refusal
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.metering import refusals_of
 from waybill.runtime import faults
+
+LIGHT_BYTES = 1_000_000
 
 
 class LocalParser:
@@ -30,6 +33,11 @@ class LocalParser:
         self._sandbox = sandbox
         self._limits = limits
 
+    def is_light(self, filename: str, size_bytes: int) -> bool:
+        """Small text is."""
+        found = promised(filename)
+        return size_bytes <= LIGHT_BYTES and (found is None or found.is_text)
+
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """See the port."""
         size = os.fstat(source.file.fileno()).st_size
@@ -39,7 +47,7 @@ class LocalParser:
 
     async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
         """All pages; the tier sets the price alone."""
-        with faults.noting_cancel("parse"):
+        with faults.noting_cancel("parse"), refusals_of(self.capabilities.vendor):
             await faults.point("parse.under_way")
             if artifact.reading is None:
                 await self._sandbox.read(source.file.fileno(), source.filename, artifact)
