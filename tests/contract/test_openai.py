@@ -17,7 +17,7 @@ from services.embedder.backends.openai import OpenAIEmbedder
 from services.embedder.backends.openai_client import opened
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import KEY, at, embedder, new_run
-from tests.inprocess import Recorder
+from tests.inprocess import Recorder, someone
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity, semconv
 from waybill.sim.limits import Limits
@@ -131,6 +131,33 @@ async def test_each_repeat_is_an_event_of_the_span_that_asked(
     assert [(event.attributes or {})[semconv.ERROR_TYPE] for event in events] == ["VENDOR_ERROR"] * 2
     costs = [(span.attributes or {}).get(semconv.COST_NANO_USD) for span in spans if span.name[:5] == "embed"]
     assert costs == [0, 0, sim.invoice.total_nano_usd]
+
+
+async def test_a_question_is_answered_while_ingests_have_every_place(
+    database: MigratedPostgres, sim: OpenAISimulator
+) -> None:
+    config = at(sim, attempt_seconds=60.0)
+    async with embedder(database, config) as bench:
+        sim.faults.add("O06")
+        with identity.acting_as(who := new_run()):
+            ingests = [
+                asyncio.create_task(bench.vectors([f"text {number}"]))
+                for number in range(config.concurrency + 1)
+            ]
+            async with asyncio.timeout(10):
+                while _sent(sim) < config.concurrency:  # noqa: ASYNC110 - a journal has no event
+                    await asyncio.sleep(0.01)
+        sim.faults.heal()
+        with identity.acting_as(someone(who.tenant)):
+            await bench.vectors(["a question"], timeout=5)
+        assert _sent(sim) == config.concurrency + 1
+        for ingest in ingests:
+            ingest.cancel()
+        await asyncio.gather(*ingests, return_exceptions=True)
+
+
+def _sent(sim: OpenAISimulator) -> int:
+    return len([one for one in sim.journal if one.operation == "embeddings"])
 
 
 async def test_a_bucket_that_is_too_small_delays_and_refuses_nothing(database: MigratedPostgres) -> None:

@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from waybill.runtime import deadline
+from tests.inprocess import someone
+from waybill.runtime import deadline, identity
 from waybill.runtime.errors import Quota
 from waybill.vendors.limiter import Limiter
 from waybill.vendors.rate_headers import duration_seconds, retry_after_seconds
 
 
 class Time:
-    """A clock that moves only by being slept on."""
+    """A clock that moves to when the first of those who sleep on it wants to be woken."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._alarms: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
+        alarm = self.now + seconds
+        self._alarms.append(alarm)
+        while self.now < alarm:
+            for _ in range(20):  # whoever can go on without this clock does
+                await asyncio.sleep(0)
+            if alarm == min(self._alarms):
+                self.now = max(self.now, alarm)
+        self._alarms.remove(alarm)
 
     def clock(self) -> float:
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def ingest() -> Iterator[None]:
+    """Whoever a test does not name is an ingest."""
+    with identity.acting_as(someone("local", "run")):
+        yield
+
+
+@contextmanager
+def asking(tenant: str = "local") -> Iterator[None]:
+    with identity.acting_as(someone(tenant)):
+        yield
+
+
+async def settled() -> None:
+    """Everything that was begun has come as far as it can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def take(limits: Limiter, tokens: int = 1, name: str = "", order: list[str] | None = None) -> None:
+    async with limits.turn(tokens):
+        if order is not None:
+            order.append(name)
 
 
 def limiter(time: Time, concurrency: int = 8) -> Limiter:
@@ -142,6 +177,57 @@ async def test_no_more_than_the_concurrency_are_under_way() -> None:
 
     await asyncio.gather(*[send() for _ in range(20)])
     assert most == 3
+
+
+async def test_a_question_is_sent_while_an_ingest_waits_for_its_tokens() -> None:
+    time = Time()
+    limits = limiter(time)
+    limits.learn(headers(60_000, 0), 0.0)
+    ingest = asyncio.create_task(take(limits, 30_000))
+    await settled()
+    with asking():
+        await take(limits, 20)
+    assert time.now < 1
+    await ingest
+    assert time.now == pytest.approx(30, abs=0.1)
+
+
+async def test_a_question_has_a_place_while_ingests_have_all_of_theirs() -> None:
+    limits = limiter(Time(), concurrency=1)
+    async with limits.turn(32_000), asyncio.timeout(5):
+        with asking():
+            await take(limits)
+
+
+async def test_questions_without_end_leave_an_ingest_most_of_the_limit() -> None:
+    time = Time()
+    limits = limiter(time)
+    limits.learn(headers(60_000, 0), 0.0)
+
+    async def ask_for_ever() -> None:
+        with asking():
+            while True:
+                await take(limits, 1_000)
+
+    asks = [asyncio.create_task(ask_for_ever()) for _ in range(2)]
+    await settled()
+    await take(limits, 30_000)
+    for ask in asks:
+        ask.cancel()
+    # 30 s alone; of the rate 3/4, and what questions had not used of their share before: 15 s of all.
+    assert time.now <= 30 / 0.75 + 20 + 1
+
+
+async def test_tenants_have_turns_however_many_requests_each_has_waiting() -> None:
+    limits, order = limiter(Time(), concurrency=1), list[str]()
+    async with limits.turn(1):
+        waiting = []
+        for tenant in ["large"] * 10 + ["small"]:
+            with identity.acting_as(someone(tenant, "run")):
+                waiting.append(asyncio.create_task(take(limits, 1, tenant, order)))
+        await settled()
+    await asyncio.gather(*waiting)
+    assert order.index("small") <= 1
 
 
 @pytest.mark.parametrize(

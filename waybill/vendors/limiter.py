@@ -2,23 +2,29 @@
 
 The vendor's buckets (requests and tokens a minute) are mirrored from its answers' rate-limit headers.
 Until the first answer nothing is known, and only concurrency is bounded.
+
+There are two lanes: calls of a run, an ingest's, and calls of none, a question's. Each has places and a door
+of its own, so that a question waits for no ingest. Within a lane tenants have turns, and a tenant's runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from waybill.runtime import deadline, semconv
+from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.errors import Quota
-from waybill.vendors.rate_headers import Allowance, allowances
+from waybill.runtime.fair import Places
+from waybill.vendors.rate_headers import NAMES, Allowance, allowances
 
 PATIENCE_SECONDS = 300.0
 # Left of the caller's deadline for the request itself, and for the answer about it.
 RESERVE_SECONDS = 2.0
 PERIOD_SECONDS = 60.0
+# Of the places, on top of them, and of the vendor's limits, as long as an ingest waits for those.
+QUESTIONS_SHARE = 0.25
 
 
 class Limiter:
@@ -26,7 +32,7 @@ class Limiter:
 
     Args:
         vendor: For errors.
-        concurrency: Requests under way at a time.
+        concurrency: Requests of runs under way at a time.
         clock: Monotonic seconds.
         sleep: Waits so many seconds.
     """
@@ -41,24 +47,32 @@ class Limiter:
         self._vendor = vendor
         self._clock = clock
         self._sleep = sleep
-        self._slots = asyncio.Semaphore(concurrency)
-        self._door = asyncio.Lock()
-        self._buckets = {"requests": _Bucket(clock()), "tokens": _Bucket(clock())}
+        self._ingests = _Lane(concurrency)
+        self._questions = _Lane(max(1, int(concurrency * QUESTIONS_SHARE)))
+        self._buckets = {name: _Bucket(clock()) for name in NAMES}
+        self._share = {name: _Bucket(clock()) for name in NAMES}
         self._paused_until = 0.0
 
     @asynccontextmanager
     async def turn(self, tokens: int) -> AsyncIterator[None]:
-        """Waits until a request of so many tokens may be sent, first come, first served.
+        """Waits until a request of so many tokens may be sent.
 
         Raises:
             Quota: VENDOR_RATE_LIMITED, where that is not within the caller's deadline.
         """
-        left = deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0
-        await self._enter(tokens, self._clock() + max(0.0, left - RESERVE_SECONDS), left)
-        try:
+        who = identity.caller()
+        lane = self._ingests if who.run_id else self._questions
+        left = max(0.0, (deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0) - RESERVE_SECONDS)
+        until = self._clock() + left
+        async with AsyncExitStack() as place:
+            try:
+                async with asyncio.timeout(left):
+                    await place.enter_async_context(lane.places.turn(who.tenant, who.run_id))
+            except TimeoutError:
+                raise self._refusal(1.0) from None
+            async with lane.door:
+                await self._draw(tokens, lane, until)
             yield
-        finally:
-            self._slots.release()
 
     def learn(self, headers: Mapping[str, str], sent_at: float) -> None:
         """Takes over what an answer says about the buckets.
@@ -68,7 +82,9 @@ class Limiter:
             sent_at: When its request was sent, on this limiter's clock.
         """
         for name, allowance in allowances(headers).items():
-            self._buckets[name].learn(allowance, self._clock(), sent_at)
+            now, share = self._clock(), allowance.limit * QUESTIONS_SHARE
+            self._buckets[name].learn(allowance, now, sent_at)
+            self._share[name].learn(Allowance(share, share, None), now, now)
 
     def pause(self, seconds: float) -> None:
         """The vendor asks for silence."""
@@ -78,29 +94,30 @@ class Limiter:
         """The limiter's clock, for `learn`."""
         return self._clock()
 
-    async def _enter(self, tokens: int, until: float, left: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, left - RESERVE_SECONDS)):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise self._refusal(1.0) from None
-        try:
-            async with self._door:
-                while (wait := self._wait_seconds(tokens)) > 0:
-                    if self._clock() + wait > until:
-                        raise self._refusal(wait)
-                    await self._sleep(wait)
-                self._buckets["requests"].level -= 1
-                self._buckets["tokens"].level -= tokens
-        except BaseException:  # a cancellation too gives the place back
-            self._slots.release()
-            raise
+    async def _draw(self, tokens: int, lane: _Lane, until: float) -> None:
+        """Takes a request's need out of the buckets, once they have it."""
+        needs = dict(zip(NAMES, (1, tokens), strict=True))
+        while (wait := self._wait_seconds(needs, lane)) > 0:
+            if self._clock() + wait > until:
+                raise self._refusal(wait)
+            await self._sleep(wait)
+        for buckets in self._of(lane):
+            for name, need in needs.items():
+                buckets[name].level -= need
 
-    def _wait_seconds(self, tokens: int) -> float:
+    def _wait_seconds(self, needs: Mapping[str, int], lane: _Lane) -> float:
         now = self._clock()
-        needs = (("requests", 1), ("tokens", tokens))
-        waits = (self._buckets[name].wait_seconds(need, now) for name, need in needs)
+        waits = (
+            buckets[name].wait_seconds(need, now)
+            for buckets in self._of(lane)
+            for name, need in needs.items()
+        )
         return max(self._paused_until - now, *waits)
+
+    def _of(self, lane: _Lane) -> Sequence[Mapping[str, _Bucket]]:
+        """The buckets that bind a lane."""
+        bounded = lane is self._questions and self._ingests.door.locked()
+        return (self._buckets, self._share) if bounded else (self._buckets,)
 
     def _refusal(self, wait: float) -> Quota:
         return Quota(
@@ -109,6 +126,14 @@ class Limiter:
             {semconv.VENDOR: self._vendor},
             wait,
         )
+
+
+class _Lane:
+    """Places, and a door that one passes at a time: who stands in it waits for the vendor's limits."""
+
+    def __init__(self, places: int) -> None:
+        self.places = Places(places)
+        self.door = asyncio.Lock()
 
 
 class _Bucket:
