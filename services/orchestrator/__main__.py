@@ -44,10 +44,10 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
     async with connected(config, telemetry.tracer) as peers:
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
         steps, step_log = Steps(peers, runs, config.chunk_sizes), StepLog(database)
-        durable = Durable(runs, step_log)
+        durable = Durable(runs, step_log, engine.unqueue)
         jobs = BatchJobs(database, owner)
         batches = BatchTier(peers, runs, steps, jobs, _now)
-        pipeline = Pipeline(steps, batches, durable)
+        pipeline = Pipeline(steps, batches)
         await engine.launch(config, durable, pipeline)
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, steps),
@@ -75,6 +75,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                     backends={"orchestrator/postgres": database.ping},
                 )
         finally:
+            await durable.drain()
             await asyncio.to_thread(engine.shut_down)
             await database.close()
             await owner.close()

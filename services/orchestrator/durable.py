@@ -3,20 +3,20 @@
 The engine brings a run back after a crash, and takes it from the queue; which steps are behind it is told
 by our own rows alone (docs/decisions/0004). The engine's tables have no row-level security: nothing but ids
 goes into them, and no exception, which would be stored with its text.
+
+All that a run does here is one task with its children: who ends it, ends all of it. A step begins under
+the lock of its run's row, so none begins behind the commit that ended the run, in whichever process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from dbos import DBOS
 
 from services.orchestrator.outcomes import (
     CANCELLED,
@@ -35,44 +35,26 @@ from services.orchestrator.run_context import acting_for, in_trace
 from services.orchestrator.run_rows import FINAL_STATES, Outcome, Row, RunRef
 from services.orchestrator.runs import Runs
 from services.orchestrator.step_log import StepLog
+from services.orchestrator.turns import Turns
 from waybill.runtime import deadline, faults
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.retry import insist
 
 # From this start on a run is a suspect: it may be what kills the process.
 SUSPECT_STARTS = 3
-# How long a database that is away is waited for.
-PATIENCE_SECONDS = 600.0
+# How long a database that is away is waited for; by a process that drains, hardly.
+PATIENCE_SECONDS, DRAIN_SECONDS = 600.0, 3.0
 T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class Story(Protocol):
-    """What is told durably."""
+class Step(Protocol):
+    """Runs a step of one run."""
 
-    async def ingest(self, run: RunRef) -> Ending:
-        """The steps, in order."""
-
-    async def stop(self, run: RunRef) -> None:
-        """Stops work of the run that goes on elsewhere."""
-
-
-class Durable:
-    """Runs steps once each, and a story to its end."""
-
-    def __init__(self, runs: Runs, steps: StepLog) -> None:
-        self._runs = runs
-        self._steps = steps
-        self._bodies: dict[str, set[asyncio.Task[Any]]] = defaultdict(set)
-        self._suspects = asyncio.Lock()
-
-    async def step(
-        self, run: RunRef, name: str, kind: Callable[..., T], body: Callable[[], Awaitable[T]]
-    ) -> T:
+    async def __call__(self, name: str, kind: Callable[..., T], body: Callable[[], Awaitable[T]], /) -> T:
         """Runs a step's body, or answers what it answered when it ended before a crash.
 
         Args:
-            run: Whose step it is.
             name: As it stands in the trace.
             kind: What the body answers: a frozen dataclass of JSON values, int or str.
             body: May run again from its start after a crash.
@@ -81,44 +63,58 @@ class Durable:
             StepFailed: The body raised a ServiceError, or the run was cancelled or is late.
             RunWaits: The body raised it.
         """
-        outcome = await self._steadily(run, name, body)
-        if "failed" in outcome:
-            raise StepFailed(**outcome["failed"])
-        if outcome == WAITING:
-            raise RunWaits
-        value = outcome["value"]
-        return kind(**value) if isinstance(value, dict) else kind(value)
+
+
+class Story(Protocol):
+    """What is told durably."""
+
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
+        """The steps, in order."""
+
+    async def stop(self, run: RunRef) -> None:
+        """Stops work of the run that goes on elsewhere."""
+
+
+class Durable:
+    """Tells stories to their end, each step once.
+
+    Args:
+        runs: Their rows.
+        steps: The rows of their steps.
+        unqueue: Takes a telling out of the engine's queue, by its name.
+    """
+
+    def __init__(self, runs: Runs, steps: StepLog, unqueue: Callable[[str], Awaitable[None]]) -> None:
+        self._runs = runs
+        self._steps = steps
+        self._unqueue = unqueue
+        self._turns = Turns()
+        # By the engine's names.
+        self._tellings: dict[str, asyncio.Task[None]] = {}
+        self._draining = False
 
     async def tell(self, run: RunRef, story: Story, workflow: str) -> None:
-        """Runs a story and writes down how it ended. A drain hands the run back as if never begun.
+        """Runs a story and writes down how it ended.
 
         Args:
             run: Whose story.
             story: What is told.
             workflow: The engine's name for this telling: one that a wait or a retry has left behind, and
                 that the engine brings back after a crash, is not told.
+
+        Raises:
+            CancelledError: The process drains; the engine brings the telling back in the next one.
         """
-        if workflow_id(await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)) != workflow:
-            return
-        row = await self._change(run, state="RUNNING", starts=1)
-        if row["state"] in FINAL_STATES:
-            return
+        if self._draining:
+            raise asyncio.CancelledError
+        telling = self._tellings[workflow] = asyncio.create_task(self._tell(run, story, workflow))
         try:
-            async with self._alone_if_suspect(run, row):
-                ending = await story.ingest(run)
-        except StepFailed as error:
-            state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
-            if state == "EXPIRED":
-                await self._stop(run, row, story)
-            await self._change(run, state=state, reason=error.reason, message=error.message)
-        except RunWaits:
-            await self._change(run, state="WAITING_ON_VENDOR")
-        except Exception as error:
-            # Whatever nobody foresaw: the run must not be RUNNING for ever.
-            log.exception("run broke", run_id=run.run_id)
-            await self._change(run, state="FAILED", **broken("run", error))
-        else:
-            await self._change(run, **vars(ending))
+            await asyncio.wait([telling])
+        finally:
+            del self._tellings[workflow]
+        # One that is cut off otherwise has ended: its row says so, or names its successor.
+        if self._draining or not telling.cancelled():
+            telling.result()
 
     async def cancel(self, run: RunRef, story: Story) -> Row:
         """Cancels a run, and answers once its work has stopped; a final run stays as it is."""
@@ -126,30 +122,68 @@ class Durable:
             run, state="CANCELLED", reason=CANCELLED["reason"], message=CANCELLED["message"]
         )
         if row["state"] == "CANCELLED":
-            bodies = list(self._bodies[run.run_id])
-            for body in bodies:
-                body.cancel()
-            await asyncio.gather(*bodies, return_exceptions=True)
+            await _cut_off(self._of(run, workflow_id(row)))
             with acting_for(run, row):
                 await story.stop(run)
-            await DBOS.cancel_workflow_async(workflow_id(row))
+            await self._unqueue(workflow_id(row))
         return row
 
-    @asynccontextmanager
-    async def _alone_if_suspect(self, run: RunRef, row: Row) -> AsyncIterator[None]:
-        """Suspects go one at a time, so that a death there has one cause."""
-        if row["alone_starts"]:
-            raise StepFailed(**POISON)
-        if row["starts"] < SUSPECT_STARTS:
-            yield
-            return
-        async with self._suspects:
-            await self._change(run, alone_starts=1)
-            yield
+    async def drain(self) -> None:
+        """Hands every run back as if it had not been begun: whoever starts next goes on with it."""
+        self._draining = True
+        await _cut_off(self._tellings.values())
 
-    async def _change(self, run: RunRef, **columns: Any) -> Row:
-        """Changes a run's row, whenever the database is back."""
-        return await insist(partial(self._runs.change, run, **columns), seconds=PATIENCE_SECONDS)
+    async def _tell(self, run: RunRef, story: Story, workflow: str) -> None:
+        row = await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)
+        if not _is_told_by(row, workflow):
+            return
+        if row["alone_starts"]:
+            await self._change(run, workflow, {"state": "FAILED", **POISON})
+            return
+        suspect = row["starts"] + 1 >= SUSPECT_STARTS
+        async with self._turns.turn(alone=suspect):
+            await self._tell_in_turn(run, story, workflow, {"starts": 1, "alone_starts": int(suspect)})
+
+    async def _tell_in_turn(self, run: RunRef, story: Story, workflow: str, counts: dict[str, int]) -> None:
+        """Only what has its turn is started, so that a death is counted against what was under way."""
+        row = await self._change(run, workflow, {"state": "RUNNING", **counts})
+        if not _is_told_by(row, workflow):
+            return
+        # A try that another process ended may still be at it in this one.
+        await _cut_off(self._of(run) - self._of(run, workflow))
+        try:
+            ending = await self._ending(run, row, story, workflow)
+        except asyncio.CancelledError:
+            back = {name: -count for name, count in counts.items()}
+            await self._change(run, workflow, back, DRAIN_SECONDS)
+            raise
+        await self._change(run, workflow, vars(ending))
+
+    async def _ending(self, run: RunRef, row: Row, story: Story, workflow: str) -> Ending:
+        try:
+            return await story.ingest(run, partial(self._step, run, workflow))
+        except StepFailed as error:
+            state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
+            if state == "EXPIRED":
+                await self._stop(run, row, story)
+            return Ending(state, error.reason, error.message)
+        except RunWaits:
+            return Ending("WAITING_ON_VENDOR")
+        except Exception as error:
+            # Whatever nobody foresaw: the run must not be RUNNING for ever.
+            log.exception("run broke", run_id=run.run_id)
+            return Ending("FAILED", **broken("run", error))
+
+    def _of(self, run: RunRef, workflow: str | None = None) -> set[asyncio.Task[None]]:
+        """Tellings of a run that are under way here: all, or the one of that name."""
+        names = [workflow] if workflow else [name for name in self._tellings if name.startswith(run.run_id)]
+        return {self._tellings[name] for name in names if name in self._tellings}
+
+    async def _change(
+        self, run: RunRef, workflow: str, columns: Mapping[str, Any], seconds: float = PATIENCE_SECONDS
+    ) -> Row:
+        """Changes a run's row as long as this is how it is told, whenever the database is back."""
+        return await insist(partial(self._runs.change, run, workflow=workflow, **columns), seconds=seconds)
 
     async def _stop(self, run: RunRef, row: Row, story: Story) -> None:
         deadline.clear()  # it has passed, and is why this is done
@@ -160,52 +194,77 @@ class Durable:
             # The run ends all the same; what still works for it ends by itself and is not published.
             log.warning("work of a late run could not be stopped", run_id=run.run_id, reason=error.reason)
 
-    async def _steadily(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
-        """The step, again while something that it needs is away."""
+    async def _step(
+        self, run: RunRef, workflow: str, name: str, kind: Callable[..., T], body: Callable[[], Awaitable[T]]
+    ) -> T:
+        """A `Step`, again while something that it needs is away."""
         try:
-            return await insist(partial(self._once, run, name, body), seconds=PATIENCE_SECONDS)
+            once = partial(self._once, run, workflow, name, body)
+            outcome = await insist(once, seconds=PATIENCE_SECONDS)
         except ServiceError as error:
-            return failed(error)
+            outcome = failed(error)
+        if "failed" in outcome:
+            raise StepFailed(**outcome["failed"])
+        if outcome == WAITING:
+            raise RunWaits
+        value = outcome["value"]
+        return kind(**value) if isinstance(value, dict) else kind(value)
 
-    async def _once(self, run: RunRef, name: str, body: Callable[[], Awaitable[Any]]) -> Outcome:
+    async def _once(
+        self, run: RunRef, workflow: str, name: str, body: Callable[[], Awaitable[Any]]
+    ) -> Outcome:
         place = f"step.{name.split()[0]}.start"
         await faults.point(place, f"{place}.{run.run_id}")
-        row, outcome = await self._steps.open(run, name, _refused)
+        row, outcome = await self._steps.open(run, name, partial(_refused, workflow))
         if outcome is not None:
             return outcome
         self._runs.tell_watchers(run.run_id)
         with in_trace(run, row, name):
-            outcome = await self._bounded(run, _seconds_left(row), body)
+            outcome = await _in_time(_seconds_left(row), body)
         if outcome != WAITING:
             await self._steps.end(run, name, row["tries"], outcome)
         return outcome
 
-    async def _bounded(
-        self, run: RunRef, seconds: float | None, body: Callable[[], Awaitable[Any]]
-    ) -> Outcome:
-        """Runs a body that a cancel of the run reaches, and that ends when the run is late."""
-        # The task has a context of its own: the step's deadline ends with it.
-        task = asyncio.ensure_future(outcome_of(body, seconds))
-        self._bodies[run.run_id].add(task)
-        try:
-            async with asyncio.timeout(seconds) as limit:
-                return await task
-        except TimeoutError:
-            return {"failed": EXPIRED}
-        except asyncio.CancelledError:
-            own = asyncio.current_task()
-            if own is not None and own.cancelling() and not limit.expired():
-                raise  # the process drains
-            return {"failed": CANCELLED}
-        finally:
-            self._bodies[run.run_id].discard(task)
-            if not self._bodies[run.run_id]:
-                del self._bodies[run.run_id]
+
+async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most: int) -> None:
+    """Does works in order, so many at a time; the first that fails ends the others, before it travels."""
+    remaining = iter(works)
+
+    async def worker() -> None:
+        for work in remaining:
+            await work()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_most):
+                group.create_task(worker())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
-def _refused(row: Row) -> Outcome | None:
-    """What a step of a run that has ended, or is late, answers instead of beginning."""
-    if row["state"] in FINAL_STATES:
+async def _cut_off(tasks: Iterable[asyncio.Task[None]]) -> None:
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _in_time(seconds: float | None, body: Callable[[], Awaitable[Any]]) -> Outcome:
+    try:
+        async with asyncio.timeout(seconds):
+            # A task has a context of its own: the step's deadline ends with it.
+            return await asyncio.create_task(outcome_of(body, seconds))
+    except TimeoutError:
+        return {"failed": EXPIRED}
+
+
+def _is_told_by(row: Row, workflow: str) -> bool:
+    return row["state"] not in FINAL_STATES and workflow_id(row) == workflow
+
+
+def _refused(workflow: str, row: Row) -> Outcome | None:
+    """What a step of a run that has ended, is told anew, or is late, answers instead of beginning."""
+    if not _is_told_by(row, workflow):
         return {"failed": CANCELLED}
     seconds = _seconds_left(row)
     return {"failed": EXPIRED} if seconds is not None and seconds <= 0 else None

@@ -63,6 +63,11 @@ async def launch(config: OrchestratorConfig, durable: Durable, story: Story) -> 
     )
 
 
+async def unqueue(workflow: str) -> None:
+    """Takes a workflow out of the queue, by its id; the engine does not bring it back."""
+    await DBOS.cancel_workflow_async(workflow)
+
+
 def shut_down() -> None:
     """Stops the engine at once; runs under way are taken again at the next start."""
     DBOS.destroy(workflow_completion_timeout_sec=0)

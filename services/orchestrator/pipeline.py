@@ -6,41 +6,37 @@ in `durable.py`.
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 from services.orchestrator import tiers
 from services.orchestrator.batch_tier import BatchTier
 from services.orchestrator.degrading import PAGES_MISSING
-from services.orchestrator.durable import Durable
+from services.orchestrator.durable import Step, side_by_side
 from services.orchestrator.outcomes import Ending
 from services.orchestrator.run_rows import RunRef
-from services.orchestrator.steps import Cut, Parsed, Steps
+from services.orchestrator.steps import BATCHES_IN_MEMORY, Cut, Parsed, Steps
 
 
 class Pipeline:
     """The steps of an ingestion, in order."""
 
-    def __init__(self, steps: Steps, batches: BatchTier, durable: Durable) -> None:
+    def __init__(self, steps: Steps, batches: BatchTier) -> None:
         self._steps = steps
         self._batches = batches
-        self._durable = durable
 
-    async def ingest(self, run: RunRef) -> Ending:
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
         """Brings a stored document to where searches find it."""
-        step = self._durable.step
-        parsed = await step(run, "parse", Parsed, partial(self._steps.parse, run))
-        cut = await step(run, "chunk", Cut, partial(self._steps.chunk, run, parsed))
+        parsed = await step("parse", Parsed, partial(self._steps.parse, run))
+        cut = await step("chunk", Cut, partial(self._steps.chunk, run, parsed))
         if cut.tier == tiers.BATCH:
             # What it leaves without a vector is embedded at once.
-            await step(run, "batch", int, partial(self._batches.embed, run, cut))
-        await asyncio.gather(
-            *(
-                step(run, f"embed {number}", int, partial(self._steps.embed, run, cut, batch))
-                for number, batch in enumerate(cut.batches, 1)
-            )
+            await step("batch", int, partial(self._batches.embed, run, cut))
+        embeddings = (
+            partial(step, f"embed {number}", int, partial(self._steps.embed, run, cut, batch))
+            for number, batch in enumerate(cut.batches, 1)
         )
-        await step(run, "publish", str, partial(self._steps.publish, run, cut))
+        await side_by_side(embeddings, BATCHES_IN_MEMORY)
+        await step("publish", str, partial(self._steps.publish, run, cut))
         return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing) if parsed.missing else Ending()
 
     async def stop(self, run: RunRef) -> None:

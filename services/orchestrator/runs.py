@@ -18,7 +18,7 @@ from services.orchestrator.run_rows import (
     RunRef,
     run_not_found,
 )
-from services.orchestrator.step_log import note_past
+from services.orchestrator.step_log import cut_off, note_past
 from services.orchestrator.watches import Watches
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
@@ -39,7 +39,8 @@ on conflict do nothing
 returning *
 """
 
-# Only columns that are named change, and a final run changes no more.
+# Only columns that are named change, and a final run changes no more. `workflow` is who tells it, as
+# `queueing.workflow_id` names that: a telling left behind changes nothing.
 CHANGE = """
 update waybill_runs.runs set
     state = coalesce(%(state)s::waybill_runs.run_state, state), step = coalesce(%(step)s, step),
@@ -53,7 +54,8 @@ update waybill_runs.runs set
     ended_at = case when %(state)s::text = any(%(final)s) then clock_timestamp() end,
     embedded_chunks = greatest(embedded_chunks, coalesce(%(embedded_chunks)s, 0)),
     revision = revision + 1
-where run_id = %(run_id)s and ended_at is null
+where run_id = %(run_id)s and ended_at is null and (%(workflow)s::text is null or %(workflow)s =
+    concat_ws('.', run_id, tries, nullif(wakes, 0)))
 returning *
 """
 
@@ -187,17 +189,38 @@ class Runs:
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(LIST, values)).fetchall()
 
-    async def change(self, ref: RunRef, *, starts: int = 0, alone_starts: int = 0, **columns: Any) -> Row:
-        """Changes columns of a run that is not final, and tells who watches it."""
+    async def change(
+        self,
+        ref: RunRef,
+        *,
+        workflow: str | None = None,
+        starts: int = 0,
+        alone_starts: int = 0,
+        **columns: Any,
+    ) -> Row:
+        """Changes columns of a run that is not final, and tells who watches it.
+
+        Args:
+            ref: Which.
+            workflow: Only while it is told under this name.
+            starts: To be added, as `alone_starts`.
+            alone_starts: The same.
+            columns: New values.
+
+        Returns:
+            Its row, changed or not.
+        """
         names = ("state", "step", "reason", "message", "document_id", "version_id", "pages", "chunks",
                  "embedded_chunks", "tier", "tier_reason", "reading")  # fmt: skip
         values = {name: columns.pop(name, None) for name in names}
         if columns:
             raise TypeError(f"no such column: {', '.join(columns)}")
         values |= {"run_id": ref.run_id, "final": list(FINAL_STATES)}
-        values |= {"starts": starts, "alone_starts": alone_starts}
+        values |= {"workflow": workflow, "starts": starts, "alone_starts": alone_starts}
         async with self._database.transaction(ref.tenant) as connection:
             row = await (await connection.execute(CHANGE, values)).fetchone()
+            if row is not None and row["state"] in RETRIABLE_STATES:
+                await cut_off(connection, ref)
             row = row or await _find(connection, ref.run_id)
         self._watches.tell(ref.run_id, ended=row["state"] in FINAL_STATES)
         return row

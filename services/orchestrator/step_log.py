@@ -12,11 +12,12 @@ from services.orchestrator.run_rows import Outcome, Row, RunRef, run_not_found
 from waybill.runtime.postgres import Connection, Database
 
 # What an earlier try finished, or this one before it waited, while the version that it wrote to is kept.
+# The lock is what a change of the run waits for: a step begins before the run's end, or not at all.
 LOOK = """
 select runs.*, steps.outcome as step_outcome from waybill_runs.runs left join waybill_runs.steps
     on steps.run_id = runs.run_id and steps.name = %(name)s and steps.status = 'OK'
     and steps.outcome is not null and steps.valid_until > clock_timestamp()
-where runs.run_id = %(run_id)s limit 1
+where runs.run_id = %(run_id)s limit 1 for no key update of runs
 """
 
 # A step that is begun again keeps its first start: the span covers all that it took.
@@ -42,6 +43,10 @@ from waybill_runs.runs
 where steps.run_id = %(run_id)s and span_id = %(span_id)s and runs.run_id = steps.run_id
 """
 
+CUT_OFF = """
+update waybill_runs.steps set status = 'ERROR', ended_at = clock_timestamp()
+where run_id = %s and ended_at is null
+"""
 
 # A good deal less than the day for which an unpublished version is kept.
 VALIDITY = datetime.timedelta(hours=20)
@@ -102,6 +107,11 @@ class StepLog:
         query = "select * from waybill_runs.steps where run_id = any(%s::uuid[]) order by started_at"
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(query, [list(run_ids)])).fetchall()
+
+
+async def cut_off(connection: Connection, ref: RunRef) -> None:
+    """Ends the steps that are under way, with their run."""
+    await connection.execute(CUT_OFF, [ref.run_id])
 
 
 async def note_past(

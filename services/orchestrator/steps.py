@@ -37,6 +37,7 @@ from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 # vectors, which is work: more of them at a time are no faster.
 EMBEDDINGS_IN_FLIGHT = 8
 WRITES_IN_FLIGHT = 3
+BATCHES_IN_MEMORY = EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT
 JOB_WAIT_SECONDS = 20
 EMBED_SECONDS = 300.0
 
@@ -77,7 +78,7 @@ class Steps:
         self._runs = runs
         self._offer: EmbedResponse | None = None
         # Vectors in memory.
-        self._in_flight = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT)
+        self._in_flight = asyncio.Semaphore(BATCHES_IN_MEMORY)
         self._embedding = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT)
         self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
 

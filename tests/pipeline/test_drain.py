@@ -22,6 +22,12 @@ def terminate(bench: Workbench, name: str) -> Process:
     return process
 
 
+def restart(bench: Workbench, name: str) -> None:
+    process = terminate(bench, name)
+    eventually(lambda: not process.alive(), f"{name} ends")
+    eventually(bench.all_serving, "the supervisor starts it again")
+
+
 def test_a_call_in_flight_is_answered_before_its_server_ends(bench: Workbench) -> None:
     bench.arm("embedder.embed.under_way", "delay 1.5")
     with ThreadPoolExecutor(1) as pool:
@@ -43,3 +49,16 @@ def test_runs_of_a_drained_orchestrator_go_on_in_the_next_one(bench: Workbench) 
     eventually(lambda: not process.alive(), "the orchestrator ends")
     assert bench.finish(run_id).state == Run.STATE_READY
     assert [entry.attempt for entry in bench.entries(run_id) if entry.operation == "parse"] == [1]
+
+
+def test_rolling_restarts_count_no_start_against_a_run_that_is_under_way(bench: Workbench) -> None:
+    bench.arm("embedder.embed.under_way", "stick")
+    run_id = bench.client.ingest(bench.file("a.md", b"# Ebb\n\nLow water at three.")).run_id
+    for _ in range(4):
+        eventually(lambda: bench.used("embedder.embed.under_way"), "the embedding is under way")
+        bench.disarm()
+        bench.arm("embedder.embed.under_way", "stick")
+        restart(bench, "orchestrator")
+    bench.disarm()
+    run = bench.finish(run_id)
+    assert (run.state, run.starts) == (Run.STATE_READY, 1), run.message

@@ -1,0 +1,292 @@
+"""What makes a run durable, without the stack: rows of a real database, and stories that a test holds."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+from services.orchestrator.durable import Durable, Step, side_by_side
+from services.orchestrator.outcomes import Ending
+from services.orchestrator.queueing import workflow_id
+from services.orchestrator.run_rows import NewRun, Row, RunRef, new_run_id
+from services.orchestrator.runs import Runs
+from services.orchestrator.step_log import StepLog
+from tests.conftest import MigratedPostgres
+from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.postgres import Database
+
+Body = Callable[[], Awaitable[int]]
+
+
+async def nothing(_: str) -> None:
+    """Nobody waits in the engine's queue."""
+
+
+async def done() -> int:
+    return 1
+
+
+@dataclass
+class Held:
+    """A body that stands still until it is let go; notes when it began, and when it would buy."""
+
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    bought: int = 0
+
+    async def __call__(self) -> int:
+        self.began.set()
+        await self.let_go.wait()
+        self.bought += 1
+        return 1
+
+
+@dataclass
+class Told:
+    """A story of steps that run side by side."""
+
+    bodies: Mapping[str, Body]
+
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
+        await side_by_side((partial(step, name, int, body) for name, body in self.bodies.items()), 9)
+        return Ending()
+
+    async def stop(self, run: RunRef) -> None:
+        """Nothing goes on elsewhere."""
+
+
+@dataclass
+class House:
+    """One database, and as many orchestrators on it as a test makes."""
+
+    runs: Runs
+    steps: StepLog
+    tenant: str
+
+    def orchestrator(self, unqueue: Callable[[str], Awaitable[None]] = nothing) -> Durable:
+        return Durable(self.runs, self.steps, unqueue)
+
+    async def run(self, key: str = "a.md", **columns: object) -> RunRef:
+        now = datetime.datetime.now(datetime.UTC)
+        run = NewRun(
+            run_id=new_run_id(int(now.timestamp() * 1000), os.urandom(10)),
+            tenant=self.tenant,
+            correlation_id="test",
+            request_id=None,
+            caller_traceparent="",
+            collection="default",
+            document_key=key,
+            filename=key,
+            source_sha256=uuid.uuid4().hex * 2,
+            size_bytes=1,
+            source_key="sources/x",
+            created_at=now,
+            complete_by=None,
+            metadata={},
+        )
+        await self.runs.accept(dataclasses.replace(run, **columns), now, partial(asyncio.sleep, 0, True))  # type: ignore[arg-type]
+        return run.ref
+
+    async def row(self, run: RunRef) -> Row:
+        """Its row as it stands."""
+        return await self.runs.find(run)
+
+    async def begin(self, durable: Durable, run: RunRef, story: Told) -> asyncio.Task[None]:
+        """Tells a run's newest try as the engine does."""
+        return asyncio.create_task(durable.tell(run, story, workflow_id(await self.row(run))))
+
+    async def open_steps(self, run: RunRef) -> list[str]:
+        rows = await self.steps.of_runs(self.tenant, [run.run_id])
+        return [row["name"] for row in rows if row["ended_at"] is None]
+
+
+@pytest.fixture
+async def house(database: MigratedPostgres) -> AsyncIterator[House]:
+    async with Database.opened(database.url("orchestrator")) as opened:
+        yield House(Runs(opened, "test", 1000), StepLog(opened), f"t{uuid.uuid4().hex[:12]}")
+
+
+async def refused() -> int:
+    raise InvalidRequest("TEXT_TOO_LONG", "It is too long.")
+
+
+async def test_a_step_that_fails_ends_its_siblings_before_its_run_has_failed(house: House) -> None:
+    run, held = await house.run(), Held()
+
+    async def failing() -> int:
+        await held.began.wait()
+        return await refused()
+
+    await (await house.begin(house.orchestrator(), run, Told({"embed 1": held, "embed 2": failing})))
+    row = await house.row(run)
+    assert (row["state"], row["reason"]) == ("FAILED", "TEXT_TOO_LONG")
+    held.let_go.set()
+    await asyncio.sleep(0)
+    assert held.bought == 0
+    assert await house.open_steps(run) == [], "a step that was cut off stands open for ever"
+
+
+async def test_a_retry_does_not_work_beside_a_try_that_another_process_cancelled(house: House) -> None:
+    here, there = house.orchestrator(), house.orchestrator()
+    run, first, second = await house.run(), Held(), Held()
+    before = await house.begin(here, run, Told({"embed 1": first}))
+    await first.began.wait()
+    await there.cancel(run, Told({}))
+    await house.runs.retry(run, None)
+    after = await house.begin(here, run, Told({"embed 1": second}))
+    await second.began.wait()
+    assert before.done(), "the first try is still at it"
+    first.let_go.set()
+    second.let_go.set()
+    await after
+    assert (first.bought, second.bought) == (0, 1)
+    assert (await house.row(run))["state"] == "READY"
+
+
+async def test_a_try_that_was_left_behind_neither_begins_a_step_nor_ends_the_run(house: House) -> None:
+    here, there = house.orchestrator(), house.orchestrator()
+    run, first, late = await house.run(), Held(), Held()
+
+    @dataclass
+    class InTurn(Told):
+        async def ingest(self, run: RunRef, step: Step) -> Ending:
+            for name, body in self.bodies.items():
+                await step(name, int, body)
+            return Ending()
+
+    before = await house.begin(here, run, InTurn({"parse": first, "embed 1": late}))
+    await first.began.wait()
+    await there.cancel(run, Told({}))
+    await house.runs.retry(run, None)
+    first.let_go.set()
+    await before
+    assert not late.began.is_set()
+    row = await house.row(run)
+    assert (row["state"], row["tries"], row["starts"]) == ("QUEUED", 2, 0)
+
+
+@pytest.mark.parametrize("turns", range(0, 60, 3))
+async def test_nothing_begins_or_buys_once_a_cancel_has_answered(house: House, turns: int) -> None:
+    run, durable = await house.run(), house.orchestrator()
+    begun: list[str] = []
+
+    async def begin() -> int:
+        begun.append("step")
+        return 1
+
+    telling = await house.begin(durable, run, Told({f"embed {number}": begin for number in range(5)}))
+    # However far the run has come in so many turns of the loop.
+    for _ in range(turns):
+        await asyncio.sleep(0.0005)
+    row = await durable.cancel(run, Told({}))
+    count = len(begun)
+    await telling
+    assert len(begun) == count
+    assert row["state"] in ("CANCELLED", "READY")
+    assert (await house.row(run))["state"] == row["state"]
+    assert await house.open_steps(run) == []
+
+
+async def test_a_step_that_was_opened_before_a_cancel_does_not_run_behind_it(house: House) -> None:
+    run, durable, held = await house.run(), house.orchestrator(), Held()
+    opened, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(StepLog):
+        """Opens a step, and is slow to say so."""
+
+        async def open(self, *arguments: object) -> object:  # type: ignore[override]
+            answer = await super().open(*arguments)  # type: ignore[arg-type]
+            opened.set()
+            await go_on.wait()
+            return answer
+
+    durable._steps = Slow(house.steps._database)
+    telling = await house.begin(durable, run, Told({"embed 1": held}))
+    await opened.wait()
+    await durable.cancel(run, Told({}))
+    go_on.set()
+    held.let_go.set()
+    await telling
+    assert not held.began.is_set()
+
+
+async def test_restarts_that_drain_do_not_make_a_healthy_run_a_suspect(house: House) -> None:
+    run = await house.run()
+    for _ in range(4):
+        durable, held = house.orchestrator(), Held()
+        telling = await house.begin(durable, run, Told({"parse": held}))
+        await held.began.wait()
+        await durable.drain()
+        with pytest.raises(asyncio.CancelledError):
+            await telling
+    row = await house.row(run)
+    assert (row["starts"], row["alone_starts"], row["ended_at"]) == (0, 0, None)
+    await (await house.begin(house.orchestrator(), run, Told({"parse": done})))
+    assert (await house.row(run))["state"] == "READY"
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_suspect_that_is_drained_is_no_more_suspect_than_before(house: House, running: bool) -> None:
+    durable, neighbour, held = house.orchestrator(), Held(), Held()
+    suspect = await house.run()
+    await house.runs.change(suspect, starts=2)
+    tellings = []
+    if not running:  # it waits for its turn
+        tellings.append(await house.begin(durable, await house.run("b.md"), Told({"parse": neighbour})))
+        await neighbour.began.wait()
+    tellings.append(await house.begin(durable, suspect, Told({"parse": held})))
+    if running:
+        await held.began.wait()
+    else:
+        assert (await house.row(suspect))["state"] == "QUEUED"
+    await durable.drain()
+    await asyncio.gather(*tellings, return_exceptions=True)
+    row = await house.row(suspect)
+    assert (row["starts"], row["alone_starts"]) == (2, 0)
+    await (await house.begin(house.orchestrator(), suspect, Told({"parse": done})))
+    assert (await house.row(suspect))["state"] == "READY"
+
+
+async def test_a_run_that_comes_while_the_process_drains_is_left_to_the_next(house: House) -> None:
+    durable, run, held = house.orchestrator(), await house.run(), Held()
+    await durable.drain()
+    with pytest.raises(asyncio.CancelledError):
+        await (await house.begin(durable, run, Told({"parse": held})))
+    assert (await house.row(run))["state"] == "QUEUED"
+
+
+async def test_a_suspect_is_alone_and_who_comes_later_waits_no_longer_than_for_it(house: House) -> None:
+    durable = house.orchestrator()
+    bodies = {name: Held() for name in ("before", "suspect", "after")}
+    refs = {name: await house.run(f"{name}.md") for name in bodies}
+    await house.runs.change(refs["suspect"], starts=2)
+    tellings = []
+    for name in ("before", "suspect", "after"):
+        tellings.append(await house.begin(durable, refs[name], Told({"parse": bodies[name]})))
+        if name == "before":
+            await bodies["before"].began.wait()
+    assert not bodies["suspect"].began.is_set()
+    bodies["before"].let_go.set()
+    await bodies["suspect"].began.wait()
+    assert not bodies["after"].began.is_set()
+    assert [(await house.row(refs[name]))["state"] for name in bodies] == ["READY", "RUNNING", "QUEUED"]
+    bodies["suspect"].let_go.set()
+    bodies["after"].let_go.set()
+    await asyncio.gather(*tellings)
+    assert [(await house.row(ref))["state"] for ref in refs.values()] == ["READY"] * 3
+
+
+async def test_a_suspect_that_dies_alone_is_poison(house: House) -> None:
+    run, held = await house.run(), Held()
+    await house.runs.change(run, starts=3, alone_starts=1)
+    await (await house.begin(house.orchestrator(), run, Told({"parse": held})))
+    row = await house.row(run)
+    assert (row["state"], row["reason"], held.began.is_set()) == ("FAILED", "POISON", False)
