@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Cancelled:
-    """A cancelled run, and the holds that were given back, nano-USD."""
+    """A run, and the holds that its cancellation gave back, nano-USD."""
 
     row: Row
     released_nano_usd: int
@@ -49,9 +49,12 @@ class Control:
         """
         row = await self._durable.cancel(run, self._story)
         released = {CostKind.COST_KIND_REAL: 0, CostKind.COST_KIND_SIMULATED: 0}
-        for entry in await bills.entries(self._peers, [run.run_id]):
-            if entry.state == Entry.STATE_RELEASED:
-                released[entry.kind] += entry.expected_nano_usd
+        if row["state"] == "CANCELLED":
+            for entry in await bills.entries(self._peers, [run.run_id]):
+                # Both times are the database's.
+                given_back = entry.end_time.ToDatetime(datetime.UTC) >= row["ended_at"]
+                if entry.state == Entry.STATE_RELEASED and given_back:
+                    released[entry.kind] += entry.expected_nano_usd
         return Cancelled(row, released[CostKind.COST_KIND_REAL], released[CostKind.COST_KIND_SIMULATED])
 
     async def retry(self, run: RunRef, complete_by: datetime.datetime | None) -> Row:
