@@ -99,7 +99,7 @@ def ingested(bench: Workbench, name: str, vendor: Remote, clock: Clock, start: d
     """A scenario whose batches are all with the vendor, under its own rules."""
     scenario = Scenario(name, bench)
     hours, fault = VENDORS[name]
-    vendor.batches(working_seconds=hours * 3600)
+    vendor.change("/batches", working_seconds=hours * 3600)
     if fault:
         vendor.faults.add(fault)
     for may_take in HOURS:

@@ -53,7 +53,7 @@ def vendor(batching: Home) -> Iterator[Remote]:
     vendor = simulated_openai(batching)
     yield vendor
     vendor.faults.heal()
-    vendor.batches(working_seconds=600)
+    vendor.change("/batches", working_seconds=600)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_a_batch_that_takes_too_long_is_cancelled_in_time_and_what_it_did_is_kep
     bench: Workbench, clock: Clock, vendor: Remote
 ) -> None:
     books = Books(vendor)
-    vendor.batches(working_seconds=10 * 3600)
+    vendor.change("/batches", working_seconds=10 * 3600)
     complete_by = clock.now() + datetime.timedelta(hours=5)
     run_id = sent(bench, clock, hours=5)
     clock.advance(hours=4)
@@ -280,7 +280,7 @@ def test_cancelling_a_run_cancels_its_batch_and_settles_what_that_did(
     bench: Workbench, clock: Clock, vendor: Remote
 ) -> None:
     books = Books(vendor)
-    vendor.batches(working_seconds=10 * 3600)
+    vendor.change("/batches", working_seconds=10 * 3600)
     run_id = sent(bench, clock, hours=26)
     clock.advance(hours=5)
     bench.client.orchestrator.CancelRun(CancelRunRequest(run_id=run_id))
@@ -306,7 +306,7 @@ def test_a_run_that_its_stack_slept_through_expires_and_its_batch_is_settled(
     bench: Workbench, clock: Clock, vendor: Remote
 ) -> None:
     books = Books(vendor)
-    vendor.batches(working_seconds=10 * 3600)
+    vendor.change("/batches", working_seconds=10 * 3600)
     run_id = sent(bench, clock, hours=5)
     clock.advance(hours=6)
     assert bench.finish(run_id).state == Run.STATE_EXPIRED
@@ -380,7 +380,7 @@ def test_a_run_that_is_cancelled_while_its_batch_is_made_leaves_none_behind(
     bench: Workbench, clock: Clock, vendor: Remote, point: str
 ) -> None:
     books = Books(vendor)
-    vendor.batches(working_seconds=10 * 3600)
+    vendor.change("/batches", working_seconds=10 * 3600)
     bench.arm(point, "stick")
     complete_by = clock.now() + datetime.timedelta(hours=26)
     run_id = bench.client.ingest(document(bench), complete_by=complete_by).run_id

@@ -55,9 +55,11 @@ class Line:
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         return Seen(int(first.split()[1]), headers, b"")
 
-    async def receive(self) -> Seen:
+    async def receive(self, method: str = "GET") -> Seen:
         """A whole reply; raises IncompleteReadError or ConnectionResetError where it is not whole."""
         head = await self.head()
+        if method == "HEAD" or head.status == 204:
+            return head
         if head.headers.get("transfer-encoding") != "chunked":
             body = await self.reader.readexactly(int(head.headers["content-length"]))
             return Seen(head.status, head.headers, body)

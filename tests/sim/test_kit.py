@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.raw import SMALL, connected
+from tests.sim.raw import SMALL, connected, until
 from waybill.sim.clock import Clock
 from waybill.sim.faults import Fault, Faults
 from waybill.sim.invoice import Invoice
@@ -77,6 +77,36 @@ def test_a_clock_that_stands_moves_by_what_is_added() -> None:
     assert clock.now() == 105
     with pytest.raises(ValueError, match="forward"):
         clock.advance(-1)
+
+
+async def test_timers_come_in_the_order_of_their_times_and_find_the_clock_there() -> None:
+    clock, came = Clock(100), list[tuple[str, float]]()
+
+    def later() -> None:
+        came.append(("later", clock.now()))
+        clock.at(clock.now() + 1, lambda: came.append(("of later", clock.now())))
+
+    clock.at(109, lambda: came.append(("last", clock.now())))
+    clock.at(105, later)
+    clock.at(105, lambda: came.append(("beside", clock.now())))
+    clock.at(104, lambda: came.append(("never", clock.now()))).cancel()
+    clock.at(111, lambda: came.append(("too late", clock.now())))
+    clock.advance(10)
+    assert came == [("later", 105), ("beside", 105), ("of later", 106), ("last", 109)]
+    assert clock.now() == 110
+
+
+async def test_a_timer_whose_time_has_passed_comes_by_itself_and_so_does_one_in_real_time() -> None:
+    standing, real, came = Clock(100), Clock(), list[str]()
+    standing.at(99, lambda: came.append("passed"))
+    real.at(real.now() + 3600, lambda: came.append("in an hour"))
+    real.at(real.now() + 0.02, lambda: came.append("soon"))
+    assert came == []
+    await until(lambda: len(came) == 2)
+    real.advance(3600)
+    real.at(real.now() + 0.02, lambda: came.append("never"))
+    real.stop()
+    assert came == ["passed", "soon", "in an hour"]
 
 
 def test_a_bucket_refills_continuously_and_says_how_long_to_wait() -> None:

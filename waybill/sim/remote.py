@@ -84,11 +84,11 @@ class Remote:
 
     def limit(self, **per_minute: int) -> None:
         """Changes the rate limits: `requests_per_minute`, `tokens_per_minute`."""
-        self._ask("POST", "/limits", **per_minute)
+        self.change("/limits", **per_minute)
 
-    def batches(self, **seconds: float) -> None:
-        """Changes how long a batch takes that is created from now on: `working_seconds` and the like."""
-        self._ask("POST", "/batches", **seconds)
+    def change(self, path: str, **values: object) -> None:
+        """Changes what the control port has at a path, the vendor's own too."""
+        self._ask("POST", path, **values)
 
     @property
     def journal(self) -> list[Entry]:
