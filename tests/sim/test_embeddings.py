@@ -13,7 +13,7 @@ import pytest
 
 from tests.sim.raw import KEY, SMALL, ask, connected, embed, until
 from waybill.sim.limits import Limits
-from waybill.sim.openai.embeddings import logical_call
+from waybill.sim.openai.embeddings import logical_call, vectors
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
@@ -33,6 +33,11 @@ async def test_a_vector_is_of_length_one_and_depends_on_model_dimension_and_text
     assert abs(float(one @ two)) < 0.2
     large = await embed(sim.base_url, "one", model="text-embedding-3-large", encoding_format="base64")
     assert abs(float(floats(large.json["data"][0])[:1536] @ one)) < 0.2
+
+
+def test_each_of_many_texts_has_a_vector_of_its_own_in_half_precision_too() -> None:
+    rows = vectors(SMALL, [f"text {number}" for number in range(20_000)], 256).astype(np.float16)
+    assert len(np.unique(rows, axis=0)) == 20_000
 
 
 async def test_base64_and_floats_are_the_same_numbers(sim: OpenAISimulator) -> None:

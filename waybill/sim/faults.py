@@ -1,11 +1,11 @@
 """Which request is broken, and how: by its number, its logical call and attempt, or a seeded probability.
 
-A fault reads `NAME[/VARIANT][:TRIGGER…]`, several are joined by commas: `429:0.1,O03:n=7,O07/120:times=2`.
+A fault reads `NAME[/VARIANT][:TRIGGER…]`, several are joined by commas: `429:0.1,503:n=7,LOST/late:times=2`.
 NAME is the vendor catalogue's or an HTTP status. Triggers, all of which must hold:
 `0.1` or `p=0.1` this share of the requests, drawn from the seed, the logical call and the attempt, so that
 the order of arrival changes nothing · `n=7` the 7th request since it was armed, once · `call=HEX` a logical
 call, by the first digits of its sha256 · `attempt=2` its second attempt · `times=3` healed after three ·
-`op=models` another operation than the catalogue's, `op=*` any. Without a trigger it holds until healed.
+`op=files` another operation than the catalogue's, `op=*` any. Without a trigger it holds until healed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ order in every run. They go to this machine alone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 from collections import deque
@@ -129,8 +128,7 @@ class Outbox:
         self._due.clear()
         if self._sender:
             self._sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sender
+            await asyncio.gather(self._sender, return_exceptions=True)
 
     def _plan(self, time: float, webhook: Webhook, fate: Fate, number: int = 1) -> None:
         due = _Due(time, next(self._order), webhook, fate, number)
