@@ -11,10 +11,10 @@ from services.parser.backends.local import LocalParser
 from services.parser.config import ParserConfig
 from services.parser.documents.limits import DEFAULT_LIMITS, Limits
 from services.parser.documents.sandbox import Sandbox
+from services.parser.jobs import Jobs
 from services.parser.objects import Objects
-from services.parser.runner import Runner
 from services.parser.servicer import ParserServicer
-from services.parser.store import PostgresJobs
+from services.parser.working import Runner
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.parser.v1 import parser_service_pb2_grpc
@@ -37,24 +37,24 @@ async def build(
         stack.push_async_callback(owner.close)
         storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
         ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
-        sandbox = await stack.enter_async_context(Sandbox.open(limits, config.children, config.tesseract))
+        # One more than places, so that light jobs find theirs whatever the others do.
+        sandbox = await stack.enter_async_context(Sandbox.open(limits, config.children + 1, config.tesseract))
         telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
         engine = LocalParser(sandbox, limits)
-        store = PostgresJobs(database, owner, f"parser/{uuid.uuid4()}")
+        jobs = Jobs(database, owner, f"parser/{uuid.uuid4()}")
         objects = Objects(ObjectStorageServiceStub(storage))
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
-        runner = Runner(store, objects, engine, meter, limits)
+        runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
-        able = engine.capabilities
         yield server.Service(
             rpcs=[
                 (
                     parser_service_pb2_grpc.add_ParserServiceServicer_to_server,
-                    ParserServicer(store, runner, objects, able, limits),
+                    ParserServicer(jobs, runner, objects, engine, limits),
                     "waybill.parser.v1.ParserService",
                 )
             ],
-            backends={f"parser/{able.name}": engine.check, "parser/postgres": database.ping},
+            backends={f"parser/{engine.capabilities.name}": engine.check, "parser/postgres": database.ping},
         )
 
 

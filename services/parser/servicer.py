@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 import re
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Any
 
 from opentelemetry import trace
 
-from services.parser.backends.port import Capabilities
+from services.parser.backends.port import Parser
 from services.parser.documents.limits import Limits
-from services.parser.forget import forget
-from services.parser.jobs import DEFAULT_TIER, Job, JobState, JobStore, NewJob
+from services.parser.jobs import DEFAULT_TIER, Job, Jobs, JobState, NewJob
 from services.parser.objects import Objects
 from services.parser.refusals import refusal
-from services.parser.runner import Runner
-from services.parser.watch import watch
+from services.parser.working import Runner
 from waybill.common.v1 import file_type_pb2, reading_pb2
 from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_pb2_grpc
 from waybill.runtime import identity
@@ -34,13 +31,12 @@ _TIER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
     """The parser's RPCs."""
 
-    def __init__(
-        self, store: JobStore, runner: Runner, objects: Objects, able: Capabilities, limits: Limits
-    ) -> None:
-        self._store = store
+    def __init__(self, jobs: Jobs, runner: Runner, objects: Objects, engine: Parser, limits: Limits) -> None:
+        self._jobs = jobs
         self._runner = runner
         self._objects = objects
-        self._able = able
+        self._engine = engine
+        self._able = engine.capabilities
         self._limits = limits
 
     async def CreateParseJob(  # noqa: N802
@@ -51,9 +47,10 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         size = await self._objects.size(new.source_key)
         if size > self._limits.source_bytes:
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
-        job = await self._store.create(new)
-        if not job.state.final:
-            self._runner.ensure(job)
+        light = self._engine.is_light(new.filename, size)
+        job = await self._jobs.create(dataclasses.replace(new, light=light))
+        if job.state is JobState.QUEUED:
+            self._runner.wake()
         return parser_service_pb2.CreateParseJobResponse(job=_message(job))
 
     async def GetParseJob(  # noqa: N802
@@ -64,10 +61,9 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         wait = request.wait.ToMilliseconds() / 1000
         if wait < 0:
             raise InvalidRequest("INVALID_REQUEST", "wait is a duration of at least 0 s.")
-        job = await self._store.get(tenant, job_id)
-        if not job.state.final:
-            await asyncio.wait([self._runner.ensure(job).task], timeout=min(wait, MOST_WAIT_SECONDS))
-            job = await self._store.get(tenant, job_id)
+        async for job in self._runner.looks(tenant, job_id, min(wait, MOST_WAIT_SECONDS)):
+            if job.state.final:
+                break
         return parser_service_pb2.GetParseJobResponse(job=_message(job))
 
     async def WatchParseJob(  # noqa: N802
@@ -75,7 +71,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
     ) -> AsyncIterator[parser_service_pb2.WatchParseJobResponse]:
         """Sends a job as often as it changes."""
         tenant, job_id = identity.caller().tenant, _uuid(request.job_id)
-        async for job in watch(self._store, self._runner, tenant, job_id):
+        async for job in self._runner.watch(tenant, job_id):
             yield parser_service_pb2.WatchParseJobResponse(job=_message(job))
 
     async def CancelParseJob(  # noqa: N802
@@ -84,12 +80,12 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         """Stops a job or a run's jobs."""
         tenant, of_run = identity.caller().tenant, request.WhichOneof("target") == "run_id"
         target = _uuid(request.run_id, "run_id") if of_run else _uuid(request.job_id)
-        opened = await self._store.cancel(tenant, target, of_run=of_run)
+        opened = await self._jobs.cancel(tenant, target, of_run=of_run)
         jobs = await self._runner.stop(opened)
         if of_run:
             jobs = [job for job in jobs if job.state is JobState.CANCELLED]
         else:
-            jobs = jobs or [await self._store.get(tenant, target)]
+            jobs = jobs or [await self._jobs.get(tenant, target)]
         return parser_service_pb2.CancelParseJobResponse(jobs=map(_message, jobs))
 
     async def DeleteParseJobs(  # noqa: N802
@@ -99,9 +95,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         sha256 = request.source_sha256.lower()
         if not _SHA256.fullmatch(sha256):
             raise InvalidRequest("INVALID_REQUEST", "Name source_sha256 as 64 hex digits.")
-        jobs, results = await forget(
-            self._store, self._runner, self._objects, identity.caller().tenant, sha256
-        )
+        jobs, results = await self._runner.forget(identity.caller().tenant, sha256)
         return parser_service_pb2.DeleteParseJobsResponse(jobs=jobs, results=results)
 
     async def ListFileTypes(  # noqa: N802
@@ -154,7 +148,7 @@ def _message(job: Job) -> parse_job_pb2.ParseJob:
         backend=job.backend,
         cost_kind=job.cost_kind,
         create_time=timestamp(job.created_at),
-        reading=reading_pb2.Reading(**asdict(job.reading)),
+        reading=reading_pb2.Reading(**dataclasses.asdict(job.reading)),
     )
     if job.ended_at is not None:
         message.end_time.CopyFrom(timestamp(job.ended_at))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -25,9 +26,8 @@ from services.parser import pages
 from services.parser.__main__ import build as build_parser
 from services.parser.backends.local import LocalParser
 from services.parser.config import ParserConfig
-from services.parser.jobs import Job, NewJob
+from services.parser.jobs import Job, Jobs, NewJob
 from services.parser.objects import Objects
-from services.parser.store import PostgresJobs
 from services.storage.__main__ import build as build_storage
 from services.storage.config import StorageConfig
 from tests import hostile_pdfs
@@ -137,12 +137,12 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
 
 
 @asynccontextmanager
-async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[PostgresJobs]:
+async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[Jobs]:
     one, all_of_them = (
         await Database.open(database.url("parser")),
         await Database.open(database.owner_url("parser")),
     )
-    yield PostgresJobs(one, all_of_them, owner)
+    yield Jobs(one, all_of_them, owner)
     await one.close()
     await all_of_them.close()
 
@@ -216,12 +216,27 @@ async def halted(near: Neighbours) -> None:
         os.kill(child, signal.SIGSTOP)
 
 
-async def dead_attempt(store: PostgresJobs, near: Neighbours, who: identity.Caller, content: bytes) -> Job:
-    """A job whose process died right after it had stored the result: held, and not on the row yet."""
+async def claimed(store: Jobs, who: identity.Caller, job_id: uuid.UUID) -> Job:
+    """A job that the store's process takes."""
+    job = await store.claim(who.tenant, job_id)
+    assert job is not None
+    return job
+
+
+async def time_passes(database: MigratedPostgres, job: Job) -> None:
+    """The job's lease runs out."""
+    past = "update waybill_parser.jobs set leased_until = now() - interval '1 second' where job_id = %s"
+    async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
+        await connection.execute(past, (job.job_id,))
+
+
+async def dead_attempt(
+    database: MigratedPostgres, store: Jobs, near: Neighbours, who: identity.Caller, content: bytes
+) -> Job:
+    """A job whose process died long ago, right after it had stored the result: held, not on the row yet."""
     with identity.acting_as(who):
         created = await store.create(new_job(who, content, await near.store(content)))
-        job = await store.claim(who.tenant, created.job_id)
-        assert job is not None
+        job = await claimed(store, who, created.job_id)
         await store.attach_entry(job, str(uuid.uuid4()))
         job = await store.get(who.tenant, job.job_id)
         await near.ledger.Hold(
@@ -236,6 +251,7 @@ async def dead_attempt(store: PostgresJobs, near: Neighbours, who: identity.Call
                 artifact.append(pages.Page(number, "Text."))
             artifact.finish("markdown", "utf-8")
             await Objects(near.storage).put(job.artifact_key, artifact.file, "application/jsonl")
+    await time_passes(database, job)
     return job
 
 

@@ -6,27 +6,27 @@ import itertools
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from services.parser.attempt import CUT_OFF
+from services.parser.attempting import CUT_OFF
 from services.parser.backends.local import LocalParser
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
-from services.parser.jobs import JobState
+from services.parser.jobs import Job, Jobs, JobState
 from services.parser.objects import Objects
-from services.parser.runner import Runner
-from services.parser.store import PostgresJobs
+from services.parser.working import Runner
 from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
     Neighbours,
     a_run,
+    claimed,
     ended,
     job_request,
     jobs_of,
@@ -35,6 +35,7 @@ from tests.contract.makers_parser import (
     parsed,
     parser,
     refused,
+    time_passes,
 )
 from tests.inprocess import Recorder
 from waybill.common.v1.cost_pb2 import CostKind
@@ -44,9 +45,6 @@ from waybill.parser.v1.parse_job_pb2 import ParseJob, ParseOptions
 from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, GetParseJobRequest
 from waybill.runtime import identity
 from waybill.runtime.errors import Unavailable
-
-if TYPE_CHECKING:
-    pass
 
 
 async def test_a_file_becomes_pages_in_storage_and_one_settled_entry(
@@ -172,7 +170,7 @@ async def test_a_starting_parser_finishes_what_a_dead_one_left_on_behalf_of_who_
         async with jobs_of(database, "parser/dead") as dead:
             with identity.acting_as(who):
                 job = await dead.create(new_job(who, MARKDOWN, await near.store(MARKDOWN)))
-            await dead.claim(who.tenant, job.job_id)
+            await time_passes(database, await claimed(dead, who, job.job_id))
         async with parser(database, near) as stub:
             with identity.acting_as(who):
                 request = GetParseJobRequest(job_id=str(job.job_id), wait=Duration(seconds=30))
@@ -233,7 +231,7 @@ class Fused:
         return method
 
 
-def a_runner(store: PostgresJobs, near: Neighbours, engine: LocalParser, fuse: Fuse | None = None) -> Runner:
+def a_runner(store: Jobs, near: Neighbours, engine: LocalParser, fuse: Fuse | None = None) -> Runner:
     """A process's runner; with a fuse in each of its ways out."""
 
     async def no_pause(seconds: float) -> None:
@@ -262,14 +260,15 @@ async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_on
                 job = await first.create(new_job(who, content, await near.store(content)))
             fuse = Fuse(operations, Died(), for_ever=True)
             try:
-                await a_runner(first, near, engine, fuse).finish(who.tenant, job.job_id)
+                await a_runner(first, near, engine, fuse).begin(await claimed(first, who, job.job_id)).task
             except Died:
-                await a_runner(second, near, engine).finish(who.tenant, job.job_id)
+                await time_passes(database, job)
+                await a_runner(second, near, engine).begin(await claimed(second, who, job.job_id)).task
             with identity.acting_as(who):
                 await assert_paid_once(near, await first.get(who.tenant, job.job_id))
             if not fuse.blown:
                 break
-        assert operations >= 10, "claim, fetch, count, attach, hold, parse, put, pages, settle, succeed"
+        assert operations >= 9, "fetch, count, attach, hold, parse, put, pages, settle, succeed"
 
 
 async def test_a_neighbour_that_is_away_for_a_moment_delays_a_job_and_no_more(
@@ -286,7 +285,7 @@ async def test_a_neighbour_that_is_away_for_a_moment_delays_a_job_and_no_more(
             with identity.acting_as(who):
                 job = await store.create(new_job(who, content, await near.store(content)))
             fuse = Fuse(operations, Unavailable("AWAY", "Repeat."), for_ever=False)
-            await a_runner(store, near, engine, fuse).finish(who.tenant, job.job_id)
+            await a_runner(store, near, engine, fuse).begin(await claimed(store, who, job.job_id)).task
             with identity.acting_as(who):
                 await assert_paid_once(near, await store.get(who.tenant, job.job_id))
             if not fuse.blown:
@@ -294,7 +293,7 @@ async def test_a_neighbour_that_is_away_for_a_moment_delays_a_job_and_no_more(
         assert operations >= 9
 
 
-async def assert_paid_once(near: Neighbours, job: Any) -> None:
+async def assert_paid_once(near: Neighbours, job: Job) -> None:
     assert (job.state, job.page_count) == (JobState.SUCCEEDED, 2)
     entries = await near.entries()
     assert [entry.quantity for entry in entries if entry.state == Entry.STATE_SETTLED] == [2]

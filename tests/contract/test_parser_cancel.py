@@ -135,12 +135,11 @@ async def test_the_same_content_is_a_new_job_after_a_cancel(
     async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
         with identity.acting_as(a_run()):
             blocker = await being_parsed(stub, near)
-            first = await started(stub, near, MARKDOWN, "a.md")
+            first = await started(stub, near, MARKDOWN)
             await cancelled(stub, job_id=first)
             await cancelled(stub, job_id=blocker)
-            again = await parsed(stub, near, "a.md", MARKDOWN)
-            assert again.job_id != first
-            assert (again.state, again.page_count) == (ParseJob.STATE_SUCCEEDED, 2)
+            again = await parsed(stub, near, "a.pdf", MARKDOWN)
+            assert (again.job_id == first, again.state) == (False, ParseJob.STATE_SUCCEEDED)
 
 
 async def test_a_job_whose_process_is_dead_is_cancelled_like_any_other(
@@ -152,7 +151,7 @@ async def test_a_job_whose_process_is_dead_is_cancelled_like_any_other(
         jobs_of(database, "parser/dead") as dead,
         parser(database, near) as stub,
     ):
-        job = await dead_attempt(dead, near, who, MARKDOWN)
+        job = await dead_attempt(database, dead, near, who, MARKDOWN)
         with identity.acting_as(who):
             (answer,) = await cancelled(stub, run_id=who.run_id)
             assert (answer.job_id, answer.state) == (str(job.job_id), ParseJob.STATE_CANCELLED)
@@ -164,7 +163,7 @@ async def test_a_cancel_that_was_cut_off_is_finished_by_the_next_process(
 ) -> None:
     who = a_run()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/dead") as dead:
-        job = await dead_attempt(dead, near, who, MARKDOWN)
+        job = await dead_attempt(database, dead, near, who, MARKDOWN)
         await dead.cancel(who.tenant, job.job_id, of_run=False)
         async with parser(database, near):
             with identity.acting_as(who):
@@ -184,7 +183,7 @@ async def test_a_job_that_is_about_to_be_paid_is_not_cancelled_but_waited_for(
         jobs_of(database, "parser/dead") as dead,
         parser(database, near) as stub,
     ):
-        job = await dead_attempt(dead, near, who, MARKDOWN)
+        job = await dead_attempt(database, dead, near, who, MARKDOWN)
         await dead.result_stored(job, Reading("markdown", pages=2))
         with identity.acting_as(who):
             (answer,) = await cancelled(stub, job_id=str(job.job_id))

@@ -23,6 +23,7 @@ from tests.contract.makers_parser import (
     refused,
     slow_pdf,
     started,
+    time_passes,
     until,
 )
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -116,11 +117,12 @@ async def test_an_unfinished_job_is_not_forgotten_until_it_is_cancelled(
     async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
         with identity.acting_as(a_run()):
             blocker = await being_parsed(stub, near)
-            queued = await started(stub, near, MARKDOWN, "a.md")
+            content = slow_pdf()
+            queued = await started(stub, near, content)
             expected = (grpc.StatusCode.FAILED_PRECONDITION, "JOB_UNFINISHED")
-            assert await refused(forgotten(stub, MARKDOWN)) == expected
+            assert await refused(forgotten(stub, content)) == expected
             await cancel(stub, queued)
-            assert await forgotten(stub, MARKDOWN) == (1, 0)
+            assert await forgotten(stub, content) == (1, 0)
             await cancel(stub, blocker)
 
 
@@ -132,7 +134,8 @@ async def test_a_deletion_that_was_cut_off_leaves_no_result_after_a_restart_and_
         with identity.acting_as(who):
             async with parser(database, near) as stub:
                 job = await parsed(stub, near, "a.md", MARKDOWN)
-            await dead.discard(who.tenant, job.source_sha256)
+            for discarded in await dead.discard(who.tenant, job.source_sha256):
+                await time_passes(database, discarded)
             async with parser(database, near) as stub:
 
                 async def gone() -> bool:

@@ -18,7 +18,7 @@ from waybill.runtime.errors import Conflict, InvalidRequest, Quota, ServiceError
 
 
 @pytest.mark.parametrize("kind", [InvalidRequest, Quota, Conflict])
-async def test_a_parse_whose_result_storage_refuses_is_in_doubt(
+async def test_a_parse_whose_result_storage_refuses_is_paid_for_all_the_same(
     database: MigratedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[ServiceError]
 ) -> None:
     async def refuse(*_: Any) -> NoReturn:
@@ -29,8 +29,10 @@ async def test_a_parse_whose_result_storage_refuses_is_in_doubt(
             request = job_request(await near.store(MARKDOWN), "a.md", MARKDOWN)
             monkeypatch.setattr(LocalObjects, "put", refuse)
             job = await end_of(stub, (await stub.CreateParseJob(request)).job)
-            assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "STORAGE_REFUSES")
-            assert [entry.state for entry in await near.entries()] == [Entry.STATE_IN_DOUBT]
+            assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "RESULT_NOT_STORED")
+            assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
+                (Entry.STATE_SETTLED, 2)
+            ]
 
 
 @pytest.mark.parametrize(("filename", "content"), [("a.md", b" \n"), ("a.pdf", b"%PDF-1.7 and no more")])

@@ -11,23 +11,24 @@ import pytest
 from services.parser.backends.local import LocalParser
 from services.parser.backends.port import Source
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.jobs import Job, JobState
+from services.parser.jobs import Job, Jobs, JobState
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Page
-from services.parser.runner import Runner
-from services.parser.store import PostgresJobs
+from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
     Neighbours,
     a_run,
     being_parsed,
+    claimed,
     dead_attempt,
     ended,
     jobs_of,
     neighbours,
     new_job,
     parser,
+    time_passes,
     until,
 )
 from tests.inprocess import Recorder
@@ -46,7 +47,7 @@ async def after_deaths(
             job = await store.create(new_job(who, content, await near.store(content)))
     for number in range(deaths):
         async with jobs_of(database, f"parser/dead/{number}") as store:
-            await store.claim(who.tenant, job.job_id)
+            await time_passes(database, await claimed(store, who, job.job_id))
     return job
 
 
@@ -71,12 +72,12 @@ async def test_a_job_is_poison_after_its_third_death_and_its_neighbour_is_parsed
 async def test_what_a_killing_job_had_held_is_released(database: MigratedPostgres, tmp_path: Path) -> None:
     who = a_run()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/dead/0") as dead:
-        job = await dead_attempt(dead, near, who, MARKDOWN)
+        job = await dead_attempt(database, dead, near, who, MARKDOWN)
         with identity.acting_as(who):
             await Objects(near.storage).delete(job.artifact_key)
         for number in (1, 2):
             async with jobs_of(database, f"parser/dead/{number}") as next_one:
-                await next_one.claim(who.tenant, job.job_id)
+                await time_passes(database, await claimed(next_one, who, job.job_id))
         async with parser(database, near) as stub:
             with identity.acting_as(who):
                 assert (await ended(stub, ParseJob(job_id=str(job.job_id)))).reason == "POISON"
@@ -101,10 +102,13 @@ class Beside:
 
     capabilities = LocalParser.capabilities
 
-    def __init__(self, store: PostgresJobs, who: identity.Caller, job_id: uuid.UUID) -> None:
+    def __init__(self, store: Jobs, who: identity.Caller, job_id: uuid.UUID) -> None:
         self._looking = (store, who.tenant, job_id)
         self._now: set[str] = set()
         self.seen: list[frozenset[str]] = []
+
+    def is_light(self, filename: str, size_bytes: int) -> bool:
+        return False
 
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         return 1

@@ -50,6 +50,9 @@ class Parser(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
+    def is_light(self, filename: str, size_bytes: int) -> bool:
+        """Whether a parse needs so little that it need not wait for a place."""
+
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """Pages that a parse would buy. Costs nothing.
 

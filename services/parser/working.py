@@ -1,0 +1,252 @@
+"""Works on parse jobs: takes those whose turn it is, each under a lease, until they are final or stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from weakref import WeakValueDictionary
+
+import structlog
+
+from services.parser.attempting import TRIES, Attempts, Pause, Work
+from services.parser.backends.port import Parser
+from services.parser.documents.limits import Limits
+from services.parser.jobs import Job, Jobs, JobState
+from services.parser.objects import Objects
+from waybill.metering import Meter
+from waybill.runtime.errors import NotFound, Unavailable
+from waybill.runtime.loops import repeating
+
+# Light jobs at a time; they take no place.
+LIGHT_JOBS = 8
+# A cancel by another process is seen within this time, and work that nobody told us of is found.
+BEAT_SECONDS = 1.0
+# What another process does is seen by looking, ever more seldom.
+FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.25, 5.0
+STOP_SECONDS = 25.0
+MOST_SERVED = 100
+log = structlog.get_logger()
+
+
+class Runner:
+    """Takes jobs, tenant by tenant, `size` at a time and the light ones besides; a suspect alone.
+
+    Args:
+        jobs: Where they stand.
+        objects: Where sources and results are.
+        engine: What parses.
+        meter: What writes down the price.
+        limits: Most bytes of a source.
+        pause: Waits between tries of a job.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        objects: Objects,
+        engine: Parser,
+        meter: Meter,
+        limits: Limits,
+        pause: Pause = asyncio.sleep,
+    ) -> None:
+        self._jobs = jobs
+        self._objects = objects
+        self._attempts = Attempts(jobs, objects, engine, meter, limits)
+        self._meter = meter
+        self._pause = pause
+        self._size = 0
+        self._works: dict[uuid.UUID, Work] = {}
+        self._forgetting: set[uuid.UUID] = set()
+        self._news: WeakValueDictionary[uuid.UUID, asyncio.Future[Job]] = WeakValueDictionary()
+        self._served: list[str] = []
+        self._woken = asyncio.Event()
+        self._more_wait = self._suspect_waits = False
+        # A job that has been claimed and is not noted yet must not look like one to hand back.
+        self._claiming = asyncio.Lock()
+
+    @asynccontextmanager
+    async def running(self, size: int) -> AsyncIterator[None]:
+        """Works until the block is left; what is under way then is handed back to whoever comes next."""
+        self._size = size
+        try:
+            async with (
+                repeating("leases of parse jobs", self._keep, BEAT_SECONDS),
+                repeating("parse jobs", self._take, BEAT_SECONDS, self._woken),
+            ):
+                yield
+        finally:
+            tasks = [work.task for work in self._works.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._meter.drain()
+            with suppress(Unavailable):  # then their leases run out
+                await self._jobs.hand_back()
+
+    def wake(self) -> None:
+        """Says that a job waits."""
+        self._woken.set()
+
+    def begin(self, job: Job) -> Work:
+        """Works on a job that this process has claimed."""
+        work = self._works[job.job_id] = Work(job, self._pause)
+        work.task = asyncio.create_task(self._bring_to_end(work))
+        self._tell(job)
+        return work
+
+    async def looks(self, tenant: str, job_id: uuid.UUID, seconds: float) -> AsyncIterator[Job]:
+        """A job now, and each time that it may have changed, for so long. Raises NotFound JOB_NOT_FOUND."""
+        clock, pause = asyncio.get_running_loop().time, FIRST_LOOK_SECONDS
+        ends_at = clock() + seconds
+        # Taken before the row is read, so that no change falls in between.
+        news = self._next_change(job_id)
+        yield await self._jobs.get(tenant, job_id)
+        while (left := ends_at - clock()) > 0:
+            # What this process does is told; the row is looked at all the same, now and then.
+            pause = LONGEST_LOOK_SECONDS if job_id in self._works else min(2 * pause, LONGEST_LOOK_SECONDS)
+            await asyncio.wait([news], timeout=min(pause, left))
+            told, news = news, self._next_change(job_id)
+            yield told.result() if told.done() else await self._jobs.get(tenant, job_id)
+
+    async def watch(self, tenant: str, job_id: uuid.UUID) -> AsyncIterator[Job]:
+        """The job now and after each change, until it is final. Raises NotFound JOB_NOT_FOUND."""
+        seen: object = None
+        async for job in self.looks(tenant, job_id, float("inf")):
+            if (job.state, job.page_count) != seen:
+                yield job
+            seen = job.state, job.page_count
+            if job.state.final:
+                return
+
+    async def stop(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Ends the work on open jobs whose rows are CANCELLED, and waits until nothing is left of it.
+
+        A job that it was too late to cancel is waited for.
+
+        Returns:
+            The jobs as they are then.
+
+        Raises:
+            Unavailable: CANCEL_UNFINISHED, something is left, for instance as the ledger is away.
+        """
+        for job in jobs:
+            if job.job_id in self._works and job.state is JobState.CANCELLED:
+                self._works[job.job_id].stop()
+        self.wake()
+        now = await asyncio.gather(*map(self._closed, jobs))
+        return [job for job in now if job is not None]
+
+    async def forget(self, tenant: str, source_sha256: str) -> tuple[int, int]:
+        """Deletes a tenant's jobs for a content, rows last, so that a repeat finds what is left to do.
+
+        Returns:
+            Jobs forgotten, results deleted.
+
+        Raises:
+            Precondition: JOB_UNFINISHED.
+        """
+        jobs = await self._jobs.discard(tenant, source_sha256)
+        ended = [job for job in jobs if job.state is not JobState.CANCELLED and job.entry_id]
+        ids = {job.job_id for job in ended}
+        self._forgetting |= ids
+        try:
+            # A cancel may be under way; it must not meet a row that is gone.
+            await self.stop([job for job in jobs if job.open])
+            results = sum([await self._objects.delete(job.artifact_key) for job in ended])
+            await self._jobs.forget(tenant, jobs)
+        finally:
+            self._forgetting -= ids
+        return len(jobs), results
+
+    async def finish(self, work: Work) -> Job | None:
+        """Brings a claimed job to its end, through restarts of the services that it needs.
+
+        Returns:
+            The job as it is then; None when another process has it.
+        """
+        tenant, job_id = work.job.caller.tenant, work.job.job_id
+
+        async def advance(number: int) -> Job | None:
+            job = work.job if number == 1 else await self._jobs.claim(tenant, job_id)
+            return None if job is None else await self._attempts.advance(job, work, last=number == TRIES)
+
+        return await work.patiently(advance)
+
+    async def _bring_to_end(self, work: Work) -> None:
+        try:
+            job = await self.finish(work)
+        except Exception:
+            # The database stayed away: the job is handed back as soon as that can be said.
+            log.exception("parse job left unfinished", job_id=str(work.job.job_id))
+            job = None
+        finally:
+            del self._works[work.job.job_id]
+        if job is not None:
+            self._tell(job)
+        if self._more_wait:
+            self.wake()
+
+    async def _keep(self) -> None:
+        """Renews what is worked on, and stops what is another's by now or was cancelled there."""
+        async with self._claiming:
+            works = dict(self._works)
+            kept, self._suspect_waits = await self._jobs.keep({*works, *self._forgetting})
+        for job_id, work in works.items():
+            if job_id not in kept or kept[job_id].state is JobState.CANCELLED:
+                work.stop()
+
+    async def _take(self) -> None:
+        """Takes jobs while there is room."""
+        self._more_wait = True
+        while (room := self._room()) != (False, False):
+            heavy, light = room
+            async with self._claiming:
+                job = await self._jobs.claim_next(
+                    heavy=heavy, light=light, beside=self._works.keys(), served=self._served
+                )
+                if job is None:
+                    self._more_wait = not (heavy and light)
+                    return
+                # A suspect would have come first, had there been no other; the next beat looks again.
+                self._suspect_waits = self._suspect_waits and bool(self._works)
+                self._served = [each for each in self._served if each != job.caller.tenant]
+                self._served = [*self._served, job.caller.tenant][-MOST_SERVED:]
+                self.begin(job)
+
+    def _room(self) -> tuple[bool, bool]:
+        """Whether a job may be taken that needs a place, and one that needs none."""
+        jobs = [work.job for work in self._works.values()]
+        if any(job.suspect for job in jobs) or (jobs and self._suspect_waits):
+            return False, False
+        light = sum(_is_light(job) for job in jobs)
+        return len(jobs) - light < self._size, light < LIGHT_JOBS
+
+    async def _closed(self, job: Job) -> Job | None:
+        """The job once nothing is left to do for it; None if it is deleted meanwhile."""
+        with suppress(NotFound):
+            async for now in self.looks(job.caller.tenant, job.job_id, STOP_SECONDS):
+                if not now.open:
+                    return now
+            raise Unavailable(
+                "CANCEL_UNFINISHED",
+                "The parse is stopped, but its ledger entry or result could not be cleared yet. Repeat.",
+                retry_after_seconds=1.0,
+            )
+        return None
+
+    def _next_change(self, job_id: uuid.UUID) -> asyncio.Future[Job]:
+        known = self._news.get(job_id)
+        if known is None or known.done():
+            known = self._news[job_id] = asyncio.get_running_loop().create_future()
+        return known
+
+    def _tell(self, job: Job) -> None:
+        waited_for = self._news.get(job.job_id)
+        if waited_for is not None and not waited_for.done():
+            waited_for.set_result(job)
+
+
+def _is_light(job: Job) -> bool:
+    return job.light or job.state is JobState.CANCELLED
