@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-search eval-search help demo picture up up-docker down status test bench bench-vendor bench-batches eval-read soak lint proto proto-check lock call clean run-env dev-env
+.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor bench-batches eval-read soak lint proto proto-check lock call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -66,6 +66,9 @@ eval-read: dev-env ## read 1,100 real documents with the local engine: a table b
 
 bench-search: dev-env ## how long a search by words takes (ARGS="--chunks 1000000": some 40 minutes, 15 GB)
 	@$(BIN)/python -m bench.search $(ARGS)
+
+bench-ledger: dev-env ## how long a hold takes with 10,000, 100,000 and 1,000,000 entries (two minutes)
+	@$(BIN)/python -m bench.ledger $(ARGS)
 
 eval-search: dev-env ## how well questions about real documents find their passages, beside plain BM25
 	@$(BIN)/python -m evals.search $(ARGS)
