@@ -10,8 +10,8 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
 from waybill.vendors.keys import Keys
+from waybill.vendors.registry import OPENAI
 
-OPENAI_BASE_URL = "https://api.openai.com/v1"
 # The vendor's limit is 300,000, by its own count.
 MOST_REQUEST_TOKENS = 290_000
 # Of OpenAI's models, by name; their tokens are counted here exactly as there.
@@ -37,14 +37,15 @@ class OpenAIConfig:
         project: OPENAI_PROJECT, the same.
         request_tokens: OPENAI_REQUEST_TOKENS, what a request is packed to; larger only where requests
             per minute bind.
-        concurrency: OPENAI_CONCURRENCY, requests of runs under way at a time; questions have a quarter as many beside.
+        concurrency: OPENAI_CONCURRENCY, requests of runs under way at a time; questions have a quarter as
+            many beside.
         attempt_seconds: OPENAI_ATTEMPT_SECONDS, the longest that one attempt may take.
     """
 
     keys: Keys
     kind: CostKind
-    base_url: str = OPENAI_BASE_URL
-    model: str = "text-embedding-3-small"
+    base_url: str = OPENAI.base_url
+    model: str = OPENAI.default_subject
     dimensions: int = 0
     organization: str = ""
     project: str = ""
@@ -61,7 +62,7 @@ class OpenAIConfig:
         config = cls(
             keys=Keys([first, settings.text("OPENAI_API_KEY_NEXT", "")], Path(file) if file else None),
             kind=CostKind.COST_KIND_SIMULATED if simulated else CostKind.COST_KIND_REAL,
-            base_url=settings.text("OPENAI_BASE_URL", "" if simulated else OPENAI_BASE_URL),
+            base_url=settings.text("OPENAI_BASE_URL", "" if simulated else cls.base_url),
             model=settings.text("OPENAI_MODEL", cls.model),
             dimensions=settings.integer("OPENAI_DIMENSIONS", 0),
             organization=settings.text("OPENAI_ORGANIZATION", ""),

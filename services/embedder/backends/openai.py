@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import openai
+import httpx2
 
 from services.embedder.backends import openai_errors
 from services.embedder.backends.openai_answers import decode
-from services.embedder.backends.openai_client import OpenAIClient, of_response
+from services.embedder.backends.openai_client import OpenAIClient
 from services.embedder.backends.port import Capabilities, Embedded
 from services.embedder.config import OPENAI_DIMENSIONS, OpenAIConfig
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.errors import ServiceError
 from waybill.vendors.limiter import Limiter
+from waybill.vendors.registry import OPENAI
 
 MAX_TEXTS = 2048
 MAX_TEXT_TOKENS = 8191
@@ -36,7 +37,7 @@ class OpenAIEmbedder:
             max_texts=MAX_TEXTS,
             max_text_tokens=MAX_TEXT_TOKENS,
             target_request_tokens=config.request_tokens,
-            vendor=openai_errors.VENDOR,
+            vendor=OPENAI.name,
             price_model=config.model,
             kind=config.kind,
             counts_alike=config.model in OPENAI_DIMENSIONS,
@@ -69,10 +70,10 @@ class OpenAIEmbedder:
             )
         return True
 
-    def _refused(self, error: openai.APIStatusError) -> ServiceError:
-        failure = of_response(error)
-        if error.status_code == 429:
-            self._limiter.learn(error.response.headers, self._limiter.now())
+    def _refused(self, response: httpx2.Response) -> ServiceError:
+        failure = openai_errors.of_response(response)
+        if response.status_code == 429:
+            self._limiter.learn(response.headers, self._limiter.now())
             self._limiter.pause(failure.retry_after_seconds or 0.0)
         return failure
 

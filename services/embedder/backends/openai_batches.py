@@ -9,12 +9,14 @@ import httpx2
 import openai
 import orjson
 
-from services.embedder.backends import openai_answers, openai_errors
+from services.embedder.backends import openai_answers
 from services.embedder.backends.openai import request_body
-from services.embedder.backends.openai_client import CONNECT_SECONDS, OpenAIClient, of_response
+from services.embedder.backends.openai_client import OpenAIClient
+from services.embedder.backends.openai_errors import not_an_answer, of_batch, of_tier, plain_word
 from services.embedder.backends.port import Embedded, LineAnswer, Stage, VendorBatch
 from services.embedder.config import OpenAIConfig
 from waybill.runtime.errors import ServiceError
+from waybill.vendors.http import within
 
 ENDPOINT: Final = "/v1/embeddings"
 # Of one attempt to send or to read a whole file.
@@ -31,8 +33,6 @@ _STAGES = {
     "cancelled": Stage.ENDED,
 }
 _CUT_OFF = ("failed", "expired", "cancelled")
-# The vendor answers an upload once it has dealt with it.
-_UPLOAD_TIMEOUT = httpx2.Timeout(FILE_SECONDS, connect=CONNECT_SECONDS, pool=None)
 
 
 class OpenAIBatches:
@@ -58,14 +58,14 @@ class OpenAIBatches:
         answer = _parsed(line)
         custom_id, response = answer.get("custom_id"), answer.get("response")
         if not isinstance(custom_id, str):
-            raise openai_errors.not_an_answer("has a line without its custom_id")
+            raise not_an_answer("has a line without its custom_id")
         if not isinstance(response, dict):
-            return LineAnswer(custom_id, code=openai_errors.plain_word(answer.get("error")))
+            return LineAnswer(custom_id, code=plain_word(answer.get("error")))
         body, status = response.get("body"), response.get("status_code")
         if status == 200:
             return LineAnswer(custom_id, body if isinstance(body, dict) else {})
         error = body.get("error") if isinstance(body, dict) else None
-        return LineAnswer(custom_id, code=openai_errors.plain_word(error) or f"status_{status}")
+        return LineAnswer(custom_id, code=plain_word(error) or f"status_{status}")
 
     def embedded(self, answer: LineAnswer, texts: int) -> Embedded:
         """See the port."""
@@ -75,18 +75,19 @@ class OpenAIBatches:
         """See the port."""
         # The length that is announced is the file's on the disk.
         lines.flush()
-        async with self._client.attempt(FILE_SECONDS, _refused_tier) as headers:
+        async with self._client.attempt(FILE_SECONDS, of_tier) as headers:
             response = await self._client.sdk.files.with_raw_response.create(
                 file=("waybill.jsonl", lines, "application/jsonl"),
                 purpose="batch",
                 extra_headers=headers,
-                timeout=_UPLOAD_TIMEOUT,
+                # The vendor answers an upload once it has dealt with it.
+                timeout=within(FILE_SECONDS),
             )
         return _word(_parsed(response.content), "id")
 
     async def create(self, input_file: str, metadata: Mapping[str, str]) -> VendorBatch:
         """See the port."""
-        async with self._client.attempt(refused=_refused_tier) as headers:
+        async with self._client.attempt(refused=of_tier) as headers:
             response = await self._client.sdk.batches.with_raw_response.create(
                 input_file_id=input_file,
                 endpoint=ENDPOINT,
@@ -98,7 +99,7 @@ class OpenAIBatches:
 
     async def get(self, batch_id: str) -> VendorBatch:
         """See the port."""
-        async with self._client.attempt(refused=_refused_batch) as headers:
+        async with self._client.attempt(refused=of_batch) as headers:
             response = await self._client.sdk.batches.with_raw_response.retrieve(
                 batch_id, extra_headers=headers
             )
@@ -106,23 +107,23 @@ class OpenAIBatches:
 
     async def newest(self, after: str = "") -> Sequence[VendorBatch]:
         """See the port."""
-        async with self._client.attempt(refused=_refused_tier) as headers:
+        async with self._client.attempt(refused=of_tier) as headers:
             response = await self._client.sdk.batches.with_raw_response.list(
                 limit=PAGE, after=after or openai.omit, extra_headers=headers
             )
         data = _parsed(response.content).get("data")
         if not isinstance(data, list):
-            raise openai_errors.not_an_answer("is no list of batches")
+            raise not_an_answer("is no list of batches")
         return [_batch(one) for one in data]
 
     async def cancel(self, batch_id: str) -> VendorBatch:
         """See the port."""
         ended = False
 
-        def refused(error: openai.APIStatusError) -> ServiceError:
+        def refused(response: httpx2.Response) -> ServiceError:
             nonlocal ended
-            ended = error.status_code == 409
-            return _refused_batch(error)
+            ended = response.status_code == 409
+            return of_batch(response)
 
         try:
             async with self._client.attempt(refused=refused) as headers:
@@ -141,7 +142,7 @@ class OpenAIBatches:
         into.truncate()
         content = self._client.sdk.files.with_streaming_response.content
         async with (
-            self._client.attempt(FILE_SECONDS, _refused_batch) as headers,
+            self._client.attempt(FILE_SECONDS, of_batch) as headers,
             content(file, extra_headers=headers) as response,
         ):
             async for part in response.iter_bytes():
@@ -150,7 +151,7 @@ class OpenAIBatches:
 
     async def delete(self, file: str) -> None:
         """See the port."""
-        async with self._client.attempt(refused=_refused_batch) as headers:
+        async with self._client.attempt(refused=of_batch) as headers:
             await self._client.sdk.files.with_raw_response.delete(file, extra_headers=headers)
 
 
@@ -163,7 +164,7 @@ def _batch(answer: Any) -> VendorBatch:
     status, batch_id = _word(answer, "status"), _word(answer, "id")
     created_at = answer.get("created_at")
     if not isinstance(created_at, int):
-        raise openai_errors.not_an_answer("has a batch without its time")
+        raise not_an_answer("has a batch without its time")
     completed = _object(answer, "request_counts").get("completed")
     problems = _object(answer, "errors").get("data") or []
     files = {name: answer.get(f"{name}_file_id") or "" for name in ("input", "output", "error")}
@@ -178,7 +179,7 @@ def _batch(answer: Any) -> VendorBatch:
         input_file=files["input"],
         output_file=files["output"],
         error_file=files["error"],
-        code=next((openai_errors.plain_word(problem) for problem in problems), ""),
+        code=next((plain_word(problem) for problem in problems), ""),
     )
 
 
@@ -191,25 +192,14 @@ def _parsed(body: bytes) -> dict[str, Any]:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise openai_errors.not_an_answer("is not JSON") from None
+        raise not_an_answer("is not JSON") from None
     if not isinstance(answer, dict):
-        raise openai_errors.not_an_answer("is not an object")
+        raise not_an_answer("is not an object")
     return answer
 
 
 def _word(answer: Any, name: str) -> str:
     word = answer.get(name) if isinstance(answer, dict) else None
     if not isinstance(word, str) or not word:
-        raise openai_errors.not_an_answer(f"has no {name}")
+        raise not_an_answer(f"has no {name}")
     return word
-
-
-def _refused_tier(error: openai.APIStatusError) -> ServiceError:
-    response = error.response
-    return openai_errors.of_batch_status(response.status_code, response.headers, response.content)
-
-
-def _refused_batch(error: openai.APIStatusError) -> ServiceError:
-    if error.status_code == 404:
-        return openai_errors.no_batch()
-    return of_response(error)

@@ -1,7 +1,6 @@
 """What OpenAI's refusals and failures are to us (facts: OpenAI's API reference, "Error codes").
 
-Which class an error gets decides about money: a refusal (InvalidRequest, Precondition, Quota,
-Credential) releases the hold, everything else leaves it in doubt. The vendor's own words are not
+Which class an error gets decides about money, see `vendors.failures`. The vendor's own words are not
 repeated: they may hold text of a document, or a key.
 """
 
@@ -9,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import httpx2
 import orjson
 
 from waybill.runtime import semconv
@@ -24,9 +25,11 @@ from waybill.runtime.errors import (
     Unavailable,
     VendorContract,
 )
+from waybill.vendors import failures
 from waybill.vendors.rate_headers import retry_after_seconds
+from waybill.vendors.registry import OPENAI
 
-VENDOR = "openai"
+not_an_answer = partial(failures.not_an_answer, OPENAI)
 # 429, but no waiting helps: somebody has to pay first.
 NEVER_AGAIN = frozenset(
     {
@@ -40,11 +43,11 @@ NEVER_AGAIN = frozenset(
 _WORD = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
 
-def of_status(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
-    """The error behind an HTTP status that is not 200."""
-    code = _code(body)
-    facts = {semconv.VENDOR: VENDOR, "status": str(status), "code": code}
-    wait = retry_after_seconds(headers)
+def of_response(response: httpx2.Response) -> ServiceError:
+    """The error behind a status that is not 200."""
+    status, code = response.status_code, _code(response.content)
+    facts = {semconv.VENDOR: OPENAI.name, "status": str(status), "code": code}
+    wait = retry_after_seconds(response.headers)
     match status:
         case 400 | 413 | 422:
             return _invalid(code, facts)
@@ -69,42 +72,21 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes) -> ServiceEr
     return Precondition("VENDOR_REFUSED", f"OpenAI answered {status} {code}".rstrip() + ".", facts)
 
 
-def of_batch_status(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
-    """The same of a request for batches or files themselves, which compatible servers often lack."""
-    if status in (404, 405):
+def of_tier(response: httpx2.Response) -> ServiceError:
+    """The same of a request for batches or files at all, which compatible servers often lack."""
+    if response.status_code in (404, 405):
         text = "This server of OPENAI_BASE_URL takes no batches. Embed at once, or set another server."
-        return Precondition("BATCHES_NOT_OFFERED", text, {semconv.VENDOR: VENDOR, "status": str(status)})
-    return of_status(status, headers, body)
+        facts = {semconv.VENDOR: OPENAI.name, "status": str(response.status_code)}
+        return Precondition("BATCHES_NOT_OFFERED", text, facts)
+    return of_response(response)
 
 
-def no_batch() -> NotFound:
-    """No such batch, or its files are deleted."""
-    text = "OpenAI has no such batch, or its files are deleted."
-    return NotFound("BATCH_JOB_NOT_FOUND", text, {semconv.VENDOR: VENDOR})
-
-
-def unreachable() -> Precondition:
-    """No connection was made, so nothing was sent."""
-    text = "No connection to OpenAI could be made."
-    return Precondition("VENDOR_UNREACHABLE", text, {semconv.VENDOR: VENDOR}, 0.0)
-
-
-def lost() -> Unavailable:
-    """The connection broke with the request on its way, or the answer."""
-    text = "The connection to OpenAI broke before its answer was whole."
-    return Unavailable("VENDOR_CONNECTION_LOST", text, {semconv.VENDOR: VENDOR})
-
-
-def timed_out(seconds: float) -> Unavailable:
-    """The answer was not whole in time."""
-    text = f"OpenAI did not answer within {seconds:.1f} s."
-    return Unavailable("VENDOR_TIMEOUT", text, {semconv.VENDOR: VENDOR})
-
-
-def not_an_answer(what: str) -> VendorContract:
-    """A 200 that is no answer to the request; whether it is charged, nobody knows."""
-    text = f"OpenAI's answer {what}. Nothing of it was used."
-    return VendorContract("VENDOR_ANSWER_INVALID", text, {semconv.VENDOR: VENDOR})
+def of_batch(response: httpx2.Response) -> ServiceError:
+    """The same of a request for one batch or file, which may not be there."""
+    if response.status_code == 404:
+        text = "OpenAI has no such batch, or its files are deleted."
+        return NotFound("BATCH_JOB_NOT_FOUND", text, {semconv.VENDOR: OPENAI.name})
+    return of_response(response)
 
 
 def _invalid(code: str, facts: Mapping[str, str]) -> InvalidRequest:
