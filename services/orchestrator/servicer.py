@@ -24,7 +24,7 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, NotFound
-from waybill.runtime.wire import bad_page_token, timestamp
+from waybill.runtime.wire import bad_page_token, resumed, timestamp
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
@@ -74,7 +74,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         self, request: pb.WatchRunRequest, context: Any
     ) -> AsyncIterator[pb.WatchRunResponse]:
         """Streams a run's changes, those close together as one, until it is final."""
-        seen = int(request.resume_token) if request.resume_token.isdecimal() else 0
+        seen = resumed(request.resume_token)
         total = bills.RunningTotal(self._peers)
         async for row in self._runs.watch(_ref(request.run_id), seen):
             run = _run(row, await total.of(row))

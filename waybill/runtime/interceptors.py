@@ -24,6 +24,7 @@ from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.channel import MAX_MESSAGE_BYTES, caller_attributes, finish
 from waybill.runtime.errors import (
     Deadline,
+    InvalidRequest,
     Quota,
     ServiceError,
     from_status,
@@ -31,11 +32,14 @@ from waybill.runtime.errors import (
     status_code,
     to_status,
 )
+from waybill.runtime.wellformed import Undecodable, check, decoding
 
 UNARY_SECONDS = 300.0
 STREAM_SECONDS = 3600.0
-# Health, reflection and span export are neither traced nor on anybody's behalf.
-BARE_PREFIXES = ("/grpc.", "/opentelemetry.")
+# Health and reflection are the library's own, and on nobody's behalf.
+BARE_PREFIX = "/grpc."
+# To trace the export of spans would make more of them for ever.
+UNTRACED_PREFIX = "/opentelemetry."
 log = structlog.get_logger()
 _propagator = TraceContextTextMapPropagator()
 
@@ -51,7 +55,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Answers the handler, wrapped."""
         handler = await continuation(details)
-        if handler is None or details.method.startswith(BARE_PREFIXES):
+        if handler is None or details.method.startswith(BARE_PREFIX):
             return handler
         if handler.response_streaming:
             wrapped: Any = self._streaming(handler.unary_stream or handler.stream_stream, details)
@@ -67,12 +71,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                 if handler.request_streaming
                 else grpc.unary_unary_rpc_method_handler
             )
-        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+        return make(wrapped, decoding(handler.request_deserializer), handler.response_serializer)
 
     def _unary(self, behaviour: Callable[..., Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:
         async def call(request: Any, context: Any) -> Any:
             async with self._around(details, context, UNARY_SECONDS):
-                return await behaviour(_limited(request), context)
+                return await behaviour(_checked(request), context)
 
         return call
 
@@ -81,7 +85,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self._around(details, context, STREAM_SECONDS):
-                async for response in behaviour(_limited(request), context):
+                async for response in behaviour(_checked(request), context):
                     yield response
 
         return call
@@ -112,6 +116,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _start_span(self, details: grpc.HandlerCallDetails) -> trace.Span:
         metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
         method = details.method.lstrip("/")
+        if details.method.startswith(UNTRACED_PREFIX):
+            return trace.INVALID_SPAN
         return self._tracer.start_span(
             method,
             context=_propagator.extract(metadata),
@@ -120,22 +126,27 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         )
 
 
-def _limited(request: Any) -> Any:
-    """The request, or its messages one by one, refused where too large."""
+def _checked(request: Any) -> Any:
+    """The request, or its messages one by one, refused where too large or malformed."""
+    if isinstance(request, Undecodable):
+        raise InvalidRequest(
+            "INVALID_REQUEST", "The bytes are no message of this RPC. Make them by its contract, in protos/."
+        )
     if not isinstance(request, Message):
-        return _limited_stream(request)
+        return _checked_stream(request)
     size = request.ByteSize()
     if size > MAX_MESSAGE_BYTES:
         raise Quota(
             "MESSAGE_TOO_LARGE",
             f"A message of {size} bytes is over the limit of {MAX_MESSAGE_BYTES}; send it in several calls.",
         )
+    check(request)
     return request
 
 
-async def _limited_stream(messages: AsyncIterator[Message]) -> AsyncIterator[Message]:
+async def _checked_stream(messages: AsyncIterator[Any]) -> AsyncIterator[Message]:
     async for message in messages:
-        yield _limited(message)
+        yield _checked(message)
 
 
 def _bound(context: Any, default_seconds: float) -> float:
@@ -157,5 +168,9 @@ def _status_of(error: Exception, method: str) -> status_pb2.Status:
         case TimeoutError():
             late = Deadline("DEADLINE_EXCEEDED", "The deadline passed before the work was done; allow more.")
             return to_status(late)
+        case OverflowError():
+            log.warning("a number overflowed", method=method, exc_info=error)
+            large = "A number or a time is larger than can be worked with; take a smaller one."
+            return to_status(InvalidRequest("INVALID_REQUEST", large))
     log.exception("unhandled error", method=method, error=type(error).__name__)
     return internal_status()

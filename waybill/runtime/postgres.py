@@ -13,7 +13,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from waybill.runtime import faults
-from waybill.runtime.errors import Unavailable
+from waybill.runtime.errors import InvalidRequest, Unavailable
 
 Connection = psycopg.AsyncConnection[DictRow]
 ACQUIRE_SECONDS = 10.0
@@ -70,6 +70,7 @@ class Database:
             snapshot: Every statement sees the same state of the database.
 
         Raises:
+            InvalidRequest: INVALID_REQUEST, a value that no column takes.
             Unavailable: DATABASE_UNAVAILABLE while Postgres is away, restarting or full.
         """
         asked_before = _cancellations()
@@ -86,6 +87,12 @@ class Database:
                 "DATABASE_UNAVAILABLE",
                 f"The database does not answer ({kind}). Repeat in a moment; `waybill status` shows it.",
                 retry_after_seconds=0.5,
+            ) from error
+        except psycopg.DataError as error:
+            raise InvalidRequest(
+                "INVALID_REQUEST",
+                f"A value cannot be stored ({type(error).__name__}). A text may hold no NUL character, and a"
+                " number at most 63 bits; change the request.",
             ) from error
 
     @asynccontextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from waybill.runtime.errors import InvalidRequest
+
+_NUMBER = re.compile(r"[0-9]{0,18}")
 
 
 def timestamp(moment: datetime.datetime) -> Timestamp:
@@ -17,15 +20,21 @@ def timestamp(moment: datetime.datetime) -> Timestamp:
 
 
 def moment(stamp: Timestamp) -> datetime.datetime:
-    """A message's moment, in UTC.
+    """A message's moment, in UTC; in a request, the server has checked it."""
+    return stamp.ToDatetime(tzinfo=datetime.UTC)
+
+
+def resumed(token: str) -> int:
+    """The number that a stream's resume token holds; 0 for none.
 
     Raises:
-        InvalidRequest: INVALID_REQUEST, it is none between the years 1 and 9999.
+        InvalidRequest: RESUME_TOKEN_INVALID.
     """
-    try:
-        return stamp.ToDatetime(tzinfo=datetime.UTC)
-    except ValueError:
-        raise InvalidRequest("INVALID_REQUEST", "A time must lie between the years 1 and 9999.") from None
+    if not _NUMBER.fullmatch(token):
+        raise InvalidRequest(
+            "RESUME_TOKEN_INVALID", "Take resume_token from the last message seen, unchanged."
+        )
+    return int(token or "0")
 
 
 def bad_page_token() -> InvalidRequest:
