@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from services.ledger.prices import PriceTable, cost_nano_usd
-from waybill.runtime.errors import Conflict, NotFound, Unavailable
+from waybill.runtime.errors import Conflict, NotFound, Quota, Unavailable
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database
 
@@ -19,6 +19,8 @@ Row = dict[str, Any]
 # Of an entry outside a run. Not null, since only `=` walks the index to a purchase's last attempt.
 NO_RUN = "00000000-0000-0000-0000-000000000000"
 MAX_ATTEMPT_RACES = 20
+# In an answer's 2 MiB, beside a page of entries.
+MAX_TOTALS = 10_000
 
 # A new attempt of a spend key is its highest so far and one. The same entry id again inserts nothing,
 # whoever has it; a number that was taken meanwhile is a UniqueViolation.
@@ -88,6 +90,7 @@ select run_id,
 from waybill_ledger.entries
 where {MATCHING} and run_id <> '{NO_RUN}'
 group by run_id
+limit %(limit)s
 """  # noqa: S608  (constants only)
 
 
@@ -198,9 +201,17 @@ class Entries:
             return await (await connection.execute(LIST, values)).fetchall()
 
     async def totals(self, tenant: str, matching: EntryFilter) -> list[Row]:
-        """Sums for each run that has a matching entry, nano-USD."""
+        """Sums for each run that has a matching entry, nano-USD.
+
+        Raises:
+            Quota: TOO_MANY_RUNS.
+        """
+        values = {**vars(matching), "limit": MAX_TOTALS + 1}
         async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(TOTALS, vars(matching))).fetchall()
+            rows = await (await connection.execute(TOTALS, values)).fetchall()
+        if len(rows) > MAX_TOTALS:
+            raise Quota("TOO_MANY_RUNS", f"More than {MAX_TOTALS:,} runs match. Name them, 200 at a time.")
+        return rows
 
 
 async def expire_holds(owner_database: Database) -> int:

@@ -65,7 +65,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         response = ledger_service_pb2.ListEntriesResponse(entries=[_entry(row) for row in rows[:size]])
         if len(rows) > size:
             response.next_page_token = _token(rows[size - 1])
-        if after is None:
+        if after is None and (request.run_ids or request.correlation_id):
             response.totals.extend(_total(row) for row in await self._entries.totals(tenant, matching))
         return response
 

@@ -87,6 +87,12 @@ select (jsonb_populate_record(one, jsonb_build_object(
     'spend_key', spend_key || case when n > 10001 then n::text else '' end))).*
 from waybill_ledger.entries one, generate_series(2, 20001) n where entry_id = %s
 """
+RUNS = """
+insert into waybill_ledger.entries
+select (jsonb_populate_record(one, jsonb_build_object(
+    'entry_id', gen_random_uuid(), 'run_id', gen_random_uuid()))).*
+from waybill_ledger.entries one, generate_series(1, 10000) where entry_id = %s
+"""
 READ = """
 select seq_tup_read + idx_tup_fetch as rows_read from pg_stat_xact_user_tables
 where relid = 'waybill_ledger.entries'::regclass
@@ -254,6 +260,29 @@ async def test_totals_keep_real_and_simulated_and_settled_and_uncertain_apart(
             (total,) = (await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id], page_size=1))).totals
     assert (total.cost_nano_usd, total.simulated_nano_usd) == (200, 220)
     assert (total.uncertain_nano_usd, total.uncertain_simulated_nano_usd) == (2000, 2020)
+
+
+async def test_a_listing_without_a_filter_has_no_totals(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            entry = (await stub.Hold(hold())).entry
+            everything = await stub.ListEntries(ListEntriesRequest())
+            of_the_run = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
+    assert list(everything.entries) == list(of_the_run.entries) == [entry]
+    assert (len(everything.totals), len(of_the_run.totals)) == (0, 1)
+
+
+async def test_totals_of_more_runs_than_an_answer_holds_are_refused(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            entry = (await stub.Hold(hold())).entry
+            async with await psycopg.AsyncConnection.connect(database.admin_url, autocommit=True) as admin:
+                await admin.execute(RUNS, [entry.entry_id])
+            of_all = ListEntriesRequest(correlation_id=entry.correlation_id)
+            assert await refused(stub.ListEntries(of_all)) == (
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "TOO_MANY_RUNS",
+            )
 
 
 async def test_pages_list_every_entry_once_in_order(database: MigratedPostgres) -> None:

@@ -87,7 +87,8 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """Lists entries, oldest first, with sums over all that match. Reasons: PAGE_TOKEN_INVALID.
+        """Lists entries, oldest first, with sums over all that match a filter.
+        Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,9 @@ class LedgerServiceStub:
     Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT.
     """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
-    """Lists entries, oldest first, with sums over all that match. Reasons: PAGE_TOKEN_INVALID."""
+    """Lists entries, oldest first, with sums over all that match a filter.
+    Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
+    """
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -68,7 +70,9 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """Lists entries, oldest first, with sums over all that match. Reasons: PAGE_TOKEN_INVALID."""
+    """Lists entries, oldest first, with sums over all that match a filter.
+    Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
+    """
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The only truth about money. Tenant, run and correlation id come from the call's metadata."""
@@ -110,6 +114,8 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListEntriesResponse, _abc.Awaitable[_ledger_service_pb2.ListEntriesResponse]]:
-        """Lists entries, oldest first, with sums over all that match. Reasons: PAGE_TOKEN_INVALID."""
+        """Lists entries, oldest first, with sums over all that match a filter.
+        Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
+        """
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
