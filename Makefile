@@ -67,6 +67,9 @@ eval-read: dev-env ## read 1,100 real documents with the local engine: a table b
 bench-search: dev-env ## how long a search by words takes (ARGS="--chunks 1000000": some 40 minutes, 15 GB)
 	@$(BIN)/python -m bench.search $(ARGS)
 
+bench-vectors: dev-env ## what keeping HNSW costs: row by row as before, beside bulk (five minutes)
+	@$(BIN)/python -m bench.vectors $(ARGS)
+
 bench-ledger: dev-env ## how long a hold takes with 10,000, 100,000 and 1,000,000 entries (two minutes)
 	@$(BIN)/python -m bench.ledger $(ARGS)
 

@@ -35,7 +35,7 @@ from spaces where space_id = %(space_id)s
 
 # An index is on the expression of its space and on its part, so all numbers stand in the statement itself.
 NEAREST = sql.SQL("""
-with {reach}, nearest as ({parts})
+with {reach}, nearest as materialized ({parts})
 select first, distance, number, ordinal from nearest join document_versions using (version_id)
 """)
 PART = sql.SQL("""
