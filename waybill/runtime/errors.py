@@ -139,6 +139,8 @@ def from_status(error: grpc.RpcError) -> ServiceError:
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
     if not reason and code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
         reason = "MESSAGE_TOO_LARGE"  # refused by gRPC itself, which knows no ErrorInfo
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "Concurrent RPC limit" in message:
+        return Unavailable("TOO_MANY_CALLS", "The server has too many calls at once. Repeat in a moment.")
     if code is grpc.StatusCode.INTERNAL and "Internal error from Core" in message:
         # grpc.aio: the server answered while a message was being sent, and that answer is lost.
         return Unavailable(

@@ -21,6 +21,7 @@ from opentelemetry.trace import SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from waybill.runtime import deadline, identity, semconv
+from waybill.runtime.call_limit import CallLimit
 from waybill.runtime.channel import MAX_MESSAGE_BYTES, caller_attributes, finish
 from waybill.runtime.errors import (
     Deadline,
@@ -36,6 +37,8 @@ from waybill.runtime.wellformed import Undecodable, check, decoding
 
 UNARY_SECONDS = 300.0
 STREAM_SECONDS = 3600.0
+# Between two messages of a request stream.
+SILENCE_SECONDS = 30.0
 # Health and reflection are the library's own, and on nobody's behalf.
 BARE_PREFIX = "/grpc."
 # To trace the export of spans would make more of them for ever.
@@ -47,8 +50,10 @@ _propagator = TraceContextTextMapPropagator()
 class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every handler of our own services."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._tracer = tracer
+        self._silence_seconds = silence_seconds
+        self._limit = CallLimit()
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
@@ -76,7 +81,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _unary(self, behaviour: Callable[..., Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:
         async def call(request: Any, context: Any) -> Any:
             async with self._around(details, context, UNARY_SECONDS):
-                return await behaviour(_checked(request), context)
+                return await behaviour(self._checked(request), context)
 
         return call
 
@@ -85,7 +90,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self._around(details, context, STREAM_SECONDS):
-                async for response in behaviour(_checked(request), context):
+                async for response in behaviour(self._checked(request), context):
                     yield response
 
         return call
@@ -103,8 +108,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                     who = identity.from_metadata(details.invocation_metadata)
                     identity.become(who)
                     span.set_attributes(caller_attributes(who))
-                    async with asyncio.timeout(_bound(context, default_seconds)):
-                        yield
+                    with self._limit.held(who.tenant):
+                        async with asyncio.timeout(_bound(context, default_seconds)):
+                            yield
                     code = grpc.StatusCode.OK
                 except Exception as error:
                     status = _status_of(error, details.method)
@@ -112,6 +118,24 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                     await context.abort_with_status(rpc_status.to_status(status))
         finally:
             finish(span, code)
+
+    def _checked(self, request: Any) -> Any:
+        return _checked(request) if isinstance(request, Message | Undecodable) else self._stream(request)
+
+    async def _stream(self, messages: AsyncIterator[Any]) -> AsyncIterator[Message]:
+        """The messages of a request one by one; who has gone silent must not keep others from coming in."""
+        while True:
+            try:
+                async with asyncio.timeout(self._silence_seconds):
+                    message = await anext(messages)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise Deadline(
+                    "STREAM_SILENT",
+                    f"No message came for {self._silence_seconds:g} s. Begin again, without a pause.",
+                ) from None
+            yield _checked(message)
 
     def _start_span(self, details: grpc.HandlerCallDetails) -> trace.Span:
         metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
@@ -127,13 +151,11 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _checked(request: Any) -> Any:
-    """The request, or its messages one by one, refused where too large or malformed."""
+    """The request, refused where too large or malformed."""
     if isinstance(request, Undecodable):
         raise InvalidRequest(
             "INVALID_REQUEST", "The bytes are no message of this RPC. Make them by its contract, in protos/."
         )
-    if not isinstance(request, Message):
-        return _checked_stream(request)
     size = request.ByteSize()
     if size > MAX_MESSAGE_BYTES:
         raise Quota(
@@ -142,11 +164,6 @@ def _checked(request: Any) -> Any:
         )
     check(request)
     return request
-
-
-async def _checked_stream(messages: AsyncIterator[Any]) -> AsyncIterator[Message]:
-    async for message in messages:
-        yield _checked(message)
 
 
 def _bound(context: Any, default_seconds: float) -> float:

@@ -27,7 +27,8 @@ from waybill.runtime.interceptors import ServerInterceptor
 from waybill.runtime.loops import repeating
 from waybill.runtime.telemetry import Telemetry
 
-MAX_CONCURRENT_RPCS = 256
+# A last bound, health included; before it the interceptor's refuses, with a reason and by tenant.
+MAX_CONCURRENT_RPCS = 2_048
 DRAIN_SECONDS = 10.0
 # Objects that are made before the collector looks at the youngest; a call makes and drops some thousands.
 GC_THRESHOLD = 50_000
