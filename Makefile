@@ -52,8 +52,11 @@ proto-check: dev-env ## fail where the committed generated code is not what prot
 lock: ## resolve both lock files again (needs uv)
 	@sh scripts/lock.sh
 
-bench: dev-env ## what the services cost beside a hand-written lower bound (ARGS="--documents 10,100")
+bench: dev-env ## the stack beside a hand-written lower bound, at a vendor's latency (ARGS="--latency 150 --rounds 1")
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-env: run-env ## install LangChain and LlamaIndex for `make bench`, in .venv-bench
+	@$(BIN)/python -m venv .venv-bench && .venv-bench/bin/pip install -q -r bench/frameworks/requirements.txt
 
 bench-vendor: dev-env ## the embedder against a simulated OpenAI: limits, an outage, faults (some minutes)
 	@$(BIN)/python -m bench.vendor $(ARGS)

@@ -1,7 +1,6 @@
-"""The stack beside its lower bounds, on one machine, in one run. Prints; asserts nothing.
+"""The stack beside a lower bound and, where `make bench-env` has installed them, frameworks. Asserts nothing.
 
-python -m bench [--documents 10,100] [--large 20] [--pdfs 50]
-                [--latency 150,500] [--latency-documents 200] [--latency-large 20] [--rounds 3]
+python -m bench [--latency 150,500] [--documents 200] [--large 20] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -11,89 +10,41 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench import latency, report
-from bench.by_hand import ByHand
-from bench.corpora import Corpus, markdown_corpus, pdf_corpus
-from bench.overhead import steps_of
-from bench.stack import Stack
 
-SMALL_CHUNKS, LARGE_CHUNKS, PDF_PAGES = 23, 230, 5
-TRACED, WARM = 10, 8
+SMALL_CHUNKS, LARGE_CHUNKS = 23, 230
 
 
 def main() -> None:
     """Measures and prints."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    wanted = ((options.documents, SMALL_CHUNKS), (options.large, LARGE_CHUNKS))
+    sizes = [size for size in wanted if size[0]]
     with _folder() as folder:
-        if corpora := _corpora(folder, options.documents, options.large, options.pdfs):
-            _local(folder, corpora)
-        sizes = ((options.latency_documents, SMALL_CHUNKS), (options.latency_large, LARGE_CHUNKS))
-        _at_latencies(folder, options.latency, [size for size in sizes if size[0]], options.rounds)
+        for found, alone in latency.measured(folder, options.latency, sizes, options.rounds):
+            _print(f"Medians of {options.rounds}; × the lower bound", report.comparison(found))
+            _print("By program", report.by_program(found))
+            _print("A call for embeddings above the vendor's latency, ms", report.above_latency(found))
+            _print("One document of 23 chunks at a time, median ms", report.alone(alone))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    sizes = "sizes of the corpora of 23 chunks a document, comma between; empty: none"
-    parser.add_argument("--documents", type=_numbers, default=[10, 100, 1000], metavar="N,…", help=sizes)
-    parser.add_argument("--large", type=int, default=20, help="documents of 230 chunks; 0: none")
-    parser.add_argument("--pdfs", type=int, default=50, help="PDF documents of 5 pages; 0: none")
-    latencies = "latencies of the simulated vendor in ms, comma between; empty: none"
+    latencies = "latencies of the simulated vendor in ms, comma between"
     parser.add_argument("--latency", type=_numbers, default=[150, 500], metavar="MS,…", help=latencies)
-    parser.add_argument("--latency-documents", type=int, default=200, help="there, of 23 chunks; 0: none")
-    parser.add_argument("--latency-large", type=int, default=20, help="there, of 230 chunks; 0: none")
-    parser.add_argument("--rounds", type=int, default=3, help="there, passes of each side in turn")
+    parser.add_argument("--documents", type=int, default=200, help="of 23 chunks; 0: none")
+    parser.add_argument("--large", type=int, default=20, help="documents of 230 chunks; 0: none")
+    parser.add_argument("--rounds", type=int, default=3, help="passes of each side in turn")
     return parser.parse_args()
-
-
-def _local(folder: Path, corpora: Sequence[Corpus]) -> None:
-    """Local embedder on both sides."""
-    traced = markdown_corpus(folder / "traced", TRACED, SMALL_CHUNKS)
-    warm = markdown_corpus(folder / "warm", WARM, SMALL_CHUNKS)
-    with ByHand.started(folder / "by-hand", "bench.bound") as hand:
-        bounds = [hand.ingest(corpus) for corpus in corpora]
-    with Stack.started(folder / "stack") as stack:
-        stack.ingest(warm)
-        stacks = [stack.ingest(corpus) for corpus in corpora]
-        steps = steps_of(stack.client, stack.one_by_one(traced))
-    names = [corpus.name for corpus in corpora]
-    found = dict(zip(names, zip(bounds, stacks, strict=True), strict=True))
-    firsts = {name: (bound.first, stack.first) for name, (bound, stack) in found.items()}
-    _print("First pass: lower bound, stack, ratio; Postgres's CPU apart", report.comparison(firsts))
-    _print("Unchanged pass", report.unchanged(found))
-    _print("By program", report.by_program(firsts))
-    _print("One document of 23 chunks at a time, median ms", report.steps(steps))
-
-
-def _at_latencies(
-    folder: Path, latencies: Sequence[int], sizes: Sequence[tuple[int, int]], rounds: int
-) -> None:
-    """A simulated vendor on both sides."""
-    found = list(latency.measured(folder / "latency", latencies, sizes, rounds))
-    if not found:
-        return
-    medians = {one.name: one.medians for one in found}
-    title = f"At a vendor's latency, medians of {rounds}: lower bound, stack, ratio; Postgres's CPU apart"
-    _print(title, report.comparison(medians))
-    _print("By program", report.by_program(medians))
-    _print("A call for embeddings above the vendor's latency, ms", report.above_latency(found))
 
 
 def _print(title: str, text: str) -> None:
     print(f"\n{title}\n{text}", flush=True)
-
-
-def _corpora(folder: Path, documents: Sequence[int], large: int, pdfs: int) -> list[Corpus]:
-    found = [markdown_corpus(folder / f"small-{number}", number, SMALL_CHUNKS) for number in documents]
-    if large:
-        found.append(markdown_corpus(folder / "large", large, LARGE_CHUNKS))
-    if pdfs:
-        found.append(pdf_corpus(folder / "pdf", pdfs, PDF_PAGES))
-    return found
 
 
 def _numbers(text: str) -> list[int]:

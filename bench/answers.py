@@ -1,4 +1,4 @@
-"""How a lower bound's process speaks with the one that measures: a pass a line, its figures as JSON."""
+"""How the process of a side speaks with the one that measures: a pass a line, its figures as JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Answer:
     def read(cls, line: str) -> Answer:
         """Raises RuntimeError where the process has ended instead."""
         if not line:
-            raise RuntimeError("the lower bound failed; its traceback is above")
+            raise RuntimeError("this side failed; its traceback is above")
         return cls(**json.loads(line))
 
 

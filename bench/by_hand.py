@@ -1,67 +1,64 @@
-"""A lower bound, each corpus in a process of its own, on a migrated Postgres of its own."""
+"""The job done by one process, with a Postgres of its own: the lower bound, or a framework."""
 
 from __future__ import annotations
 
 import secrets
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 from bench.answers import Answer
 from bench.corpora import Corpus
-from bench.passes import POSTGRES, Pass, Passes
+from bench.passes import POSTGRES, Pass
 from bench.processes import Programs
 from waybill.stack import ports, postgres
 from waybill.stack.migrate import migrate
 
-BOUND = "bound"
+SIDE = "side"
+# Others look for pgvector's types where they stand.
+SEARCH_PATH = "alter role current_user set search_path = public, extensions"
 
 
 class ByHand:
-    """Runs a lower bound on one database.
+    """Runs one side on one database.
 
     Args:
         url: Of the database, as its administrator.
-        module: Of the bound.
-        more: What it takes behind database and folder.
+        command: What runs it, but for the database, the folder and what it takes behind them.
+        more: That.
         programs: The database's.
     """
 
-    def __init__(self, url: str, module: str, more: tuple[str, ...], programs: Programs) -> None:
+    def __init__(self, url: str, command: Sequence[str], more: Sequence[str], programs: Programs) -> None:
         self._url = url
-        self._module = module
+        self._command = command
         self._more = more
         self._programs = programs
 
     @classmethod
     @contextmanager
-    def started(cls, folder: Path, module: str, *more: str) -> Iterator[ByHand]:
+    def started(cls, folder: Path, command: Sequence[str], *more: str) -> Iterator[ByHand]:
         """Starts an empty, migrated database below a folder, and stops it."""
         folder.mkdir(mode=0o755)
         server = postgres.Postgres(folder / "postgres", ports.free_ports(1)[0], secrets.token_urlsafe(24))
         with postgres.running(server, folder / "postgres.log"):
             migrate(server.url(), {})
+            with psycopg.connect(server.url(), autocommit=True) as connection:
+                connection.execute(SEARCH_PATH)
             pid = int((server.data / "postmaster.pid").read_text().split("\n", 1)[0])
-            yield cls(server.url(), module, more, Programs({pid: POSTGRES}))
-
-    def ingest(self, corpus: Corpus) -> Passes:
-        """A corpus, twice."""
-        first, again = self._passes(corpus, 2)
-        return Passes(first, again)
+            yield cls(server.url(), command, more, Programs({pid: POSTGRES}))
 
     def once(self, corpus: Corpus) -> Pass:
         """A corpus, once."""
-        return self._passes(corpus, 1)[0]
-
-    def _passes(self, corpus: Corpus, number: int) -> list[Pass]:
-        command = [sys.executable, "-m", self._module, self._url, str(corpus.files[0].parent), *self._more]
+        command = [*self._command, self._url, str(corpus.files[0].parent), *self._more]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) as child:
             try:
                 _answer(child)  # it has started
-                return [self._pass(child) for _ in range(number)]
+                return self._pass(child)
             except BaseException:  # Ctrl-C too: the child must not outlive us
                 child.kill()
                 raise
@@ -75,8 +72,8 @@ class ByHand:
         return Pass(
             done.chunks,
             done.wall_seconds,
-            {BOUND: done.cpu_seconds, POSTGRES: postgres_cpu},
-            {BOUND: done.peak_mb},
+            {SIDE: done.cpu_seconds, POSTGRES: postgres_cpu},
+            {SIDE: done.peak_mb},
             done.calls,
         )
 

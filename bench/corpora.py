@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 # The commonest words of English: nearly one token each, as in prose.
@@ -27,7 +26,6 @@ mother light parts country father let night following picture being study second
 SECTION_WORDS = (380, 430)
 SENTENCE_WORDS = 12
 PARAGRAPH_WORDS = 72
-PDF_PAGE_LINES = 45
 _WORDS = WORDS.split()
 
 
@@ -46,26 +44,11 @@ class Corpus:
 
 def markdown_corpus(folder: Path, documents: int, chunks: int) -> Corpus:
     """Markdown documents of so many chunks each."""
-    name = f"{documents:,} × {chunks} chunks"
-    return _written(folder, name, documents, "md", lambda random: _markdown(random, chunks))
-
-
-def pdf_corpus(folder: Path, documents: int, pages: int) -> Corpus:
-    """PDF documents of so many pages each."""
-    return _written(
-        folder, f"{documents:,} PDF × {pages} pages", documents, "pdf", lambda random: _pdf(random, pages)
-    )
-
-
-def _written(
-    folder: Path, name: str, documents: int, suffix: str, make: Callable[[random.Random], bytes]
-) -> Corpus:
     folder.mkdir(parents=True)
-    files = []
-    for number in range(documents):
-        files.append(folder / f"{folder.name}-{number:04}.{suffix}")
-        files[-1].write_bytes(make(random.Random(files[-1].name)))
-    return Corpus(name, tuple(files))
+    files = [folder / f"{folder.name}-{number:04}.md" for number in range(documents)]
+    for file in files:
+        file.write_bytes(_markdown(random.Random(file.name), chunks))
+    return Corpus(f"{documents:,} × {chunks} chunks", tuple(files))
 
 
 def _markdown(random: random.Random, chunks: int) -> bytes:
@@ -85,18 +68,3 @@ def _paragraphs(random: random.Random, words: int) -> Iterator[str]:
 
 def _sentence(random: random.Random, words: int) -> str:
     return " ".join(random.choices(_WORDS, k=words)).capitalize()
-
-
-def _pdf(random: random.Random, pages: int) -> bytes:
-    from reportlab.pdfgen.canvas import Canvas  # only the development environment has it
-
-    out = BytesIO()
-    canvas = Canvas(out, invariant=1)
-    for _ in range(pages):
-        text = canvas.beginText(60, 780)
-        for _ in range(PDF_PAGE_LINES):
-            text.textLine(_sentence(random, SENTENCE_WORDS) + ".")
-        canvas.drawText(text)
-        canvas.showPage()
-    canvas.save()
-    return out.getvalue()

@@ -1,23 +1,30 @@
-"""The stack beside the lower bound where a vendor's latency counts: one simulator for both, side by side.
+"""The stack beside a lower bound and frameworks: one simulated vendor for all, documents in turn.
 
-Both send the same documents in turn, and each has a Postgres of its own. The simulator's CPU is neither's.
+Each side has a Postgres of its own. The simulator's CPU is nobody's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.by_hand import ByHand
 from bench.corpora import Corpus, markdown_corpus
+from bench.overhead import Step, steps_of
 from bench.passes import Pass, median_of
 from bench.simulated import Vendor
 from bench.stack import Stack
 from waybill.stack.table import at_simulators
 
-WARM_DOCUMENTS, WARM_CHUNKS = 8, 23
+BOUND, STACK = "bound", "stack"
+# Where `make bench-env` installs them.
+FRAMEWORKS_PYTHON = Path(".venv-bench/bin/python")
+FRAMEWORKS = ("langchain", "llamaindex")
+WARM_DOCUMENTS, TRACED_DOCUMENTS, WARM_CHUNKS = 8, 10, 23
 # More than the orchestrator works on, so that it never waits for the client.
 IN_FLIGHT = 24
 
@@ -27,25 +34,31 @@ class Beside:
     """One size of documents at one latency.
 
     Attributes:
-        bounds, stacks: A pass a round.
-        bound_above_ms, stack_above_ms: Of each call for embeddings, its time less the vendor's latency.
+        passes: A pass a round, by side; the bound first.
+        above_ms: Of each call for embeddings, its time less the vendor's latency, by side.
     """
 
     name: str
-    bounds: list[Pass] = field(default_factory=list)
-    stacks: list[Pass] = field(default_factory=list)
-    bound_above_ms: list[float] = field(default_factory=list)
-    stack_above_ms: list[float] = field(default_factory=list)
+    passes: dict[str, list[Pass]] = field(default_factory=lambda: defaultdict(list))
+    above_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @property
-    def medians(self) -> tuple[Pass, Pass]:
-        """Of the bound and of the stack."""
-        return median_of(self.bounds), median_of(self.stacks)
+    def medians(self) -> Mapping[str, Pass]:
+        """By side."""
+        return {side: median_of(passes) for side, passes in self.passes.items()}
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One document of 23 chunks with nothing beside it: its steps, and the transactions that it takes."""
+
+    steps: Mapping[str, Step]
+    transactions: float
 
 
 def measured(
     folder: Path, latencies_ms: Sequence[int], sizes: Sequence[tuple[int, int]], rounds: int
-) -> Iterator[Beside]:
+) -> Iterator[tuple[Sequence[Beside], Alone]]:
     """All sizes at each latency.
 
     Args:
@@ -54,7 +67,6 @@ def measured(
         sizes: Documents and chunks of each.
         rounds: Passes of each side and size.
     """
-    folder.mkdir(mode=0o711)
     corpora = [
         [
             markdown_corpus(folder / f"{documents}-{chunks}-{number}", documents, chunks)
@@ -62,38 +74,53 @@ def measured(
         ]
         for documents, chunks in sizes
     ]
-    warm = markdown_corpus(folder / "warm", WARM_DOCUMENTS, WARM_CHUNKS)
     for latency_ms in latencies_ms:
-        yield from _at(folder / f"{latency_ms}ms", latency_ms, corpora, warm)
+        here = folder / f"{latency_ms}ms"
+        here.mkdir(mode=0o711)
+        yield _at(here, latency_ms, corpora)
 
 
-def _at(folder: Path, latency_ms: int, corpora: Sequence[Sequence[Corpus]], warm: Corpus) -> list[Beside]:
-    folder.mkdir(mode=0o711)
+def _at(folder: Path, latency_ms: int, corpora: Sequence[Sequence[Corpus]]) -> tuple[list[Beside], Alone]:
     found = [Beside(f"{latency_ms} ms, {rounds[0].name}") for rounds in corpora]
-    with Vendor.started(latency_ms) as vendor, _hand(folder, vendor) as hand, _stack(folder, vendor) as stack:
+    warm = markdown_corpus(folder / "warm", WARM_DOCUMENTS, WARM_CHUNKS)
+    with ExitStack() as exits:
+        vendor = exits.enter_context(Vendor.started(latency_ms))
+        hands = {side: exits.enter_context(hand) for side, hand in _hands(folder, vendor)}
+        stack = exits.enter_context(_stack(folder, vendor))
         stack.once(warm, traced=False)
-        hand.once(warm)
+        hands[BOUND].once(warm)
         vendor.latencies_ms()
         for beside, rounds in zip(found, corpora, strict=True):
             for corpus in rounds:
-                beside.bounds.append(hand.once(corpus))
-                beside.stacks.append(stack.once(corpus, traced=corpus is rounds[-1]))
-                held = vendor.latencies_ms()
-                beside.bound_above_ms += _above_ms(beside.bounds[-1], held)
-                beside.stack_above_ms += _above_ms(beside.stacks[-1], held)
-    return found
+                _pass(beside, corpus, hands, stack, vendor, traced=corpus is rounds[-1])
+        runs, transactions = stack.one_by_one(
+            markdown_corpus(folder / "alone", TRACED_DOCUMENTS, WARM_CHUNKS)
+        )
+        return found, Alone(steps_of(stack.client, runs), transactions)
 
 
-def _hand(folder: Path, vendor: Vendor) -> AbstractContextManager[ByHand]:
-    remote = vendor.remote
-    return ByHand.started(folder / "by-hand", "bench.bound_vendor", remote.base_url, remote.key)
+def _pass(
+    beside: Beside, corpus: Corpus, hands: Mapping[str, ByHand], stack: Stack, vendor: Vendor, *, traced: bool
+) -> None:
+    """Each side once."""
+    passes = {side: hand.once(corpus) for side, hand in hands.items()}
+    passes[STACK] = stack.once(corpus, traced=traced)
+    held = vendor.latencies_ms()
+    for side, one in passes.items():
+        beside.passes[side].append(one)
+        beside.above_ms[side] += [seconds * 1000 - held[call] for call, seconds in one.calls.items()]
+
+
+def _hands(folder: Path, vendor: Vendor) -> Iterator[tuple[str, AbstractContextManager[ByHand]]]:
+    modules = {BOUND: (sys.executable, "bench.bound")}
+    if FRAMEWORKS_PYTHON.exists():
+        modules |= {name: (str(FRAMEWORKS_PYTHON), f"bench.frameworks.{name}") for name in FRAMEWORKS}
+    for side, (python, module) in modules.items():
+        command = (python, "-m", module)
+        yield side, ByHand.started(folder / side, command, vendor.remote.base_url, vendor.remote.key)
 
 
 def _stack(folder: Path, vendor: Vendor) -> AbstractContextManager[Stack]:
     where = vendor.remote.base_url.removeprefix("http://").removesuffix("/v1")
     settings = {"EMBEDDER_BACKEND": "openai", **at_simulators({"openai": where})}
     return Stack.started(folder / "stack", settings, IN_FLIGHT)
-
-
-def _above_ms(one: Pass, held: dict[str, float]) -> list[float]:
-    return [seconds * 1000 - held[call] for call, seconds in one.calls.items()]

@@ -14,7 +14,7 @@ class Pass:
     """One pass.
 
     Attributes:
-        chunks: Written by it; 0 where everything was unchanged.
+        chunks: Written by it.
         wall_seconds: From the first document to the end of the last.
         cpu_seconds: By program, Postgres among them.
         peak_mb: Peak resident memory by program.
@@ -36,14 +36,6 @@ class Pass:
     def postgres_cpu_seconds(self) -> float:
         """Of Postgres alone."""
         return self.cpu_seconds.get(POSTGRES, 0.0)
-
-
-@dataclass(frozen=True)
-class Passes:
-    """A corpus for the first time, and again unchanged."""
-
-    first: Pass
-    again: Pass
 
 
 def median_of(passes: Sequence[Pass]) -> Pass:

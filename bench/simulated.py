@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.remote import Remote
-from waybill.stack.table import SIMULATOR_KEY
+from waybill.vendors.registry import OPENAI
 
 # More than either side can send: what is measured is not the rate limits.
 UNLIMITED = 1_000_000_000
@@ -34,7 +34,7 @@ class Vendor:
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as child:
             assert child.stdout is not None
             urls = dict(child.stdout.readline().split() for _ in range(2))
-            yield cls(Remote(urls["base_url"], urls["control_url"], SIMULATOR_KEY), latency_ms)
+            yield cls(Remote(urls["base_url"], urls["control_url"], OPENAI.simulator_key), latency_ms)
 
     def latencies_ms(self) -> dict[str, float]:
         """How long each embeddings request since the last look was held back, by X-Client-Request-Id."""

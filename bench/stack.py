@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
+
 from bench.corpora import Corpus
 from bench.overhead import calls_of
-from bench.passes import Pass, Passes
+from bench.passes import Pass
 from bench.processes import Programs
 from waybill.client import FINAL_STATES, Client, connect
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -21,6 +23,7 @@ from waybill.stack.state import StackState
 
 TENANT = "bench"
 DEADLINE_SECONDS = 600.0
+TRANSACTIONS = "select xact_commit from pg_stat_database where datname = current_database()"
 # Somewhat more than the orchestrator works on, so that it never waits for us.
 IN_FLIGHT = 8
 
@@ -28,8 +31,9 @@ IN_FLIGHT = 8
 class Stack:
     """A running stack, seen by one tenant."""
 
-    def __init__(self, client: Client, programs: Programs, in_flight: int) -> None:
+    def __init__(self, client: Client, admin_url: str, programs: Programs, in_flight: int) -> None:
         self.client = client
+        self._admin_url = admin_url
         self._programs = programs
         self._in_flight = in_flight
 
@@ -54,22 +58,26 @@ class Stack:
             with connect(
                 found.addresses, tenant=TENANT, deadline_seconds=DEADLINE_SECONDS, environ={}
             ) as client:
-                yield cls(client, _programs(found), in_flight)
+                yield cls(client, operate.admin_url(home, found), _programs(found), in_flight)
         finally:
             operate.down(home)
-
-    def ingest(self, corpus: Corpus) -> Passes:
-        """A corpus, twice."""
-        return Passes(self._pass(corpus)[0], self._pass(corpus)[0])
 
     def once(self, corpus: Corpus, *, traced: bool) -> Pass:
         """A corpus, once; `traced` tells its calls for embeddings, which are read behind what is measured."""
         done, runs = self._pass(corpus)
         return replace(done, calls=calls_of(self.client, (run.run_id for run in runs))) if traced else done
 
-    def one_by_one(self, corpus: Corpus) -> list[str]:
-        """Sends a corpus with nothing beside it; answers the ids of its runs."""
-        return [self._finished(file).run_id for file in corpus.files]
+    def one_by_one(self, corpus: Corpus) -> tuple[list[str], float]:
+        """Sends a corpus with nothing beside it; answers the ids of its runs, and transactions a document."""
+        before = self._transactions()
+        runs = [self._finished(file).run_id for file in corpus.files]
+        return runs, (self._transactions() - before) / len(runs)
+
+    def _transactions(self) -> int:
+        """All that were committed, of programs that look for work too; a session tells them when it idles."""
+        with psycopg.connect(self._admin_url) as connection:
+            row = connection.execute(TRANSACTIONS).fetchone()
+        return int(row[0]) if row else 0
 
     def _pass(self, corpus: Corpus) -> tuple[Pass, list[Run]]:
         self._programs.forget_peaks()

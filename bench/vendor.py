@@ -26,7 +26,7 @@ from waybill.runtime.errors import Unavailable
 from waybill.sim.remote import Remote
 from waybill.stack import operate
 from waybill.stack.home import Home
-from waybill.stack.table import SIMULATOR_KEY
+from waybill.vendors.registry import OPENAI
 
 CALLERS = 8
 TEXTS_A_CALL = 64
@@ -111,7 +111,7 @@ def _vendor() -> Iterator[Vendor]:
         where = operate.up(home, "free", "simulator").addresses
         try:
             base = f"http://{where['openai']}/v1"
-            remote = Remote(base, f"http://{where['openai-control']}", SIMULATOR_KEY)
+            remote = Remote(base, f"http://{where['openai-control']}", OPENAI.simulator_key)
             with connect(where, environ={}) as client:
                 yield Vendor(client, remote)
         finally:
