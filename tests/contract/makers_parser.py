@@ -25,6 +25,7 @@ from services.ledger.config import LedgerConfig
 from services.parser import pages
 from services.parser.__main__ import build as build_parser
 from services.parser.backends.local import LocalParser
+from services.parser.backends.port import Source
 from services.parser.config import ParserConfig
 from services.parser.jobs import Job, Jobs, NewJob
 from services.parser.objects import Objects
@@ -147,7 +148,7 @@ async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[Jobs]
     await all_of_them.close()
 
 
-def new_job(who: identity.Caller, content: bytes, key: str) -> NewJob:
+def new_job(who: identity.Caller, content: bytes, key: str, *, light: bool = False) -> NewJob:
     return NewJob(
         caller=who,
         traceparent=TRACEPARENT,
@@ -158,7 +159,27 @@ def new_job(who: identity.Caller, content: bytes, key: str) -> NewJob:
         backend="local",
         cost_kind=CostKind.COST_KIND_SIMULATED,
         revision=LocalParser.capabilities.revision,
+        light=light,
     )
+
+
+class SteadyEngine:
+    """An engine whose every document is one page: its text."""
+
+    capabilities = LocalParser.capabilities
+
+    def is_light(self, filename: str, size_bytes: int) -> bool:
+        return False
+
+    async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:
+        return 1
+
+    async def parse(self, source: Source, tier: str, artifact: pages.Artifact) -> None:
+        artifact.append(pages.Page(1, os.pread(source.file.fileno(), 64, 0).decode()))
+        artifact.finish("text")
+
+    async def check(self) -> bool:
+        return True
 
 
 def slow_pdf() -> bytes:

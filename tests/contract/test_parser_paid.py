@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import pytest
 
+from services.parser.backends.port import Source
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.jobs import JobState
+from services.parser.objects import Objects
+from services.parser.pages import Artifact
+from services.parser.working import Runner
 from services.storage.backends.local import LocalObjects
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_parser import MARKDOWN, a_run, job_request, neighbours, parsed, parser
+from tests.contract.makers_parser import (
+    MARKDOWN,
+    Neighbours,
+    SteadyEngine,
+    a_run,
+    claimed,
+    job_request,
+    jobs_of,
+    neighbours,
+    new_job,
+    parsed,
+    parser,
+)
 from tests.contract.makers_parser import ended as end_of
+from tests.inprocess import Recorder
 from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import identity
-from waybill.runtime.errors import Conflict, InvalidRequest, Quota, ServiceError
+from waybill.runtime.errors import Conflict, InvalidRequest, Quota, ServiceError, Unavailable
 
 
 @pytest.mark.parametrize("kind", [InvalidRequest, Quota, Conflict])
@@ -32,6 +52,54 @@ async def test_a_parse_whose_result_storage_refuses_is_paid_for_all_the_same(
             assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "RESULT_NOT_STORED")
             assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
                 (Entry.STATE_SETTLED, 2)
+            ]
+
+
+class Patchy(Objects):
+    """The way to a storage that is away for the first so many Puts."""
+
+    def __init__(self, near: Neighbours, failures: int) -> None:
+        super().__init__(near.storage)
+        self.failures = failures
+
+    async def put(self, key: str, file: BinaryIO, content_type: str) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("AWAY", "Repeat.")
+        await super().put(key, file, content_type)
+
+
+class Counting(SteadyEngine):
+    """An engine that counts what it was asked."""
+
+    parses = 0
+
+    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
+        self.parses += 1
+        await super().parse(source, tier, artifact)
+
+
+@pytest.mark.parametrize(
+    ("failures", "state", "reason"),
+    [(3, JobState.SUCCEEDED, ""), (1_000, JobState.FAILED, "RESULT_NOT_STORED")],
+)
+async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_once(
+    database: MigratedPostgres, tmp_path: Path, failures: int, state: JobState, reason: str
+) -> None:
+    async def no_pause(seconds: float) -> None:
+        assert seconds > 0
+
+    who, engine = a_run(), Counting()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        runner = Runner(store, Patchy(near, failures), engine, meter, DEFAULT_LIMITS, no_pause)
+        with identity.acting_as(who):
+            job = await store.create(new_job(who, MARKDOWN, await near.store(MARKDOWN)))
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            now = await store.get(who.tenant, job.job_id)
+            assert (now.state, now.reason, engine.parses) == (state, reason, 1)
+            assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
+                (Entry.STATE_SETTLED, 1)
             ]
 
 

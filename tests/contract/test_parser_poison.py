@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from services.parser.backends.local import LocalParser
 from services.parser.backends.port import Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.jobs import Job, Jobs, JobState
 from services.parser.objects import Objects
-from services.parser.pages import Artifact, Page
+from services.parser.pages import Artifact
 from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
     Neighbours,
+    SteadyEngine,
     a_run,
     being_parsed,
     claimed,
@@ -44,7 +44,8 @@ async def after_deaths(
     """A job that so many processes, all dead, have worked on."""
     async with jobs_of(database, "parser/dead/0") as store:
         with identity.acting_as(who):
-            job = await store.create(new_job(who, content, await near.store(content)))
+            new = new_job(who, content, await near.store(content), light=content == b"light")
+            job = await store.create(new)
     for number in range(deaths):
         async with jobs_of(database, f"parser/dead/{number}") as store:
             await time_passes(database, await claimed(store, who, job.job_id))
@@ -97,21 +98,13 @@ async def test_a_parser_that_is_told_to_stop_hands_its_job_back_which_is_no_deat
         await store.cancel(who.tenant, job_id, of_run=False)
 
 
-class Beside:
+class Beside(SteadyEngine):
     """An engine that notes which documents were being parsed as each began."""
-
-    capabilities = LocalParser.capabilities
 
     def __init__(self, store: Jobs, who: identity.Caller, job_id: uuid.UUID) -> None:
         self._looking = (store, who.tenant, job_id)
         self._now: set[str] = set()
         self.seen: list[frozenset[str]] = []
-
-    def is_light(self, filename: str, size_bytes: int) -> bool:
-        return False
-
-    async def count_pages(self, source: Source, artifact: Artifact) -> int:
-        return 1
 
     async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
         name = os.pread(source.file.fileno(), 64, 0).decode()
@@ -121,11 +114,7 @@ class Beside:
         for _ in range(20):  # time enough for a neighbour to begin, if it may
             await store.get(tenant, job_id)
         self._now.remove(name)
-        artifact.append(Page(1, name))
-        artifact.finish("text")
-
-    async def check(self) -> bool:
-        return True
+        await super().parse(source, tier, artifact)
 
 
 async def test_a_job_that_one_more_death_would_condemn_is_parsed_alone(
@@ -133,7 +122,7 @@ async def test_a_job_that_one_more_death_would_condemn_is_parsed_alone(
 ) -> None:
     who = a_run()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
-        deaths = {b"a": 1, b"b": 0, b"suspect": 2, b"other": 2, b"c": 0, b"d": 0}
+        deaths = {b"a": 1, b"b": 0, b"suspect": 2, b"other": 2, b"light": 0, b"c": 0, b"d": 0}
         jobs = [await after_deaths(database, near, who, name, number) for name, number in deaths.items()]
         engine = Beside(store, who, jobs[0].job_id)
         meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")

@@ -1,0 +1,92 @@
+"""Whose document is parsed next: tenants take turns, and small text waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from services.parser.backends.port import Source
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.jobs import Job, JobState
+from services.parser.objects import Objects
+from services.parser.pages import Artifact
+from services.parser.working import Runner
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_parser import (
+    MARKDOWN,
+    SteadyEngine,
+    a_run,
+    being_parsed,
+    jobs_of,
+    neighbours,
+    new_job,
+    parsed,
+    parser,
+    until,
+)
+from tests.inprocess import Recorder
+from waybill.metering import Meter
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
+from waybill.runtime import identity
+
+
+class Gated(SteadyEngine):
+    """An engine that notes what it begins, and goes on when it is let."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.begins = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
+        self.begun.append(os.pread(source.file.fileno(), 64, 0).decode())
+        self.begins.set()
+        await self.open.wait()
+        await super().parse(source, tier, artifact)
+
+
+async def test_another_tenants_document_is_next_however_many_one_tenant_has_waiting(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    many, few, engine = a_run(), a_run(), Gated()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+
+        async def wait(who: identity.Caller, name: str) -> None:
+            with identity.acting_as(who):
+                content = name.encode()
+                jobs.append(await store.create(new_job(who, content, await near.store(content))))
+
+        jobs: list[Job] = []
+        for number in range(4):
+            await wait(many, f"many {number}")
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        async with Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS).running(1):
+            await engine.begins.wait()
+            await wait(few, "few 0")
+            await wait(few, "few 1")
+            engine.open.set()
+
+            async def all_done() -> bool:
+                now = [await store.get(job.caller.tenant, job.job_id) for job in jobs]
+                return all(job.state is JobState.SUCCEEDED for job in now)
+
+            await until(all_done)
+        ours = [name for name in engine.begun if name.startswith(("many", "few"))]
+        assert ours == ["many 0", "few 0", "many 1", "few 1", "many 2", "many 3"]
+
+
+async def test_a_small_text_is_parsed_while_every_place_is_taken(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    many = a_run()
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(many):
+            job_id = await being_parsed(stub, near)
+        with identity.acting_as(a_run()):
+            assert (await parsed(stub, near, "a.md", MARKDOWN)).state == ParseJob.STATE_SUCCEEDED
+        with identity.acting_as(many):
+            read = await stub.GetParseJob(GetParseJobRequest(job_id=job_id))
+            assert read.job.state == ParseJob.STATE_RUNNING
+            await stub.CancelParseJob(CancelParseJobRequest(job_id=job_id))
