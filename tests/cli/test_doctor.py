@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from waybill.cli.doctor import Finding, State, openai_findings
+from waybill.cli.doctor import Finding, State, vendor_findings
+from waybill.vendors.registry import OPENAI
 
 KEY = "sk-planted-9f31"
 
@@ -39,7 +40,7 @@ def vendor(status: int, **headers: str) -> Iterator[str]:
 
 
 def findings(base: str, **settings: str) -> dict[str, Finding]:
-    found = openai_findings({"OPENAI_BASE_URL": base, "OPENAI_API_KEY": KEY, **settings})
+    found = vendor_findings(OPENAI, {"OPENAI_BASE_URL": base, "OPENAI_API_KEY": KEY, **settings})
     return {finding.check: finding for finding in found}
 
 

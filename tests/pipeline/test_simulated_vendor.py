@@ -21,8 +21,9 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import RetryRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
-from waybill.stack.table import SIMULATOR_KEY as KEY
+from waybill.vendors.registry import OPENAI
 
+KEY = OPENAI.simulator_key
 SEEDS = range(int(os.environ.get("WAYBILL_KILL_SEEDS", "10")))
 HALF_PRECISION = 2e-3
 

@@ -26,7 +26,7 @@ from waybill.sim.remote import Remote
 from waybill.stack import operate, state
 from waybill.stack.home import Home
 from waybill.stack.postgres import Postgres
-from waybill.stack.table import SIMULATOR_KEY
+from waybill.vendors.registry import OPENAI
 
 PATIENCE_SECONDS = 90.0
 FAULTS = "faults"
@@ -88,7 +88,7 @@ def simulated_openai(home: Home) -> Remote:
     found = operate.running(home)
     assert found is not None
     where = found.addresses
-    return Remote(f"http://{where['openai']}/v1", f"http://{where['openai-control']}", SIMULATOR_KEY)
+    return Remote(f"http://{where['openai']}/v1", f"http://{where['openai-control']}", OPENAI.simulator_key)
 
 
 @dataclass(frozen=True)

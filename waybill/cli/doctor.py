@@ -1,6 +1,6 @@
 """`waybill doctor`: is all there that the services need of others, and which command mends what is not.
 
-A vendor is asked only for what costs nothing: OpenAI for its model's description.
+A vendor is asked only for what costs nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from waybill.cli.inert import inert
 from waybill.cli.stack import Json, here
 from waybill.stack import operate
 from waybill.stack.table import at_simulators
+from waybill.vendors.registry import VENDORS, Vendor
 
-OPENAI = "https://api.openai.com/v1"
-MODEL = "text-embedding-3-small"
 SECONDS = 10.0
 RESTART = "waybill down && waybill up"
 
@@ -55,7 +54,8 @@ class Reply:
 
 def doctor(as_json: Json = False) -> None:
     """Check the stack, and key, model, limits and reachability of vendors; exit 0 only when none failed."""
-    findings = [*_stack(), *openai_findings(_settings(os.environ))]
+    settings = _settings(os.environ)
+    findings = [*_stack(), *(one for vendor in VENDORS for one in vendor_findings(vendor, settings))]
     if as_json:
         typer.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
     else:
@@ -81,42 +81,49 @@ def _stack() -> Iterator[Finding]:
 def _settings(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Ours, or those of the running stack where it started a simulator."""
     found = operate.running(here())
-    if found is None or "openai" not in found.addresses:
-        return environ
-    return {**environ, **at_simulators(found.addresses)}
+    return {**environ, **at_simulators(found.addresses if found else {})}
 
 
-def openai_findings(settings: Mapping[str, str]) -> Iterator[Finding]:
-    """What OpenAI, or who stands in for it, says to the settings."""
-    key, base = _key(settings), settings.get("OPENAI_BASE_URL") or OPENAI
-    model = settings.get("OPENAI_MODEL") or MODEL
+def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Finding]:
+    """What a vendor, or who stands in for it, says to the settings."""
+    given = {
+        name.removeprefix(vendor.settings): value
+        for name, value in settings.items()
+        if name.startswith(vendor.settings)
+    }
+    key, base = _key(given), given.get("BASE_URL") or vendor.base_url
+    subject = given.get(vendor.subject.upper()) or vendor.default_subject
     if not key:
-        if settings.get("EMBEDDER_BACKEND") == "openai":
-            yield Finding("openai key", State.FAILED, "none is set", f"export OPENAI_API_KEY=…; {RESTART}")
+        if settings.get(f"{vendor.service.upper()}_BACKEND") == vendor.name:
+            yield Finding(f"{vendor.name} key", State.FAILED, "none is set", _mend(vendor, "API_KEY"))
         else:
-            yield Finding("openai key", State.SKIPPED, "none is set; the local embedder needs none")
+            detail = f"none is set; the local {vendor.service} needs none"
+            yield Finding(f"{vendor.name} key", State.SKIPPED, detail)
         return
+    reached = f"{vendor.name} reachability"
     try:
-        reply = _ask(f"{base.rstrip('/')}/models/{quote(model, safe='')}", key)
+        reply = _ask(f"{base.rstrip('/')}/{vendor.question.format(quote(subject, safe=''))}", key)
     except (OSError, http.client.HTTPException, ValueError) as error:
         detail = f"{base} does not answer ({type(error).__name__})"
-        yield Finding(
-            "openai reachability", State.FAILED, detail, f"export OPENAI_BASE_URL={OPENAI}; {RESTART}"
-        )
+        yield Finding(reached, State.FAILED, detail, _mend(vendor, "BASE_URL", vendor.base_url))
         return
-    yield Finding("openai reachability", State.OK, f"{base} answers")
-    yield _key_finding(reply)
-    yield _model_finding(reply, model)
-    yield _limits(reply)
+    yield Finding(reached, State.OK, f"{base} answers")
+    yield _key_finding(vendor, reply)
+    yield _subject_finding(vendor, reply, subject)
+    yield _limits(vendor, reply)
 
 
-def _key(settings: Mapping[str, str]) -> str:
-    if file := settings.get("OPENAI_API_KEY_FILE"):
+def _mend(vendor: Vendor, setting: str, value: str = "…") -> str:
+    return f"export {vendor.settings}{setting}={value}; {RESTART}"
+
+
+def _key(given: Mapping[str, str]) -> str:
+    if file := given.get("API_KEY_FILE"):
         try:
             return next(iter(Path(file).read_text(encoding="utf-8").split()), "")
         except OSError:
             return ""
-    return settings.get("OPENAI_API_KEY", "")
+    return given.get("API_KEY", "")
 
 
 def _ask(url: str, key: str) -> Reply:
@@ -132,31 +139,31 @@ def _ask(url: str, key: str) -> Reply:
         connection.close()
 
 
-def _key_finding(reply: Reply) -> Finding:
+def _key_finding(vendor: Vendor, reply: Reply) -> Finding:
+    check = f"{vendor.name} key"
     if reply.status == 401:
-        return Finding("openai key", State.FAILED, "refused", f"export OPENAI_API_KEY=…; {RESTART}")
+        return Finding(check, State.FAILED, "refused", _mend(vendor, "API_KEY"))
     if reply.status == 403:
-        detail = "accepted, but it may not use this model or project"
-        return Finding("openai key", State.FAILED, detail, f"export OPENAI_PROJECT=…; {RESTART}")
-    return Finding("openai key", State.OK, "accepted")
+        detail = f"accepted, but it may not use this {vendor.subject} or {vendor.access.lower()}"
+        return Finding(check, State.FAILED, detail, _mend(vendor, vendor.access))
+    return Finding(check, State.OK, "accepted")
 
 
-def _model_finding(reply: Reply, model: str) -> Finding:
+def _subject_finding(vendor: Vendor, reply: Reply, subject: str) -> Finding:
+    check = f"{vendor.name} {vendor.subject}"
     if reply.status == 200:
-        return Finding("openai model", State.OK, model)
+        return Finding(check, State.OK, subject)
     if reply.status == 404:
-        return Finding(
-            "openai model", State.FAILED, f"{model} is not there", f"export OPENAI_MODEL={MODEL}; {RESTART}"
-        )
+        mend = _mend(vendor, vendor.subject.upper(), vendor.default_subject)
+        return Finding(check, State.FAILED, f"{subject} is not there", mend)
     state = State.SKIPPED if reply.status in (401, 403) else State.FAILED
     mend = "" if state is State.SKIPPED else "waybill doctor (again in a minute: the vendor has trouble)"
-    return Finding("openai model", state, f"not told: HTTP {reply.status}", mend)
+    return Finding(check, state, f"not told: HTTP {reply.status}", mend)
 
 
-def _limits(reply: Reply) -> Finding:
+def _limits(vendor: Vendor, reply: Reply) -> Finding:
+    check = f"{vendor.name} limits"
     told = {unit: reply.headers.get(f"x-ratelimit-limit-{unit}", "") for unit in ("requests", "tokens")}
     if not all(told.values()):
-        return Finding("openai limits", State.SKIPPED, "told by the vendor with each embedding, not here")
-    return Finding(
-        "openai limits", State.OK, f"{told['requests']} requests, {told['tokens']} tokens a minute"
-    )
+        return Finding(check, State.SKIPPED, "told by the vendor with each call that is charged, not here")
+    return Finding(check, State.OK, f"{told['requests']} requests, {told['tokens']} tokens a minute")

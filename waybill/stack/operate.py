@@ -17,7 +17,8 @@ from waybill.stack.postgres import STOP_SIGNAL, Postgres
 from waybill.stack.process import wait_until
 from waybill.stack.state import Phase, StackState
 from waybill.stack.supervisor import rotate
-from waybill.stack.table import POSTGRES, SERVICES, SIMULATOR_CONTROLS, simulating
+from waybill.stack.table import POSTGRES, SERVICES, simulating
+from waybill.vendors.registry import VENDORS
 
 UP_SECONDS = 240.0
 DOWN_SECONDS = 90.0
@@ -156,9 +157,9 @@ def status(home: Home) -> Status:
         return probe.check(found.addresses[name]) if found else probe.UNREACHABLE
 
     simulators = [
-        line(name, probe.SERVING if simulating(found.addresses[control]) else probe.UNREACHABLE)
-        for name, control in SIMULATOR_CONTROLS.items()
-        if found and control in found.addresses
+        line(one.name, probe.SERVING if simulating(found.addresses[one.control]) else probe.UNREACHABLE)
+        for one in VENDORS
+        if found and one.control in found.addresses
     ]
     return Status(
         (*(line(name, health(name)) for name in SERVICES), *simulators),

@@ -7,9 +7,14 @@ import socket
 from collections.abc import Mapping
 
 from waybill.client import FIXED_PORTS
+from waybill.vendors.registry import VENDORS
 
 FIXED: Mapping[str, int] = {**FIXED_PORTS, "postgres": 7406}
-SIMULATORS: Mapping[str, int] = {"openai": 7407, "openai-control": 7408}
+SIMULATORS: Mapping[str, int] = {
+    name: vendor.simulator_port + place
+    for vendor in VENDORS
+    for place, name in enumerate((vendor.name, vendor.control))
+}
 
 
 class PortTaken(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import urllib.request
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 from waybill.stack import postgres, probe
@@ -12,15 +13,11 @@ from waybill.stack.config import DATABASE_SERVICES, ROLES, password_variable
 from waybill.stack.home import Home
 from waybill.stack.postgres import ADMIN, Postgres
 from waybill.stack.supervisor import Program
+from waybill.vendors.registry import VENDORS, Vendor
 
 POSTGRES = "postgres"
 SERVICE_TIERS: Sequence[Sequence[str]] = (("storage", "ledger"), ("parser", "embedder"), ("orchestrator",))
 SERVICES = tuple(sorted(name for tier in SERVICE_TIERS for name in tier))
-# A vendor's simulator, and the address at which it answers for itself.
-SIMULATOR_CONTROLS: Mapping[str, str] = {"openai": "openai-control"}
-SIMULATOR_KEY = "sk-simulator"
-# What only the service may see that speaks to the vendor.
-VENDOR_SETTINGS: Mapping[str, str] = {"embedder": "OPENAI_"}
 MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `services` where we stand is not ours
 
 
@@ -62,7 +59,7 @@ def tiers(
         ]
         for tier in SERVICE_TIERS
     ]
-    simulators = [_simulator(name, addresses, environ) for name in SIMULATOR_CONTROLS if name in addresses]
+    simulators = [_simulator(vendor, addresses, environ) for vendor in VENDORS if vendor.name in addresses]
     return [
         [_postgres(server), *simulators],
         [Program("migrate", (*MODULE, "waybill.stack.migrate"), migrate, job=True)],
@@ -91,8 +88,8 @@ def _service(name: str, address: str, environment: Mapping[str, str]) -> Program
     )
 
 
-def _simulator(name: str, addresses: Mapping[str, str], environ: Mapping[str, str]) -> Program:
-    control = addresses[SIMULATOR_CONTROLS[name]]
+def _simulator(vendor: Vendor, addresses: Mapping[str, str], environ: Mapping[str, str]) -> Program:
+    name, control = vendor.name, addresses[vendor.control]
     port, control_port = (address.rpartition(":")[2] for address in (addresses[name], control))
     command = (*MODULE, "waybill.sim", name, "--port", port, "--control-port", control_port, "--stop-on-eof")
     return Program(
@@ -101,18 +98,14 @@ def _simulator(name: str, addresses: Mapping[str, str], environ: Mapping[str, st
 
 
 def at_simulators(addresses: Mapping[str, str]) -> dict[str, str]:
-    """Points real backends at the simulators, with a key that means nothing, in place of all real ones."""
-    return {
-        "OPENAI_BASE_URL": f"http://{addresses['openai']}/v1",
-        "OPENAI_API_KEY": SIMULATOR_KEY,
-        "OPENAI_API_KEY_NEXT": "",
-        "OPENAI_API_KEY_FILE": "",
-    }
+    """The settings that lead real backends to the simulators that there are."""
+    there = [vendor for vendor in VENDORS if vendor.name in addresses]
+    return dict(ChainMap(*(vendor.simulated(addresses[vendor.name]) for vendor in there)))
 
 
 def _without_secrets(name: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without the settings of vendors that other programs speak to."""
-    others = tuple(prefix for owner, prefix in VENDOR_SETTINGS.items() if owner != name)
+    others = tuple(vendor.settings for vendor in VENDORS if vendor.service != name)
     return {variable: value for variable, value in environment.items() if not variable.startswith(others)}
 
 
