@@ -52,4 +52,4 @@ async def _expire(owner: Database) -> None:
 
 if __name__ == "__main__":
     settings = LedgerConfig.from_env(os.environ)
-    server.run(settings.server, lambda telemetry: build(settings, telemetry))
+    server.run(settings.server, lambda telemetry: build(settings, telemetry), settings.database_url)

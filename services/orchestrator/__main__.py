@@ -87,4 +87,4 @@ def _now() -> datetime.datetime:
 
 if __name__ == "__main__":
     settings = OrchestratorConfig.from_env(os.environ)
-    server.run(settings.server, lambda telemetry: build(settings, telemetry))
+    server.run(settings.server, lambda telemetry: build(settings, telemetry), settings.database_url)

@@ -60,4 +60,4 @@ async def build(
 
 if __name__ == "__main__":
     settings = ParserConfig.from_env(os.environ)
-    server.run(settings.server, lambda telemetry: build(settings, telemetry))
+    server.run(settings.server, lambda telemetry: build(settings, telemetry), settings.database_url)

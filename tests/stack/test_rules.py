@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import psycopg
 import pytest
 
 from tests.conftest import MigratedPostgres, open_folder
+from waybill.runtime import schema
+from waybill.runtime.config import Settings
 from waybill.stack import home as homes
 from waybill.stack import migrate, ports, postgres
-from waybill.stack.config import CHECKOUT
+from waybill.stack.config import CHECKOUT, DATABASE_SERVICES
 from waybill.stack.home import Home, HomeUnusable
 from waybill.stack.postgres import Postgres
 
@@ -77,18 +81,32 @@ def test_two_migrates_at_once_apply_each_file_once_and_a_third_nothing(database:
     url = f"{database.admin_url.rpartition('/')[0]}/twice"
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(lambda _: migrate.migrate(url, {}), range(2)))
-    known = [one.path.name for one in migrate.migrations(CHECKOUT / "supabase" / "migrations")]
+    known = [one.path.name for one in schema.migrations(CHECKOUT / "supabase" / "migrations")]
     assert sorted(applied, key=len) == [[], known]
     assert migrate.migrate(url, {}) == []
 
 
-def test_a_service_sees_with_its_own_role_whether_the_database_is_behind(
-    database: MigratedPostgres, tmp_path: Path
+@pytest.mark.parametrize("service", DATABASE_SERVICES)
+def test_a_service_does_not_start_on_a_database_that_is_behind_and_names_the_command(
+    database: MigratedPostgres, tmp_path: Path, service: str
 ) -> None:
-    assert migrate.pending(database.url("storage")) == []
-    newer = tmp_path / "29990101000000_newer.sql"
-    newer.write_text("select 1;")
-    assert migrate.pending(database.url("storage"), tmp_path) == [newer.name]
+    (tmp_path / "29990101000000_newer.sql").write_text("select 1;")
+    environ = os.environ | {
+        "WAYBILL_DATABASE_URL": database.url(service),
+        "WAYBILL_OWNER_DATABASE_URL": database.owner_url(service),
+        "WAYBILL_OBJECTS_DIR": str(tmp_path / "objects"),
+        "WAYBILL_BIND": "127.0.0.1:0",
+        "WAYBILL_MIGRATIONS": str(tmp_path),
+    }
+    command = [sys.executable, "-m", f"services.{service}"]
+    ended = subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "29990101000000_newer.sql" in ended.stderr
+    assert "waybill migrate" in ended.stderr
+
+
+def test_a_database_that_has_every_file_is_not_behind(database: MigratedPostgres) -> None:
+    schema.verify(database.url("storage"), Settings({}).migrations())
 
 
 def test_migrations_work_for_a_role_that_may_only_create_roles(

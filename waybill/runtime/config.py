@@ -76,6 +76,10 @@ class Settings:
         """A path, as given."""
         return Path(self.text(name, default))
 
+    def migrations(self) -> Path:
+        """WAYBILL_MIGRATIONS, else the checkout's folder; a wheel alone has none."""
+        return self.path("WAYBILL_MIGRATIONS", str(Path(__file__).parents[2] / "supabase" / "migrations"))
+
     def fault(self, text: str) -> None:
         """Adds a rule of the caller's own that does not hold."""
         self._faults.append(text)

@@ -52,6 +52,7 @@ class ServerConfig:
         metrics: URL that metrics go to, by OTLP/gRPC; empty: nowhere.
         stop_on_eof: Standard input is a pipe from the supervisor; its end means: drain and exit.
         faults: Folder in which tests arm faults; see `runtime.faults`.
+        migrations: Folder of the files that the database must have; see `runtime.schema`.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ServerConfig:
     metrics: str = ""
     stop_on_eof: bool = False
     faults: Path | None = None
+    migrations: Path | None = None
 
     @classmethod
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
@@ -85,6 +87,7 @@ class ServerConfig:
             metrics,
             settings.text("WAYBILL_STOP_ON_EOF", "0") == "1",
             Path(faults_folder) if faults_folder else None,
+            settings.migrations(),
         )
 
 
@@ -177,10 +180,18 @@ async def _probe(name: str, probe: Callable[[], Awaitable[bool]]) -> bool:
         return False
 
 
-def run(config: ServerConfig, build: Build) -> None:
-    """Runs a service's process until SIGTERM, SIGINT or the supervisor's end. Exits 0 after a drain."""
+def run(config: ServerConfig, build: Build, database_url: str = "") -> None:
+    """Runs a service's process until SIGTERM, SIGINT or the supervisor's end. Exits 0 after a drain.
+
+    Raises:
+        ConfigError: The database lacks migrations.
+    """
     logs.configure(config.name)
     faults.arm(config.name, config.faults)
+    if database_url and config.migrations:
+        from waybill.runtime import schema  # psycopg, which a service without a database goes without
+
+        schema.verify(database_url, config.migrations)
     asyncio.run(_main(config, build))
     _leave()
 

@@ -15,7 +15,7 @@ ROLES = tuple(f"waybill_{service}{kind}" for service in DATABASE_SERVICES for ki
 
 def migrations_folder(environ: Mapping[str, str]) -> Path:
     """WAYBILL_MIGRATIONS, else the checkout's."""
-    return Settings(environ).path("WAYBILL_MIGRATIONS", str(CHECKOUT / "supabase" / "migrations"))
+    return Settings(environ).migrations()
 
 
 @dataclass(frozen=True)

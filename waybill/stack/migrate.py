@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from waybill.runtime import schema
 from waybill.stack.config import MigrateConfig, migrations_folder
 from waybill.stack.process import wait_until
 
@@ -32,37 +32,6 @@ BOOKKEEPING = """
 """
 
 
-@dataclass(frozen=True)
-class Migration:
-    """One file: `<version>_<name>.sql`."""
-
-    version: str
-    name: str
-    path: Path
-
-
-def migrations(folder: Path) -> list[Migration]:
-    """All files, in order."""
-    found = []
-    for path in sorted(folder.glob("*.sql")):
-        number, _, name = path.stem.partition("_")
-        found.append(Migration(number, name, path))
-    if not found:
-        raise FileNotFoundError(f"no migrations in {folder}: set WAYBILL_MIGRATIONS to their folder")
-    return found
-
-
-def pending(url: str, folder: Path | None = None) -> list[str]:
-    """The files that the database lacks, for a service that only verifies; empty when up to date.
-
-    Needs no more than a service's own role.
-    """
-    known = migrations(folder or migrations_folder(os.environ))
-    with psycopg.connect(url, autocommit=True) as connection:
-        applied = _applied(connection)
-    return [migration.path.name for migration in known if migration.version not in applied]
-
-
 def migrate(url: str, passwords: Mapping[str, str], folder: Path | None = None) -> list[str]:
     """Applies what is missing; run twice, or by two at once, it is harmless.
 
@@ -74,11 +43,14 @@ def migrate(url: str, passwords: Mapping[str, str], folder: Path | None = None) 
     Returns:
         The files applied now.
     """
-    known = migrations(folder or migrations_folder(os.environ))
+    folder = folder or migrations_folder(os.environ)
+    known = schema.migrations(folder)
+    if not known:
+        raise FileNotFoundError(f"no migrations in {folder}: set WAYBILL_MIGRATIONS to their folder")
     with psycopg.connect(url, autocommit=True) as connection:
         _lock(connection)
         connection.execute(BOOKKEEPING)
-        applied = _applied(connection)
+        applied = schema.applied(connection)
         missing = [migration for migration in known if migration.version not in applied]
         for migration in missing:
             _apply(connection, migration)
@@ -99,17 +71,7 @@ def _lock(connection: psycopg.Connection) -> None:
         raise TimeoutError(f"another migrate has held the lock for {LOCK_SECONDS:.0f} s; look at it first")
 
 
-def _applied(connection: psycopg.Connection) -> set[str]:
-    found = connection.execute("select to_regclass('supabase_migrations.schema_migrations')").fetchone()
-    if found is None or found[0] is None:
-        return set()
-    rows: Iterable[tuple[str]] = connection.execute(
-        "select version from supabase_migrations.schema_migrations"
-    ).fetchall()
-    return {version for (version,) in rows}
-
-
-def _apply(connection: psycopg.Connection, migration: Migration) -> None:
+def _apply(connection: psycopg.Connection, migration: schema.Migration) -> None:
     text = migration.path.read_text(encoding="utf-8")
     with connection.transaction():
         connection.execute(text.encode())
@@ -121,7 +83,7 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
 
 
 def _migrate_engine(url: str) -> None:
-    from dbos import DBOS  # half a second of import, which `pending` need not pay
+    from dbos import DBOS  # half a second of import, which most commands need not pay
 
     DBOS.migrate(url, schema=DBOS_SCHEMA, application_role=DBOS_ROLE)
 
