@@ -15,6 +15,7 @@ import datetime
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -89,6 +90,8 @@ class Durable:
         self._steps = steps
         self._unqueue = unqueue
         self._turns = Turns()
+        # By document and content.
+        self._same: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         # By the engine's names.
         self._tellings: dict[str, asyncio.Task[None]] = {}
         self._draining = False
@@ -140,17 +143,22 @@ class Durable:
         if row["alone_starts"]:
             await self._change(run, workflow, {"state": "FAILED", **POISON})
             return
+        # A try that another process ended may still be at it in this one.
+        await _cut_off(self._of(run) - self._of(run, workflow))
         suspect = row["starts"] + 1 >= SUSPECT_STARTS
-        async with self._turns.turn(alone=suspect):
+        # The second run of the same finds what the first has made, instead of buying it, too.
+        async with self._same_content(row), self._turns.turn(alone=suspect):
             await self._tell_in_turn(run, story, workflow, {"starts": 1, "alone_starts": int(suspect)})
+
+    def _same_content(self, row: Row) -> asyncio.Lock:
+        names = ("tenant", "collection", "document_key", "source_sha256")
+        return self._same.setdefault(tuple(row[name] for name in names), asyncio.Lock())
 
     async def _tell_in_turn(self, run: RunRef, story: Story, workflow: str, counts: dict[str, int]) -> None:
         """Only what has its turn is started, so that a death is counted against what was under way."""
         row = await self._change(run, workflow, {"state": "RUNNING", **counts})
         if not _is_told_by(row, workflow):
             return
-        # A try that another process ended may still be at it in this one.
-        await _cut_off(self._of(run) - self._of(run, workflow))
         try:
             ending = await self._ending(run, row, story, workflow)
         except asyncio.CancelledError:

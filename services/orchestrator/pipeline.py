@@ -37,7 +37,9 @@ class Pipeline:
         )
         await side_by_side(embeddings, BATCHES_IN_MEMORY)
         await step("publish", str, partial(self._steps.publish, run, cut))
-        return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing) if parsed.missing else Ending()
+        if parsed.missing:
+            return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing)
+        return Ending("UNCHANGED" if cut.unchanged else "READY")
 
     async def stop(self, run: RunRef) -> None:
         """Stops what goes on elsewhere for a run: its parse jobs, and its batch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from google.protobuf.duration_pb2 import Duration
@@ -59,6 +59,7 @@ class Cut:
         batches: (first ordinal, end exclusive) of each request.
         tier: How they are to be embedded.
         edition: When the content came, among others of the document.
+        unchanged: Another run had published the same; the version is that one's.
     """
 
     version_id: str
@@ -67,6 +68,7 @@ class Cut:
     batches: Sequence[tuple[int, int]]
     tier: str = tiers.SYNCHRONOUS
     edition: int = 0
+    unchanged: bool = False
 
 
 class Steps:
@@ -105,7 +107,10 @@ class Steps:
         return Parsed(job.result_key, job.page_count, degrading.missing(job.reading))
 
     async def chunk(self, run: RunRef, parsed: Parsed) -> Cut:
-        """Cuts the pages and writes the chunks, without vectors, under an unpublished version."""
+        """Cuts the pages and writes the chunks, without vectors, under an unpublished version.
+
+        Where the same is published already, there is nothing to cut: the version is that one.
+        """
         row = await self._runs.find(run)
         offer = await steady(self._offered)
         now = datetime.datetime.now(datetime.UTC)
@@ -120,24 +125,22 @@ class Steps:
             metadata=row["metadata"],
         )
         begun = await steady(lambda: self._peers.index.BeginVersion(begin))
-        packer = await self._fill(begun.version_id, parsed)
-        decision = tiers.decide(row["complete_by"], now, packer.chunks, offer.batches_offered)
+        unchanged = begun.outcome == index.BeginVersionResponse.OUTCOME_UNCHANGED
+        cut = Cut(begun.version_id, begun.document_id, begun.chunk_count, (), "", row["edition"], unchanged)
+        decision = tiers.Decision("", "")
+        if not unchanged:
+            packer = await self._fill(cut.version_id, parsed)
+            decision = tiers.decide(row["complete_by"], now, packer.chunks, offer.batches_offered)
+            cut = replace(cut, chunks=packer.chunks, batches=packer.batches, tier=decision.tier)
         await self._runs.change(
             run,
-            chunks=packer.chunks,
-            document_id=begun.document_id,
-            version_id=begun.version_id,
+            chunks=cut.chunks,
+            document_id=cut.document_id,
+            version_id=cut.version_id,
             tier=decision.tier,
             tier_reason=decision.reason,
         )
-        return Cut(
-            version_id=begun.version_id,
-            document_id=begun.document_id,
-            chunks=packer.chunks,
-            batches=packer.batches,
-            tier=decision.tier,
-            edition=row["edition"],
-        )
+        return cut
 
     async def embed(self, run: RunRef, cut: Cut, batch: tuple[int, int]) -> int:
         """Embeds a range of chunks that have no vector yet and writes the vectors; answers how many."""
