@@ -54,11 +54,14 @@ select count(*) as count from vectors
 where version_id = %(version_id)s and ordinal = any(%(ordinals)s) and space_id = %(space_id)s
 """
 
-COUNT_CHUNKS = "select count(*) as count from chunks where version_id = %s and ordinal = any(%s)"
+COUNT_CHUNKS = """
+select count(*) as count, 'halfvec'::regtype::oid::bigint as halfvec
+from chunks where version_id = %s and ordinal = any(%s)
+"""
 
-ADD_VECTOR = """
+ADD_VECTORS = """
 insert into vectors (tenant, space_id, version_id, ordinal, e)
-values (%s, %s, %s, %s, (%b::vector)::halfvec)
+select %s, %s, %s, * from unnest(%s::int[], %b::halfvec[])
 on conflict do nothing
 """
 
@@ -168,24 +171,22 @@ async def put_vectors(
         Precondition: SPACE_UNKNOWN.
     """
     async with database.transaction(tenant) as connection:
-        await spaces.space_id(connection, space)
         version = await versions.find(connection, version_id, to_write=True)
         if space != version.space:
+            await spaces.space_id(connection, space)
             raise InvalidRequest(
                 "VECTOR_INVALID", f"The version's vectors are of {version.space}; these are of {space}."
             )
-        rows = [
-            (tenant, version.space_id, version.version_id, ordinal, spaces.packed(values, space.dimension))
-            for ordinal, values in sorted(vectors.items())
-        ]
-        found = await _count(connection.execute(COUNT_CHUNKS, [version.version_id, list(vectors)]))
-        if found < len(vectors):
-            raise NotFound(
-                "CHUNK_NOT_FOUND", f"{len(vectors) - found} of these chunks are not there. Put chunks first."
-            )
+        ordinals = sorted(vectors)
+        counted = await connection.execute(COUNT_CHUNKS, [version.version_id, ordinals])
+        (found,) = await counted.fetchall()
+        in_order = {ordinal: vectors[ordinal] for ordinal in ordinals}
+        values = spaces.packed_array(in_order, space.dimension, found["halfvec"])
+        if missing := len(vectors) - found["count"]:
+            raise NotFound("CHUNK_NOT_FOUND", f"{missing} of these chunks are not there. Put chunks first.")
         spaces.teach(connection)
-        async with connection.cursor() as cursor:
-            await cursor.executemany(ADD_VECTOR, rows)
+        place = [tenant, version.space_id, version.version_id]
+        await connection.execute(ADD_VECTORS, [*place, ordinals, values])
 
 
 async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple[Version, list[Chunk], str]:

@@ -57,7 +57,7 @@ EXACTLY = "+ 0"
 
 def vector_of(space: Space) -> sql.Composed:
     """The search's vector as the index of its space takes it."""
-    return sql.SQL("(%(vector)b::vector)::halfvec({})").format(sql.Literal(space.dimension))
+    return sql.SQL("%(vector)b::halfvec({})").format(sql.Literal(space.dimension))
 
 
 async def nearest(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import array
-import math
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
@@ -14,6 +15,8 @@ from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Connection, Database
 
 BYTES_PER_NUMBER = 4
+# Before each element of a binary array.
+BYTES_PER_LENGTH = 4
 MAX_NORM_ERROR = 0.01
 
 # HNSW over halfvec takes no more (pgvector, "HNSW").
@@ -45,12 +48,12 @@ class Space:
         return " ".join(filter(None, [self.model, f"({self.dimension})", self.revision]))
 
 
-class PackedVector(bytes):
-    """A checked vector in pgvector's binary form for `vector`, to be cast to `halfvec` in the statement."""
+class Packed(bytes):
+    """Vectors that were checked, in Postgres' binary form; the statement's cast says what they are."""
 
 
 class _Dumper(Dumper):
-    """Hands the bytes on as they are; oid 0 lets the statement's cast say what they are."""
+    """Hands the bytes on as they are."""
 
     format = Format.BINARY
     oid = 0
@@ -60,8 +63,8 @@ class _Dumper(Dumper):
 
 
 def teach(connection: Connection) -> None:
-    """Lets a connection take packed vectors, as %b."""
-    connection.adapters.register_dumper(PackedVector, _Dumper)
+    """Lets a connection take what is packed, as %b."""
+    connection.adapters.register_dumper(Packed, _Dumper)
 
 
 async def space_id(connection: Connection, space: Space) -> int:
@@ -98,23 +101,51 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= MAX_NAME_CHARS and text.isprintable()
 
 
-def packed(values: bytes, dimension: int) -> PackedVector:
-    """Checks a vector of little-endian float32, and packs it for Postgres.
+def packed(values: bytes, dimension: int) -> Packed:
+    """Checks a vector of little-endian float32, and packs it as a `halfvec`.
 
     Raises:
         InvalidRequest: VECTOR_INVALID.
     """
-    if len(values) != dimension * BYTES_PER_NUMBER:
+    return Packed(_rows([values], dimension, ["The vector"])[0].tobytes()[BYTES_PER_LENGTH:])
+
+
+def packed_array(vectors: Mapping[int, bytes], dimension: int, halfvec: int) -> Packed:
+    """Checks vectors by their chunk's ordinal, and packs them as a `halfvec[]` in that order.
+
+    Args:
+        halfvec: The type's number in this database.
+
+    Raises:
+        InvalidRequest: VECTOR_INVALID.
+    """
+    rows = _rows(list(vectors.values()), dimension, [f"The vector of chunk {one}" for one in vectors])
+    dimensions, nulls, first = 1, 0, 1
+    head = struct.pack(">iiiii", dimensions, nulls, halfvec, len(vectors), first)
+    return Packed(head + rows.tobytes())
+
+
+def _rows(vectors: Sequence[bytes], dimension: int, names: Sequence[str]) -> npt.NDArray[np.void]:
+    """Vectors as the elements of a binary array."""
+    for values, name in zip(vectors, names, strict=True):
+        if len(values) != dimension * BYTES_PER_NUMBER:
+            raise InvalidRequest(
+                "VECTOR_INVALID",
+                f"{name} has {len(values)} bytes; {dimension} little-endian float32 are"
+                f" {dimension * BYTES_PER_NUMBER}.",
+            )
+    numbers = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), dimension)
+    lengths = np.sqrt(np.einsum("ij,ij->i", numbers, numbers, dtype=np.float64))
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) <= MAX_NORM_ERROR))  # also those of nan
+    if wrong.size:
         raise InvalidRequest(
             "VECTOR_INVALID",
-            f"A vector of {len(values)} bytes; {dimension} little-endian float32 are"
-            f" {dimension * BYTES_PER_NUMBER}.",
+            f"{names[wrong[0]]} has finite numbers and the length 1, not {lengths[wrong[0]]:.3g}.",
         )
-    numbers = array.array("f", values)  # every machine that we run on is little-endian
-    norm = math.hypot(*numbers)
-    if not abs(norm - 1) <= MAX_NORM_ERROR:  # also true of nan
-        raise InvalidRequest(
-            "VECTOR_INVALID", f"A vector has finite numbers and the length 1; this one has {norm:.3g}."
-        )
-    numbers.byteswap()
-    return PackedVector(struct.pack(">hh", dimension, 0) + numbers.tobytes())
+    rows = np.zeros(
+        len(vectors),
+        [("bytes", ">i4"), ("dimension", ">i2"), ("unused", ">i2"), ("numbers", ">f2", dimension)],
+    )
+    rows["bytes"], rows["dimension"] = rows.itemsize - BYTES_PER_LENGTH, dimension
+    rows["numbers"] = numbers
+    return rows

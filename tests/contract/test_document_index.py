@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
+import numpy as np
 import psycopg
 import pytest
 
@@ -262,9 +263,27 @@ async def test_bytes_that_are_no_unit_vector_are_refused(index: Index, values: b
     await index.put_chunks(version_id, chunk(0, "text"), chunk(1, "more"))
     async with refused("VECTOR_INVALID", INVALID):
         await index.put_vectors(version_id, {0: unit_vector(1), 1: values})
+    with pytest.raises(grpc.aio.AioRpcError, match="The vector of chunk 1 has"):
+        await index.put_vectors(version_id, {1: values, 0: unit_vector(1)})
     async with refused("VECTOR_INVALID", INVALID):
         await index.search(vector=values or b"x")
     assert len((await index.list_chunks(version_id, pending_only=True)).chunks) == 2
+
+
+async def test_each_chunk_has_its_own_vector_in_halves_in_whatever_order_they_came(
+    index: Index, database: MigratedPostgres
+) -> None:
+    version_id = (await index.begin()).version_id
+    await index.put_chunks(version_id, *(chunk(place, f"text {place}") for place in range(3)))
+    await index.put_vectors(version_id, {place: unit_vector(place) for place in (2, 0, 1)})
+    await index.put_vectors(version_id, {})
+    query = (
+        "select array_agg(e::extensions.vector::real[] order by ordinal) from vectors where version_id = %s"
+    )
+    with psycopg.connect(database.owner_url("storage")) as owner:
+        (stored,) = owner.execute(query, [version_id]).fetchone() or [None]
+    sent = [np.frombuffer(unit_vector(place), "<f4").astype(np.float16) for place in range(3)]
+    assert np.array_equal(np.array(stored, np.float16), sent)
 
 
 async def test_vectors_of_another_space_or_of_no_chunk_are_refused(index: Index) -> None:
