@@ -66,8 +66,8 @@ class Keys:
         digest = _digest(key)
         if digest in self._revoked:
             return None
-        open_door = self._prefix is not None and key.startswith(self._prefix)
-        return self._accounts.get(digest) or (Account(digest[:12]) if open_door else None)
+        by_prefix = self._prefix is not None and key.startswith(self._prefix)
+        return self._accounts.get(digest) or (Account(digest[:12]) if by_prefix else None)
 
 
 def bearer(request: Request) -> str:

@@ -92,7 +92,7 @@ class Simulator(abc.ABC):
         self._invoice = Invoice(vendor.prices)
         self.outbox = Outbox(self.clock)
         self.faults = Faults(settings.seed, vendor.scopes, vendor.default_scope, self._follow_outage)
-        self.log = Journal(settings.journal_file)
+        self._log = Journal(settings.journal_file)
         self.server = HttpServer(self._handle, port)
         self._control = HttpServer(Control(self).handle, control_port)
         self._refusing = False
@@ -126,7 +126,7 @@ class Simulator(abc.ABC):
     @property
     def journal(self) -> list[Entry]:
         """Every request so far, in the order in which it was decided."""
-        return self.log.entries
+        return self._log.entries
 
     @property
     def invoice(self) -> Invoice:
@@ -164,7 +164,7 @@ class Simulator(abc.ABC):
         await self.outbox.close()
         await self.server.close()
         await self._control.close()
-        self.log.close()
+        self._log.close()
 
     def _follow_outage(self) -> None:
         outages = [name for name, kind in self._vendor.transport.items() if kind is Transport.OUTAGE]
@@ -196,7 +196,7 @@ class Simulator(abc.ABC):
         reply = done.reply
         if fault and 200 <= reply.status < 300:
             reply = transport.broken(self._vendor.transport.get(fault.name), reply)
-        self.log.record(
+        self._log.record(
             Entry(
                 id=request_id,
                 time=self.clock.now(),

@@ -107,8 +107,8 @@ def work(
     """Answers the first `done` requests; the rest get an error line with `left_code`.
 
     Args:
-        fault: With O32 every third request fails, with a server error; one of those that make an answer
-            lie makes each of them lie.
+        fault: With O32 every third request fails, with a server error; a wrong answer of the
+            catalogue stands in each line.
     """
     partly = fault is not None and fault.name == "O32"
     result = Result([], [], Counter())

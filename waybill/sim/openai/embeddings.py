@@ -119,7 +119,7 @@ def _dimensions(model: settings.Model, given: Any) -> int:
 
 @dataclass
 class Answer:
-    """An answer before it is written out: the place where a fault can make it lie."""
+    """An answer before it is written out: the place where a fault makes it wrong."""
 
     model: str
     rows: list[Vector | None]
