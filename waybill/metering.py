@@ -245,7 +245,7 @@ class Meter:
         if attempt.quantity is not None:
             return await self.settle(attempt.entry_id, attempt.quantity)
         reason = getattr(failure, "reason", type(failure).__name__ if failure else "NO_USAGE_REPORTED")
-        if _refused_for_nothing(failure, vendor):
+        if refused_for_nothing(failure, vendor):
             return await self.release(attempt.entry_id, reason)
         return await self.doubt(attempt.entry_id, reason)
 
@@ -320,7 +320,8 @@ def refusals_of(vendor: str) -> Iterator[None]:
         raise
 
 
-def _refused_for_nothing(failure: BaseException | None, vendor: str) -> bool:
+def refused_for_nothing(failure: BaseException | None, vendor: str) -> bool:
+    """Whether a failure says that this vendor surely did nothing, and charges nothing."""
     return (
         isinstance(failure, SURELY_NOT_ACTED)
         and failure.metadata.get(semconv.VENDOR) == vendor

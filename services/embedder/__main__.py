@@ -10,7 +10,7 @@ from functools import partial
 
 from services.embedder.backends.local import LocalEmbedder
 from services.embedder.backends.port import BatchBackend, EmbeddingBackend
-from services.embedder.batches import BatchJobs
+from services.embedder.batches import VendorBatches
 from services.embedder.config import EmbedderConfig
 from services.embedder.embedding import Embeddings
 from services.embedder.servicer import EmbedderServicer
@@ -58,7 +58,7 @@ async def build(
         backend, breaker = parts.backend, parts.breaker
         servicer = EmbedderServicer(
             Embeddings(backend, meter, parts.limiter, breaker, policy),
-            BatchJobs(parts.batches, backend.space, backend.capabilities, meter, breaker, policy),
+            VendorBatches(parts.batches, backend.space, backend.capabilities, meter, breaker, policy),
         )
         yield server.Service(
             rpcs=[

@@ -1,4 +1,4 @@
-"""The lines of a batch job: one vendor request each, with a name that says which texts it has."""
+"""A batch job's lines, one vendor request each, and the names by which job and lines are known again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,55 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
 
-from services.embedder.backends.port import Capabilities
+from services.embedder.backends.port import Capabilities, VendorBatch
 from services.embedder.embedding import Batch, check, pack, too_many
 from waybill import tokens
+from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
 
 # The vendor's limit of embedding inputs in a batch.
 MOST_TEXTS = 50_000
+JOB, TENANT, LINES = "waybill_job", "waybill_tenant", "waybill_lines"
 _CUSTOM_ID = re.compile(r"([0-9a-f-]{36}):(\d{1,10}):([1-9]\d{0,4}):(\d{1,7})")
+
+
+@dataclasses.dataclass(frozen=True)
+class JobName:
+    """See the contract's BatchJobName.
+
+    Attributes:
+        job_key: A UUID.
+        vendor_id: Empty where it is not known.
+        since: Seconds since the epoch; None where the key was surely not sent before.
+    """
+
+    job_key: str
+    vendor_id: str = ""
+    since: float | None = None
+
+
+def metadata(name: JobName, lines: int) -> dict[str, str]:
+    """What the vendor keeps with the caller's job of so many lines."""
+    who = identity.caller()
+    named = {
+        JOB: name.job_key,
+        TENANT: who.tenant,
+        "waybill_run": who.run_id,
+        "waybill_correlation": who.correlation_id,
+        LINES: str(lines),
+    }
+    return {key: value for key, value in named.items() if value}
+
+
+def belongs(name: JobName, batch: VendorBatch) -> bool:
+    """Whether a batch is the caller's, and of this key."""
+    wanted = {JOB: name.job_key, TENANT: identity.caller().tenant}
+    return all(batch.metadata.get(key) == value for key, value in wanted.items())
+
+
+def lines_of(batch: VendorBatch) -> int:
+    """How many lines it has, of one that belongs to a job."""
+    return int(batch.metadata[LINES])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,15 +19,15 @@ import structlog
 
 from services.embedder.backends.port import BatchBackend, Capabilities, Stage, VendorBatch
 from services.embedder.batch_entries import BatchEntries
-from services.embedder.batch_lines import LineName, entry_id, packed
-from services.embedder.batch_names import JobName, belongs, lines_of, listed, metadata
+from services.embedder.batch_lines import JobName, LineName, belongs, entry_id, lines_of, metadata, packed
 from services.embedder.batch_results import BatchResults, Outcome
 from services.embedder.embedding import EmbeddedBatch, purchase
 from waybill.common.v1.space_pb2 import Space
-from waybill.metering import SURELY_NOT_ACTED, Meter, Purchase
+from waybill.metering import Meter, Purchase, refused_for_nothing
 from waybill.runtime import faults
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, ServiceError
 from waybill.vendors.breaker import Breaker
+from waybill.vendors.finding import Creation, among
 from waybill.vendors.retrying import Policy, retrying
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Job:
     requests: int
 
 
-class BatchJobs:
+class VendorBatches:
     """Batch jobs of one backend; each of its calls is retrying(breaker(call)).
 
     Args:
@@ -94,7 +94,7 @@ class BatchJobs:
                 await self._entries.hold(name.job_key, number, one) for number, one in enumerate(purchases)
             ]
             if name.since is not None:
-                found = await self._call(partial(listed, vendor, name))
+                found = await self._call(partial(_listed, vendor, name))
                 if found is not None:
                     return _job(name, found)
             if not all(still_open):
@@ -194,29 +194,22 @@ class BatchJobs:
 
     async def _send(self, vendor: BatchBackend, name: JobName, file: BinaryIO, lines: int) -> VendorBatch:
         """Uploads the lines and begins the batch; undoes what can be where the vendor surely refuses."""
-        uploaded, in_doubt = "", False
+        uploaded = ""
         asked = dataclasses.replace(name, since=self._now())
-
-        async def begin() -> VendorBatch:
-            nonlocal in_doubt
-            if in_doubt and (found := await listed(vendor, asked)):
-                return found
-            in_doubt = True
-            try:
-                return await vendor.create(uploaded, metadata(name, lines))
-            except SURELY_NOT_ACTED:
-                in_doubt = False
-                raise
-
+        creation = Creation(
+            self._limits.vendor,
+            lambda: vendor.create(uploaded, metadata(name, lines)),
+            partial(_listed, vendor, asked),
+        )
         try:
             await faults.point("batch.held")
             uploaded = await self._call(partial(vendor.upload, file))
-            batch = await self._call(begin)
+            batch = await self._call(creation.attempt)
             await faults.point("batch.created")
             return batch
-        except SURELY_NOT_ACTED as refusal:
-            if not in_doubt:
-                await self._entries.release_all(name.job_key, refusal.reason)
+        except ServiceError as error:
+            if refused_for_nothing(error, self._limits.vendor) and not creation.in_doubt:
+                await self._entries.release_all(name.job_key, error.reason)
                 await self._clear(uploaded)
             raise
 
@@ -241,15 +234,20 @@ class BatchJobs:
 
     async def _find(self, name: JobName) -> VendorBatch:
         vendor = self._vendor()
-        look = partial(vendor.get, name.vendor_id) if name.vendor_id else partial(listed, vendor, name)
+        look = partial(vendor.get, name.vendor_id) if name.vendor_id else partial(_listed, vendor, name)
         try:
             batch = await self._call(look)
         except NotFound:
             batch = None
-        if batch is None or not belongs(batch, name):
+        if batch is None or not belongs(name, batch):
             raise NotFound("BATCH_JOB_NOT_FOUND", "The vendor has no such job of this tenant.")
         return batch
 
 
 def _job(name: JobName, batch: VendorBatch) -> Job:
     return Job(dataclasses.replace(name, vendor_id=batch.id), batch.stage, batch.status, lines_of(batch))
+
+
+async def _listed(vendor: BatchBackend, name: JobName) -> VendorBatch | None:
+    """The job's batch among the vendor's newest, no farther back than its key is old."""
+    return await among(vendor.newest(), name.since or 0.0, partial(belongs, name))

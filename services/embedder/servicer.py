@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from services.embedder.backends.port import Stage
-from services.embedder.batch_names import JobName
+from services.embedder.batch_lines import JobName
 from services.embedder.batch_results import Outcome
-from services.embedder.batches import BatchJobs, Job
+from services.embedder.batches import Job, VendorBatches
 from services.embedder.embedding import EmbeddedBatch, Embeddings
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1 import batch_job_pb2, embedder_service_pb2_grpc
@@ -30,7 +30,7 @@ _STATES = {
 class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
     """The embedder's RPCs."""
 
-    def __init__(self, embeddings: Embeddings, jobs: BatchJobs) -> None:
+    def __init__(self, embeddings: Embeddings, jobs: VendorBatches) -> None:
         self._embeddings = embeddings
         self._jobs = jobs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final
 
 import httpx2
@@ -105,16 +105,13 @@ class OpenAIBatches:
             )
         return _batch(_parsed(response.content))
 
-    async def newest(self, after: str = "") -> Sequence[VendorBatch]:
+    async def newest(self) -> AsyncIterator[VendorBatch]:
         """See the port."""
-        async with self._client.attempt(refused=of_tier) as headers:
-            response = await self._client.sdk.batches.with_raw_response.list(
-                limit=PAGE, after=after or openai.omit, extra_headers=headers
-            )
-        data = _parsed(response.content).get("data")
-        if not isinstance(data, list):
-            raise not_an_answer("is no list of batches")
-        return [_batch(one) for one in data]
+        after = ""
+        while page := await self._page(after):
+            for batch in page:
+                yield batch
+            after = page[-1].id
 
     async def cancel(self, batch_id: str) -> VendorBatch:
         """See the port."""
@@ -153,6 +150,16 @@ class OpenAIBatches:
         """See the port."""
         async with self._client.attempt(refused=of_batch) as headers:
             await self._client.sdk.files.with_raw_response.delete(file, extra_headers=headers)
+
+    async def _page(self, after: str) -> Sequence[VendorBatch]:
+        async with self._client.attempt(refused=of_tier) as headers:
+            response = await self._client.sdk.batches.with_raw_response.list(
+                limit=PAGE, after=after or openai.omit, extra_headers=headers
+            )
+        data = _parsed(response.content).get("data")
+        if not isinstance(data, list):
+            raise not_an_answer("is no list of batches")
+        return [_batch(one) for one in data]
 
 
 def _batch(answer: Any) -> VendorBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import BinaryIO, Protocol
@@ -160,8 +160,8 @@ class BatchBackend(Protocol):
     async def get(self, batch_id: str) -> VendorBatch:
         """A batch."""
 
-    async def newest(self, after: str = "") -> Sequence[VendorBatch]:
-        """A page of batches, newest first, those after one; empty at the end."""
+    def newest(self) -> AsyncIterator[VendorBatch]:
+        """The vendor's batches, newest first."""
 
     async def cancel(self, batch_id: str) -> VendorBatch:
         """Asks for its end; one that has ended is answered as it is."""
