@@ -58,6 +58,14 @@ class Objects:
             raise InvalidRequest("INVALID_REQUEST", "offset_bytes and limit_bytes are at least 0.")
         return self._store.open(tenant, check_key(key), offset_bytes, limit_bytes)
 
+    async def stat(self, tenant: str, key: str) -> StoredObject:
+        """What an object is. See ObjectStore.stat.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED.
+        """
+        return await self._store.stat(tenant, check_key(key))
+
     async def delete(self, tenant: str, key: str) -> bool:
         """Deletes an object; says whether there was one. See ObjectStore.delete.
 

@@ -41,8 +41,9 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
 
     async def Stat(self, request: pb.StatRequest, context: Any) -> pb.StatResponse:  # noqa: N802
         """Describes one object."""
-        async with self._objects.open(identity.caller().tenant, request.key) as reading:
-            return pb.StatResponse(object=_object(reading.stored))
+        return pb.StatResponse(
+            object=_object(await self._objects.stat(identity.caller().tenant, request.key))
+        )
 
     async def Delete(self, request: pb.DeleteRequest, context: Any) -> pb.DeleteResponse:  # noqa: N802
         """Deletes one object."""

@@ -6,8 +6,10 @@ import asyncio
 import datetime
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -58,16 +60,22 @@ class Storage:
         return sorted(path for path in self.root.rglob("*") if path.is_file())
 
 
-@pytest.fixture(params=BACKENDS)
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """The service over each backend, empty."""
-    store = BACKENDS[request.param](tmp_path)
+@asynccontextmanager
+async def served(store: ObjectStore, root: Path) -> AsyncIterator[Storage]:
+    """The service over a backend."""
     add = rpc.add_ObjectStorageServiceServicer_to_server
     service = Service(
         [(add, ObjectStorageServicer(Objects(store)), "waybill.storage.v1.ObjectStorageService")]
     )
     async with channel_to(service) as channel:
-        yield Storage(rpc.ObjectStorageServiceStub(channel), store, tmp_path)
+        yield Storage(rpc.ObjectStorageServiceStub(channel), store, root)
+
+
+@pytest.fixture(params=BACKENDS)
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """The service over each backend, empty."""
+    async with served(BACKENDS[request.param](tmp_path), tmp_path) as made:
+        yield made
 
 
 async def put(storage: Storage, headers: Headers, sent: Iterable[pb.PutRequest]) -> pb.PutResponse:
@@ -96,6 +104,17 @@ async def test_what_was_put_comes_back_in_pieces_with_its_description(storage: S
     assert stored.sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert stored.create_time.ToDatetime(datetime.UTC) == NOW
     assert (await storage.stub.Stat(pb.StatRequest(key="a/b.pdf"), metadata=me)).object == stored
+
+
+async def test_describing_an_object_opens_none(tmp_path: Path) -> None:
+    class Closed(LocalObjects):
+        def open(self, *_: object, **__: object) -> NoReturn:
+            raise AssertionError("an object was opened")
+
+    me = tenant_headers()
+    async with served(Closed(tmp_path, lambda: NOW), tmp_path) as storage:
+        stored = (await put(storage, me, messages("k", CONTENT))).object
+        assert (await storage.stub.Stat(pb.StatRequest(key="k"), metadata=me)).object == stored
 
 
 async def test_an_empty_object_is_an_object_of_the_default_type(storage: Storage) -> None:

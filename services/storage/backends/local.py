@@ -74,9 +74,16 @@ class LocalObjects:
             stored = await _in_thread(opened.begin)
             yield Reading(stored, _pieces(opened, *_range(stored, offset_bytes, limit_bytes)))
         except FileNotFoundError:
-            raise NotFound("OBJECT_NOT_FOUND", "No object of this key is stored. Put it first.") from None
+            raise _not_found() from None
         finally:
             await _in_thread(opened.close)
+
+    async def stat(self, tenant: str, key: str) -> StoredObject:
+        """See ObjectStore."""
+        try:
+            return await _in_thread(_describe, self._path(tenant, key))
+        except FileNotFoundError:
+            raise _not_found() from None
 
     async def delete(self, tenant: str, key: str) -> bool:
         """See ObjectStore."""
@@ -148,6 +155,18 @@ class _Opened:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _describe(path: Path) -> StoredObject:
+    opened = _Opened(path)
+    try:
+        return opened.begin()
+    finally:
+        opened.close()
+
+
+def _not_found() -> NotFound:
+    return NotFound("OBJECT_NOT_FOUND", "No object of this key is stored. Put it first.")
 
 
 def _delete(path: Path, folders: threading.Lock) -> bool:

@@ -81,6 +81,15 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def stat(self, tenant: str, key: str) -> StoredObject:
+        """What an object is, without its content.
+
+        Raises:
+            NotFound: OBJECT_NOT_FOUND.
+            Unavailable: STORAGE_UNAVAILABLE.
+        """
+        ...
+
     async def delete(self, tenant: str, key: str) -> bool:
         """Deletes an object, and says whether there was one. Who has it open reads on undisturbed.
 
