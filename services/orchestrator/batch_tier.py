@@ -154,14 +154,14 @@ class BatchTier:
 
     async def _create(self, cut: Cut, job: Job, again: Iterator[bool]) -> BatchJob:
         name = job.name(again=next(again, True))
-        header = CreateBatchJobRequest.Header(name=name, space=await self._steps.space())
+        header = CreateBatchJobRequest.Header(name=name, space=await self._steps.space_of(cut))
         call = self._peers.embedder.CreateBatchJob(timeout=TRANSFER_SECONDS)
         answer: CreateBatchJobResponse = await send(call, _messages(header, self._pending(cut)))
         return answer.job
 
     async def _collect(self, cut: Cut, job: Job) -> dict[str, Any]:
         """Writes the vectors of a job that has ended; answers how it came out."""
-        space, got = await self._steps.space(), 0
+        space, got = await self._steps.space_of(cut), 0
         call = self._peers.embedder.CollectBatchJob(
             CollectBatchJobRequest(name=job.name()), timeout=TRANSFER_SECONDS
         )

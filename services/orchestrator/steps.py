@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
@@ -28,7 +31,9 @@ from waybill.parser.v1.parser_service_pb2 import (
 )
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import InvalidRequest, VendorContract
+from waybill.runtime.errors import Deadline, InvalidRequest, Unavailable, VendorContract
+from waybill.runtime.fair import Places
+from waybill.runtime.retry import insist
 from waybill.runtime.wire import timestamp
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
@@ -39,6 +44,8 @@ EMBEDDINGS_IN_FLIGHT = 8
 WRITES_IN_FLIGHT = 3
 BATCHES_IN_MEMORY = EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT
 JOB_WAIT_SECONDS = 20
+# After so long the embedder is asked again which model it serves, and hardly waited for.
+OFFER_SECONDS, ASK_SECONDS = 5.0, 1.0
 EMBED_SECONDS = 300.0
 
 
@@ -60,6 +67,7 @@ class Cut:
         tier: How they are to be embedded.
         edition: When the content came, among others of the document.
         unchanged: Another run had published the same; the version is that one's.
+        space: That the version's vectors are in, by the fields of a Space; none where an older release cut.
     """
 
     version_id: str
@@ -69,18 +77,25 @@ class Cut:
     tier: str = tiers.SYNCHRONOUS
     edition: int = 0
     unchanged: bool = False
+    space: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Steps:
     """The steps' bodies."""
 
-    def __init__(self, peers: Peers, runs: Runs, sizes: ChunkSizes = DEFAULT_SIZES) -> None:
+    def __init__(
+        self,
+        peers: Peers,
+        runs: Runs,
+        sizes: ChunkSizes = DEFAULT_SIZES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._peers = peers
         self._sizes = sizes
         self._runs = runs
-        self._offer: EmbedResponse | None = None
-        # Vectors in memory.
-        self._in_flight = asyncio.Semaphore(BATCHES_IN_MEMORY)
+        self._clock = clock
+        self._offer, self._offer_ends = EmbedResponse(), -math.inf
+        self._in_memory = Places(BATCHES_IN_MEMORY)
         self._embedding = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT)
         self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
 
@@ -90,8 +105,12 @@ class Steps:
         return self._sizes.recipe
 
     async def space(self) -> Space:
-        """The space that the embedder serves; asked once."""
+        """The space that the embedder serves now."""
         return (await self._offered()).space
+
+    async def space_of(self, cut: Cut) -> Space:
+        """The space that a version's vectors are in, whatever the embedder serves by now."""
+        return Space(**cut.space) if cut.space else await self.space()
 
     async def parse(self, run: RunRef) -> Parsed:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
@@ -126,7 +145,15 @@ class Steps:
         )
         begun = await steady(lambda: self._peers.index.BeginVersion(begin))
         unchanged = begun.outcome == index.BeginVersionResponse.OUTCOME_UNCHANGED
-        cut = Cut(begun.version_id, begun.document_id, begun.chunk_count, (), "", row["edition"], unchanged)
+        cut = Cut(
+            version_id=begun.version_id,
+            document_id=begun.document_id,
+            chunks=begun.chunk_count,
+            batches=(),
+            edition=row["edition"],
+            unchanged=unchanged,
+            space=MessageToDict(offer.space, preserving_proto_field_name=True),
+        )
         decision = tiers.Decision("", "")
         if not unchanged:
             packer = await self._fill(cut.version_id, parsed)
@@ -144,14 +171,16 @@ class Steps:
 
     async def embed(self, run: RunRef, cut: Cut, batch: tuple[int, int]) -> int:
         """Embeds a range of chunks that have no vector yet and writes the vectors; answers how many."""
-        async with self._in_flight:
+        space = await self.space_of(cut)
+        # A long document, or a tenant with many, stands before nobody else.
+        async with self._in_memory.turn(run.tenant, run.run_id):
             async with self._embedding:
                 pages = vectors.pending(self._peers.index, cut.version_id, *batch)
                 chunks = [chunk async for page in pages for chunk in page]
-                bought = await steady(lambda: self._vectors(chunks)) if chunks else []
+                bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
             async with self._writing:
                 if bought:
-                    await vectors.put(self._peers.index, cut.version_id, await self.space(), bought)
+                    await vectors.put(self._peers.index, cut.version_id, space, bought)
         await self._runs.change(run, embedded_chunks=batch[1])
         return len(chunks)
 
@@ -168,14 +197,25 @@ class Steps:
         await steady(partial(self._peers.parser.CancelParseJob, CancelParseJobRequest(run_id=run.run_id)))
 
     async def _offered(self) -> EmbedResponse:
-        """What the embedder says of itself; asked once."""
-        if self._offer is None:
-            async with reading(self._peers.embedder.Embed(EmbedRequest())) as answers:
-                async for answer in answers:
-                    self._offer = answer
-        if self._offer is None:
-            raise VendorContract("SPACE_UNKNOWN", "The embedder named no space. Look at its log.")
+        """What the embedder says of itself; one that is away is what it was."""
+        known, now = self._offer.HasField("space"), self._clock()
+        if known and now < self._offer_ends:
+            return self._offer
+        # Only one asks, and others take what is known meanwhile.
+        self._offer_ends = now + OFFER_SECONDS
+        try:
+            await insist(partial(self._ask, ASK_SECONDS if known else None), seconds=ASK_SECONDS)
+        except (Unavailable, Deadline):
+            if not known:
+                raise
         return self._offer
+
+    async def _ask(self, seconds: float | None) -> None:
+        async with reading(self._peers.embedder.Embed(EmbedRequest(), timeout=seconds)) as answers:
+            async for answer in answers:
+                self._offer = answer
+        if not self._offer.HasField("space"):
+            raise VendorContract("SPACE_UNKNOWN", "The embedder named no space. Look at its log.")
 
     async def _ended(self, request: CreateParseJobRequest) -> ParseJob:
         job = (await steady(lambda: self._peers.parser.CreateParseJob(request))).job
@@ -203,9 +243,9 @@ class Steps:
         for request in requests:
             await steady(partial(self._peers.index.PutChunks, request))
 
-    async def _vectors(self, chunks: Sequence[Chunk]) -> list[ChunkVector]:
+    async def _vectors(self, space: Space, chunks: Sequence[Chunk]) -> list[ChunkVector]:
         texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in chunks]
-        request = EmbedRequest(texts=texts, space=await self.space())
+        request = EmbedRequest(texts=texts, space=space)
         bought: list[ChunkVector] = []
         # A vendor's rate limit is waited for in the embedder.
         seconds = deadline.remaining_seconds(EMBED_SECONDS)

@@ -1,0 +1,132 @@
+"""The embed steps without the stack: who has a place when, and which space the vectors are in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.orchestrator.run_rows import RunRef
+from services.orchestrator.steps import BATCHES_IN_MEMORY, OFFER_SECONDS, Cut, Steps
+from waybill.common.v1.space_pb2 import Space
+from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
+from waybill.embedder.v1.embedding_pb2 import Embedding
+from waybill.runtime.errors import Unavailable
+from waybill.storage.v1 import document_index_service_pb2 as index
+from waybill.storage.v1.chunk_pb2 import Chunk
+
+OLD, NEW = Space(model="old", dimension=1), Space(model="new", dimension=1)
+
+
+class Answers:
+    """A response stream that can be read and cancelled."""
+
+    def __init__(self, answers: AsyncIterator[EmbedResponse]) -> None:
+        self._answers = answers
+
+    def __aiter__(self) -> AsyncIterator[EmbedResponse]:
+        return self._answers
+
+    def cancel(self) -> None:
+        """Nothing is left to be read."""
+
+
+@dataclass
+class Neighbours:
+    """An embedder and an index that answer at once, or when they are let."""
+
+    space: Space = field(default_factory=lambda: OLD)
+    away: bool = False
+    asked: int = 0
+    versions: list[str] = field(default_factory=list)
+    spaces: list[str] = field(default_factory=list)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def Embed(self, request: EmbedRequest, timeout: float | None = None) -> Answers:  # noqa: N802
+        return Answers(self._embed(request))
+
+    async def _embed(self, request: EmbedRequest) -> AsyncIterator[EmbedResponse]:
+        if self.away:
+            raise Unavailable("AWAY", "It is away.")
+        self.asked += not request.texts
+        yield EmbedResponse(space=self.space)
+        for number, text in enumerate(request.texts):
+            self.versions.append(text)
+            await self.let_go.wait()
+            yield EmbedResponse(embeddings=[Embedding(index=number, values=b"\0\0\0\0")])
+
+    async def ListChunks(self, request: index.ListChunksRequest) -> index.ListChunksResponse:  # noqa: N802
+        return index.ListChunksResponse(
+            chunks=[Chunk(ordinal=request.start_ordinal, text=request.version_id)]
+        )
+
+    async def PutVectors(self, request: index.PutVectorsRequest) -> index.PutVectorsResponse:  # noqa: N802
+        self.spaces.append(request.space.model)
+        return index.PutVectorsResponse()
+
+    async def change(self, *_: Any, **__: Any) -> None:
+        """Nobody looks at the run's row."""
+
+
+def steps_of(neighbours: Neighbours, now: Sequence[float] = (0.0,)) -> Steps:
+    """Steps among these neighbours, at a time that the test changes."""
+    peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours)
+    runs: Any = neighbours
+    return Steps(peers, runs, clock=lambda: now[0])
+
+
+def cut(name: str, batches: int, **more: Any) -> Cut:
+    return Cut(name, name, batches, [(number, number + 1) for number in range(batches)], **more)
+
+
+async def test_a_document_of_a_hundred_batches_stands_before_no_other_tenant_or_run() -> None:
+    neighbours = Neighbours()
+    steps = steps_of(neighbours)
+    await steps.space()
+    async with asyncio.TaskGroup() as group:
+        for tenant, name, batches in (("big", "long", 100), ("big", "short", 1), ("small", "other", 1)):
+            made = cut(name, batches)
+            for batch in made.batches:
+                group.create_task(steps.embed(RunRef(tenant, name), made, batch))
+        await asyncio.sleep(0)
+        neighbours.let_go.set()
+    order = neighbours.versions
+    assert len(order) == 102
+    assert order.index("other") <= BATCHES_IN_MEMORY + 2
+    assert order.index("short") <= BATCHES_IN_MEMORY + 2
+
+
+async def test_another_model_is_seen_without_a_restart() -> None:
+    neighbours, now = Neighbours(), [0.0]
+    steps = steps_of(neighbours, now)
+    assert await steps.space() == OLD
+    neighbours.space = NEW
+    assert (await steps.space(), neighbours.asked) == (OLD, 1)
+    now[0] = OFFER_SECONDS
+    assert (await steps.space(), neighbours.asked) == (NEW, 2)
+
+
+async def test_an_embedder_that_is_away_serves_what_it_served() -> None:
+    neighbours, now = Neighbours(), [0.0]
+    steps = steps_of(neighbours, now)
+    neighbours.away = True
+    with pytest.raises(Unavailable):
+        await steps.space()
+    neighbours.away = False
+    await steps.space()
+    neighbours.away, now[0] = True, 2 * OFFER_SECONDS
+    assert await steps.space() == OLD
+
+
+async def test_a_version_gets_vectors_of_the_space_that_it_was_begun_in() -> None:
+    neighbours = Neighbours(space=NEW)
+    neighbours.let_go.set()
+    steps = steps_of(neighbours)
+    made = cut("a", 1, space={"model": "old", "dimension": 1})
+    await steps.embed(RunRef("acme", "a"), made, (0, 1))
+    await steps.embed(RunRef("acme", "b"), cut("b", 1), (0, 1))
+    assert neighbours.spaces == ["old", "new"]
