@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from tests.conftest import MigratedPostgres
 from waybill.runtime.postgres import Connection, Database
 
 
@@ -24,9 +26,33 @@ class ForgetfulPool:
 
 
 async def test_a_cancellation_that_the_pool_drops_is_obeyed_all_the_same() -> None:
-    database = Database(cast("AsyncConnectionPool[Connection]", ForgetfulPool()))
+    database = Database(cast("AsyncConnectionPool[Connection]", ForgetfulPool()), 1)
     task = asyncio.create_task(database.ping())
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_to_wait_for_other_transactions_is_no_failure_and_goes_by_turns_over_tenants(
+    database: MigratedPostgres,
+) -> None:
+    """One connection, and less time to get it than a transaction takes."""
+    order: list[str] = []
+    async with Database.opened(database.url("storage"), max_size=1, acquire_seconds=0.5) as pool:
+
+        async def question(tenant: str) -> None:
+            async with pool.transaction(tenant) as connection:
+                order.append(tenant)
+                await connection.execute("select pg_sleep(0.2)")
+
+        await asyncio.gather(*(question(tenant) for tenant in "aaaaaaab"))
+    assert sorted(order) == [*"aaaaaaab"]
+    assert order.index("b") <= 2, "who asks once does not stand behind one who asks often"
+
+
+async def test_a_transaction_that_waits_ends_with_its_callers_deadline(database: MigratedPostgres) -> None:
+    async with Database.opened(database.url("storage"), max_size=1) as pool, pool.transaction("a"):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), pool.transaction("b"):
+                pass

@@ -14,38 +14,45 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from waybill.runtime import faults
 from waybill.runtime.errors import InvalidRequest, Unavailable
+from waybill.runtime.fair import Places
 
 Connection = psycopg.AsyncConnection[DictRow]
+# For a connection to be made. To wait until another transaction ends, a caller has all of its deadline.
 ACQUIRE_SECONDS = 10.0
 # Connections that a restart of Postgres has cut off, and that the pool still has, are at most so many.
 MOST_CONNECTIONS = 3
 
 
 class Database:
-    """One login role's way into Postgres."""
+    """One login role's way into Postgres; transactions that wait get their turn by tenant."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Connection], connections: int) -> None:
         self._pool = pool
+        self._places = Places(connections)
 
     @classmethod
-    async def open(cls, url: str, *, max_size: int = MOST_CONNECTIONS) -> Database:
+    async def open(
+        cls, url: str, *, max_size: int = MOST_CONNECTIONS, acquire_seconds: float = ACQUIRE_SECONDS
+    ) -> Database:
         """Opens a pool of at most `max_size` connections, made when needed."""
         # A cached generic plan keeps ignoring a vector index that was added later, and Supabase's
         # transaction pooler cannot hold prepared statements: never prepare.
         # Transactions are begun by `transaction` alone, in one message with the tenant's name.
         kwargs: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None, "autocommit": True}
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            url, min_size=0, max_size=max_size, timeout=ACQUIRE_SECONDS, kwargs=kwargs, open=False,
+            url, min_size=0, max_size=max_size, timeout=acquire_seconds, kwargs=kwargs, open=False,
             max_idle=60.0, reconnect_timeout=5.0,
         )  # fmt: skip
         await pool.open()
-        return cls(pool)
+        return cls(pool, max_size)
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, url: str, *, max_size: int = MOST_CONNECTIONS) -> AsyncIterator[Database]:
+    async def opened(
+        cls, url: str, *, max_size: int = MOST_CONNECTIONS, acquire_seconds: float = ACQUIRE_SECONDS
+    ) -> AsyncIterator[Database]:
         """`open` for the length of a block."""
-        database = await cls.open(url, max_size=max_size)
+        database = await cls.open(url, max_size=max_size, acquire_seconds=acquire_seconds)
         try:
             yield database
         finally:
@@ -71,11 +78,15 @@ class Database:
 
         Raises:
             InvalidRequest: INVALID_REQUEST, a value that no column takes.
-            Unavailable: DATABASE_UNAVAILABLE while Postgres is away, restarting or full.
+            Unavailable: DATABASE_UNAVAILABLE while Postgres is away, restarting or full. To wait for other
+                transactions is not that: it ends with the caller's deadline.
         """
         asked_before = _cancellations()
         try:
-            async with self._begun(tenant, snapshot, asked_before) as connection:
+            async with (
+                self._places.turn(tenant or ""),
+                self._begun(tenant, snapshot, asked_before) as connection,
+            ):
                 yield connection
                 await faults.point("commit.before")
             await faults.point("commit.after")
