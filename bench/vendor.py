@@ -22,6 +22,7 @@ from pathlib import Path
 from waybill import tokens
 from waybill.client import Client, connect
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
+from waybill.limits import CALL_TEXTS, REQUEST_TOKENS
 from waybill.runtime.errors import Unavailable
 from waybill.sim.remote import Remote
 from waybill.stack import operate
@@ -33,7 +34,6 @@ TEXTS_A_CALL = 64
 WORDS_A_TEXT = 490
 NANO_USD_PER_TOKEN = 20
 BUCKET = 1_000_000
-TARGET_TOKENS, MOST_TEXTS = 32_000, 2048
 OUTAGE_SECONDS = 30.0
 FAULTS = "429:0.05,O10:0.05,O03:0.03"
 ROOMY = 10_000_000
@@ -86,7 +86,9 @@ class Vendor:
             sum(needs),
             (self.remote.invoice.total_nano_usd - owed) // NANO_USD_PER_TOKEN,
             Counter(f"{entry.status}{' lost' if entry.outcome == 'reset' else ''}" for entry in lines),
-            sum(max(math.ceil(TEXTS_A_CALL / MOST_TEXTS), math.ceil(need / TARGET_TOKENS)) for need in needs),
+            sum(
+                max(math.ceil(TEXTS_A_CALL / CALL_TEXTS), math.ceil(need / REQUEST_TOKENS)) for need in needs
+            ),
         )
 
     def _texts(self) -> Sequence[str]:

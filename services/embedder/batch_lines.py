@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Sequence
 from services.embedder.backends.port import Capabilities, VendorBatch
 from services.embedder.embedding import Batch, check, pack, too_many
 from waybill import tokens
+from waybill.limits import BATCH_JOB_TEXTS
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
 
-# The vendor's limit of embedding inputs in a batch.
-MOST_TEXTS = 50_000
 JOB, TENANT, LINES = "waybill_job", "waybill_tenant", "waybill_lines"
 _CUSTOM_ID = re.compile(r"([0-9a-f-]{36}):(\d{1,10}):([1-9]\d{0,4}):(\d{1,7})")
 
@@ -109,8 +108,8 @@ async def packed(
         found = await asyncio.to_thread(tokens.count, more, limits.price_model)
         check(limits, more, found, start)
         total += len(more)
-        if total > MOST_TEXTS:
-            raise too_many(total, MOST_TEXTS)
+        if total > BATCH_JOB_TEXTS:
+            raise too_many(total, BATCH_JOB_TEXTS)
         if start < first + len(texts):
             raise InvalidRequest("INVALID_REQUEST", "The numbers of a job's texts must grow.")
         if start > first + len(texts):

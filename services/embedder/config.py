@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.limits import REQUEST_TOKENS
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
 from waybill.vendors.keys import Keys
@@ -49,7 +50,7 @@ class OpenAIConfig:
     dimensions: int = 0
     organization: str = ""
     project: str = ""
-    request_tokens: int = 32_000
+    request_tokens: int = REQUEST_TOKENS
     concurrency: int = 8
     attempt_seconds: float = 20.0
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from waybill.limits import BATCH_JOB_TEXTS
+
 SYNCHRONOUS, BATCH = "SYNCHRONOUS", "BATCH"
-# The vendor's limit of texts in a batch (facts: Batch API).
-MOST_TEXTS = 50_000
 # Less time than this is not worth a batch.
 LEAST_WAIT = datetime.timedelta(hours=1)
 # A batch that is cancelled may take so long to end (OpenAI's API reference, "Cancel batch").
@@ -52,8 +52,8 @@ def decide(
         return Decision(SYNCHRONOUS, "the run has no complete_by, so it is wanted at once")
     if not offered:
         return Decision(SYNCHRONOUS, "the embedder takes no batches")
-    if texts > MOST_TEXTS:
-        return Decision(SYNCHRONOUS, f"{texts} chunks are more than the {MOST_TEXTS} of a batch")
+    if texts > BATCH_JOB_TEXTS:
+        return Decision(SYNCHRONOUS, f"{texts} chunks are more than the {BATCH_JOB_TEXTS} of a batch")
     if jobs == MOST_JOBS:
         return Decision(SYNCHRONOUS, f"{jobs} batches left {texts} chunks without a vector")
     wait = promote_at(complete_by, now, texts) - now

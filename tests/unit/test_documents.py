@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from services.orchestrator import documents
 from services.orchestrator.chunks.cutting import Page, cut
-from services.orchestrator.chunks.packing import BATCH_CHUNKS, BATCH_TOKENS, MESSAGE_BYTES, Packer
+from services.orchestrator.chunks.packing import MESSAGE_BYTES, Packer
 from waybill import tokens
+from waybill.limits import CALL_TEXTS, REQUEST_TOKENS
 from waybill.runtime.errors import VendorContract
 from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
 from waybill.storage.v1.object_pb2 import Object
@@ -140,12 +141,12 @@ def test_every_chunk_is_put_once_in_messages_under_the_limit_and_is_in_one_batch
     assert [start for start, _ in packer.batches] == [0, *(end for _, end in packer.batches[:-1])]
     assert packer.batches[-1][1] == packer.chunks
     for start, end in packer.batches:
-        assert 0 < sum(chunk.token_count for chunk in chunks[start:end]) <= BATCH_TOKENS
+        assert 0 < sum(chunk.token_count for chunk in chunks[start:end]) <= REQUEST_TOKENS
 
 
 def test_a_batch_of_many_short_chunks_is_one_that_an_embedder_takes() -> None:
     _, packer = filled(iter([[Page(number, "a") for number in range(1, 2_500)]]))
-    assert packer.batches == [(0, BATCH_CHUNKS), (BATCH_CHUNKS, 2_499)]
+    assert packer.batches == [(0, CALL_TEXTS), (CALL_TEXTS, 2_499)]
 
 
 def test_pages_without_text_fill_nothing() -> None:

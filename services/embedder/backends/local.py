@@ -15,6 +15,7 @@ from services.embedder.models.sentences import SentenceVectors
 from services.embedder.models.words import WordVectors
 from waybill import tokens
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.limits import CALL_TEXTS, REQUEST_TOKENS, TEXT_TOKENS
 from waybill.metering import refusals_of
 from waybill.runtime import faults
 
@@ -34,9 +35,9 @@ class LocalEmbedder:
     """
 
     capabilities = Capabilities(
-        max_texts=2048,
-        max_text_tokens=8191,
-        target_request_tokens=32_000,
+        max_texts=CALL_TEXTS,
+        max_text_tokens=TEXT_TOKENS,
+        target_request_tokens=REQUEST_TOKENS,
         vendor="openai",
         price_model="text-embedding-3-small",
         kind=CostKind.COST_KIND_SIMULATED,

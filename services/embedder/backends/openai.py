@@ -13,12 +13,11 @@ from services.embedder.backends.openai_client import OpenAIClient
 from services.embedder.backends.port import Capabilities, Embedded
 from services.embedder.config import OPENAI_DIMENSIONS, OpenAIConfig
 from waybill.common.v1.space_pb2 import Space
+from waybill.limits import CALL_TEXTS, TEXT_TOKENS
 from waybill.runtime.errors import ServiceError
 from waybill.vendors.limiter import Limiter
 from waybill.vendors.registry import OPENAI
 
-MAX_TEXTS = 2048
-MAX_TEXT_TOKENS = 8191
 PROBE_SECONDS = 4.0
 
 
@@ -34,8 +33,8 @@ class OpenAIEmbedder:
     def __init__(self, config: OpenAIConfig, limiter: Limiter, client: OpenAIClient) -> None:
         self.space = Space(model=config.model, dimension=config.dimension)
         self.capabilities = Capabilities(
-            max_texts=MAX_TEXTS,
-            max_text_tokens=MAX_TEXT_TOKENS,
+            max_texts=CALL_TEXTS,
+            max_text_tokens=TEXT_TOKENS,
             target_request_tokens=config.request_tokens,
             vendor=OPENAI.name,
             price_model=config.model,

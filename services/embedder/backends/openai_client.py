@@ -16,14 +16,15 @@ import openai
 
 from services.embedder.backends import openai_errors
 from services.embedder.config import OpenAIConfig
+from waybill.limits import BATCH_JOB_TEXTS, CALL_TEXTS
 from waybill.vendors.attempt import Attempts, Refused
 from waybill.vendors.http import bounded
 from waybill.vendors.registry import OPENAI
 
 # Base64 of the largest request at 4,000 dimensions, and some.
-MOST_BYTES = 2048 * (4000 * 6 + 512)
-# The same of the 50,000 texts of a batch; such a file goes to the disk.
-MOST_FILE_BYTES = 50_000 * (4000 * 6 + 512)
+MOST_BYTES = CALL_TEXTS * (4000 * 6 + 512)
+# The same of the texts of a batch; such a file goes to the disk.
+MOST_FILE_BYTES = BATCH_JOB_TEXTS * (4000 * 6 + 512)
 
 
 class OpenAIClient:

@@ -23,8 +23,7 @@ class Capabilities:
     Attributes:
         max_texts: Texts in one request.
         max_text_tokens: Tokens of one text.
-        target_request_tokens: Tokens that one request is packed to. Larger requests save little CPU
-            and bill more again after a crash (facts: 32k bills 1.11 ×, the ceiling 1.83 ×).
+        target_request_tokens: Tokens that one request is packed to.
         vendor: Whose price table row applies.
         price_model: Model of that row.
         kind: Real or simulated money.

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, Cutter, Page, Passage
+from waybill.limits import CALL_TEXTS, REQUEST_TOKENS
 from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
 
-# One vendor request: larger ones save little and repeat more after a crash.
-BATCH_TOKENS = 32_000
-# What embedders take in one call.
-BATCH_CHUNKS = 2_048
 # Under the message limit of 2 MiB, with room for ids.
 MESSAGE_BYTES = 1024 * 1024
 
@@ -60,8 +57,8 @@ class Packer:
     def _batch(self, tokens: int, size: int) -> None:
         """Counts the next chunk into the batch at hand, or begins another."""
         here = self.chunks - self._batch_start
-        over = self._batch_tokens + tokens > BATCH_TOKENS or self._batch_bytes + size > MESSAGE_BYTES
-        if here and (over or here == BATCH_CHUNKS):
+        over = self._batch_tokens + tokens > REQUEST_TOKENS or self._batch_bytes + size > MESSAGE_BYTES
+        if here and (over or here == CALL_TEXTS):
             self.batches.append((self._batch_start, self.chunks))
             self._batch_start, self._batch_tokens, self._batch_bytes = self.chunks, 0, 0
         self._batch_tokens += tokens

@@ -15,7 +15,7 @@ from waybill.sim.openai import catalogue, embeddings
 from waybill.sim.openai.errors import Refused
 
 MOST_REQUESTS = 50_000
-MOST_INPUTS = 50_000
+MOST_BATCH_INPUTS = 50_000
 MOST_BYTES = 200_000_000
 ENDPOINT = "/v1/embeddings"
 
@@ -37,7 +37,7 @@ def read(content: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
     """The requests of a file, and what is wrong with it; a file with a problem is not worked on."""
     lines = [line for line in content.splitlines() if line.strip()]
     if len(content) > MOST_BYTES or len(lines) > MOST_REQUESTS:
-        return [], [Problem("file_too_large", "At most 50,000 requests and 200 MB.")]
+        return [], [Problem("file_too_large", f"At most {MOST_REQUESTS:,} requests and 200 MB.")]
     if not lines:
         return [], [Problem("empty_file", "The input file is empty.")]
     requests: list[dict[str, Any]] = []
@@ -55,8 +55,9 @@ def read(content: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
             seen.add(request["custom_id"])
             requests.append(request)
     inputs = sum(_inputs(request["body"]) for request in requests)
-    if inputs > MOST_INPUTS:
-        problems.append(Problem("too_many_inputs", f"{inputs} embedding inputs; at most 50,000 a batch."))
+    if inputs > MOST_BATCH_INPUTS:
+        text = f"{inputs} embedding inputs; at most {MOST_BATCH_INPUTS:,} a batch."
+        problems.append(Problem("too_many_inputs", text))
     return requests, problems
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from waybill.sim import replies
+from waybill.sim.openai import settings
 
 INVALID = "invalid_request_error"
 
@@ -35,15 +36,16 @@ def input_too_long(tokens: int) -> Refused:
     """400: one input."""
     return Refused(
         400,
-        f"This model's maximum context length is 8192 tokens, however you requested {tokens} tokens "
-        f"({tokens} in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
+        f"This model's maximum context length is {settings.MOST_INPUT_TOKENS} tokens, however you "
+        f"requested {tokens} tokens ({tokens} in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
     )
 
 
 def request_too_long(tokens: int) -> Refused:
     """400: all inputs together."""
     kind = "max_tokens_per_request"
-    return Refused(400, f"Requested {tokens} tokens, max 300000 tokens per request", kind, kind)
+    most = settings.MOST_REQUEST_TOKENS
+    return Refused(400, f"Requested {tokens} tokens, max {most} tokens per request", kind, kind)
 
 
 def bad_key(key: str) -> Refused:
