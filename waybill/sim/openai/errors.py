@@ -37,7 +37,8 @@ def input_too_long(tokens: int) -> Refused:
     return Refused(
         400,
         f"This model's maximum context length is {settings.MOST_INPUT_TOKENS} tokens, however you "
-        f"requested {tokens} tokens ({tokens} in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
+        f"requested {tokens} tokens ({tokens} in your prompt; 0 for the completion). "
+        "Please reduce your prompt; or completion length.",
     )
 
 
