@@ -73,7 +73,7 @@ bench-search: dev-env ## how long a search by words takes (ARGS="--chunks 100000
 bench-vectors: dev-env ## what keeping HNSW costs: row by row as before, beside bulk (five minutes)
 	@$(BIN)/python -m bench.vectors $(ARGS)
 
-bench-ledger: dev-env ## how long a hold takes with 10,000, 100,000 and 1,000,000 entries (two minutes)
+bench-ledger: dev-env ## how long a hold takes with 10,000, 100,000 and 1,000,000 entries (three minutes)
 	@$(BIN)/python -m bench.ledger $(ARGS)
 
 eval-search: dev-env ## how well questions about real documents find their passages, beside plain BM25

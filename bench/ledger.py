@@ -1,4 +1,4 @@
-"""How long the ledger's statements take in a tenant of many entries; each should take what it took with few.
+"""How long the ledger's statements take by the number of a tenant's entries: each should take as long.
 
 python -m bench.ledger [--entries 10000,100000,1000000]
 """
@@ -11,7 +11,7 @@ import datetime
 import statistics
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import psycopg
 
@@ -21,7 +21,7 @@ from services.ledger.prices import PriceTable
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Database
 
-TENANT, DAY = "large", datetime.date(2026, 11, 27)
+DAY = datetime.date(2026, 11, 27)
 EACH = 200
 # What the tenant asks most: a tenth of its entries are attempts at this one, outside any run.
 QUESTION = "embed:space:question"
@@ -35,54 +35,57 @@ select gen_random_uuid(), %(tenant)s,
     case when n %% 10 = 0 then %(question)s else 'embed:space:' || md5(n::text) end,
     case when n %% 10 = 0 then n / 10 + 1 else 1 end, 'SETTLED', 'REAL', 'embedder', 'embed', 'openai',
     'text-embedding-3-small', 'token', 1000, 20000000, 20000, 20000, 'embedder/0', '', '', '', at, at, at
-from generate_series(%(first)s::int, %(last)s - 1) n,
+from generate_series(0, %(entries)s::int - 1) n,
     lateral (select clock_timestamp() - interval '1 day' + n * interval '1 ms' as at) times
 """
 
 
 def main() -> None:
-    """Prints milliseconds, and how often what they were at the smallest size."""
+    """Prints milliseconds, and how often what they are in the smallest tenant."""
     parser = argparse.ArgumentParser(prog="python -m bench.ledger", description=__doc__)
     parser.add_argument("--entries", default="10000,100000,1000000")
-    loaded, smallest = 0, dict[str, float]()
+    sizes = [int(size) for size in parser.parse_args().entries.split(",")]
     with migrated() as urls, psycopg.connect(urls.admin, autocommit=True) as admin:
-        print("| entries | what | ms, median | × smallest |\n|---:|---|---:|---:|")
-        for entries in map(int, parser.parse_args().entries.split(",")):
-            values = {"tenant": TENANT, "no_run": NO_RUN, "question": QUESTION}
-            admin.execute("delete from waybill_ledger.entries where state <> 'SETTLED'")  # measured before
-            admin.execute(LOAD, {**values, "first": loaded, "last": entries})
-            admin.execute("vacuum analyze waybill_ledger.entries")
-            loaded = entries
-            # As the service's role, so under row-level security.
-            url = f"{urls.admin}?options=-c%20role%3Dwaybill_ledger"
-            for what, ms in asyncio.run(_measured(url)).items():
-                ratio = ms / smallest.setdefault(what, ms)
-                print(f"| {entries:,} | {what} | {ms:.2f} | {ratio:.2f} |", flush=True)
+        for size in sizes:
+            values = {"tenant": str(size), "entries": size, "no_run": NO_RUN, "question": QUESTION}
+            admin.execute(LOAD, values)
+        admin.execute("vacuum analyze waybill_ledger.entries")
+        # As the service's role, so under row-level security.
+        times = asyncio.run(_measured(f"{urls.admin}?options=-c%20role%3Dwaybill_ledger", sizes))
+    print("| what | entries | ms, median | × smallest |\n|---|---:|---:|---:|")
+    for (what, size), ms in times.items():
+        print(f"| {what} | {size:,} | {ms:.2f} | {ms / times[what, sizes[0]]:.2f} |")
 
 
-async def _measured(url: str) -> Mapping[str, float]:
+async def _measured(url: str, sizes: Sequence[int]) -> Mapping[tuple[str, int], float]:
+    """Medians by operation and size; the sizes in turn, so that what else the machine does hits all alike."""
     database = await Database.open(url)
-    entries = Entries(database, PriceTable.load(), lambda: DAY)
-    run, search = Caller(TENANT, "c0", str(uuid.uuid4())), Caller(TENANT, "c0", "")
-    everything = EntryFilter(None, None)
-    operations: Mapping[str, Callable[[], Awaitable[object]]] = {
-        "Hold in a run": lambda: entries.hold(run, _hold(f"embed:space:{uuid.uuid4()}")),
-        "Hold of the same again": lambda: entries.hold(run, _hold("embed:space:again")),
-        "Hold of the most asked question": lambda: entries.hold(search, _hold(QUESTION)),
-        "ListEntries, the first 200 of all": lambda: entries.page(TENANT, everything, 200, None),
-    }
-    medians = {what: await _median_ms(operation) for what, operation in operations.items()}
-    await database.close()
-    return medians
-
-
-async def _median_ms(operation: Callable[[], Awaitable[object]]) -> float:
-    times = []
+    operations = _operations(Entries(database, PriceTable.load(), lambda: DAY))
+    times: dict[tuple[str, int], list[float]] = {(what, size): [] for what in operations for size in sizes}
     for _ in range(EACH):
-        began = time.perf_counter()
-        await operation()
-        times.append((time.perf_counter() - began) * 1000)
-    return statistics.median(times)
+        for (what, size), each in times.items():
+            began = time.perf_counter()
+            await operations[what](str(size))
+            each.append((time.perf_counter() - began) * 1000)
+    await database.close()
+    return {one: statistics.median(each) for one, each in times.items()}
+
+
+def _operations(entries: Entries) -> Mapping[str, Callable[[str], Awaitable[object]]]:
+    """By name; each takes a tenant."""
+    run_id = str(uuid.uuid4())
+
+    def hold(spend_key: str, run_id: str, tenant: str) -> Awaitable[object]:
+        return entries.hold(Caller(tenant, "c0", run_id), _hold(spend_key))
+
+    return {
+        "Hold in a run": lambda tenant: hold(f"embed:space:{uuid.uuid4()}", run_id, tenant),
+        "Hold of the same again": lambda tenant: hold("embed:space:again", run_id, tenant),
+        "Hold of the most asked question": lambda tenant: hold(QUESTION, "", tenant),
+        "ListEntries, the first 200 of all": lambda tenant: entries.page(
+            tenant, EntryFilter(None, None), 200, None
+        ),
+    }
 
 
 def _hold(spend_key: str) -> Hold:
