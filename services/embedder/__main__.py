@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 
 from services.embedder.backends.local import LocalEmbedder
 from services.embedder.backends.port import BatchBackend, EmbeddingBackend
@@ -18,18 +17,18 @@ from waybill import tokens
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
-from waybill.runtime import semconv, server
+from waybill.runtime import server
 from waybill.runtime.channel import connect
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Precondition
 from waybill.runtime.telemetry import Telemetry
-from waybill.vendors.breaker import Breaker
-from waybill.vendors.health import VendorHealth
+from waybill.vendors.calls import Calls
+from waybill.vendors.health import Probe, watched
 from waybill.vendors.limiter import Limiter
+from waybill.vendors.registry import OPENAI
 from waybill.vendors.retrying import Policy
 
 LOCAL_CONCURRENCY = 32
-Probes = Mapping[str, Callable[[], Awaitable[bool]]]
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,8 @@ class Chosen:
 
     backend: EmbeddingBackend
     limiter: Limiter
-    breaker: Breaker
+    probes: Mapping[str, Probe]
     batches: BatchBackend | None = None
-    probes: Probes = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -50,15 +48,16 @@ async def build(
     """Joins the embedder's parts; tests call it with a configuration of their own."""
     # Loading the vocabulary holds the GIL for half a second: now, and not in the first call.
     tokens.count(["warm"])
+    calls = Calls(config.backend, policy)
     async with (
         connect(config.ledger_address, telemetry.tracer) as channel,
-        _chosen(config, telemetry) as parts,
+        _chosen(config, calls, telemetry) as parts,
     ):
         meter = Meter(LedgerServiceStub(channel), telemetry.tracer, "embedder")
-        backend, breaker = parts.backend, parts.breaker
+        backend = parts.backend
         servicer = EmbedderServicer(
-            Embeddings(backend, meter, parts.limiter, breaker, policy),
-            VendorBatches(parts.batches, backend.space, backend.capabilities, meter, breaker, policy),
+            Embeddings(backend, meter, parts.limiter, calls),
+            VendorBatches(parts.batches, backend.space, backend.capabilities, meter, calls),
         )
         yield server.Service(
             rpcs=[
@@ -74,12 +73,11 @@ async def build(
 
 
 @asynccontextmanager
-async def _chosen(config: EmbedderConfig, telemetry: Telemetry) -> AsyncIterator[Chosen]:
-    breaker = Breaker(config.backend)
+async def _chosen(config: EmbedderConfig, calls: Calls, telemetry: Telemetry) -> AsyncIterator[Chosen]:
     if config.openai is None:
         local = _local(config.local_model)
         limiter = Limiter(config.backend, LOCAL_CONCURRENCY)
-        yield Chosen(local, limiter, breaker, probes={"embedder/local": local.healthy})
+        yield Chosen(local, limiter, {"embedder/local": local.healthy})
         return
     # The SDK is heavy, and only this backend needs it installed.
     from services.embedder.backends.openai import OpenAIEmbedder
@@ -89,15 +87,8 @@ async def _chosen(config: EmbedderConfig, telemetry: Telemetry) -> AsyncIterator
     limiter = Limiter(config.backend, config.openai.concurrency)
     async with opened(config.openai) as client:
         vendor = OpenAIEmbedder(config.openai, limiter, client)
-        # A free probe that succeeds closes the breaker too, so that it does not stay open for want of calls.
-        health = VendorHealth(partial(breaker.call, vendor.healthy))
-        telemetry.gauge(semconv.BREAKER_OPEN, lambda: int(not breaker.closed), {semconv.VENDOR: "openai"})
-        probes: Probes = {
-            "embedder/openai": health.works,
-            "embedder/openai/credential": health.takes_key,
-            "embedder/openai/breaker": partial(_is_closed, breaker),
-        }
-        yield Chosen(vendor, limiter, breaker, OpenAIBatches(config.openai, client), probes)
+        probes = watched(OPENAI, vendor.healthy, calls.breaker, telemetry)
+        yield Chosen(vendor, limiter, probes, OpenAIBatches(config.openai, client))
 
 
 def _local(model: str) -> LocalEmbedder:
@@ -105,10 +96,6 @@ def _local(model: str) -> LocalEmbedder:
         return LocalEmbedder(model)
     except Precondition as error:
         raise ConfigError(f"cannot start: {error.message}") from None
-
-
-async def _is_closed(breaker: Breaker) -> bool:
-    return breaker.closed
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 
 from services.embedder.backends.port import Capabilities, VendorBatch
-from services.embedder.embedding import Batch, check, pack, too_many
+from services.embedder.embedding import Request, check, pack, too_many
 from waybill import tokens
 from waybill.limits import BATCH_JOB_TEXTS
 from waybill.runtime import identity
@@ -91,7 +91,7 @@ def entry_id(job_key: str, number: int) -> str:
 
 async def packed(
     limits: Capabilities, parts: AsyncIterator[tuple[int, Sequence[str]]]
-) -> AsyncIterator[Batch]:
+) -> AsyncIterator[Request]:
     """Packs a job's texts into vendor requests as they come; none spans a gap in their numbers.
 
     Args:
@@ -113,19 +113,19 @@ async def packed(
         if start < first + len(texts):
             raise InvalidRequest("INVALID_REQUEST", "The numbers of a job's texts must grow.")
         if start > first + len(texts):
-            for batch in pack(limits, texts, counts):
-                yield _numbered(batch, first)
+            for request in pack(limits, texts, counts):
+                yield _numbered(request, first)
             first, texts, counts = start, [], []
         texts += more
         counts += found
         *full, last = pack(limits, texts, counts)
-        for batch in full:
-            yield _numbered(batch, first)
+        for request in full:
+            yield _numbered(request, first)
         # The last one may still take texts of the next part.
         first, texts, counts = first + last.start, list(last.texts), counts[last.start :]
-    for batch in pack(limits, texts, counts):
-        yield _numbered(batch, first)
+    for request in pack(limits, texts, counts):
+        yield _numbered(request, first)
 
 
-def _numbered(batch: Batch, first: int) -> Batch:
-    return dataclasses.replace(batch, start=first + batch.start)
+def _numbered(request: Request, first: int) -> Request:
+    return dataclasses.replace(request, start=first + request.start)

@@ -11,7 +11,7 @@ import structlog
 from services.embedder.backends.port import BatchBackend, Capabilities, LineAnswer, VendorBatch
 from services.embedder.batch_entries import BatchEntries
 from services.embedder.batch_lines import LineName, entry_id
-from services.embedder.embedding import EmbeddedBatch, credible, verify
+from services.embedder.embedding import Bought, credible, verify
 from waybill.runtime import faults
 from waybill.runtime.errors import VendorContract
 
@@ -60,7 +60,7 @@ class BatchResults:
         self._batch = batch
         self._open = dict.fromkeys(entry_id(job_key, number) for number in range(lines))
 
-    async def read(self, file: BinaryIO) -> AsyncIterator[EmbeddedBatch]:
+    async def read(self, file: BinaryIO) -> AsyncIterator[Bought]:
         """Goes through a file of the batch, and passes on the vectors that are right."""
         # A line with the most vectors that a request can have, in base64.
         most_bytes = self._limits.max_texts * (self._dimension * 6 + 512) + 4096
@@ -103,7 +103,7 @@ class BatchResults:
         self.outcome.released += 1
         self.outcome.code = self.outcome.code or code
 
-    async def _charge(self, name: LineName, answer: LineAnswer) -> EmbeddedBatch | None:
+    async def _charge(self, name: LineName, answer: LineAnswer) -> Bought | None:
         """Charged whatever it is worth: ends the entry first, looks at the vectors then."""
         embedded = self._vendor.embedded(answer, name.texts)
         charged = credible(self._limits, embedded.tokens, name.tokens)
@@ -119,4 +119,4 @@ class BatchResults:
         except VendorContract as error:
             log.warning("a line's vectors are not used", entry_id=name.entry_id, reason=error.message)
             return None
-        return EmbeddedBatch(name.start, embedded.vectors, charged or 0, name.entry_id)
+        return Bought(name.start, embedded.vectors, charged or 0, name.entry_id)

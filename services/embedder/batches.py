@@ -11,9 +11,9 @@ import contextlib
 import dataclasses
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import structlog
 
@@ -21,16 +21,14 @@ from services.embedder.backends.port import BatchBackend, Capabilities, Stage, V
 from services.embedder.batch_entries import BatchEntries
 from services.embedder.batch_lines import JobName, LineName, belongs, entry_id, lines_of, metadata, packed
 from services.embedder.batch_results import BatchResults, Outcome
-from services.embedder.embedding import EmbeddedBatch, purchase
+from services.embedder.embedding import Bought, purchase
 from waybill.common.v1.space_pb2 import Space
 from waybill.metering import Meter, Purchase, refused_for_nothing
 from waybill.runtime import faults
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, ServiceError
-from waybill.vendors.breaker import Breaker
+from waybill.vendors.calls import Calls
 from waybill.vendors.finding import Creation, among
-from waybill.vendors.retrying import Policy, retrying
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -45,15 +43,14 @@ class Job:
 
 
 class VendorBatches:
-    """Batch jobs of one backend; each of its calls is retrying(breaker(call)).
+    """Batch jobs of one backend.
 
     Args:
         vendor: None where there is no batch tier.
         space: Of its vectors.
         limits: Of the backend.
         meter: Holds each line.
-        breaker: Shared with the synchronous calls.
-        policy: How a failed call is repeated.
+        calls: Makes each call; shared with the synchronous ones.
         now: Seconds since the epoch.
     """
 
@@ -63,16 +60,14 @@ class VendorBatches:
         space: Space,
         limits: Capabilities,
         meter: Meter,
-        breaker: Breaker,
-        policy: Policy | None = None,
+        calls: Calls,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._tier = vendor
         self._space = space
         self._limits = limits
         self._entries = BatchEntries(meter)
-        self._breaker = breaker
-        self._policy = policy or Policy()
+        self._call = calls.make
         self._now = now
 
     async def create(self, name: JobName, parts: AsyncIterator[tuple[int, Sequence[str]]]) -> Job:
@@ -122,7 +117,7 @@ class VendorBatches:
             batch = await self._call(partial(self._vendor().cancel, batch.id))
         return _job(name, batch)
 
-    async def collect(self, name: JobName) -> AsyncIterator[EmbeddedBatch | Outcome]:
+    async def collect(self, name: JobName) -> AsyncIterator[Bought | Outcome]:
         """Ends the entries of a job that has ended; yields its good vectors, and its outcome at last.
 
         Raises:
@@ -171,9 +166,6 @@ class VendorBatches:
             )
         return self._tier
 
-    async def _call(self, operation: Callable[[], Awaitable[T]]) -> T:
-        return await retrying(partial(self._breaker.call, operation), self._policy)
-
     async def _spool(
         self,
         vendor: BatchBackend,
@@ -183,11 +175,11 @@ class VendorBatches:
     ) -> Sequence[Purchase]:
         """Writes the job's lines to a file; answers what each buys."""
         purchases: list[Purchase] = []
-        async for batch in packed(self._limits, parts):
+        async for request in packed(self._limits, parts):
             entry = entry_id(name.job_key, len(purchases))
-            line = LineName(entry, batch.start, len(batch.texts), batch.token_count)
-            file.write(vendor.request_line(str(line), batch.texts))
-            purchases.append(purchase(self._space, self._limits, batch, self._limits.batch_price_model))
+            line = LineName(entry, request.start, len(request.texts), request.token_count)
+            file.write(vendor.request_line(str(line), request.texts))
+            purchases.append(purchase(self._space, self._limits, request, self._limits.batch_price_model))
         if not purchases:
             raise InvalidRequest("INVALID_REQUEST", "A job needs texts.")
         return purchases

@@ -17,9 +17,8 @@ from waybill.common.v1.space_pb2 import Space
 from waybill.metering import Attempt, Meter, Purchase
 from waybill.runtime import semconv
 from waybill.runtime.errors import InvalidRequest, VendorContract
-from waybill.vendors.breaker import Breaker
+from waybill.vendors.calls import Calls
 from waybill.vendors.limiter import Limiter
-from waybill.vendors.retrying import Policy, retrying
 
 # Float16 storage and float32 sums of a vendor both stay well inside.
 NORM_TOLERANCE = 0.02
@@ -27,7 +26,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Batch:
+class Request:
     """Texts of one vendor request, the first of them at `start` in the call's texts."""
 
     start: int
@@ -36,7 +35,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class EmbeddedBatch:
+class Bought:
     """One vendor request's vectors, and what it cost."""
 
     start: int
@@ -52,28 +51,19 @@ class Embeddings:
         backend: Whose vectors.
         meter: Writes each attempt down.
         limiter: Says when a request may be sent.
-        breaker: Leaves a vendor alone that is down.
-        policy: How a failed request is repeated.
+        calls: Makes each request.
     """
 
-    def __init__(
-        self,
-        backend: EmbeddingBackend,
-        meter: Meter,
-        limiter: Limiter,
-        breaker: Breaker,
-        policy: Policy | None = None,
-    ) -> None:
+    def __init__(self, backend: EmbeddingBackend, meter: Meter, limiter: Limiter, calls: Calls) -> None:
         self.space = backend.space
         self.batches_offered = bool(backend.capabilities.batch_price_model)
         self._limits = backend.capabilities
         self._backend = backend
         self._meter = meter
         self._limiter = limiter
-        self._breaker = breaker
-        self._policy = policy or Policy()
+        self._calls = calls
 
-    async def embed(self, texts: Sequence[str]) -> AsyncIterator[EmbeddedBatch]:
+    async def embed(self, texts: Sequence[str]) -> AsyncIterator[Bought]:
         """Embeds texts, one vendor request at a time, in order.
 
         Raises:
@@ -85,37 +75,36 @@ class Embeddings:
         if len(texts) > self._limits.max_texts:
             raise too_many(len(texts), self._limits.max_texts)
         check(self._limits, texts, counts)
-        for batch in pack(self._limits, texts, counts):
-            wanted = purchase(self.space, self._limits, batch, self._limits.price_model)
-            attempt = partial(self._breaker.call, partial(self._bought, batch, wanted))
-            yield await retrying(attempt, self._policy)
+        for request in pack(self._limits, texts, counts):
+            wanted = purchase(self.space, self._limits, request, self._limits.price_model)
+            yield await self._calls.make(partial(self._buy, request, wanted))
 
-    async def _bought(self, batch: Batch, purchase: Purchase) -> EmbeddedBatch:
+    async def _buy(self, request: Request, purchase: Purchase) -> Bought:
         """One attempt: one turn, one ledger entry, one span."""
-        async with self._limiter.turn(batch.token_count), self._meter.attempt(purchase) as attempt:
-            answer = await self._backend.embed(batch.texts, attempt.entry_id)
+        async with self._limiter.turn(request.token_count), self._meter.attempt(purchase) as attempt:
+            answer = await self._backend.embed(request.texts, attempt.entry_id)
             # Charged whatever it is worth: settle first, look at it then.
-            self._charge(attempt, batch, answer)
-            verify(answer, len(batch.texts), self.space.dimension, self._limits.vendor)
-        used = batch.token_count if answer.tokens is None else answer.tokens
-        return EmbeddedBatch(batch.start, answer.vectors, used, attempt.entry_id)
+            self._charge(attempt, request, answer)
+            verify(answer, len(request.texts), self.space.dimension, self._limits.vendor)
+        used = request.token_count if answer.tokens is None else answer.tokens
+        return Bought(request.start, answer.vectors, used, attempt.entry_id)
 
-    def _charge(self, attempt: Attempt, batch: Batch, answer: Embedded) -> None:
+    def _charge(self, attempt: Attempt, request: Request, answer: Embedded) -> None:
         """Settles by the vendor's figure; one that is missing or cannot be right leaves a doubt."""
-        charged = credible(self._limits, answer.tokens, batch.token_count)
+        charged = credible(self._limits, answer.tokens, request.token_count)
         if charged is not None:
             attempt.settle(charged)
 
 
-def purchase(space: Space, limits: Capabilities, batch: Batch, price_model: str) -> Purchase:
+def purchase(space: Space, limits: Capabilities, request: Request, price_model: str) -> Purchase:
     """What one vendor request buys."""
     return Purchase(
-        spend_key=spend_key(space, batch.texts),
+        spend_key=spend_key(space, request.texts),
         operation="embed",
         vendor=limits.vendor,
         model=price_model,
         unit="token",
-        quantity=batch.token_count,
+        quantity=request.token_count,
         kind=limits.kind,
     )
 
@@ -128,17 +117,17 @@ def credible(limits: Capabilities, reported: int | None, counted: int) -> int | 
     return reported
 
 
-def pack(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) -> Iterator[Batch]:
+def pack(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) -> Iterator[Request]:
     """Cuts texts into vendor requests of about the target size, in order."""
     start, total = 0, 0
     for place, count in enumerate(counts):
         full = place - start == limits.max_texts or total + count > limits.target_request_tokens
         if place > start and full:
-            yield Batch(start, texts[start:place], total)
+            yield Request(start, texts[start:place], total)
             start, total = place, 0
         total += count
     if start < len(texts):
-        yield Batch(start, texts[start:], total)
+        yield Request(start, texts[start:], total)
 
 
 def spend_key(space: Space, texts: Sequence[str]) -> str:

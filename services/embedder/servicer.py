@@ -12,7 +12,7 @@ from services.embedder.backends.port import Stage
 from services.embedder.batch_lines import JobName
 from services.embedder.batch_results import Outcome
 from services.embedder.batches import Job, VendorBatches
-from services.embedder.embedding import EmbeddedBatch, Embeddings
+from services.embedder.embedding import Bought, Embeddings
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1 import batch_job_pb2, embedder_service_pb2_grpc
 from waybill.embedder.v1 import embedder_service_pb2 as pb
@@ -41,10 +41,10 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
             self._require(request.space)
         yield pb.EmbedResponse(space=space, batches_offered=self._embeddings.batches_offered)
         usage = Usage()
-        async for batch in self._embeddings.embed(request.texts):
-            usage.tokens += batch.tokens
-            usage.entry_ids.append(batch.entry_id)
-            for vectors in _messages(batch):
+        async for bought in self._embeddings.embed(request.texts):
+            usage.tokens += bought.tokens
+            usage.entry_ids.append(bought.entry_id)
+            for vectors in _messages(bought):
                 yield pb.EmbedResponse(embeddings=vectors)
         if request.texts:
             yield pb.EmbedResponse(usage=usage)
@@ -100,12 +100,12 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
             )
 
 
-def _messages(batch: EmbeddedBatch) -> Iterator[list[Embedding]]:
-    rows = np.ascontiguousarray(batch.vectors, dtype="<f4")
+def _messages(bought: Bought) -> Iterator[list[Embedding]]:
+    rows = np.ascontiguousarray(bought.vectors, dtype="<f4")
     size = max(1, MESSAGE_BYTES // rows[0].nbytes)
     for start in range(0, len(rows), size):
         yield [
-            Embedding(index=batch.start + place, values=rows[place].tobytes())
+            Embedding(index=bought.start + place, values=rows[place].tobytes())
             for place in range(start, min(start + size, len(rows)))
         ]
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 
+from waybill.runtime import semconv
 from waybill.runtime.errors import Credential, Precondition, ServiceError
+from waybill.runtime.telemetry import Telemetry
+from waybill.vendors.breaker import Breaker
+from waybill.vendors.registry import Vendor
 
+Probe = Callable[[], Awaitable[bool]]
 FRESH_SECONDS = 30.0
 AGAIN_SECONDS = 2.0
 MISSES = 3
@@ -26,9 +32,7 @@ class VendorHealth:
         clock: Monotonic seconds.
     """
 
-    def __init__(
-        self, probe: Callable[[], Awaitable[bool]], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, probe: Probe, clock: Callable[[], float] = time.monotonic) -> None:
         self._probe = probe
         self._clock = clock
         self._due_at = 0.0
@@ -77,3 +81,23 @@ class VendorHealth:
             else:
                 log.info("vendor is well")
             self._reason = reason
+
+
+def watched(vendor: Vendor, probe: Probe, breaker: Breaker, telemetry: Telemetry) -> Mapping[str, Probe]:
+    """A vendor in the health of its service, by name, and its breaker among the metrics.
+
+    Args:
+        vendor: Which.
+        probe: See VendorHealth.
+        breaker: Before the vendor. A probe that succeeds closes it too, so that it does not stay open for
+            want of calls.
+        telemetry: Of the service.
+    """
+    health = VendorHealth(partial(breaker.call, probe))
+    telemetry.gauge(semconv.BREAKER_OPEN, lambda: int(not breaker.closed), {semconv.VENDOR: vendor.name})
+
+    async def is_closed() -> bool:
+        return breaker.closed
+
+    name = f"{vendor.service}/{vendor.name}"
+    return {name: health.works, f"{name}/credential": health.takes_key, f"{name}/breaker": is_closed}

@@ -1,4 +1,4 @@
-"""What a vendor's headers say about waiting: Retry-After and x-ratelimit-* (OpenAI, "Rate limits")."""
+"""What a vendor's headers say about waiting: Retry-After and x-ratelimit-*."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.limits import CALL_TEXTS, REQUEST_TOKENS, TEXT_TOKENS
 from waybill.metering import refusals_of
 from waybill.runtime import faults
+from waybill.vendors.registry import OPENAI
 
 SENTENCES = "sentences"
 # A question waits for such a slice of each document before it, and a cancelled request ends with its own.
@@ -38,8 +39,8 @@ class LocalEmbedder:
         max_texts=CALL_TEXTS,
         max_text_tokens=TEXT_TOKENS,
         target_request_tokens=REQUEST_TOKENS,
-        vendor="openai",
-        price_model="text-embedding-3-small",
+        vendor=OPENAI.name,
+        price_model=OPENAI.default_subject,
         kind=CostKind.COST_KIND_SIMULATED,
     )
 

@@ -1,0 +1,36 @@
+"""Calls to one vendor: each is `retrying(breaker(call))`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from waybill.vendors.breaker import Breaker
+from waybill.vendors.retrying import Policy, retrying
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Makes them.
+
+    Args:
+        vendor: Its name.
+        policy: How a failed call is repeated.
+
+    Attributes:
+        breaker: Leaves a vendor alone that is down.
+    """
+
+    def __init__(self, vendor: str, policy: Policy | None = None) -> None:
+        self.breaker = Breaker(vendor)
+        self._policy = policy or Policy()
+
+    async def make(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Makes a call until it succeeds, or need not be repeated.
+
+        Raises:
+            ServiceError: The last one.
+        """
+        return await retrying(partial(self.breaker.call, call), self._policy)
