@@ -43,7 +43,7 @@ from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 EMBEDDINGS_IN_FLIGHT = 8
 WRITES_IN_FLIGHT = 3
 BATCHES_IN_MEMORY = EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT
-JOB_WAIT_SECONDS = 20
+JOB_WAIT = Duration(seconds=20)
 # After so long the embedder is asked again which model it serves, and hardly waited for.
 OFFER_SECONDS, ASK_SECONDS = 5.0, 1.0
 EMBED_SECONDS = 300.0
@@ -116,7 +116,10 @@ class Steps:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
         row = await self._runs.find(run)
         request = CreateParseJobRequest(
-            source_key=row["source_key"], source_sha256=row["source_sha256"], filename=row["filename"]
+            source_key=row["source_key"],
+            source_sha256=row["source_sha256"],
+            filename=row["filename"],
+            wait=JOB_WAIT,
         )
         job = await self._ended(request)
         if job.state != ParseJob.STATE_SUCCEEDED:
@@ -220,7 +223,7 @@ class Steps:
     async def _ended(self, request: CreateParseJobRequest) -> ParseJob:
         job = (await steady(lambda: self._peers.parser.CreateParseJob(request))).job
         while job.state in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
-            read = GetParseJobRequest(job_id=job.job_id, wait=Duration(seconds=JOB_WAIT_SECONDS))
+            read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT)
             job = (await steady(partial(self._peers.parser.GetParseJob, read))).job
         if job.state == ParseJob.STATE_CANCELLED:
             # It was made for another run of the same content, which was cancelled: this one was not.

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+from google.protobuf import duration_pb2
 from opentelemetry import trace
 
 from services.parser.backends.port import Parser
@@ -42,7 +43,8 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
     async def CreateParseJob(  # noqa: N802
         self, request: parser_service_pb2.CreateParseJobRequest, context: Any
     ) -> parser_service_pb2.CreateParseJobResponse:
-        """Starts a parse, or finds it started."""
+        """Starts a parse, or finds it started; answers at most `wait` later."""
+        seconds = _wait_seconds(request.wait)
         new = self._new_job(request)
         size = await self._objects.size(new.source_key)
         if size > self._limits.source_bytes:
@@ -51,6 +53,8 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         job = await self._jobs.create(dataclasses.replace(new, light=light))
         if job.state is JobState.QUEUED:
             self._runner.wake()
+        if seconds and not job.state.final:
+            job = await self._ended(job.caller.tenant, job.job_id, seconds)
         return parser_service_pb2.CreateParseJobResponse(job=_message(job))
 
     async def GetParseJob(  # noqa: N802
@@ -58,12 +62,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
     ) -> parser_service_pb2.GetParseJobResponse:
         """Reads a job, at most `wait` later."""
         tenant, job_id = identity.caller().tenant, _uuid(request.job_id)
-        wait = request.wait.ToMilliseconds() / 1000
-        if wait < 0:
-            raise InvalidRequest("INVALID_REQUEST", "wait is a duration of at least 0 s.")
-        async for job in self._runner.looks(tenant, job_id, min(wait, MOST_WAIT_SECONDS)):
-            if job.state.final:
-                break
+        job = await self._ended(tenant, job_id, _wait_seconds(request.wait))
         return parser_service_pb2.GetParseJobResponse(job=_message(job))
 
     async def WatchParseJob(  # noqa: N802
@@ -108,6 +107,13 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         ]
         return parser_service_pb2.ListFileTypesResponse(file_types=types, any_text=self._able.any_text)
 
+    async def _ended(self, tenant: str, job_id: uuid.UUID, seconds: float) -> Job:
+        """The job once it is final, or as it is so much later."""
+        async for job in self._runner.looks(tenant, job_id, seconds):
+            if job.state.final:
+                break
+        return job
+
     def _new_job(self, request: parser_service_pb2.CreateParseJobRequest) -> NewJob:
         sha256, tier = request.source_sha256.lower(), request.options.tier or DEFAULT_TIER
         if not request.source_key or not _SHA256.fullmatch(sha256):
@@ -125,6 +131,13 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             cost_kind=self._able.cost_kind,
             revision=self._able.revision,
         )
+
+
+def _wait_seconds(wait: duration_pb2.Duration) -> float:
+    seconds = wait.ToMilliseconds() / 1000
+    if seconds < 0:
+        raise InvalidRequest("INVALID_REQUEST", "wait is a duration of at least 0 s.")
+    return min(seconds, MOST_WAIT_SECONDS)
 
 
 def _uuid(text: str, name: str = "job_id") -> uuid.UUID:

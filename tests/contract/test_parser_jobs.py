@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
@@ -16,6 +17,7 @@ from tests.contract.makers_parser import (
     being_parsed,
     exists,
     halted,
+    job_request,
     jobs_of,
     neighbours,
     parsed,
@@ -144,3 +146,19 @@ async def test_a_deletion_that_was_cut_off_leaves_no_result_after_a_restart_and_
                 await until(gone)
                 assert await forgotten(stub, MARKDOWN) == (1, 0)
                 assert [entry.state for entry in await near.entries()] == [Entry.STATE_SETTLED]
+
+
+async def test_a_caller_that_waits_gets_a_small_document_parsed_in_one_call(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            request = job_request(await near.store(MARKDOWN), "a.md", MARKDOWN, wait=Duration(seconds=20))
+            job = (await stub.CreateParseJob(request)).job
+            assert job.state == ParseJob.STATE_SUCCEEDED
+            assert (await stub.CreateParseJob(request)).job == job
+            request.wait.FromSeconds(-1)
+            assert await refused(stub.CreateParseJob(request)) == (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "INVALID_REQUEST",
+            )
