@@ -5,14 +5,18 @@ by our own rows alone (docs/decisions/0004). The engine's tables have no row-lev
 goes into them, and no exception, which would be stored with its text.
 
 All that a run does here is one task with its children: who ends it, ends all of it. A step begins under
-the lock of its run's row, so none begins behind the commit that ended the run, in whichever process.
+the lock of its run's row, so none begins behind the commit that ended the run, in whichever process. A step
+that another process is at when a cancel answers here goes on there for LOOK_SECONDS at most.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -39,12 +43,15 @@ from services.orchestrator.step_log import StepLog
 from services.orchestrator.turns import Turns
 from waybill.runtime import deadline, faults
 from waybill.runtime.errors import ServiceError
+from waybill.runtime.loops import repeating
 from waybill.runtime.retry import insist
 
 # From this start on a run is a suspect: it may be what kills the process.
 SUSPECT_STARTS = 3
 # How long a database that is away is waited for; by a process that drains, hardly.
 PATIENCE_SECONDS, DRAIN_SECONDS = 600.0, 3.0
+# So much later a process knows what another has done to a run that it works on.
+LOOK_SECONDS = 1.0
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -76,6 +83,14 @@ class Story(Protocol):
         """Stops work of the run that goes on elsewhere."""
 
 
+@dataclass(frozen=True)
+class _Telling:
+    """A run, and all that it does here."""
+
+    run: RunRef
+    task: asyncio.Task[None]
+
+
 class Durable:
     """Tells stories to their end, each step once.
 
@@ -93,7 +108,7 @@ class Durable:
         # By document and content.
         self._same: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         # By the engine's names.
-        self._tellings: dict[str, asyncio.Task[None]] = {}
+        self._tellings: dict[str, _Telling] = {}
         self._draining = False
 
     async def tell(self, run: RunRef, story: Story, workflow: str) -> None:
@@ -110,7 +125,8 @@ class Durable:
         """
         if self._draining:
             raise asyncio.CancelledError
-        telling = self._tellings[workflow] = asyncio.create_task(self._tell(run, story, workflow))
+        telling = asyncio.create_task(self._tell(run, story, workflow))
+        self._tellings[workflow] = _Telling(run, telling)
         try:
             await asyncio.wait([telling])
         finally:
@@ -125,7 +141,7 @@ class Durable:
             run, state="CANCELLED", reason=CANCELLED["reason"], message=CANCELLED["message"]
         )
         if row["state"] == "CANCELLED":
-            await _cut_off(self._of(run, workflow_id(row)))
+            await self._cut_off(lambda name, telling: name == workflow_id(row))
             with acting_for(run, row):
                 await story.stop(run)
             await self._unqueue(workflow_id(row))
@@ -134,7 +150,21 @@ class Durable:
     async def drain(self) -> None:
         """Hands every run back as if it had not been begun: whoever starts next goes on with it."""
         self._draining = True
-        await _cut_off(self._tellings.values())
+        await self._cut_off(lambda name, telling: True)
+
+    def looking(self) -> AbstractAsyncContextManager[None]:
+        """Cuts off, until the block is left, what another process has ended or taken over."""
+        return repeating("ends of runs elsewhere", self.look, LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Cuts off what is told here though its row says that it has ended, or is told anew."""
+        runs: dict[str, list[str]] = defaultdict(list)
+        names = set(self._tellings)
+        for telling in self._tellings.values():
+            runs[telling.run.tenant].append(telling.run.run_id)
+        rows = [row for tenant, ids in runs.items() for row in await self._runs.named(tenant, ids)]
+        names -= {workflow_id(row) for row in rows if row["state"] not in FINAL_STATES}
+        await self._cut_off(lambda name, telling: name in names)
 
     async def _tell(self, run: RunRef, story: Story, workflow: str) -> None:
         row = await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)
@@ -144,7 +174,7 @@ class Durable:
             await self._change(run, workflow, {"state": "FAILED", **POISON})
             return
         # A try that another process ended may still be at it in this one.
-        await _cut_off(self._of(run) - self._of(run, workflow))
+        await self._cut_off(lambda name, telling: telling.run == run and name != workflow)
         suspect = row["starts"] + 1 >= SUSPECT_STARTS
         # The second run of the same finds what the first has made, instead of buying it, too.
         async with self._same_content(row), self._turns.turn(alone=suspect):
@@ -182,10 +212,12 @@ class Durable:
             log.exception("run broke", run_id=run.run_id)
             return Ending("FAILED", **broken("run", error))
 
-    def _of(self, run: RunRef, workflow: str | None = None) -> set[asyncio.Task[None]]:
-        """Tellings of a run that are under way here: all, or the one of that name."""
-        names = [workflow] if workflow else [name for name in self._tellings if name.startswith(run.run_id)]
-        return {self._tellings[name] for name in names if name in self._tellings}
+    async def _cut_off(self, which: Callable[[str, _Telling], bool]) -> None:
+        """Cancels tellings, and waits until nothing of them is left."""
+        tasks = [telling.task for name, telling in self._tellings.items() if which(name, telling)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _change(
         self, run: RunRef, workflow: str, columns: Mapping[str, Any], seconds: float = PATIENCE_SECONDS
@@ -248,13 +280,6 @@ async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most
                 group.create_task(worker())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-
-
-async def _cut_off(tasks: Iterable[asyncio.Task[None]]) -> None:
-    tasks = list(tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _in_time(seconds: float | None, body: Callable[[], Awaitable[Any]]) -> Outcome:

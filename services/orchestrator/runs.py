@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -180,6 +180,12 @@ class Runs:
         if row is not None and row["source_sha256"] != sha256:
             raise _reused()
         return row
+
+    async def named(self, tenant: str, run_ids: Sequence[str]) -> list[Row]:
+        """Runs by their ids; what is not there is missing."""
+        query = "select * from waybill_runs.runs where run_id = any(%s::uuid[])"
+        async with self._database.transaction(tenant) as connection:
+            return await (await connection.execute(query, [list(run_ids)])).fetchall()
 
     async def page(
         self, tenant: str, limit: int, before: str | None, correlation_id: str | None

@@ -157,6 +157,25 @@ async def test_a_retry_does_not_work_beside_a_try_that_another_process_cancelled
     assert (await house.row(run))["state"] == "READY"
 
 
+async def test_what_another_process_cancelled_is_cut_off_at_the_next_look(house: House) -> None:
+    here, there = house.orchestrator(), house.orchestrator()
+    cancelled, other = await house.run(), await house.run("b.md")
+    bodies = Held(), Held()
+    tellings = [
+        await house.begin(here, run, Told({"embed 1": body}))
+        for run, body in zip((cancelled, other), bodies, strict=True)
+    ]
+    for body in bodies:
+        await body.began.wait()
+    await there.cancel(cancelled, Told({}))
+    await here.look()
+    for body in bodies:
+        body.let_go.set()
+    await asyncio.gather(*tellings)
+    assert [body.bought for body in bodies] == [0, 1]
+    assert [(await house.row(run))["state"] for run in (cancelled, other)] == ["CANCELLED", "READY"]
+
+
 async def test_a_try_that_was_left_behind_neither_begins_a_step_nor_ends_the_run(house: House) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, first, late = await house.run(), Held(), Held()
