@@ -21,7 +21,7 @@ from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Connection, Database
 
 # The open part at most, but for what comes while an index is built.
-MOST_OPEN = 4_000
+MOST_OPEN = 2_000
 LOOK_SECONDS = 5.0
 # The end of the open part, and of an index from before there were parts.
 NEVER = 2**63 - 1
@@ -39,7 +39,7 @@ order by space_id
 # One builder at a time, whichever replica it is in.
 LOCK = "select pg_try_advisory_lock(hashtextextended('waybill_index.vectors', 0)) as locked"
 SIZE = """
-select count(*) as size, coalesce(max(arrival), 0) + 1 as after from vectors
+select count(*) as size, max(arrival) + 1 as after from vectors
 where space_id = %s and arrival >= %s and arrival < %s
 """
 # Concurrently: who writes goes on, and at the end every older search has ended.
@@ -134,17 +134,25 @@ async def _extend(session: Connection, space_id: int, dimension: int, segments: 
     kept = [end for end in segments if end != NEVER]
     open_part = await _size(session, space_id, parts(kept)[-1])
     size = open_part["size"]
+    if not size and NEVER not in segments:
+        return  # deleted since it was due
     while kept and (last := (await _size(session, space_id, indexed(kept)[-1]))["size"]) <= size:
         size += last
         kept.pop()
-    new = Part(kept[-1] if kept else 0, open_part["after"])
-    names = {"name": sql.Identifier(new.index(space_id)), "dimension": sql.Literal(dimension)}
-    numbers = {"space_id": space_id, "first": new.first, "end": new.end}
-    await session.execute(CREATE.format(**names, **{key: sql.Literal(one) for key, one in numbers.items()}))
-    await session.execute(TELL)
-    await session.execute(SWAP, [[*kept, new.end], space_id])
+    if size:
+        new = Part(kept[-1] if kept else 0, open_part["after"])
+        await session.execute(_creation(space_id, dimension, new))
+        await session.execute(TELL)
+        kept.append(new.end)
+    await session.execute(SWAP, [kept, space_id])
     await _drop_unused(session)
-    log.info("a vector index is built", space_id=space_id, vectors=size, indexes=len(kept) + 1)
+    log.info("a vector index is built", space_id=space_id, vectors=size, indexes=len(kept))
+
+
+def _creation(space_id: int, dimension: int, part: Part) -> sql.Composed:
+    numbers = {"space_id": space_id, "dimension": dimension, "first": part.first, "end": part.end}
+    literals = {name: sql.Literal(number) for name, number in numbers.items()}
+    return CREATE.format(name=sql.Identifier(part.index(space_id)), **literals)
 
 
 async def _size(session: Connection, space_id: int, part: Part) -> dict[str, int]:

@@ -129,6 +129,20 @@ async def test_parts_grow_together_so_that_few_have_an_index(own: MigratedPostgr
         assert counts == [1, 1, 2, 1, 2, 2, 3, 1]
 
 
+async def test_an_open_part_that_was_emptied_before_its_turn_stays_as_it_is(own: MigratedPostgres) -> None:
+    async with index_at(own) as index, builder_of(own, 1) as builder, builder_of(own, 0) as hasty:
+        await index.add("a.md", "harbour")
+        await builder.build()
+        before = segments(own)
+        await hasty.build()
+        assert (len(before), segments(own)) == (1, before)
+        with psycopg.connect(own.admin_url) as admin:
+            admin.execute("delete from waybill_index.vectors")
+            admin.execute("update waybill_index.spaces set segments = %s where space_id = 1", [[NEVER]])
+        await builder.build()
+        assert (segments(own), scans(own)) == ([], {}), "an index of before that holds nothing is dropped"
+
+
 async def test_searches_beside_builders_find_each_vector_once(own: MigratedPostgres) -> None:
     expected = [("a.md", place) for place in range(10)]
     async with index_at(own) as index, builder_of(own, 1) as one, builder_of(own, 1) as other:
