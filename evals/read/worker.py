@@ -6,6 +6,7 @@ A process remembers the most memory that any of its children had, so each format
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import resource
 import sys
@@ -19,7 +20,7 @@ from evals.read import checks
 from evals.read.expected import Expected, expectations
 from evals.read.results import Group, Outcome, Result
 from services.parser.backends.local import LocalParser
-from services.parser.backends.port import Source
+from services.parser.backends.port import Order, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact, Mark, Page, Reading, load
@@ -63,7 +64,7 @@ async def _one(sandbox: Sandbox, document: Document) -> Result:
 async def _parse(sandbox: Sandbox, source: Source, artifact: Artifact) -> None:
     parser = LocalParser(sandbox, DEFAULT_LIMITS)
     await parser.count_pages(source, artifact)
-    await parser.parse(source, "", artifact)
+    await parser.begin(source, Order("", "", datetime.datetime.min), artifact)
 
 
 def _judge(document: Document, artifact: Artifact, result: Result) -> None:

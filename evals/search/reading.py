@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from evals import corpus
 from services.orchestrator.chunks import cutting
 from services.orchestrator.chunks.cutting import Passage
 from services.parser.backends.local import LocalParser
-from services.parser.backends.port import Source
+from services.parser.backends.port import Order, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact, Page, load
@@ -31,7 +32,7 @@ async def _pages(parser: LocalParser, document: corpus.Document) -> list[Page]:
     with document.path.open("rb") as file, Artifact.open() as artifact:
         source = Source(file, document.filename)
         await parser.count_pages(source, artifact)
-        await parser.parse(source, "", artifact)
+        await parser.begin(source, Order("", "", datetime.datetime.min), artifact)
         artifact.file.seek(0)
         return load(artifact.file.read())
 

@@ -6,7 +6,9 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
+from services.parser import retention
 from services.parser.backends.local import LocalParser
 from services.parser.config import ParserConfig
 from services.parser.documents.limits import DEFAULT_LIMITS, Limits
@@ -21,6 +23,7 @@ from waybill.parser.v1 import parser_service_pb2_grpc
 from waybill.runtime import semconv, server
 from waybill.runtime.channel import connect
 from waybill.runtime.postgres import Database
+from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 
@@ -46,6 +49,8 @@ async def build(
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
         runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
+        forget = partial(prune, owner, (retention.JOBS,))
+        await stack.enter_async_context(pruning(config.server.keep_days, forget))
         yield server.Service(
             rpcs=[
                 (

@@ -4,21 +4,24 @@ One attempt, in the order that the rows and objects of a dead process can be rea
 
     1  entry id on the job row      so that an attempt is known before it can cost anything
     2  hold
-    3  parse
-    4  artifact stored              the result; from here on the attempt counts as done
-    5  pages on the job row         from here on a cancel comes too late
-    6  settle
-    7  job row SUCCEEDED            only ever after a settle that the ledger has confirmed
+    3  parse begun
+    4  parse id on the job row      where the engine keeps parses
+    5  parse ended, pages here
+    6  artifact stored              the result; from here on the attempt counts as done
+    7  pages on the job row         from here on a cancel comes too late
+    8  settle
+    9  job row SUCCEEDED            only ever after a settle that the ledger has confirmed
 
 A job that is taken over (or tried again) with an entry id on its row was cut off in between. If the
-artifact is there, the steps after 4 are left to do, and repeating them is harmless. If not, the engine
-keeps nothing of an unfinished parse, so the entry is released and a new attempt begins.
+artifact is there, the steps after 6 are left to do, and repeating them is harmless. If not, the engine is
+asked for the parse, by its id or by the entry's: one that it has goes on; if it surely has none, the entry
+is released and a new attempt begins.
 
-Step 4 is no doing of the engine: it is repeated while this process has the pages, and if it fails for good
+Step 6 is no doing of the engine: it is repeated while this process has the pages, and if it fails for good
 the attempt is settled all the same.
 
-A cancelled job with an entry id on its row was cut off before step 5: its artifact is deleted, its entry
-released, and only then is the id taken off the row.
+A cancelled job with an entry id on its row was cut off before step 7: its parse is cancelled, its artifact
+deleted, its entry ended as the engine charges, and only then is the id taken off the row.
 """
 
 from __future__ import annotations
@@ -34,13 +37,13 @@ from typing import Any, TypeVar
 import structlog
 from opentelemetry import trace
 
-from services.parser.backends.port import Parser, Source
+from services.parser.backends.port import Order, Parse, Parser, Source, Stage
 from services.parser.documents.limits import Limits
 from services.parser.jobs import Job, Jobs, JobState, Superseded
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
-from waybill.metering import Attempt, Meter, Purchase
+from waybill.metering import Attempt, Meter, Purchase, refused_for_nothing
 from waybill.runtime import identity
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
 from waybill.runtime.telemetry import remote_parent
@@ -142,20 +145,20 @@ class Attempts:
         return None
 
     async def _clear(self, job: Job) -> Job:
-        """Leaves nothing of a cancelled job: a local engine keeps nothing of it either."""
+        """Leaves nothing of a cancelled job, here or at the engine."""
         if job.entry_id:
+            parse = await self._parse_of(job)
+            if parse is not None and parse.stage is Stage.RUNNING:
+                parse = await self._engine.cancel(parse.id)
             await self._objects.delete(job.artifact_key)
-            try:
-                await self._meter.release(job.entry_id, CANCELLED)
-            except NotFound:
-                pass  # cut off between steps 1 and 2: nothing was held
-            except Conflict as conflict:
-                log.warning("entry had ended", entry_id=job.entry_id, reason=conflict.reason)
+            await self._end(job, 0 if parse is None else parse.charged_pages, CANCELLED)
+            await self._forget(parse)
         return await self._jobs.cleared(job)
 
     async def _work_on(self, job: Job, work: Work, *, last: bool) -> Job:
         try:
-            reading = await self._earlier_result(job) or await self._attempt(job, work)
+            earlier = await self._earlier_result(job) or await self._earlier_parse(job, work)
+            reading = earlier or await self._attempt(job, work)
         except (Unavailable, Deadline) as error:
             if not last:
                 raise
@@ -176,24 +179,69 @@ class Attempts:
         return await self._jobs.succeed(job, reading)
 
     async def _earlier_result(self, job: Job) -> Reading | None:
-        """Ends the attempt that was cut off; how its document was read, where it had come so far."""
+        """How an attempt that was cut off had read its document, if it had stored that; settles it."""
+        last_line = await self._objects.last_line(job.artifact_key) if job.entry_id else None
+        if last_line is None:
+            return None
+        reading = load_reading(last_line)
+        await self._jobs.result_stored(job, reading)
+        return reading if await self._end(job, reading.paid_pages, CUT_OFF) else None
+
+    async def _earlier_parse(self, job: Job, work: Work) -> Reading | None:
+        """Brings in the parse of an attempt that was cut off; releases one for which the engine has none."""
         if not job.entry_id:
             return None
-        last_line = await self._objects.last_line(job.artifact_key)
-        reading = None if last_line is None else load_reading(last_line)
-        try:
-            if reading is None:
-                await self._meter.release(job.entry_id, CUT_OFF)
-            else:
-                await self._jobs.result_stored(job, reading)
-                await self._meter.settle(job.entry_id, reading.paid_pages)
-        except NotFound:
-            return None  # cut off between steps 1 and 2: nothing was held
-        except Conflict as conflict:
-            # It ended otherwise (given up by policy, say): then this parse has not been paid for.
-            log.warning("entry had ended", entry_id=job.entry_id, reason=conflict.reason)
+        parse = await work.stoppable(partial(self._parse_of, job))
+        if parse is None:
+            await self._end(job, 0, CUT_OFF)
             return None
+        attempt = Attempt(job.entry_id, 0)
+        try:
+            with Artifact.open() as artifact:
+                reading = await self._bring_in(job, work, parse, artifact, attempt)
+        except ServiceError as error:
+            if refused_for_nothing(error, self._engine.capabilities.vendor):
+                attempt.settle(0)
+            raise
+        finally:
+            if attempt.quantity is not None:
+                await self._end(job, attempt.quantity, CUT_OFF)
+        await self._forget(parse)
         return reading
+
+    async def _parse_of(self, job: Job) -> Parse | None:
+        """What the engine has of an attempt that was cut off; None: surely nothing."""
+        if not job.parse_id:
+            return await self._engine.find(Order(job.entry_id, job.tier, job.created_at))
+        try:
+            return await self._engine.look(job.parse_id)
+        except NotFound:
+            return Parse(job.parse_id, Stage.ENDED)
+
+    async def _end(self, job: Job, pages: int | None, reason: str) -> bool:
+        """Ends an entry as the engine charges; None: nobody knows. False where it had ended otherwise."""
+        try:
+            if pages is None:
+                await self._meter.doubt(job.entry_id, reason)
+            elif pages:
+                await self._meter.settle(job.entry_id, pages)
+            else:
+                await self._meter.release(job.entry_id, reason)
+        except NotFound:
+            return False  # cut off between steps 1 and 2: nothing was held
+        except Conflict as conflict:
+            # Given up by policy, say: then this parse has not been paid for.
+            log.warning("entry had ended", entry_id=job.entry_id, reason=conflict.reason)
+            return False
+        return True
+
+    async def _forget(self, parse: Parse | None) -> None:
+        """Leaves nothing at the engine, if that can be had now; the job does not wait for it."""
+        if parse is not None and parse.id:
+            try:
+                await self._engine.forget(parse.id)
+            except ServiceError as error:
+                log.warning("a parse is left with its engine", parse_id=parse.id, reason=error.reason)
 
     async def _attempt(self, job: Job, work: Work) -> Reading:
         if job.poisonous:
@@ -204,13 +252,23 @@ class Attempts:
             expected = await work.stoppable(partial(self._count, job, source, artifact))
             entry_id = str(uuid.uuid4())
             await self._jobs.attach_entry(job, entry_id)
+            order = Order(entry_id, job.tier, job.created_at, expected)
             async with self._meter.attempt(self._purchase(job, expected), entry_id) as attempt:
-                await work.stoppable(partial(self._engine.parse, source, job.tier, artifact))
-                await self._keep(job, work, artifact, attempt)
-            return artifact.whole()
+                parse = await work.stoppable(partial(self._engine.begin, source, order, artifact))
+                if parse.id:
+                    await self._jobs.attach_parse(job, parse.id)
+                reading = await self._bring_in(job, work, parse, artifact, attempt)
+        await self._forget(parse)
+        return reading
 
-    async def _keep(self, job: Job, work: Work, artifact: Artifact, attempt: Attempt) -> None:
-        """Stores what was parsed. Raises Precondition RESULT_NOT_STORED, the attempt settled."""
+    async def _bring_in(
+        self, job: Job, work: Work, parse: Parse, artifact: Artifact, attempt: Attempt
+    ) -> Reading:
+        """Waits for a parse, and stores its pages. Raises Precondition RESULT_NOT_STORED: paid for."""
+        while parse.stage is Stage.RUNNING:
+            parse = await work.stoppable(partial(self._engine.look, parse.id))
+        if parse.id:
+            await work.stoppable(partial(self._engine.collect, parse.id, artifact))
         reading = artifact.whole()
 
         async def store(_: int) -> None:
@@ -227,6 +285,7 @@ class Attempts:
                 "Mend that and ingest it again.",
             ) from error
         attempt.settle(reading.paid_pages)
+        return reading
 
     async def _count(self, job: Job, source: Source, artifact: Artifact) -> int:
         """Brings the source here and counts the pages that its parse would buy."""

@@ -69,6 +69,7 @@ class Job(NewJob):
     Attributes:
         entry_id: The newest attempt, whose hold may not have been placed. A cancelled job has one until
             nothing is left of it: the entry has ended, and there is no artifact.
+        parse_id: The engine's name of that attempt's parse, where it keeps one.
         page_count: Above 0 once the artifact is stored; from then on a job is not cancelled.
         reading: How the document was read; empty until the artifact is stored.
         deaths: Processes that have died while they worked on it.
@@ -78,6 +79,7 @@ class Job(NewJob):
     job_id: uuid.UUID
     state: JobState
     entry_id: str
+    parse_id: str
     result_key: str
     page_count: int
     reading: Reading
@@ -218,7 +220,11 @@ class Jobs:
 
     async def attach_entry(self, job: Job, entry_id: str) -> None:
         """Names the attempt that is about to be held. Raises Superseded."""
-        await self._change(job, "entry_id = %(entry_id)s, page_count = 0", entry_id=entry_id)
+        await self._change(job, "entry_id = %(entry_id)s, parse_id = '', page_count = 0", entry_id=entry_id)
+
+    async def attach_parse(self, job: Job, parse_id: str) -> None:
+        """Names what the engine has begun for the attempt. Raises Superseded."""
+        await self._change(job, "parse_id = %(parse_id)s", parse_id=parse_id)
 
     async def result_stored(self, job: Job, reading: Reading) -> None:
         """Says that the artifact is there, so that a cancel comes too late. Raises Superseded."""
@@ -367,6 +373,7 @@ def _job(row: Mapping[str, Any]) -> Job:
         job_id=row["job_id"],
         state=JobState(row["state"]),
         entry_id=str(row["entry_id"] or ""),
+        parse_id=row["parse_id"],
         result_key=row["result_key"],
         page_count=row["page_count"],
         reading=Reading.of_row(row["reading"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import io
 import os
@@ -24,9 +25,11 @@ from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from services.parser import pages
 from services.parser.__main__ import build as build_parser
-from services.parser.backends.local import LocalParser
-from services.parser.backends.port import Source
+from services.parser.backends.local import KeepsNothing, LocalParser
+from services.parser.backends.port import Order, Parse, Parser, Source, Stage
 from services.parser.config import ParserConfig
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
 from services.parser.jobs import Job, Jobs, NewJob
 from services.parser.objects import Objects
 from services.storage.__main__ import build as build_storage
@@ -42,7 +45,7 @@ from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, GetParseJobRequest
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import identity
-from waybill.runtime.errors import from_status
+from waybill.runtime.errors import NotFound, from_status
 from waybill.runtime.postgres import Database
 from waybill.storage.v1.object_storage_service_pb2 import GetRequest
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
@@ -163,8 +166,8 @@ def new_job(who: identity.Caller, content: bytes, key: str, *, light: bool = Fal
     )
 
 
-class SteadyEngine:
-    """An engine whose every document is one page: its text."""
+class SteadyEngine(KeepsNothing):
+    """An engine that keeps nothing, whose every document is one page: its text."""
 
     capabilities = LocalParser.capabilities
 
@@ -174,12 +177,105 @@ class SteadyEngine:
     async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:
         return 1
 
-    async def parse(self, source: Source, tier: str, artifact: pages.Artifact) -> None:
+    async def begin(self, source: Source, order: Order, artifact: pages.Artifact) -> Parse:
         artifact.append(pages.Page(1, os.pread(source.file.fileno(), 64, 0).decode()))
         artifact.finish("text")
+        return Parse("", Stage.ENDED)
 
     async def check(self) -> bool:
         return True
+
+
+@dataclass
+class RemoteParse:
+    """What a vendor keeps of a parse: it ends at the third look."""
+
+    id: str
+    texts: Sequence[str]
+    looks: int = 0
+    charged_pages: int | None = None
+
+    def told(self) -> Parse:
+        stage = Stage.RUNNING if self.charged_pages is None else Stage.ENDED
+        return Parse(self.id, stage, self.charged_pages)
+
+
+class RemoteEngine:
+    """An engine that keeps its parses, as a vendor does; form feeds end pages.
+
+    Attributes:
+        begun: By entry id, all that ever was.
+    """
+
+    capabilities = dataclasses.replace(LocalParser.capabilities, name="remote")
+
+    def __init__(self) -> None:
+        self.begun: dict[str, RemoteParse] = {}
+        self._kept: dict[str, RemoteParse] = {}
+
+    def is_light(self, filename: str, size_bytes: int) -> bool:
+        return False
+
+    async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:
+        return len(self._texts(source))
+
+    async def begin(self, source: Source, order: Order, artifact: pages.Artifact) -> Parse:
+        texts = self._texts(source)
+        assert texts not in [one.texts for one in self.begun.values()], "nothing is bought twice"
+        begun = RemoteParse(f"pjb-{len(self.begun)}", texts)
+        self.begun[order.entry_id] = self._kept[begun.id] = begun
+        return begun.told()
+
+    async def find(self, order: Order) -> Parse | None:
+        found = self.begun.get(order.entry_id)
+        return None if found is None else found.told()
+
+    async def look(self, parse_id: str) -> Parse:
+        one = self._one(parse_id)
+        one.looks += 1
+        if one.looks == 3 and one.charged_pages is None:
+            one.charged_pages = len(one.texts)
+        return one.told()
+
+    async def collect(self, parse_id: str, artifact: pages.Artifact) -> None:
+        for number, text in enumerate(self._one(parse_id).texts, start=1):
+            artifact.append(pages.Page(number, text))
+        artifact.finish("text")
+
+    async def cancel(self, parse_id: str) -> Parse:
+        one = self._one(parse_id)
+        one.charged_pages = one.charged_pages or 0
+        return one.told()
+
+    async def forget(self, parse_id: str) -> None:
+        self._one(parse_id)
+        del self._kept[parse_id]
+
+    async def check(self) -> bool:
+        return True
+
+    def charged(self, entry_id: str) -> bool:
+        """Whether the vendor's invoice has the attempt."""
+        return entry_id in self.begun and bool(self.begun[entry_id].charged_pages)
+
+    def _one(self, parse_id: str) -> RemoteParse:
+        if parse_id not in self._kept:
+            raise NotFound("PARSE_NOT_FOUND", "The vendor knows no such parse.")
+        return self._kept[parse_id]
+
+    @staticmethod
+    def _texts(source: Source) -> Sequence[str]:
+        return os.pread(source.file.fileno(), 4096, 0).decode().split("\f")
+
+
+@asynccontextmanager
+async def an_engine(kind: str) -> AsyncIterator[Parser]:
+    """Ours ("local"), or one that keeps its parses ("remote")."""
+    if kind == "remote":
+        yield RemoteEngine()
+        return
+    async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
+        yield LocalParser(sandbox, DEFAULT_LIMITS)
 
 
 def slow_pdf() -> bytes:

@@ -14,9 +14,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from services.parser.attempting import CUT_OFF
-from services.parser.backends.local import LocalParser
+from services.parser.backends.port import Parser
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.documents.sandbox import Sandbox
 from services.parser.jobs import Job, Jobs, JobState
 from services.parser.objects import Objects
 from services.parser.working import Runner
@@ -26,6 +25,7 @@ from tests.contract.makers_parser import (
     MARKDOWN,
     Neighbours,
     a_run,
+    an_engine,
     claimed,
     ended,
     job_request,
@@ -231,7 +231,7 @@ class Fused:
         return method
 
 
-def a_runner(store: Jobs, near: Neighbours, engine: LocalParser, fuse: Fuse | None = None) -> Runner:
+def a_runner(store: Jobs, near: Neighbours, engine: Parser, fuse: Fuse | None = None) -> Runner:
     """A process's runner; with a fuse in each of its ways out."""
 
     async def no_pause(seconds: float) -> None:
@@ -244,16 +244,16 @@ def a_runner(store: Jobs, near: Neighbours, engine: LocalParser, fuse: Fuse | No
     return Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS, no_pause)
 
 
+@pytest.mark.parametrize("kind", ["local", "remote"])
 async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_one_payment(
-    database: MigratedPostgres, tmp_path: Path
+    database: MigratedPostgres, tmp_path: Path, kind: str
 ) -> None:
     async with (
         neighbours(database, tmp_path) as near,
         jobs_of(database, "parser/first") as first,
         jobs_of(database, "parser/second") as second,
-        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+        an_engine(kind) as engine,
     ):
-        engine = LocalParser(sandbox, DEFAULT_LIMITS)
         for operations in itertools.count():
             who, content = a_run(), b"# %d\n\fnext" % operations
             with identity.acting_as(who):
@@ -271,15 +271,15 @@ async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_on
         assert operations >= 9, "fetch, count, attach, hold, parse, put, pages, settle, succeed"
 
 
+@pytest.mark.parametrize("kind", ["local", "remote"])
 async def test_a_neighbour_that_is_away_for_a_moment_delays_a_job_and_no_more(
-    database: MigratedPostgres, tmp_path: Path
+    database: MigratedPostgres, tmp_path: Path, kind: str
 ) -> None:
     async with (
         neighbours(database, tmp_path) as near,
         jobs_of(database, "parser/1") as store,
-        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+        an_engine(kind) as engine,
     ):
-        engine = LocalParser(sandbox, DEFAULT_LIMITS)
         for operations in itertools.count():
             who, content = a_run(), b"# again %d\n\fnext" % operations
             with identity.acting_as(who):

@@ -8,16 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.parser.backends.local import LocalParser
+import pytest
+
+from services.parser.backends.port import Parser
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.documents.sandbox import Sandbox
 from services.parser.jobs import Job, Jobs, JobState
 from services.parser.objects import Objects
 from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     Neighbours,
+    RemoteEngine,
     a_run,
+    an_engine,
     claimed,
     exists,
     jobs_of,
@@ -49,7 +52,7 @@ class Counted:
         return method
 
 
-async def cancelled_at(operation: int, store: Jobs, near: Neighbours, engine: LocalParser) -> bool:
+async def cancelled_at(operation: int, store: Jobs, near: Neighbours, engine: Parser) -> bool:
     """Parses a document, cancelling as the operation of that number begins; False: there were fewer."""
     who, content = a_run(), b"# %d\n\fnext" % operation
     cancelling: list[asyncio.Task[Any]] = []
@@ -71,29 +74,31 @@ async def cancelled_at(operation: int, store: Jobs, near: Neighbours, engine: Lo
         job = await store.create(new_job(who, content, await near.store(content)))
         await asyncio.wait([runner.begin(await claimed(store, who, job.job_id)).task])
         await asyncio.gather(*cancelling)
-        await assert_whole(near, await store.get(who.tenant, job.job_id))
+        await assert_whole(near, engine, await store.get(who.tenant, job.job_id))
     return bool(cancelling)
 
 
-async def assert_whole(near: Neighbours, job: Job) -> None:
-    """Either cancelled without a trace, or paid and there."""
-    states = [entry.state for entry in await near.entries()]
-    if job.state is JobState.CANCELLED:
-        assert (set(states) <= {Entry.STATE_RELEASED}, job.entry_id) == (True, "")
-    else:
-        assert (job.state, states) == (JobState.SUCCEEDED, [Entry.STATE_SETTLED])
-    assert await exists(near, job.artifact_key) == (job.state is JobState.SUCCEEDED)
+async def assert_whole(near: Neighbours, engine: Parser, job: Job) -> None:
+    """Either cancelled without a trace, or there; paid where the engine charges for it."""
+    succeeded = job.state is JobState.SUCCEEDED
+    assert (job.state is JobState.CANCELLED, job.entry_id == "") == (not succeeded, not succeeded)
+    entries = await near.entries()
+    assert len(entries) <= 1
+    for entry in entries:
+        charged = engine.charged(entry.entry_id) if isinstance(engine, RemoteEngine) else succeeded
+        assert entry.state == (Entry.STATE_SETTLED if charged else Entry.STATE_RELEASED)
+    assert await exists(near, job.artifact_key) == succeeded
 
 
+@pytest.mark.parametrize("kind", ["local", "remote"])
 async def test_a_cancel_at_any_step_leaves_a_whole_result_that_is_paid_or_none_that_is_not(
-    database: MigratedPostgres, tmp_path: Path
+    database: MigratedPostgres, tmp_path: Path, kind: str
 ) -> None:
     async with (
         neighbours(database, tmp_path) as near,
         jobs_of(database, "parser/1") as store,
-        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+        an_engine(kind) as engine,
     ):
-        engine = LocalParser(sandbox, DEFAULT_LIMITS)
         operation = 0
         while await cancelled_at(operation, store, near, engine):
             operation += 1

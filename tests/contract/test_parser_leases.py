@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.parser.backends.port import Source
+from services.parser.backends.port import Order, Parse, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.jobs import Job, Jobs, JobState, Superseded
 from services.parser.objects import Objects
@@ -223,10 +223,11 @@ class Endless(SteadyEngine):
         self.at_work = asyncio.Event()
         self.stopped = asyncio.Event()
 
-    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
         self.at_work.set()
         try:
             await asyncio.Event().wait()
+            raise AssertionError("unreachable")
         finally:
             self.stopped.set()
 

@@ -7,17 +7,19 @@ from typing import Any, BinaryIO, NoReturn
 
 import pytest
 
-from services.parser.backends.port import Source
+from services.parser.backends.port import Order, Parse, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.jobs import JobState
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
+from services.parser.refusals import refusal
 from services.parser.working import Runner
 from services.storage.backends.local import LocalObjects
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
     Neighbours,
+    RemoteEngine,
     SteadyEngine,
     a_run,
     claimed,
@@ -31,9 +33,9 @@ from tests.contract.makers_parser import (
 from tests.contract.makers_parser import ended as end_of
 from tests.inprocess import Recorder
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import Meter
+from waybill.metering import Meter, refusals_of
 from waybill.parser.v1.parse_job_pb2 import ParseJob
-from waybill.runtime import identity
+from waybill.runtime import identity, semconv
 from waybill.runtime.errors import Conflict, InvalidRequest, Quota, ServiceError, Unavailable
 
 
@@ -55,6 +57,10 @@ async def test_a_parse_whose_result_storage_refuses_is_paid_for_all_the_same(
             ]
 
 
+async def no_pause(seconds: float) -> None:
+    assert seconds > 0
+
+
 class Patchy(Objects):
     """The way to a storage that is away for the first so many Puts."""
 
@@ -74,9 +80,9 @@ class Counting(SteadyEngine):
 
     parses = 0
 
-    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
         self.parses += 1
-        await super().parse(source, tier, artifact)
+        return await super().begin(source, order, artifact)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +92,6 @@ class Counting(SteadyEngine):
 async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_once(
     database: MigratedPostgres, tmp_path: Path, failures: int, state: JobState, reason: str
 ) -> None:
-    async def no_pause(seconds: float) -> None:
-        assert seconds > 0
-
     who, engine = a_run(), Counting()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
         meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
@@ -101,6 +104,42 @@ async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_
             assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
                 (Entry.STATE_SETTLED, 1)
             ]
+
+
+class LosesReplies(RemoteEngine):
+    """A vendor whose first reply is lost, and who may then refuse the document."""
+
+    def __init__(self, *, refuses: bool) -> None:
+        super().__init__()
+        self._refuses = refuses
+
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
+        await super().begin(source, order, artifact)
+        raise Unavailable("VENDOR_UNREACHABLE", "Repeat.", {semconv.VENDOR: self.capabilities.vendor})
+
+    async def collect(self, parse_id: str, artifact: Artifact) -> None:
+        if self._refuses:
+            with refusals_of(self.capabilities.vendor):
+                raise refusal("PDF_IS_BROKEN")
+        await super().collect(parse_id, artifact)
+
+
+@pytest.mark.parametrize(
+    ("refuses", "state", "entry_state"),
+    [(False, JobState.SUCCEEDED, Entry.STATE_SETTLED), (True, JobState.FAILED, Entry.STATE_RELEASED)],
+)
+async def test_a_parse_whose_begin_lost_its_reply_is_found_and_ends_its_one_entry(
+    database: MigratedPostgres, tmp_path: Path, refuses: bool, state: JobState, entry_state: Entry.State
+) -> None:
+    who, engine = a_run(), LosesReplies(refuses=refuses)
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS, no_pause)
+        with identity.acting_as(who):
+            job = await store.create(new_job(who, MARKDOWN, await near.store(MARKDOWN)))
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            assert (await store.get(who.tenant, job.job_id)).state is state
+            assert [entry.state for entry in await near.entries()] == [entry_state]
 
 
 @pytest.mark.parametrize(("filename", "content"), [("a.md", b" \n"), ("a.pdf", b"%PDF-1.7 and no more")])

@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from services.parser.backends.port import Source
+from services.parser.backends.port import Order, Parse, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.jobs import Job, JobState
 from services.parser.objects import Objects
@@ -40,11 +40,11 @@ class Gated(SteadyEngine):
         self.begins = asyncio.Event()
         self.open = asyncio.Event()
 
-    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
         self.begun.append(os.pread(source.file.fileno(), 64, 0).decode())
         self.begins.set()
         await self.open.wait()
-        await super().parse(source, tier, artifact)
+        return await super().begin(source, order, artifact)
 
 
 async def test_another_tenants_document_is_next_however_many_one_tenant_has_waiting(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from services.parser.backends.port import Capabilities, Source
+from services.parser.backends.port import Capabilities, Order, Parse, Source, Stage
 from services.parser.documents.formats import FORMATS, promised
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
@@ -13,11 +13,36 @@ from services.parser.refusals import refusal
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.metering import refusals_of
 from waybill.runtime import faults
+from waybill.runtime.errors import NotFound
 
 LIGHT_BYTES = 1_000_000
 
 
-class LocalParser:
+class KeepsNothing:
+    """What an engine answers of its parses whose every parse has ended, or is lost, with `begin`."""
+
+    async def find(self, order: Order) -> Parse | None:
+        """None, whatever was begun: its process is gone."""
+        return None
+
+    async def look(self, parse_id: str) -> Parse:
+        """There is no such parse."""
+        raise NotFound("PARSE_NOT_FOUND", "This engine keeps no parse: one has ended once it has begun.")
+
+    async def collect(self, parse_id: str, artifact: Artifact) -> None:
+        """There is no such parse."""
+        await self.look(parse_id)
+
+    async def cancel(self, parse_id: str) -> Parse:
+        """There is no such parse."""
+        return await self.look(parse_id)
+
+    async def forget(self, parse_id: str) -> None:
+        """There is no such parse."""
+        await self.look(parse_id)
+
+
+class LocalParser(KeepsNothing):
     """Parses documents on this machine."""
 
     capabilities = Capabilities(
@@ -45,8 +70,8 @@ class LocalParser:
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
         return await self._sandbox.count(source.file.fileno(), source.filename, artifact)
 
-    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
-        """All pages; the tier sets the price alone."""
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
+        """Reads all pages; the tier sets the price alone."""
         with faults.noting_cancel("parse"), refusals_of(self.capabilities.vendor):
             await faults.point("parse.under_way")
             if artifact.reading is None:
@@ -54,6 +79,7 @@ class LocalParser:
             if not artifact.has_text:
                 raise refusal("DOCUMENT_EMPTY", pages=str(artifact.pages))
         await faults.point("parse.done")
+        return Parse("", Stage.ENDED)
 
     async def check(self) -> bool:
         """Whether the sandbox works."""

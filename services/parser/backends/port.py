@@ -1,9 +1,15 @@
-"""What the parser asks of an engine, ours or a vendor's."""
+"""What the parser asks of an engine, ours or a vendor's.
+
+An engine either keeps nothing, and `begin` brings a parse to its end; or it keeps each parse under an id of
+its own, and any process can look for it, wait for it, and bring its pages here.
+"""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import BinaryIO, Protocol
 
 from services.parser.pages import Artifact
@@ -44,8 +50,51 @@ class Capabilities:
     any_text: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A parse that is bought: one attempt.
+
+    Attributes:
+        entry_id: The attempt's, in the ledger; an engine that keeps parses finds this one by it.
+        tier: Sets the quality, where there is a choice, and the price.
+        since: It was not begun before.
+        pages: How many are expected; more are not wanted. 0 where it is only looked for.
+    """
+
+    entry_id: str
+    tier: str
+    since: datetime.datetime
+    pages: int = 0
+
+
+class Stage(Enum):
+    """Where an engine's parse stands."""
+
+    RUNNING = auto()
+    ENDED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """A parse as its engine tells of it.
+
+    Attributes:
+        id: The engine's; empty where it keeps nothing: then the parse has ended, and the artifact is whole.
+        stage: Where it stands.
+        charged_pages: What it costs; None where the engine does not say, or not yet.
+    """
+
+    id: str
+    stage: Stage
+    charged_pages: int | None = None
+
+
 class Parser(Protocol):
-    """An engine. Its errors are ServiceErrors; `refusals` lists those that a document earns."""
+    """An engine. Its errors are ServiceErrors; `refusals` lists those that a document earns.
+
+    An InvalidRequest, Precondition, Quota or Credential that names the engine's vendor in its metadata says
+    that nothing was charged; see `waybill.metering`.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -56,11 +105,35 @@ class Parser(Protocol):
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """Pages that a parse would buy. Costs nothing.
 
-        An engine that must read a document to count its pages fills the artifact; `parse` finds it whole.
+        An engine that must read a document to count its pages fills the artifact; `begin` finds it whole.
         """
 
-    async def parse(self, source: Source, tier: str, artifact: Artifact) -> None:
-        """Appends all pages, in order, from 1. Raises InvalidRequest DOCUMENT_EMPTY where none has text."""
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
+        """Begins a parse; a repeat begins another. An engine that keeps nothing ends it as `collect` does."""
+
+    async def find(self, order: Order) -> Parse | None:
+        """The parse that was begun for an order, perhaps by another process; None: there surely is none."""
+
+    async def look(self, parse_id: str) -> Parse:
+        """Where a parse stands; asked again and again, it answers no sooner than is wise to ask the vendor.
+
+        Raises:
+            NotFound: There is no such parse any more; the same in the three below.
+        """
+
+    async def collect(self, parse_id: str, artifact: Artifact) -> None:
+        """Fills the artifact with the pages of a parse that has ended, from 1; some may have failed.
+
+        Raises:
+            InvalidRequest: A reason that a document earns, such as DOCUMENT_EMPTY; what else the vendor
+                says of a parse that failed.
+        """
+
+    async def cancel(self, parse_id: str) -> Parse:
+        """Ends a parse; one that has ended is answered as it is."""
+
+    async def forget(self, parse_id: str) -> None:
+        """Deletes what the vendor keeps of a parse that has ended."""
 
     async def check(self) -> bool:
         """Whether it works now."""
