@@ -7,10 +7,11 @@ import datetime
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
-from services.orchestrator import engine
+from services.orchestrator import engine, retention
 from services.orchestrator.admission import Admission
 from services.orchestrator.batch_jobs import BatchJobs
 from services.orchestrator.batch_poller import BatchPoller
@@ -31,6 +32,7 @@ from waybill import tokens
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.runtime import server
 from waybill.runtime.postgres import Database
+from waybill.runtime.retention import pruning
 from waybill.runtime.telemetry import Telemetry
 
 
@@ -58,7 +60,11 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             peers=peers,
         )
         try:
-            async with BatchPoller(peers, runs, jobs, batches, _now).running():
+            async with (
+                durable.looking(),
+                BatchPoller(peers, runs, jobs, batches, _now).running(),
+                pruning(config.server.keep_days, partial(retention.turn, owner)),
+            ):
                 yield server.Service(
                     rpcs=[
                         (

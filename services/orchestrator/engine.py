@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any
 
@@ -16,6 +17,7 @@ from services.orchestrator.run_rows import RunRef
 APPLICATION_VERSION = "1"
 # Each look costs some 8 ms of CPU, also while there is nothing to do.
 QUEUE_POLL_SECONDS = 0.5
+FORGET_AT_A_TIME = 500
 
 
 class JsonSerializer(Serializer):
@@ -66,6 +68,15 @@ async def launch(config: OrchestratorConfig, durable: Durable, story: Story) -> 
 async def unqueue(workflow: str) -> None:
     """Takes a workflow out of the queue, by its id; the engine does not bring it back."""
     await DBOS.cancel_workflow_async(workflow)
+
+
+async def forget(days: int) -> None:
+    """Deletes the engine's rows of workflows that ended more than so many days ago."""
+    before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    while ended := await DBOS.list_workflows_async(
+        completed_before=before.isoformat(), limit=FORGET_AT_A_TIME, load_input=False, load_output=False
+    ):
+        await DBOS.delete_workflows_async([workflow.workflow_id for workflow in ended])
 
 
 def shut_down() -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from services.storage import backfill
+from services.storage import backfill, sweep
 from services.storage.backends.local import LocalObjects
 from services.storage.config import StorageConfig
 from services.storage.index_servicer import DocumentIndexServicer
@@ -19,6 +19,7 @@ from services.storage.vector_index import Builder
 from waybill.runtime import server
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
+from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1 import document_index_service_pb2_grpc as index_grpc
 from waybill.storage.v1 import object_storage_service_pb2_grpc as objects_grpc
@@ -40,6 +41,9 @@ async def build(
         await stack.enter_async_context(Builder(owner, config.owner_database_url).running())
         await stack.enter_async_context(
             repeating("backfill", partial(backfill.turn, owner), backfill.LOOK_SECONDS)
+        )
+        await stack.enter_async_context(
+            pruning(config.server.keep_days, partial(prune, owner, (sweep.FORGET,)))
         )
         index = DocumentIndexServicer(database, owner, sweeper.wake)
         yield server.Service(

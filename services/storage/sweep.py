@@ -58,6 +58,14 @@ update document_versions set state = 'SWEPT' where version_id = %s and state = '
 
 END_ABANDONED = "delete from document_versions where version_id = %s and state = 'ABANDONED'"
 
+# Nobody repeats a publishing after so long.
+FORGET = """
+delete from document_versions where ctid = any(array(
+    select ctid from document_versions
+    where state = 'SWEPT' and superseded_at < now() - make_interval(days => %(days)s)
+    limit %(rows)s))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from services.embedder.__main__ import build as build_embedder
-from services.embedder.config import EmbedderConfig
-from services.ledger.__main__ import build as build_ledger
-from services.ledger.config import LedgerConfig
-from services.orchestrator.__main__ import build as build_orchestrator
-from services.orchestrator.config import OrchestratorConfig
-from services.parser.__main__ import build as build_parser
-from services.parser.config import ParserConfig
-from services.storage.__main__ import build as build_storage
-from services.storage.config import StorageConfig
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_fuzz import CONTENT, SHA256, messages
+from tests.contract.makers_services import everything
 from tests.contract.makers_storage import SPACE
-from tests.inprocess import served, server_config
 from waybill.embedder.v1 import embedder_service_pb2
 from waybill.ledger.v1 import ledger_service_pb2
 from waybill.orchestrator.v1 import orchestrator_service_pb2
@@ -53,38 +41,6 @@ CONTRACTS = {
 }
 DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 JUNK = [b"\xff\xff\xff", b"\x0a\x05a", b"\x0a\x01\xff"]
-
-
-@asynccontextmanager
-async def everything(database: MigratedPostgres, folder: Path) -> AsyncIterator[Mapping[str, str]]:
-    """All five services; their addresses by name."""
-
-    def urls(name: str) -> tuple[str, str]:
-        return database.url(name), database.owner_url(name)
-
-    async with AsyncExitStack() as stack:
-        at: dict[str, str] = {}
-
-        async def serve(name: str, build: Any, config: Any) -> None:
-            at[name] = await stack.enter_async_context(served(name, partial(build, config)))
-
-        await serve(
-            "storage", build_storage, StorageConfig(server_config("storage"), *urls("storage"), folder)
-        )
-        await serve("ledger", build_ledger, LedgerConfig(server_config("ledger"), *urls("ledger")))
-        parser = ParserConfig(server_config("parser"), *urls("parser"), at["storage"], at["ledger"])
-        await serve("parser", build_parser, parser)
-        await serve(
-            "embedder",
-            build_embedder,
-            EmbedderConfig(server_config("embedder"), at["ledger"], "local", None, ""),
-        )
-        config = OrchestratorConfig(
-            server_config("orchestrator"), *urls("orchestrator"),
-            at["storage"], at["parser"], at["embedder"], at["ledger"], "fuzz", 4, 4, 5_000,
-        )  # fmt: skip
-        await serve("orchestrator", build_orchestrator, config)
-        yield at
 
 
 def rpcs(modules: Sequence[Any]) -> list[MethodDescriptor]:

@@ -30,6 +30,7 @@ from waybill.runtime.telemetry import Telemetry
 # A last bound, health included; before it the interceptor's refuses, with a reason and by tenant.
 MAX_CONCURRENT_RPCS = 2_048
 DRAIN_SECONDS = 10.0
+KEEP_DAYS = 90
 # Objects that are made before the collector looks at the youngest; a call makes and drops some thousands.
 GC_THRESHOLD = 50_000
 ORPHAN_SECONDS = 5.0
@@ -53,6 +54,7 @@ class ServerConfig:
         stop_on_eof: Standard input is a pipe from the supervisor; its end means: drain and exit.
         faults: Folder in which tests arm faults; see `runtime.faults`.
         migrations: Folder of the files that the database must have; see `runtime.schema`.
+        keep_days: How long rows stay that nothing needs; 0: for ever. See `runtime.retention`.
     """
 
     name: str
@@ -62,10 +64,11 @@ class ServerConfig:
     stop_on_eof: bool = False
     faults: Path | None = None
     migrations: Path | None = None
+    keep_days: int = 0
 
     @classmethod
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
-        """From WAYBILL_BIND, _OTLP_ADDRESS, _STOP_ON_EOF, _FAULTS and OpenTelemetry's own variables.
+        """From WAYBILL_BIND, _OTLP_ADDRESS, _STOP_ON_EOF, _FAULTS, _MIGRATIONS, _KEEP_DAYS and OTEL's own.
 
         OTEL_METRICS_EXPORTER=none keeps metrics from a collector that takes spans alone.
         """
@@ -88,6 +91,7 @@ class ServerConfig:
             settings.text("WAYBILL_STOP_ON_EOF", "0") == "1",
             Path(faults_folder) if faults_folder else None,
             settings.migrations(),
+            settings.integer("WAYBILL_KEEP_DAYS", KEEP_DAYS, maximum=36_500),
         )
 
 

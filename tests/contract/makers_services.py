@@ -1,0 +1,54 @@
+"""All five services in this process, each with its own roles on one database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from services.embedder.__main__ import build as build_embedder
+from services.embedder.config import EmbedderConfig
+from services.ledger.__main__ import build as build_ledger
+from services.ledger.config import LedgerConfig
+from services.orchestrator.__main__ import build as build_orchestrator
+from services.orchestrator.config import OrchestratorConfig
+from services.parser.__main__ import build as build_parser
+from services.parser.config import ParserConfig
+from services.storage.__main__ import build as build_storage
+from services.storage.config import StorageConfig
+from tests.conftest import MigratedPostgres
+from tests.inprocess import served, server_config
+
+
+@asynccontextmanager
+async def everything(database: MigratedPostgres, folder: Path) -> AsyncIterator[Mapping[str, str]]:
+    """All five services; their addresses by name."""
+
+    def urls(name: str) -> tuple[str, str]:
+        return database.url(name), database.owner_url(name)
+
+    async with AsyncExitStack() as stack:
+        at: dict[str, str] = {}
+
+        async def serve(name: str, build: Any, config: Any) -> None:
+            at[name] = await stack.enter_async_context(served(name, partial(build, config)))
+
+        await serve(
+            "storage", build_storage, StorageConfig(server_config("storage"), *urls("storage"), folder)
+        )
+        await serve("ledger", build_ledger, LedgerConfig(server_config("ledger"), *urls("ledger")))
+        parser = ParserConfig(server_config("parser"), *urls("parser"), at["storage"], at["ledger"])
+        await serve("parser", build_parser, parser)
+        await serve(
+            "embedder",
+            build_embedder,
+            EmbedderConfig(server_config("embedder"), at["ledger"], "local", None, ""),
+        )
+        config = OrchestratorConfig(
+            server_config("orchestrator"), *urls("orchestrator"),
+            at["storage"], at["parser"], at["embedder"], at["ledger"], "fuzz", 4, 4, 5_000,
+        )  # fmt: skip
+        await serve("orchestrator", build_orchestrator, config)
+        yield at
