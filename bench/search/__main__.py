@@ -1,6 +1,6 @@
 """How long a search by words takes, by size of the tenant and by kind of words.
 
-python -m bench.search [--chunks 10000,100000]     (1000000 takes some 20 minutes and 15 GB)
+python -m bench.search [--chunks 10000,100000]     (1000000 takes some 40 minutes and 15 GB)
 """
 
 from __future__ import annotations
