@@ -195,6 +195,16 @@ class Runs:
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(LIST, values)).fetchall()
 
+    async def correlated(self, tenant: str, correlation_id: str, first: str | None, limit: int) -> list[Row]:
+        """Runs with a correlation id, oldest first, from run `first` on."""
+        query = (
+            "select * from waybill_runs.runs where correlation_id = %s"
+            " and run_id >= coalesce(%s::uuid, '00000000-0000-0000-0000-000000000000')"
+            " order by run_id limit %s"
+        )
+        async with self._database.transaction(tenant) as connection:
+            return await (await connection.execute(query, [correlation_id, first, limit])).fetchall()
+
     async def change(
         self,
         ref: RunRef,

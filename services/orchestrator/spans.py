@@ -40,11 +40,11 @@ class TraceServicer(trace_service_pb2_grpc.TraceServiceServicer):
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
-async def of_traces(database: Database, tenant: str, trace_ids: Sequence[str]) -> list[Row]:
-    """The stored spans of traces, by start."""
-    query = "select * from waybill_runs.spans where trace_id = any(%s) order by start_unix_nano"
+async def of_trace(database: Database, tenant: str, trace_id: str) -> list[Row]:
+    """The stored spans of a trace, by start."""
+    query = "select * from waybill_runs.spans where trace_id = %s order by start_unix_nano"
     async with database.transaction(tenant) as connection:
-        return await (await connection.execute(query, [list(trace_ids)])).fetchall()
+        return await (await connection.execute(query, [trace_id])).fetchall()
 
 
 def _rows(group: ResourceSpans) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from psycopg.types.json import Json
 
@@ -102,11 +102,11 @@ class StepLog:
         async with self._database.transaction(ref.tenant) as connection:
             await connection.execute(END, values)
 
-    async def of_runs(self, tenant: str, run_ids: Sequence[str]) -> list[Row]:
-        """The steps of runs, by start."""
-        query = "select * from waybill_runs.steps where run_id = any(%s::uuid[]) order by started_at"
+    async def of_run(self, tenant: str, run_id: str) -> list[Row]:
+        """The steps of a run, by start."""
+        query = "select * from waybill_runs.steps where run_id = %s order by started_at"
         async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(query, [list(run_ids)])).fetchall()
+            return await (await connection.execute(query, [run_id])).fetchall()
 
 
 async def cut_off(connection: Connection, ref: RunRef) -> None:

@@ -25,8 +25,10 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
 from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.runtime.errors import NotFound
 from waybill.runtime.postgres import Database
+from waybill.runtime.wire import bad_page_token
 
-MAX_TRACES = 50
+# Of an answer, which then stays under 2 MiB.
+MAX_TRACES, MAX_SPANS = 50, 4_000
 SERVICE = "orchestrator"
 # A span arrives within a fraction of this after its end; what is missing later was lost.
 LATE_NANOS = 2_000_000_000
@@ -43,48 +45,57 @@ class Traces:
         self._peers = peers
         self._database = database
 
-    async def of(self, tenant: str, name: str) -> list[GetTraceResponse.Trace]:
-        """The traces of the run, or of the correlation id, of that name; oldest first.
+    async def of(self, tenant: str, name: str, page_token: str) -> GetTraceResponse:
+        """A page of the traces of the run, or of the correlation id, of that name; oldest first.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
+            InvalidRequest: PAGE_TOKEN_INVALID.
         """
-        rows = await self._named(tenant, name)
-        run_ids = [str(row["run_id"]) for row in rows]
-        steps = await self._steps.of_runs(tenant, run_ids)
-        live = await spans.of_traces(self._database, tenant, [trace_ids.trace_id(one) for one in run_ids])
-        entries = await bills.entries(self._peers, run_ids)
-        return [_trace(row, steps, live, entries) for row in rows]
+        first, offset = _place(page_token)
+        answer, room = GetTraceResponse(), MAX_SPANS
+        for number, row in enumerate(await self._named(tenant, name, first)):
+            run_id = str(row["run_id"])
+            if number == MAX_TRACES or not room:
+                answer.next_page_token = f"{run_id}:0"
+                break
+            spans = await self._spans(tenant, row)
+            part = spans[offset : offset + room]
+            answer.traces.add(run_id=run_id, trace_id=trace_ids.trace_id(run_id), spans=part)
+            if offset + room < len(spans):
+                answer.next_page_token = f"{run_id}:{offset + room}"
+                break
+            offset, room = 0, room - len(part)
+        return answer
 
-    async def _named(self, tenant: str, name: str) -> list[Row]:
+    async def _spans(self, tenant: str, row: Row) -> list[Span]:
+        run_id = str(row["run_id"])
+        steps = await self._steps.of_run(tenant, run_id)
+        live = await spans.of_trace(self._database, tenant, trace_ids.trace_id(run_id))
+        return assemble(row, steps, live, await bills.entries(self._peers, [run_id]), time.time_ns())
+
+    async def _named(self, tenant: str, name: str, first: str | None) -> list[Row]:
         try:
             return [await self._runs.find(RunRef(tenant, str(uuid.UUID(name))))]
         except (ValueError, NotFound):
-            rows = await self._runs.page(tenant, MAX_TRACES, None, name)
+            rows = await self._runs.correlated(tenant, name, first, MAX_TRACES + 1)
         if not name or not rows:
             raise NotFound(
                 "RUN_NOT_FOUND",
                 "No run has this run id or correlation id. `waybill runs` lists those there are.",
             )
-        return rows[::-1]
+        return rows
 
 
-def _trace(
-    row: Row, steps: Sequence[Row], live: Sequence[Row], entries: Sequence[Entry]
-) -> GetTraceResponse.Trace:
-    run_id = str(row["run_id"])
-    trace_id = trace_ids.trace_id(run_id)
-    return GetTraceResponse.Trace(
-        run_id=run_id,
-        trace_id=trace_id,
-        spans=assemble(
-            row,
-            [step for step in steps if step["run_id"] == row["run_id"]],
-            [span for span in live if span["trace_id"] == trace_id],
-            [entry for entry in entries if entry.run_id == run_id],
-            time.time_ns(),
-        ),
-    )
+def _place(page_token: str) -> tuple[str | None, int]:
+    """The run that a page begins with, and how many of its spans were on the page before."""
+    if not page_token:
+        return None, 0
+    run_id, _, offset = page_token.partition(":")
+    try:
+        return str(uuid.UUID(run_id)), int(f"+{offset[:9]}")
+    except ValueError:
+        raise bad_page_token() from None
 
 
 @dataclasses.dataclass

@@ -110,7 +110,7 @@ class House:
         return asyncio.create_task(durable.tell(run, story, workflow_id(await self.row(run))))
 
     async def open_steps(self, run: RunRef) -> list[str]:
-        rows = await self.steps.of_runs(self.tenant, [run.run_id])
+        rows = await self.steps.of_run(self.tenant, run.run_id)
         return [row["name"] for row in rows if row["ended_at"] is None]
 
 

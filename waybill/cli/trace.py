@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from waybill.cli.screen import Screen
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.cli.waterfall import waterfall
 from waybill.client import Client
-from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest, GetTraceResponse
 
 
 def trace(
@@ -26,8 +27,26 @@ def trace(
 
 def show_traces(client: Client, screen: Screen, run_or_correlation_id: str) -> None:
     """Prints the trace of one run, or of each run with a correlation id."""
-    for found in client.orchestrator.GetTrace(GetTraceRequest(id=run_or_correlation_id)).traces:
+    for found in traces(client, run_or_correlation_id):
         if screen.as_json:
             screen.emit(trace_object(found))
         else:
             screen.show(*waterfall(found, screen.out.width))
+
+
+def traces(client: Client, run_or_correlation_id: str) -> Iterator[GetTraceResponse.Trace]:
+    """The traces of a run or of a correlation id, each whole, however many pages that takes."""
+    request, last = GetTraceRequest(id=run_or_correlation_id), GetTraceResponse.Trace()
+    while True:
+        page = client.orchestrator.GetTrace(request)
+        for trace in page.traces:
+            if trace.run_id == last.run_id:
+                last.spans.extend(trace.spans)
+                continue
+            if last.run_id:
+                yield last
+            last = trace
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    yield last

@@ -190,13 +190,15 @@ class SearchResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[_chunk_pb2.Hit, _Mapping]]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., coverage: _Optional[_Union[_chunk_pb2.Coverage, _Mapping]] = ..., hint: _Optional[str] = ...) -> None: ...
 
 class GetTraceRequest(_message.Message):
-    __slots__ = ("id",)
+    __slots__ = ("id", "page_token")
     ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     id: str
-    def __init__(self, id: _Optional[str] = ...) -> None: ...
+    page_token: str
+    def __init__(self, id: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class GetTraceResponse(_message.Message):
-    __slots__ = ("traces",)
+    __slots__ = ("traces", "next_page_token")
     class Trace(_message.Message):
         __slots__ = ("run_id", "trace_id", "spans")
         RUN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -207,8 +209,10 @@ class GetTraceResponse(_message.Message):
         spans: _containers.RepeatedCompositeFieldContainer[_span_pb2.Span]
         def __init__(self, run_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., spans: _Optional[_Iterable[_Union[_span_pb2.Span, _Mapping]]] = ...) -> None: ...
     TRACES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     traces: _containers.RepeatedCompositeFieldContainer[GetTraceResponse.Trace]
-    def __init__(self, traces: _Optional[_Iterable[_Union[GetTraceResponse.Trace, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, traces: _Optional[_Iterable[_Union[GetTraceResponse.Trace, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListFileTypesRequest(_message.Message):
     __slots__ = ()

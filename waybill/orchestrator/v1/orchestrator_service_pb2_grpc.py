@@ -160,8 +160,8 @@ class OrchestratorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTrace(self, request, context):
-        """Reads the traces of one run, or of every run with a correlation id; at most 50 runs.
-        Reasons: RUN_NOT_FOUND.
+        """Reads the traces of one run, or of every run with a correlation id.
+        Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,8 +68,8 @@ class OrchestratorServiceStub:
     Reasons: INVALID_REQUEST.
     """
     GetTrace: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetTraceRequest, _orchestrator_service_pb2.GetTraceResponse]
-    """Reads the traces of one run, or of every run with a correlation id; at most 50 runs.
-    Reasons: RUN_NOT_FOUND.
+    """Reads the traces of one run, or of every run with a correlation id.
+    Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
     """
     ListFileTypes: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]
     """Lists the types of file that can be ingested now."""
@@ -114,8 +114,8 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     Reasons: INVALID_REQUEST.
     """
     GetTrace: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetTraceRequest, _orchestrator_service_pb2.GetTraceResponse]  # type: ignore[assignment]
-    """Reads the traces of one run, or of every run with a correlation id; at most 50 runs.
-    Reasons: RUN_NOT_FOUND.
+    """Reads the traces of one run, or of every run with a correlation id.
+    Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
     """
     ListFileTypes: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
     """Lists the types of file that can be ingested now."""
@@ -211,8 +211,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.GetTraceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.GetTraceResponse, _abc.Awaitable[_orchestrator_service_pb2.GetTraceResponse]]:
-        """Reads the traces of one run, or of every run with a correlation id; at most 50 runs.
-        Reasons: RUN_NOT_FOUND.
+        """Reads the traces of one run, or of every run with a correlation id.
+        Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod
