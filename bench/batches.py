@@ -18,7 +18,8 @@ from pathlib import Path
 
 from services.orchestrator import tiers
 from tests.pipeline.clock import Clock
-from tests.pipeline.workbench import Workbench, eventually, simulated_openai, started
+from tests.pipeline.workbench import Workbench, simulated_openai, started
+from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import hashlib
 import io
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +36,7 @@ from services.storage.config import StorageConfig
 from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres
 from tests.inprocess import channel, served, server_config, someone
+from tests.waiting import until
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import HoldRequest, ListEntriesRequest
@@ -299,13 +299,6 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
         return b""
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Waits for a condition that asks a service each time."""
-    async with asyncio.timeout(20):
-        while not await holds():
-            pass
 
 
 async def started(stub: ParserServiceAsyncStub, near: Neighbours, content: bytes, name: str = "a.pdf") -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import array
-import asyncio
 import contextlib
 import hashlib
 import math
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -56,13 +55,6 @@ async def refused(reason: str, code: grpc.StatusCode) -> AsyncIterator[None]:
     found = errors.from_status(caught.value)
     assert (found.reason, caught.value.code()) == (reason, code), found.message
     assert found.message, "an error says what to do"
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Waits for a condition, for 5 s at most."""
-    async with asyncio.timeout(5):
-        while not await holds():  # noqa: ASYNC110 - nobody tells when a disk or a table has changed
-            await asyncio.sleep(0.01)
 
 
 # Objects

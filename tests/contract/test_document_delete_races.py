@@ -12,9 +12,10 @@ import pytest
 
 from services.storage.sweep import Patience, Sweeper
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_storage import Index, chunk, found, refused, unit_vector, until
+from tests.contract.makers_storage import Index, chunk, found, refused, unit_vector
 from tests.contract.test_document_delete import NOT_FOUND, building, counts, delete, rows_of, sha256, steps
 from tests.contract.test_document_index import contents, index, owner_of
+from tests.waiting import until
 
 __all__ = ["index"]
 

@@ -25,8 +25,8 @@ from tests.contract.makers_storage import (
     refused,
     tenant_headers,
     unit_vector,
-    until,
 )
+from tests.waiting import until
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.postgres import Database
 from waybill.runtime.server import Service

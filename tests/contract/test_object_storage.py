@@ -26,8 +26,8 @@ from tests.contract.makers_storage import (
     messages,
     refused,
     tenant_headers,
-    until,
 )
+from tests.waiting import until
 from waybill.runtime import errors
 from waybill.runtime.server import Service
 from waybill.storage.v1 import object_storage_service_pb2 as pb

@@ -27,9 +27,9 @@ from tests.contract.makers_parser import (
     refused,
     slow_pdf,
     started,
-    until,
 )
 from tests.inprocess import someone
+from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest

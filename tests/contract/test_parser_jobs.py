@@ -26,8 +26,8 @@ from tests.contract.makers_parser import (
     slow_pdf,
     started,
     time_passes,
-    until,
 )
+from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob, ParseOptions
 from waybill.parser.v1.parser_service_pb2 import (

@@ -34,9 +34,9 @@ from tests.contract.makers_parser import (
     parser,
     slow_pdf,
     time_passes,
-    until,
 )
 from tests.inprocess import Recorder
+from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob

@@ -29,9 +29,9 @@ from tests.contract.makers_parser import (
     new_job,
     parser,
     time_passes,
-    until,
 )
 from tests.inprocess import Recorder
+from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob

@@ -23,9 +23,9 @@ from tests.contract.makers_parser import (
     new_job,
     parsed,
     parser,
-    until,
 )
 from tests.inprocess import Recorder
+from tests.waiting import until
 from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest

@@ -20,7 +20,7 @@ from services.storage.sweep import FORGET
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_fuzz import CONTENT, SHA256
 from tests.contract.makers_services import everything
-from tests.contract.makers_storage import until
+from tests.waiting import until
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, IngestRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.run_pb2 import Run

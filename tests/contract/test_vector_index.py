@@ -18,8 +18,9 @@ from services.storage.nearest import FEW
 from services.storage.sweep import Patience, Sweeper
 from services.storage.vector_index import LOCK, NEVER, Builder
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_storage import Index, chunk, found, unit_vector, until, vector_near
+from tests.contract.makers_storage import Index, chunk, found, unit_vector, vector_near
 from tests.contract.test_document_index import index_at
+from tests.waiting import until
 from waybill.runtime.postgres import Database
 from waybill.stack.config import CHECKOUT
 from waybill.stack.migrate import migrate

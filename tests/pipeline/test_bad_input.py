@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 from tests import hostile_pdfs
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     GetRunRequest,
     GetTraceRequest,

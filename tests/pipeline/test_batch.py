@@ -14,7 +14,8 @@ from tests.conftest import open_folder
 from tests.pipeline.clock import Clock
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.test_simulated_vendor import check_vectors
-from tests.pipeline.workbench import FAULTS, Workbench, eventually, simulated_openai, started
+from tests.pipeline.workbench import FAULTS, Workbench, simulated_openai, started
+from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,

@@ -9,7 +9,8 @@ import uuid
 import pytest
 
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_folder
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.stack import operate, state

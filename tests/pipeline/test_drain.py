@@ -6,7 +6,8 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.run_pb2 import Run

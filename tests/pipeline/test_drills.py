@@ -20,7 +20,8 @@ from tests.conftest import open_folder
 from tests.pipeline.clock import Clock
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.test_sweep import check_money
-from tests.pipeline.workbench import FAULTS, Workbench, eventually
+from tests.pipeline.workbench import FAULTS, Workbench
+from tests.waiting import eventually
 from waybill.client import Upload
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, ListRunsRequest
 from waybill.orchestrator.v1.run_pb2 import Run

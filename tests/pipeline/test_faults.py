@@ -6,7 +6,8 @@ import pytest
 
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.test_sweep import check_count
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import Unavailable

@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import Workbench, eventually, simulated_openai, started
+from tests.pipeline.workbench import Workbench, simulated_openai, started
+from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import RetryRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run

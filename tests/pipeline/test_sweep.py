@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import POINTS, Workbench, eventually
+from tests.pipeline.workbench import POINTS, Workbench
+from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.run_pb2 import Run
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.orchestrator.v1.run_pb2 import Run
 
 HANDBOOK = next((Path(__file__).parents[2] / "examples" / "documents").glob("*.pdf"))

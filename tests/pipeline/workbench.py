@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +52,6 @@ POINTS = (
     "ledger.commit.before",
     "ledger.commit.after",
 )
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Waits until a condition holds; fails with `what` it waited for."""
-    ends_at, pause = time.monotonic() + seconds, threading.Event()
-    while not holds():
-        assert time.monotonic() < ends_at, f"waited {seconds} s in vain: {what}"
-        pause.wait(0.05)
 
 
 @contextmanager

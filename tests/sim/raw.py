@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,13 +90,6 @@ async def ask(url: str, method: str, path: str, body: object = None, **headers: 
     async with connected(url) as line:
         await line.send(method, path, content, **headers)
         return await line.receive()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Waits for a condition, at most ten seconds."""
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 async def embed(url: str, *texts: str, **more: Any) -> Seen:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sim.raw import KEY, SMALL, Line, Seen, ask, connected, embed, until
+from tests.sim.raw import KEY, SMALL, Line, Seen, ask, connected, embed
+from tests.waiting import until
 from waybill.sim.openai.catalogue import QUOTA_CODES, SCOPES
 from waybill.sim.openai.embeddings import logical_call
 from waybill.sim.openai.simulator import OpenAISimulator

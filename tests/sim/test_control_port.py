@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.sim.raw import KEY, SMALL, ask, embed, until
+from tests.sim.raw import KEY, SMALL, ask, embed
+from tests.waiting import until
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator
 from waybill.sim.pytest_plugin import running

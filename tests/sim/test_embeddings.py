@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sim.raw import KEY, SMALL, ask, connected, embed, until
+from tests.sim.raw import KEY, SMALL, ask, connected, embed
+from tests.waiting import until
 from waybill.sim.limits import Limits
 from waybill.sim.openai.embeddings import logical_call, vectors
 from waybill.sim.openai.settings import OpenAISettings

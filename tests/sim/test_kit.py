@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.raw import SMALL, connected, until
+from tests.sim.raw import SMALL, connected
+from tests.waiting import until
 from waybill.sim.clock import Clock
 from waybill.sim.faults import Fault, Faults
 from waybill.sim.invoice import Invoice

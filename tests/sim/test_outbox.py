@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.sim.raw import ask, connected, until
+from tests.sim.raw import ask, connected
 from tests.sim.toy import KEY, NOON, Toy, sign
+from tests.waiting import until
 from waybill.sim.clock import Clock
 from waybill.sim.outbox import Fate, Outbox, Webhook
 from waybill.sim.server import HttpServer

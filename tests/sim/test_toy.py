@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import waybill.sim.clock
-from tests.sim.raw import Line, Seen, connected, until
+from tests.sim.raw import Line, Seen, connected
 from tests.sim.toy import KEY, MOST_BYTES, Toy
+from tests.waiting import until
 
 AUTHORIZATION = f"Bearer {KEY}"
 # What knows the vendors: the command and the fixtures. The tokenizer's names are those of models.

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.pipeline.workbench import FAULTS, Workbench, eventually
+from tests.pipeline.workbench import FAULTS, Workbench
 from tests.soak.invariants import Invariants, stored
 from tests.soak.plan import Plan
 from tests.soak.processes import strays
 from tests.soak.replicas import ORCHESTRATOR, replicas
 from tests.soak.round import Round
+from tests.waiting import eventually
 from waybill.client import Client, connect
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentRequest

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.pipeline.workbench import eventually
+from tests.waiting import eventually
 from waybill.stack import state
 from waybill.stack.__main__ import supervise
 from waybill.stack.home import Home

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.pipeline.workbench import Workbench, eventually
+from tests.pipeline.workbench import Workbench
 from tests.soak.plan import POSTGRES, Deed, Document, Plan, What
 from tests.soak.processes import of_program
+from tests.waiting import eventually
 from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from tests.stack.host import standin
+from tests.waiting import until
 from waybill.stack.ports import free_ports
 from waybill.stack.process import Process
 from waybill.stack.state import Phase, ProgramState
@@ -33,11 +34,6 @@ class Watched:
         self.phase, self.programs, self.failure = phase, dict(programs), failure
         self.seen |= {program.process for program in programs.values()}
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 other processes have no event for us
-                await asyncio.sleep(0.02)
-
 
 @asynccontextmanager
 async def supervised(tiers: Sequence[Sequence[Program]], logs: Path) -> AsyncIterator[Watched]:
@@ -45,7 +41,7 @@ async def supervised(tiers: Sequence[Sequence[Program]], logs: Path) -> AsyncIte
     watched = Watched()
     task = asyncio.create_task(Supervisor(tiers, logs, watched.report).run(watched.stop))
     try:
-        await watched.until(lambda: watched.phase is not Phase.STARTING)
+        await until(lambda: watched.phase is not Phase.STARTING)
         yield watched
     finally:
         watched.stop.set()
@@ -63,10 +59,10 @@ async def test_a_killed_program_is_started_again_and_its_neighbour_left_alone(tm
     async with supervised(tiers, tmp_path) as watched:
         before = watched.programs
         os.kill(before["one"].process.pid, signal.SIGKILL)
-        await watched.until(lambda: watched.programs.get("one", before["one"]) != before["one"])
+        await until(lambda: watched.programs.get("one", before["one"]) != before["one"])
         assert watched.programs["one"].restarts == 1
         assert watched.programs["two"] == before["two"]
-        await watched.until(lambda: serving(one))
+        await until(lambda: serving(one))
 
 
 async def test_what_a_killed_program_had_started_itself_dies_with_it(tmp_path: Path) -> None:
@@ -75,17 +71,17 @@ async def test_what_a_killed_program_had_started_itself_dies_with_it(tmp_path: P
     async with supervised(
         [[Program("parent", ["/bin/sh", "-c", shell], {"PATH": os.defpath})]], tmp_path
     ) as watched:
-        await watched.until(lambda: grandchild.exists() and grandchild.read_text().endswith("\n"))
+        await until(lambda: grandchild.exists() and grandchild.read_text().endswith("\n"))
         left = Process.of(int(grandchild.read_text()))
         os.kill(watched.programs["parent"].process.pid, signal.SIGKILL)
-        await watched.until(lambda: not left.alive())
+        await until(lambda: not left.alive())
 
 
 async def test_each_further_death_in_a_row_waits_twice_as_long(tmp_path: Path) -> None:
     births = tmp_path / "births"
     dying = Program("dying", ["/bin/sh", "-c", f"date +%s.%N >> {births}"], {"PATH": os.defpath})
-    async with supervised([[dying]], tmp_path) as watched:
-        await watched.until(lambda: births.exists() and len(births.read_text().split()) >= 6)
+    async with supervised([[dying]], tmp_path):
+        await until(lambda: births.exists() and len(births.read_text().split()) >= 6)
     gaps = [later - earlier for earlier, later in pairwise(map(float, births.read_text().split()))]
     assert gaps[1] >= 0.1
     assert gaps[2] >= 0.2
@@ -133,7 +129,7 @@ async def test_a_job_that_fails_stops_the_start_and_its_last_words_are_told(tmp_
     job = Program("job", ["/bin/sh", "-c", "echo no such table; exit 3"], {"PATH": os.defpath}, job=True)
     tiers = [[standin("one", where, tmp_path / "journal")], [job], [Program("never", ["/bin/false"], {})]]
     async with supervised(tiers, tmp_path) as watched:
-        await watched.until(lambda: watched.phase is Phase.FAILED)
+        await until(lambda: watched.phase is Phase.FAILED)
     assert watched.failure.startswith("job ended with exit code 3")
     assert "no such table" in watched.failure
     assert not (tmp_path / "never.log").exists()
@@ -142,6 +138,6 @@ async def test_a_job_that_fails_stops_the_start_and_its_last_words_are_told(tmp_
 async def test_a_program_that_never_starts_is_given_up(tmp_path: Path) -> None:
     broken = Program("broken", ["/bin/sh", "-c", "echo bad setting; exit 2"], {}, ready=lambda: False)
     async with supervised([[broken]], tmp_path) as watched:
-        await watched.until(lambda: watched.phase is Phase.FAILED)
+        await until(lambda: watched.phase is Phase.FAILED)
     assert "broken ends at its start" in watched.failure
     assert "bad setting" in watched.failure

@@ -30,6 +30,7 @@ from services.parser.documents.reading import answers
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact, Mark, Page, Reading, load
 from tests import hostile_pdfs
+from tests.waiting import eventually
 from waybill.runtime.errors import ServiceError
 
 # Half the usual, so that what grows without end is stopped sooner.
@@ -75,13 +76,6 @@ async def child_of(pid: int) -> int:
         while not (children := children_of(pid)):  # noqa: ASYNC110 - the kernel does not call
             await asyncio.sleep(0.001)
     return children[0]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < ends
-        os.sched_yield()
 
 
 def is_alive(pid: int) -> bool:
@@ -266,10 +260,10 @@ def test_neither_server_nor_child_outlives_a_service_that_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", _SERVICE], stdout=subprocess.PIPE) as service:
         assert service.stdout is not None
         server = int(service.stdout.readline())
-        wait_until(lambda: bool(children_of(server)))
+        eventually(lambda: bool(children_of(server)), "the child is there")
         (child,) = children_of(server)
         service.kill()
-    wait_until(lambda: not is_alive(server) and not is_alive(child))
+    eventually(lambda: not is_alive(server) and not is_alive(child), "both are gone")
 
 
 def test_the_service_itself_never_loads_an_engine() -> None:

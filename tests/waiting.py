@@ -1,0 +1,27 @@
+"""Waiting in tests for what has no event: another process, a file, a row."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+PAUSE_SECONDS = 0.01
+# On a machine that is much slower, too.
+PATIENCE_SECONDS = 90.0
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits until a condition holds; fails with `what` it waited for."""
+    ends_at, pause = time.monotonic() + seconds, threading.Event()
+    while not holds():
+        assert time.monotonic() < ends_at, f"waited {seconds} s in vain: {what}"
+        pause.wait(PAUSE_SECONDS)
+
+
+async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
+    """The same without a word, beside a running loop; the condition may ask a service each time."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (answer if isinstance(answer := holds(), bool) else await answer):  # noqa: ASYNC110
+            await asyncio.sleep(PAUSE_SECONDS)
