@@ -38,8 +38,7 @@ class OpenAIConfig:
         project: OPENAI_PROJECT, the same.
         request_tokens: OPENAI_REQUEST_TOKENS, what a request is packed to; larger only where requests
             per minute bind.
-        concurrency: OPENAI_CONCURRENCY, requests of runs under way at a time; questions have a quarter as
-            many beside.
+        concurrency: OPENAI_CONCURRENCY, requests of runs under way at a time; questions have as many beside.
         attempt_seconds: OPENAI_ATTEMPT_SECONDS, the longest that one attempt may take.
     """
 

@@ -28,7 +28,7 @@ class Attempts:
         vendor: Named by the errors.
         keys: One of them goes with each attempt.
         seconds: The longest that an attempt may take.
-        refused: Makes the error of a status that is not 200.
+        refused: Makes the error of a status that is not 200; `failures.KEY_REFUSED` where that is the key's.
     """
 
     def __init__(self, vendor: Vendor, keys: Keys, seconds: float, refused: Refused) -> None:
@@ -67,7 +67,7 @@ class Attempts:
 
     def _refusal(self, response: httpx2.Response, key: str, refused: Refused) -> ServiceError:
         failure = refused(response)
-        if response.status_code == 401 and self._keys.refuse(key):
+        if failure.reason == failures.KEY_REFUSED and self._keys.refuse(key):
             # Another key is at hand; each is refused once, so this ends.
             return Credential(failure.reason, failure.message, failure.metadata, 0.0)
         return failure

@@ -10,6 +10,9 @@ from waybill.runtime import semconv
 from waybill.runtime.errors import Precondition, Unavailable, VendorContract
 from waybill.vendors.registry import Vendor
 
+# The reason of the Credential that says so: another key is tried, where there is one.
+KEY_REFUSED = "VENDOR_KEY_REFUSED"
+
 
 def unreachable(vendor: Vendor) -> Precondition:
     """No connection was made, so nothing was sent."""

@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 300.0
 # Left of the caller's deadline for the request itself, and for the answer about it.
 RESERVE_SECONDS = 2.0
 PERIOD_SECONDS = 60.0
-# Of the places, on top of them, and of the vendor's limits, as long as an ingest waits for those.
+# Of the vendor's limits, as long as an ingest waits for these.
 QUESTIONS_SHARE = 0.25
 
 
@@ -32,7 +32,7 @@ class Limiter:
 
     Args:
         vendor: For errors.
-        concurrency: Requests of runs under way at a time.
+        concurrency: Requests of each lane under way at a time.
         clock: Monotonic seconds.
         sleep: Waits so many seconds.
     """
@@ -48,7 +48,7 @@ class Limiter:
         self._clock = clock
         self._sleep = sleep
         self._ingests = _Lane(concurrency)
-        self._questions = _Lane(max(1, int(concurrency * QUESTIONS_SHARE)))
+        self._questions = _Lane(concurrency)
         self._buckets = {name: _Bucket(clock()) for name in NAMES}
         self._share = {name: _Bucket(clock()) for name in NAMES}
         self._paused_until = 0.0

@@ -52,7 +52,7 @@ def of_response(response: httpx2.Response) -> ServiceError:
         case 400 | 413 | 422:
             return _invalid(code, facts)
         case 401:
-            return Credential("VENDOR_KEY_REFUSED", "OpenAI refused the API key. Set a valid one.", facts)
+            return Credential(failures.KEY_REFUSED, "OpenAI refused the API key. Set a valid one.", facts)
         case 403:
             return Credential(
                 "VENDOR_ACCESS_REFUSED", "The API key may not do this. Give its project access.", facts
