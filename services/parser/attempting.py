@@ -27,6 +27,7 @@ deleted, its entry ended as the engine charges, and only then is the id taken of
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -37,7 +38,7 @@ from typing import Any, TypeVar
 import structlog
 from opentelemetry import trace
 
-from services.parser.backends.port import Order, Parse, Parser, Source, Stage
+from services.parser.backends.port import HEAD_BYTES, Order, Parse, Parser, Source, Stage
 from services.parser.documents.limits import Limits
 from services.parser.jobs import Job, Jobs, JobState, Superseded
 from services.parser.objects import Objects
@@ -115,6 +116,10 @@ class Work:
         raise AssertionError("unreachable: the last try raises")
 
 
+class PlaceNeeded(Exception):
+    """The document is not as light as its name had it."""
+
+
 class Attempts:
     """What is done for one job at a time; `Runner` describes the arguments."""
 
@@ -167,6 +172,8 @@ class Attempts:
             return await self._jobs.fail(job, error.reason, error.message)
         except Superseded:
             raise
+        except PlaceNeeded:
+            return await self._jobs.queue_again(job)
         except OSError as error:
             raise Unavailable(
                 "DISK_UNUSABLE",
@@ -288,8 +295,11 @@ class Attempts:
         return reading
 
     async def _count(self, job: Job, source: Source, artifact: Artifact) -> int:
-        """Brings the source here and counts the pages that its parse would buy."""
+        """Brings the source here and counts the pages that its parse would buy. Raises PlaceNeeded."""
         await self._objects.fetch(job.source_key, job.source_sha256, source.file, self._limits.source_bytes)
+        head = os.pread(source.file.fileno(), HEAD_BYTES, 0)
+        if job.light and not self._engine.is_light(job.filename, source.file.tell(), head):
+            raise PlaceNeeded
         return await self._engine.count_pages(source, artifact)
 
     def _purchase(self, job: Job, pages: int) -> Purchase:

@@ -255,6 +255,10 @@ class Jobs:
             message=message,
         )
 
+    async def queue_again(self, job: Job) -> Job:
+        """It needs a place after all. Raises Superseded."""
+        return await self._change(job, "state = 'QUEUED', light = false, leased_until = null")
+
     async def cleared(self, job: Job) -> Job:
         """Nothing is left of a cancelled job's attempt. Raises Superseded."""
         return await self._change(job, "entry_id = null, leased_until = null")

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from services.parser.attempting import TRIES, Attempts, Pause, Work
+from services.parser.attempting import LONGEST_PAUSE_SECONDS, TRIES, Attempts, Pause, Work
 from services.parser.backends.port import Parser
 from services.parser.documents.limits import Limits
 from services.parser.jobs import Job, Jobs, JobState
@@ -178,14 +178,15 @@ class Runner:
         try:
             job = await self.finish(work)
         except Exception:
-            # The database stayed away: the job is handed back as soon as that can be said.
+            # The database stayed away, say; once it is back the job is taken again.
             log.exception("parse job left unfinished", job_id=str(work.job.job_id))
+            await self._pause(LONGEST_PAUSE_SECONDS)
             job = None
         finally:
             del self._works[work.job.job_id]
         if job is not None:
             self._tell(job)
-        if self._more_wait:
+        if self._more_wait or (job is not None and job.open):
             self.wake()
 
     async def _keep(self) -> None:

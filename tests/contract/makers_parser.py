@@ -171,7 +171,7 @@ class SteadyEngine(KeepsNothing):
 
     capabilities = LocalParser.capabilities
 
-    def is_light(self, filename: str, size_bytes: int) -> bool:
+    def is_light(self, filename: str, size_bytes: int, head: bytes = b"") -> bool:
         return False
 
     async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:
@@ -213,7 +213,7 @@ class RemoteEngine:
         self.begun: dict[str, RemoteParse] = {}
         self._kept: dict[str, RemoteParse] = {}
 
-    def is_light(self, filename: str, size_bytes: int) -> bool:
+    def is_light(self, filename: str, size_bytes: int, head: bytes = b"") -> bool:
         return False
 
     async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:

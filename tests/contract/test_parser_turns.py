@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import uuid
 from pathlib import Path
 
 from services.parser.backends.port import Order, Parse, Source
@@ -21,8 +22,11 @@ from tests.contract.makers_parser import (
     jobs_of,
     neighbours,
     new_job,
+    parse_children,
     parsed,
     parser,
+    slow_pdf,
+    started,
 )
 from tests.inprocess import Recorder
 from tests.waiting import until
@@ -90,3 +94,28 @@ async def test_a_small_text_is_parsed_while_every_place_is_taken(
             read = await stub.GetParseJob(GetParseJobRequest(job_id=job_id))
             assert read.job.state == ParseJob.STATE_RUNNING
             await stub.CancelParseJob(CancelParseJobRequest(job_id=job_id))
+
+
+async def test_a_pdf_that_is_named_as_a_text_waits_for_a_place_like_any_other(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    many, other = a_run(), a_run()
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/looking") as store,
+        parser(database, near) as stub,
+    ):
+        with identity.acting_as(many):
+            blocker = await being_parsed(stub, near)
+        with identity.acting_as(other):
+            disguised = await started(stub, near, slow_pdf(), "a.txt")
+
+            async def seen_through() -> bool:
+                return not (await store.get(other.tenant, uuid.UUID(disguised))).light
+
+            await until(seen_through)
+            read = await stub.GetParseJob(GetParseJobRequest(job_id=disguised))
+            assert (read.job.state, len(parse_children())) == (ParseJob.STATE_QUEUED, 1)
+            await stub.CancelParseJob(CancelParseJobRequest(job_id=disguised))
+        with identity.acting_as(many):
+            await stub.CancelParseJob(CancelParseJobRequest(job_id=blocker))

@@ -58,10 +58,11 @@ class LocalParser(KeepsNothing):
         self._sandbox = sandbox
         self._limits = limits
 
-    def is_light(self, filename: str, size_bytes: int) -> bool:
-        """Small text is."""
+    def is_light(self, filename: str, size_bytes: int, head: bytes = b"") -> bool:
+        """Small text is, by its name and, once that is here, by how it begins."""
         found = promised(filename)
-        return size_bytes <= LIGHT_BYTES and (found is None or found.is_text)
+        may_be_text = (found is None or found.is_text) and b"\0" not in head and b"%PDF-" not in head
+        return size_bytes <= LIGHT_BYTES and may_be_text
 
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """See the port."""

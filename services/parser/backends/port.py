@@ -15,6 +15,8 @@ from typing import BinaryIO, Protocol
 from services.parser.pages import Artifact
 from waybill.common.v1.cost_pb2 import CostKind
 
+HEAD_BYTES = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -99,8 +101,14 @@ class Parser(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def is_light(self, filename: str, size_bytes: int) -> bool:
-        """Whether a parse needs so little that it need not wait for a place."""
+    def is_light(self, filename: str, size_bytes: int, head: bytes = b"") -> bool:
+        """Whether a parse needs so little that it need not wait for a place.
+
+        Args:
+            filename: See Source.
+            size_bytes: Of the whole document.
+            head: Its first HEAD_BYTES; empty while nobody has seen them.
+        """
 
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """Pages that a parse would buy. Costs nothing.
