@@ -75,9 +75,10 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
     ) -> AsyncIterator[pb.WatchRunResponse]:
         """Streams a run's changes, those close together as one, until it is final."""
         seen = resumed(request.resume_token)
-        total = bills.RunningTotal(self._peers)
         async for row in self._runs.watch(_ref(request.run_id), seen):
-            run = _run(row, await total.of(row))
+            # Each price is a read of the ledger, which has more to do while runs are under way.
+            under_way = row["state"] in ("QUEUED", "RUNNING")
+            run = _run(row, RunTotal()) if under_way else (await self._priced([row]))[0]
             yield pb.WatchRunResponse(run=run, resume_token=str(row["revision"]))
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunResponse:  # noqa: N802

@@ -119,7 +119,8 @@ class OrchestratorServiceServicer:
     def WatchRun(self, request, context):
         """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
         is final.
-        With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
+        With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
+        messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

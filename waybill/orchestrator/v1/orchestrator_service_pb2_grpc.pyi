@@ -47,7 +47,8 @@ class OrchestratorServiceStub:
     WatchRun: _grpc.UnaryStreamMultiCallable[_orchestrator_service_pb2.WatchRunRequest, _orchestrator_service_pb2.WatchRunResponse]
     """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
     is final.
-    With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
+    With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
+    messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]
     """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
@@ -93,7 +94,8 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     WatchRun: _aio.UnaryStreamMultiCallable[_orchestrator_service_pb2.WatchRunRequest, _orchestrator_service_pb2.WatchRunResponse]  # type: ignore[assignment]
     """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
     is final.
-    With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
+    With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
+    messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
@@ -160,7 +162,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_orchestrator_service_pb2.WatchRunResponse], _abc.AsyncIterator[_orchestrator_service_pb2.WatchRunResponse]]:
         """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
         is final.
-        With the resume token of the last message seen, nothing is sent twice. Reasons: RUN_NOT_FOUND.
+        With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
+        messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
