@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from services.embedder.backends import openai_errors
-from services.embedder.backends.openai_answers import decode
+from services.embedder.backends.openai_answers import parsed, read_vectors
 from services.embedder.backends.openai_client import OpenAIClient
 from services.embedder.backends.port import Capabilities, Embedded
 from services.embedder.config import OPENAI_DIMENSIONS, OpenAIConfig
@@ -55,7 +55,7 @@ class OpenAIEmbedder:
                 **request_body(self._config, texts), extra_headers=headers
             )
         self._limiter.learn(response.headers, sent_at)
-        return decode(response.content, len(texts), self.space.dimension, self._config.model)
+        return read_vectors(parsed(response.content), len(texts), self.space.dimension, self._config.model)
 
     async def healthy(self) -> bool:
         """Asks for the model: free, and it needs a good key.

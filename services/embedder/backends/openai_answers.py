@@ -13,23 +13,23 @@ from services.embedder.backends.openai_errors import not_an_answer
 from services.embedder.backends.port import Embedded, Vectors
 
 
-def decode(body: bytes, texts: int, dimension: int, model: str) -> Embedded:
-    """The answer's vectors in the order of the texts, and what is wrong with them.
+def parsed(body: bytes) -> dict[str, Any]:
+    """An answer's object.
 
     Raises:
-        VendorContract: VENDOR_ANSWER_INVALID, where not even the charge can be read.
+        VendorContract: VENDOR_ANSWER_INVALID, where not even a charge can be read.
     """
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise not_an_answer("is not JSON") from None
-    return read(answer, texts, dimension, model)
-
-
-def read(answer: Any, texts: int, dimension: int, model: str) -> Embedded:
-    """The same of an answer that is parsed already."""
     if not isinstance(answer, dict):
         raise not_an_answer("is not an object")
+    return answer
+
+
+def read_vectors(answer: Mapping[str, Any], texts: int, dimension: int, model: str) -> Embedded:
+    """The answer's vectors in the order of the texts, and what is wrong with them."""
     tokens = _tokens(answer.get("usage"))
     vectors, fault = _vectors(answer.get("data"), texts, dimension)
     if answer.get("model") != model:

@@ -9,8 +9,8 @@ import httpx2
 import openai
 import orjson
 
-from services.embedder.backends import openai_answers
 from services.embedder.backends.openai import request_body
+from services.embedder.backends.openai_answers import parsed, read_vectors
 from services.embedder.backends.openai_client import OpenAIClient
 from services.embedder.backends.openai_errors import not_an_answer, of_batch, of_tier, plain_word
 from services.embedder.backends.port import Embedded, LineAnswer, Stage, VendorBatch
@@ -55,7 +55,7 @@ class OpenAIBatches:
 
     def read(self, line: bytes) -> LineAnswer:
         """See the port."""
-        answer = _parsed(line)
+        answer = parsed(line)
         custom_id, response = answer.get("custom_id"), answer.get("response")
         if not isinstance(custom_id, str):
             raise not_an_answer("has a line without its custom_id")
@@ -69,7 +69,7 @@ class OpenAIBatches:
 
     def embedded(self, answer: LineAnswer, texts: int) -> Embedded:
         """See the port."""
-        return openai_answers.read(answer.body, texts, self._config.dimension, self._config.model)
+        return read_vectors(answer.body or {}, texts, self._config.dimension, self._config.model)
 
     async def upload(self, lines: BinaryIO) -> str:
         """See the port."""
@@ -83,7 +83,7 @@ class OpenAIBatches:
                 # The vendor answers an upload once it has dealt with it.
                 timeout=within(FILE_SECONDS),
             )
-        return _word(_parsed(response.content), "id")
+        return _word(parsed(response.content), "id")
 
     async def create(self, input_file: str, metadata: Mapping[str, str]) -> VendorBatch:
         """See the port."""
@@ -95,7 +95,7 @@ class OpenAIBatches:
                 metadata=dict(metadata),
                 extra_headers=headers,
             )
-        return _batch(_parsed(response.content))
+        return _batch(parsed(response.content))
 
     async def get(self, batch_id: str) -> VendorBatch:
         """See the port."""
@@ -103,7 +103,7 @@ class OpenAIBatches:
             response = await self._client.sdk.batches.with_raw_response.retrieve(
                 batch_id, extra_headers=headers
             )
-        return _batch(_parsed(response.content))
+        return _batch(parsed(response.content))
 
     async def newest(self) -> AsyncIterator[VendorBatch]:
         """See the port."""
@@ -131,7 +131,7 @@ class OpenAIBatches:
             if ended:
                 return await self.get(batch_id)
             raise
-        return _batch(_parsed(response.content))
+        return _batch(parsed(response.content))
 
     async def download(self, file: str, into: BinaryIO) -> None:
         """See the port."""
@@ -156,7 +156,7 @@ class OpenAIBatches:
             response = await self._client.sdk.batches.with_raw_response.list(
                 limit=PAGE, after=after or openai.omit, extra_headers=headers
             )
-        data = _parsed(response.content).get("data")
+        data = parsed(response.content).get("data")
         if not isinstance(data, list):
             raise not_an_answer("is no list of batches")
         return [_batch(one) for one in data]
@@ -193,16 +193,6 @@ def _batch(answer: Any) -> VendorBatch:
 def _object(answer: dict[str, Any], name: str) -> dict[str, Any]:
     found = answer.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise not_an_answer("is not JSON") from None
-    if not isinstance(answer, dict):
-        raise not_an_answer("is not an object")
-    return answer
 
 
 def _word(answer: Any, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +126,7 @@ class LineAnswer:
     """
 
     custom_id: str
-    body: object = None
+    body: Mapping[str, Any] | None = None
     code: str = ""
 
 
