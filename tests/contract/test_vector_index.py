@@ -14,6 +14,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from services.storage.__main__ import build
+from services.storage.config import StorageConfig
 from services.storage.nearest import FEW
 from services.storage.sweep import Patience, Sweeper
 from services.storage.vector_index import LOCK, NEVER, Builder
@@ -22,6 +24,8 @@ from tests.contract.makers_storage import Index, chunk, found, unit_vector, vect
 from tests.contract.test_document_index import index_at
 from tests.waiting import until
 from waybill.runtime.postgres import Database
+from waybill.runtime.server import ServerConfig
+from waybill.runtime.telemetry import Telemetry
 from waybill.stack.config import CHECKOUT
 from waybill.stack.migrate import migrate
 from waybill.storage.v1 import document_index_service_pb2 as pb
@@ -248,3 +252,21 @@ async def test_an_index_of_the_release_before_serves_until_another_is_built(
             await index.add("c.md", "tide", seed=2)
             assert await builder.build() == 0, "what comes now has no index"
             assert len(places(await index.search(vector=unit_vector(0)))) == 3
+
+
+async def test_a_storage_service_that_starts_builds_what_is_due(
+    own: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with index_at(own) as index:
+        await index.add("a.md", "harbour")
+    with psycopg.connect(own.admin_url) as admin:
+        admin.execute("update waybill_index.spaces set segments = %s where space_id = 1", [[NEVER]])
+    config = StorageConfig(
+        ServerConfig("storage", "127.0.0.1:0"), own.url("storage"), own.owner_url("storage"), tmp_path
+    )
+
+    async def built() -> bool:
+        return [end for end in segments(own) if end < NEVER] != []
+
+    async with build(config, Telemetry("storage", [])):
+        await until(built)
