@@ -34,10 +34,8 @@ async def build(
 ) -> AsyncIterator[server.Service]:
     """Joins the parser's parts; tests call it with a configuration of their own."""
     async with AsyncExitStack() as stack:
-        database = await Database.open(config.database_url)
-        stack.push_async_callback(database.close)
-        owner = await Database.open(config.owner_database_url, max_size=1)
-        stack.push_async_callback(owner.close)
+        database = await stack.enter_async_context(Database.opened(config.database_url))
+        owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
         storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
         ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
         # One more than places, so that light jobs find theirs whatever the others do.
