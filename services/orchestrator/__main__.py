@@ -45,7 +45,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
     owner = await Database.open(config.owner_database_url, max_size=1)
     async with connected(config, telemetry.tracer) as peers:
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
-        steps, step_log = Steps(peers, runs, config.chunk_sizes), StepLog(database)
+        steps, step_log = Steps(peers, config.chunk_sizes), StepLog(database)
         durable = Durable(runs, step_log, engine.unqueue)
         jobs = BatchJobs(database, owner)
         batches = BatchTier(peers, runs, steps, jobs, _now)

@@ -16,7 +16,7 @@ import structlog
 from services.orchestrator import tiers, vectors
 from services.orchestrator.batch_jobs import OF_THE_RUN, BatchJobs, Job
 from services.orchestrator.chunks.cutting import embedded_text
-from services.orchestrator.outcomes import RunWaits
+from services.orchestrator.outcomes import Noted, RunWaits
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.run_rows import Row, RunRef
 from services.orchestrator.runs import Runs
@@ -58,13 +58,12 @@ class BatchTier:
         self._jobs = jobs
         self._now = now
 
-    async def embed(self, run: RunRef, cut: Cut) -> int:
+    async def embed(self, run: RunRef, cut: Cut, row: Row) -> Noted[int]:
         """Has a run's chunks embedded by batches as far as there is time; answers how many were.
 
         Raises:
             RunWaits: A job goes on; the poller wakes the run when there is something to do.
         """
-        row = await self._runs.find(run)
         jobs = await self._jobs.of_run(run)
         if jobs and jobs[-1].state in OF_THE_RUN:
             jobs[-1] = await self._follow(row, cut, jobs[-1])
@@ -77,8 +76,8 @@ class BatchTier:
                 job = await self._jobs.add(run, len(jobs) + 1, self._now())
                 jobs.append(await self._send(cut, job, again=False))
         outcome = tiers.outcome(got, cut.chunks, pending, [job.outcome for job in jobs])
-        await self._runs.change(run, tier=outcome.tier, tier_reason=outcome.reason, embedded_chunks=got)
-        return got
+        columns = {"tier": outcome.tier, "tier_reason": outcome.reason, "embedded_chunks": got}
+        return Noted(got, columns)
 
     async def stop(self, run: RunRef) -> None:
         """Cancels a run's job at the vendor. What it did by then is settled when it has ended."""

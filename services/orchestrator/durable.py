@@ -29,6 +29,7 @@ from services.orchestrator.outcomes import (
     POISON,
     WAITING,
     Ending,
+    Noted,
     RunWaits,
     StepFailed,
     broken,
@@ -53,19 +54,20 @@ PATIENCE_SECONDS, DRAIN_SECONDS = 600.0, 3.0
 # So much later a process knows what another has done to a run that it works on.
 LOOK_SECONDS = 1.0
 T = TypeVar("T")
+Body = Callable[[Row], Awaitable[T | Noted[T]]]
 log = structlog.get_logger()
 
 
 class Step(Protocol):
     """Runs a step of one run."""
 
-    async def __call__(self, name: str, kind: Callable[..., T], body: Callable[[], Awaitable[T]], /) -> T:
+    async def __call__(self, name: str, kind: Callable[..., T], body: Body[T], /) -> T:
         """Runs a step's body, or answers what it answered when it ended before a crash.
 
         Args:
             name: As it stands in the trace.
             kind: What the body answers: a frozen dataclass of JSON values, int or str.
-            body: May run again from its start after a crash.
+            body: Gets the run's row as the step begins; may run again from its start after a crash.
 
         Raises:
             StepFailed: The body raised a ServiceError, or the run was cancelled or is late.
@@ -234,9 +236,7 @@ class Durable:
             # The run ends all the same; what still works for it ends by itself and is not published.
             log.warning("work of a late run could not be stopped", run_id=run.run_id, reason=error.reason)
 
-    async def _step(
-        self, run: RunRef, workflow: str, name: str, kind: Callable[..., T], body: Callable[[], Awaitable[T]]
-    ) -> T:
+    async def _step(self, run: RunRef, workflow: str, name: str, kind: Callable[..., T], body: Body[T]) -> T:
         """A `Step`, again while something that it needs is away."""
         try:
             once = partial(self._once, run, workflow, name, body)
@@ -250,9 +250,7 @@ class Durable:
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
-    async def _once(
-        self, run: RunRef, workflow: str, name: str, body: Callable[[], Awaitable[Any]]
-    ) -> Outcome:
+    async def _once(self, run: RunRef, workflow: str, name: str, body: Body[Any]) -> Outcome:
         place = f"step.{name.split()[0]}.start"
         await faults.point(place, f"{place}.{run.run_id}")
         row, outcome = await self._steps.open(run, name, partial(_refused, workflow))
@@ -260,9 +258,10 @@ class Durable:
             return outcome
         self._runs.tell_watchers(run.run_id)
         with in_trace(run, row, name):
-            outcome = await _in_time(_seconds_left(row), body)
+            outcome = await _in_time(_seconds_left(row), partial(body, row))
         if outcome != WAITING:
-            await self._steps.end(run, name, row["tries"], outcome)
+            columns = outcome.pop("columns", {})
+            await self._runs.end_step(run, name, row["tries"], outcome, columns)
         return outcome
 
 

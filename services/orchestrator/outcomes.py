@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -12,6 +12,7 @@ from services.orchestrator.run_rows import Outcome
 from waybill.runtime import deadline
 from waybill.runtime.errors import ServiceError, Unavailable
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 WAITING = {"waiting": True}
@@ -43,6 +44,14 @@ class Ending:
     message: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Noted(Generic[T]):
+    """What a step answers, and what it found out of its run: both are written as it ends."""
+
+    value: T
+    columns: Mapping[str, Any]
+
+
 class RunWaits(Exception):
     """A step's work is with a vendor that takes its time: the run lets go of its place until it is woken.
 
@@ -67,9 +76,12 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
     except Exception as error:
         log.exception("step broke")
         return {"failed": broken("step", error)}
+    columns = {}
+    if isinstance(value, Noted):
+        value, columns = value.value, {"columns": value.columns}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"value": dataclasses.asdict(value)}
-    return {"value": value}
+        value = dataclasses.asdict(value)
+    return {"value": value, **columns}
 
 
 def failed(error: ServiceError) -> Outcome:

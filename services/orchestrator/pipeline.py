@@ -26,17 +26,17 @@ class Pipeline:
 
     async def ingest(self, run: RunRef, step: Step) -> Ending:
         """Brings a stored document to where searches find it."""
-        parsed = await step("parse", Parsed, partial(self._steps.parse, run))
-        cut = await step("chunk", Cut, partial(self._steps.chunk, run, parsed))
+        parsed = await step("parse", Parsed, self._steps.parse)
+        cut = await step("chunk", Cut, partial(self._steps.chunk, parsed))
         if cut.tier == tiers.BATCH:
             # What it leaves without a vector is embedded at once.
             await step("batch", int, partial(self._batches.embed, run, cut))
         embeddings = (
-            partial(step, f"embed {number}", int, partial(self._steps.embed, run, cut, batch))
+            partial(step, f"embed {number}", int, partial(self._steps.embed, cut, batch))
             for number, batch in enumerate(cut.batches, 1)
         )
         await side_by_side(embeddings, BATCHES_IN_MEMORY)
-        await step("publish", str, partial(self._steps.publish, run, cut))
+        await step("publish", str, partial(self._steps.publish, cut))
         if parsed.missing:
             return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing)
         return Ending("UNCHANGED" if cut.unchanged else "READY")

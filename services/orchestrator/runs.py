@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,12 @@ from services.orchestrator.run_rows import (
     FINAL_STATES,
     RETRIABLE_STATES,
     NewRun,
+    Outcome,
     Row,
     RunRef,
     run_not_found,
 )
-from services.orchestrator.step_log import cut_off, note_past
+from services.orchestrator.step_log import cut_off, end, note_past
 from services.orchestrator.watches import Watches
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
@@ -226,20 +227,23 @@ class Runs:
         Returns:
             Its row, changed or not.
         """
-        names = ("state", "step", "reason", "message", "document_id", "version_id", "pages", "chunks",
-                 "embedded_chunks", "tier", "tier_reason", "reading")  # fmt: skip
-        values = {name: columns.pop(name, None) for name in names}
-        if columns:
-            raise TypeError(f"no such column: {', '.join(columns)}")
-        values |= {"run_id": ref.run_id, "final": list(FINAL_STATES)}
-        values |= {"workflow": workflow, "starts": starts, "alone_starts": alone_starts}
         async with self._database.transaction(ref.tenant) as connection:
-            row = await (await connection.execute(CHANGE, values)).fetchone()
+            row = await _change(connection, ref, columns, workflow, starts, alone_starts)
             if row is not None and row["state"] in RETRIABLE_STATES:
                 await cut_off(connection, ref)
             row = row or await _find(connection, ref.run_id)
         self._watches.tell(ref.run_id, ended=row["state"] in FINAL_STATES)
         return row
+
+    async def end_step(
+        self, ref: RunRef, name: str, number: int, outcome: Outcome, columns: Mapping[str, Any]
+    ) -> None:
+        """Notes how a step of a try ended, and what it found out of its run."""
+        async with self._database.transaction(ref.tenant) as connection:
+            if columns:
+                await _change(connection, ref, columns)
+            await end(connection, ref, name, number, outcome)
+        self.tell_watchers(ref.run_id)
 
     async def retry(self, ref: RunRef, complete_by: datetime.datetime | None) -> Row:
         """Queues a run that ended badly again, as its next try; one under way is answered as it is.
@@ -317,6 +321,24 @@ class Runs:
     def tell_watchers(self, run_id: str) -> None:
         """Lets who watches a run look at it again."""
         self._watches.tell(run_id)
+
+
+async def _change(
+    connection: Connection,
+    ref: RunRef,
+    columns: Mapping[str, Any],
+    workflow: str | None = None,
+    starts: int = 0,
+    alone_starts: int = 0,
+) -> Row | None:
+    """The run's row, where it changed."""
+    names = ("state", "step", "reason", "message", "document_id", "version_id", "pages", "chunks",
+             "embedded_chunks", "tier", "tier_reason", "reading")  # fmt: skip
+    if unknown := columns.keys() - names:
+        raise TypeError(f"no such column: {', '.join(unknown)}")
+    values = {**dict.fromkeys(names), **columns, "run_id": ref.run_id, "final": list(FINAL_STATES)}
+    values |= {"workflow": workflow, "starts": starts, "alone_starts": alone_starts}
+    return await (await connection.execute(CHANGE, values)).fetchone()
 
 
 async def _insert(

@@ -90,23 +90,23 @@ class StepLog:
                     await connection.execute(FORGET_REST, values)
         return row, outcome
 
-    async def end(self, ref: RunRef, name: str, number: int, outcome: Outcome) -> None:
-        """Notes how a step ended; `outcome` has a value, or says what failed."""
-        values = {
-            "run_id": ref.run_id,
-            "span_id": trace_ids.step_span_id(ref.run_id, name, number),
-            "status": "ERROR" if "failed" in outcome else "OK",
-            "outcome": None if "failed" in outcome else Json(outcome),
-            "validity": VALIDITY,
-        }
-        async with self._database.transaction(ref.tenant) as connection:
-            await connection.execute(END, values)
-
     async def of_run(self, tenant: str, run_id: str) -> list[Row]:
         """The steps of a run, by start."""
         query = "select * from waybill_runs.steps where run_id = %s order by started_at"
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(query, [run_id])).fetchall()
+
+
+async def end(connection: Connection, ref: RunRef, name: str, number: int, outcome: Outcome) -> None:
+    """Notes how a step ended; `outcome` has a value, or says what failed."""
+    values = {
+        "run_id": ref.run_id,
+        "span_id": trace_ids.step_span_id(ref.run_id, name, number),
+        "status": "ERROR" if "failed" in outcome else "OK",
+        "outcome": None if "failed" in outcome else Json(outcome),
+        "validity": VALIDITY,
+    }
+    await connection.execute(END, values)
 
 
 async def cut_off(connection: Connection, ref: RunRef) -> None:

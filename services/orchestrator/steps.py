@@ -18,9 +18,9 @@ from psycopg.types.json import Jsonb
 from services.orchestrator import degrading, documents, tiers, vectors
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embedded_text
 from services.orchestrator.chunks.packing import Packer
+from services.orchestrator.outcomes import Noted
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
-from services.orchestrator.run_rows import RunRef
-from services.orchestrator.runs import Runs
+from services.orchestrator.run_rows import Row, RunRef
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -86,13 +86,11 @@ class Steps:
     def __init__(
         self,
         peers: Peers,
-        runs: Runs,
         sizes: ChunkSizes = DEFAULT_SIZES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._peers = peers
         self._sizes = sizes
-        self._runs = runs
         self._clock = clock
         self._offer, self._offer_ends = EmbedResponse(), -math.inf
         self._in_memory = Places(BATCHES_IN_MEMORY)
@@ -112,9 +110,8 @@ class Steps:
         """The space that a version's vectors are in, whatever the embedder serves by now."""
         return Space(**cut.space) if cut.space else await self.space()
 
-    async def parse(self, run: RunRef) -> Parsed:
+    async def parse(self, row: Row) -> Noted[Parsed]:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
-        row = await self._runs.find(run)
         request = CreateParseJobRequest(
             source_key=row["source_key"],
             source_sha256=row["source_sha256"],
@@ -125,15 +122,14 @@ class Steps:
         if job.state != ParseJob.STATE_SUCCEEDED:
             raise InvalidRequest(job.reason or "PARSE_FAILED", job.message)
         reading = Jsonb(MessageToDict(job.reading, preserving_proto_field_name=True))
-        await self._runs.change(run, pages=job.page_count, reading=reading)
-        return Parsed(job.result_key, job.page_count, degrading.missing(job.reading))
+        parsed = Parsed(job.result_key, job.page_count, degrading.missing(job.reading))
+        return Noted(parsed, {"pages": job.page_count, "reading": reading})
 
-    async def chunk(self, run: RunRef, parsed: Parsed) -> Cut:
+    async def chunk(self, parsed: Parsed, row: Row) -> Noted[Cut]:
         """Cuts the pages and writes the chunks, without vectors, under an unpublished version.
 
         Where the same is published already, there is nothing to cut: the version is that one.
         """
-        row = await self._runs.find(run)
         offer = await steady(self._offered)
         now = datetime.datetime.now(datetime.UTC)
         begin = index.BeginVersionRequest(
@@ -142,7 +138,7 @@ class Steps:
             source_sha256=row["source_sha256"],
             recipe=self.recipe,
             space=offer.space,
-            run_id=run.run_id,
+            run_id=str(row["run_id"]),
             keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
             metadata=row["metadata"],
         )
@@ -162,21 +158,20 @@ class Steps:
             packer = await self._fill(cut.version_id, parsed)
             decision = tiers.decide(row["complete_by"], now, packer.chunks, offer.batches_offered)
             cut = replace(cut, chunks=packer.chunks, batches=packer.batches, tier=decision.tier)
-        await self._runs.change(
-            run,
-            chunks=cut.chunks,
-            document_id=cut.document_id,
-            version_id=cut.version_id,
-            tier=decision.tier,
-            tier_reason=decision.reason,
-        )
-        return cut
+        columns = {
+            "chunks": cut.chunks,
+            "document_id": cut.document_id,
+            "version_id": cut.version_id,
+            "tier": decision.tier,
+            "tier_reason": decision.reason,
+        }
+        return Noted(cut, columns)
 
-    async def embed(self, run: RunRef, cut: Cut, batch: tuple[int, int]) -> int:
+    async def embed(self, cut: Cut, batch: tuple[int, int], row: Row) -> Noted[int]:
         """Embeds a range of chunks that have no vector yet and writes the vectors; answers how many."""
         space = await self.space_of(cut)
         # A long document, or a tenant with many, stands before nobody else.
-        async with self._in_memory.turn(run.tenant, run.run_id):
+        async with self._in_memory.turn(row["tenant"], str(row["run_id"])):
             async with self._embedding:
                 pages = vectors.pending(self._peers.index, cut.version_id, *batch)
                 chunks = [chunk async for page in pages for chunk in page]
@@ -184,10 +179,9 @@ class Steps:
             async with self._writing:
                 if bought:
                     await vectors.put(self._peers.index, cut.version_id, space, bought)
-        await self._runs.change(run, embedded_chunks=batch[1])
-        return len(chunks)
+        return Noted(len(chunks), {"embedded_chunks": batch[1]})
 
-    async def publish(self, run: RunRef, cut: Cut) -> str:
+    async def publish(self, cut: Cut, row: Row) -> str:
         """Makes the version the one that searches see; answers the document's id."""
         request = index.PublishVersionRequest(
             version_id=cut.version_id, chunk_count=cut.chunks, edition=cut.edition

@@ -24,14 +24,14 @@ from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.postgres import Database
 
 pytestmark = pytest.mark.timeout(60)
-Body = Callable[[], Awaitable[int]]
+Body = Callable[[Row], Awaitable[int]]
 
 
 async def nothing(_: str) -> None:
     """Nobody waits in the engine's queue."""
 
 
-async def done() -> int:
+async def done(_: Row) -> int:
     return 1
 
 
@@ -43,7 +43,7 @@ class Held:
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
     bought: int = 0
 
-    async def __call__(self) -> int:
+    async def __call__(self, _: Row) -> int:
         self.began.set()
         await self.let_go.wait()
         self.bought += 1
@@ -127,7 +127,7 @@ async def refused() -> int:
 async def test_a_step_that_fails_ends_its_siblings_before_its_run_has_failed(house: House) -> None:
     run, held = await house.run(), Held()
 
-    async def failing() -> int:
+    async def failing(_: Row) -> int:
         await held.began.wait()
         return await refused()
 
@@ -203,7 +203,7 @@ async def test_nothing_begins_or_buys_once_a_cancel_has_answered(house: House, t
     run, durable = await house.run(), house.orchestrator()
     begun: list[str] = []
 
-    async def begin() -> int:
+    async def begin(_: Row) -> int:
         begun.append("step")
         return 1
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.run_rows import RunRef
 from services.orchestrator.steps import BATCHES_IN_MEMORY, OFFER_SECONDS, Cut, Steps
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
@@ -68,15 +67,11 @@ class Neighbours:
         self.spaces.append(request.space.model)
         return index.PutVectorsResponse()
 
-    async def change(self, *_: Any, **__: Any) -> None:
-        """Nobody looks at the run's row."""
-
 
 def steps_of(neighbours: Neighbours, now: Sequence[float] = (0.0,)) -> Steps:
     """Steps among these neighbours, at a time that the test changes."""
     peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours)
-    runs: Any = neighbours
-    return Steps(peers, runs, clock=lambda: now[0])
+    return Steps(peers, clock=lambda: now[0])
 
 
 def cut(name: str, batches: int, **more: Any) -> Cut:
@@ -91,7 +86,7 @@ async def test_a_document_of_a_hundred_batches_stands_before_no_other_tenant_or_
         for tenant, name, batches in (("big", "long", 100), ("big", "short", 1), ("small", "other", 1)):
             made = cut(name, batches)
             for batch in made.batches:
-                group.create_task(steps.embed(RunRef(tenant, name), made, batch))
+                group.create_task(steps.embed(made, batch, {"tenant": tenant, "run_id": name}))
         await asyncio.sleep(0)
         neighbours.let_go.set()
     order = neighbours.versions
@@ -127,6 +122,6 @@ async def test_a_version_gets_vectors_of_the_space_that_it_was_begun_in() -> Non
     neighbours.let_go.set()
     steps = steps_of(neighbours)
     made = cut("a", 1, space={"model": "old", "dimension": 1})
-    await steps.embed(RunRef("acme", "a"), made, (0, 1))
-    await steps.embed(RunRef("acme", "b"), cut("b", 1), (0, 1))
+    await steps.embed(made, (0, 1), {"tenant": "acme", "run_id": "a"})
+    await steps.embed(cut("b", 1), (0, 1), {"tenant": "acme", "run_id": "b"})
     assert neighbours.spaces == ["old", "new"]
