@@ -41,9 +41,11 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
     """Joins the orchestrator's parts."""
     # Loading the vocabulary holds the GIL for half a second: now, and not in the first run.
     tokens.count(["warm"])
-    database = await Database.open(config.database_url)
-    owner = await Database.open(config.owner_database_url, max_size=1)
-    async with connected(config, telemetry.tracer) as peers:
+    async with (
+        Database.opened(config.database_url) as database,
+        Database.opened(config.owner_database_url, max_size=1) as owner,
+        connected(config, telemetry.tracer) as peers,
+    ):
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
         steps, step_log = Steps(peers, config.chunk_sizes), StepLog(database)
         durable = Durable(runs, step_log, engine.unqueue)
@@ -83,8 +85,6 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         finally:
             await durable.drain()
             await asyncio.to_thread(engine.shut_down)
-            await database.close()
-            await owner.close()
 
 
 def _now() -> datetime.datetime:
