@@ -90,6 +90,7 @@ class _Telling:
     """A run, and all that it does here."""
 
     run: RunRef
+    story: Story
     task: asyncio.Task[None]
 
 
@@ -128,7 +129,7 @@ class Durable:
         if self._draining:
             raise asyncio.CancelledError
         telling = asyncio.create_task(self._tell(run, story, workflow))
-        self._tellings[workflow] = _Telling(run, telling)
+        self._tellings[workflow] = _Telling(run, story, telling)
         try:
             await asyncio.wait([telling])
         finally:
@@ -161,12 +162,18 @@ class Durable:
     async def look(self) -> None:
         """Cuts off what is told here though its row says that it has ended, or is told anew."""
         runs: dict[str, list[str]] = defaultdict(list)
-        names = set(self._tellings)
-        for telling in self._tellings.values():
+        names = dict(self._tellings)
+        for telling in names.values():
             runs[telling.run.tenant].append(telling.run.run_id)
         rows = [row for tenant, ids in runs.items() for row in await self._runs.named(tenant, ids)]
-        names -= {workflow_id(row) for row in rows if row["state"] not in FINAL_STATES}
+        for row in rows:
+            if row["state"] not in FINAL_STATES:
+                names.pop(workflow_id(row), None)
         await self._cut_off(lambda name, telling: name in names)
+        for row in rows:
+            if row["state"] == "CANCELLED" and (told := names.get(workflow_id(row))):
+                # Its step may have begun work elsewhere behind the stop of who cancelled it.
+                await self._stop(told.run, row, told.story)
 
     async def _tell(self, run: RunRef, story: Story, workflow: str) -> None:
         row = await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)
@@ -234,7 +241,9 @@ class Durable:
                 await story.stop(run)
         except ServiceError as error:
             # The run ends all the same; what still works for it ends by itself and is not published.
-            log.warning("work of a late run could not be stopped", run_id=run.run_id, reason=error.reason)
+            log.warning(
+                "work of a run that ended could not be stopped", run_id=run.run_id, reason=error.reason
+            )
 
     async def _step(self, run: RunRef, workflow: str, name: str, kind: Callable[..., T], body: Body[T]) -> T:
         """A `Step`, again while something that it needs is away."""

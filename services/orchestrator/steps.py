@@ -220,8 +220,8 @@ class Steps:
             read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT)
             job = (await steady(partial(self._peers.parser.GetParseJob, read))).job
         if job.state == ParseJob.STATE_CANCELLED:
-            # It was made for another run of the same content, which was cancelled: this one was not.
-            return await self._ended(request)
+            # For another run of the same content, or for this one: a step that is repeated is told which.
+            raise Unavailable("PARSE_CANCELLED", "The parse job was cancelled for a run of the same content.")
         return job
 
     async def _fill(self, version_id: str, parsed: Parsed) -> Packer:

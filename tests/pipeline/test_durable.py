@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,10 @@ from services.orchestrator.queueing import workflow_id
 from services.orchestrator.run_rows import NewRun, Row, RunRef, new_run_id
 from services.orchestrator.runs import Runs
 from services.orchestrator.step_log import StepLog
+from services.orchestrator.steps import Parsed, Steps
 from tests.conftest import MigratedPostgres
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, CreateParseJobResponse
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.postgres import Database
 
@@ -55,13 +59,44 @@ class Told:
     """A story of steps that run side by side."""
 
     bodies: Mapping[str, Body]
+    stopped: list[RunRef] = field(default_factory=list)
 
     async def ingest(self, run: RunRef, step: Step) -> Ending:
         await side_by_side((partial(step, name, int, body) for name, body in self.bodies.items()), 9)
         return Ending()
 
     async def stop(self, run: RunRef) -> None:
-        """Nothing goes on elsewhere."""
+        """Notes what goes on elsewhere no more."""
+        self.stopped.append(run)
+
+
+@dataclass
+class Parser:
+    """Its first job is cancelled under way, and the next one is done."""
+
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    created: int = 0
+
+    async def CreateParseJob(self, _: CreateParseJobRequest) -> CreateParseJobResponse:  # noqa: N802
+        self.created += 1
+        state = ParseJob.STATE_CANCELLED if self.created == 1 else ParseJob.STATE_SUCCEEDED
+        self.began.set()
+        await self.let_go.wait()
+        return CreateParseJobResponse(job=ParseJob(state=state, result_key="pages", page_count=1))
+
+
+@dataclass
+class Parses(Told):
+    """A story of the real parse step alone."""
+
+    bodies: Mapping[str, Body] = field(default_factory=dict)
+    steps: Steps | None = None
+
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
+        assert self.steps is not None
+        await step("parse", Parsed, self.steps.parse)
+        return Ending()
 
 
 @dataclass
@@ -174,6 +209,36 @@ async def test_what_another_process_cancelled_is_cut_off_at_the_next_look(house:
     await asyncio.gather(*tellings)
     assert [body.bought for body in bodies] == [0, 1]
     assert [(await house.row(run))["state"] for run in (cancelled, other)] == ["CANCELLED", "READY"]
+
+
+async def test_what_another_process_cancelled_is_stopped_again_once_it_is_cut_off(house: House) -> None:
+    here, there = house.orchestrator(), house.orchestrator()
+    run, body = await house.run(), Held()
+    story = Told({"parse": body})
+    telling = await house.begin(here, run, story)
+    await body.began.wait()
+    await there.cancel(run, Told({}))
+    # What the step here has begun elsewhere since then ends with it.
+    await here.look()
+    await telling
+    assert story.stopped == [run]
+
+
+@pytest.mark.parametrize(("whose", "jobs", "state"), [("its own", 1, "CANCELLED"), ("another", 2, "READY")])
+async def test_a_parse_job_that_was_cancelled_is_made_again_only_for_a_run_that_was_not(
+    house: House, whose: str, jobs: int, state: str
+) -> None:
+    here, there = house.orchestrator(), house.orchestrator()
+    run, parser = await house.run(), Parser()
+    steps = Steps(SimpleNamespace(parser=parser))  # type: ignore[arg-type]
+    telling = await house.begin(here, run, Parses(steps=steps))
+    await parser.began.wait()
+    if whose == "its own":
+        await there.cancel(run, Told({}))
+    parser.let_go.set()
+    await telling
+    assert parser.created == jobs
+    assert (await house.row(run))["state"] == state
 
 
 async def test_a_try_that_was_left_behind_neither_begins_a_step_nor_ends_the_run(house: House) -> None:
