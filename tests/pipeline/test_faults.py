@@ -58,3 +58,15 @@ def test_a_stuck_engine_costs_its_run_and_no_other(bench: Workbench) -> None:
     run = bench.finish(bench.client.ingest(bench.file("beside.md", TEXT + b"Beside it.")).run_id)
     assert run.state == READY, run.message
     assert bench.client.orchestrator.GetRun(GetRunRequest(run_id=stuck)).run.state == Run.STATE_RUNNING
+
+
+def test_a_run_that_failed_buys_nothing_afterwards(bench: Workbench) -> None:
+    lines = (f"{number}. The keeper of lock {number} opens it at dawn.\n\n" for number in range(40_000))
+    bench.arm("embedder.call.embed.before", "fail Quota after 2")
+    run = bench.finish(bench.client.ingest(bench.file("long.md", "".join(lines).encode())).run_id)
+    assert (run.state, run.reason) == (FAILED, "FAULT_INJECTED")
+    bought = len(bench.entries(run.run_id))
+    assert bench.ingest(bench.file("beside.md", TEXT)).state == READY
+    assert len(bench.entries(run.run_id)) == bought
+    assert not [entry for entry in bench.entries(run.run_id) if entry.state == Entry.STATE_HELD]
+    assert all(span.duration_nano for span in bench.trace(run.run_id)), "a step stands open for ever"
