@@ -19,6 +19,8 @@ from services.storage.words import Group
 ORDINAL_BITS = 24
 # What the word itself is worth beside the best of its other forms.
 EXACT_SHARE = 0.85
+# What the best of its other forms is worth where no chunk has the word itself.
+FORM_SHARE = 0.7
 _ENTRY = np.dtype([("place", "<u4"), ("length", "<u2")])
 Keys = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -70,8 +72,9 @@ def weigh(group: Group, frequencies: Mapping[str, float], totals: Totals) -> Wei
     shares = {group.word: EXACT_SHARE if others else 1.0} if group.word in frequencies else {}
     terms = {term: share * totals.rarity(frequencies[term]) for term, share in shares.items()}
     best = 0.0
+    form_share = 1 - EXACT_SHARE if group.word in frequencies else FORM_SHARE
     for other in others:
-        terms[other] = (1 - EXACT_SHARE) * totals.rarity(frequencies[other])
+        terms[other] = form_share * totals.rarity(frequencies[other])
         best = max(best, terms[other])
     most = terms.get(group.word, 0.0) + best
     if not terms and not languages.is_function_word(group.word):

@@ -177,6 +177,14 @@ async def test_a_question_that_nothing_fits_has_no_hit_and_a_hint(index: Index) 
     assert not (await index.search("weather letter of a lighthouse keeper", far)).hint
 
 
+async def test_a_word_that_stands_there_only_in_another_form_answers_beside_one_that_nothing_has(
+    index: Index,
+) -> None:
+    await add_pages(index, "a.md", *FILLER, "He shivers in the cold.")
+    answer = await index.search("shivering casualty")
+    assert found(answer) == ["He shivers in the cold."]
+
+
 async def test_a_search_sees_one_state_while_a_document_is_replaced(index: Index) -> None:
     """An answer has the old content or the new, never neither."""
     await index.add("a.md", "harbour 0")

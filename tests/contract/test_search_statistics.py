@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from services.storage import chunks, delete, languages, publish, search, versions, words
 from services.storage.chunks import Chunk
 from services.storage.postings import K1, B
-from services.storage.ranking import EXACT_SHARE
+from services.storage.ranking import EXACT_SHARE, FORM_SHARE
 from services.storage.reach import Filter
 from services.storage.search import Mode, Question
 from services.storage.spaces import Space
@@ -113,7 +113,8 @@ def recounted(texts: Mapping[str, Sequence[str]], question: str) -> dict[tuple[s
             return worth(group.word, None) if counts else 0.0
         share = EXACT_SHARE if others else 1.0
         exact = share * worth(group.word, place) if holders[group.word] else 0.0
-        return exact + max(((1 - EXACT_SHARE) * worth(other, place) for other in others), default=0.0)
+        form_share = 1 - EXACT_SHARE if holders[group.word] else FORM_SHARE
+        return exact + max((form_share * worth(other, place) for other in others), default=0.0)
 
     asked = words.of_question(question)
     most = sum(of_word(group, None) for group in asked)
