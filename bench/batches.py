@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.orchestrator import tiers
+from services.orchestrator.batch import tiers
 from tests.pipeline.clock import Clock
 from tests.pipeline.workbench import Workbench, simulated_openai, started
 from tests.waiting import eventually

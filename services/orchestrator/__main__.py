@@ -11,23 +11,24 @@ from functools import partial
 
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
-from services.orchestrator import engine, retention
+from services.orchestrator import retention
 from services.orchestrator.admission import Admission
-from services.orchestrator.batch_jobs import BatchJobs
-from services.orchestrator.batch_poller import BatchPoller
-from services.orchestrator.batch_tier import BatchTier
+from services.orchestrator.batch.jobs import BatchJobs
+from services.orchestrator.batch.poller import BatchPoller
+from services.orchestrator.batch.tier import BatchTier
 from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
-from services.orchestrator.durable import Durable
 from services.orchestrator.peers import connected
 from services.orchestrator.pipeline import Pipeline
-from services.orchestrator.runs import Runs
+from services.orchestrator.runs import engine
+from services.orchestrator.runs.durable import Durable
+from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.store import Runs
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
-from services.orchestrator.spans import TraceServicer
-from services.orchestrator.step_log import StepLog
 from services.orchestrator.steps import Steps
-from services.orchestrator.traces import Traces
+from services.orchestrator.traces.reading import Traces
+from services.orchestrator.traces.spans import TraceServicer
 from waybill import tokens
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.runtime import server

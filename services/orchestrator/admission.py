@@ -16,11 +16,11 @@ import grpc
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from services.orchestrator import trace_ids
 from services.orchestrator.peers import Peers
-from services.orchestrator.run_rows import NewRun, Row, new_run_id
-from services.orchestrator.runs import Runs
+from services.orchestrator.runs.rows import NewRun, Row, new_run_id
+from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Steps
+from services.orchestrator.traces import ids as trace_ids
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, RetryRunRequest
 from waybill.runtime import identity
 from waybill.runtime.channel import send, traceparent

@@ -6,12 +6,12 @@ import datetime
 from dataclasses import dataclass
 from functools import partial
 
-from services.orchestrator import bills
 from services.orchestrator.admission import DEFAULT_COLLECTION, source_key
-from services.orchestrator.durable import Durable, Story
 from services.orchestrator.peers import Peers
-from services.orchestrator.run_rows import Row, RunRef
-from services.orchestrator.runs import Runs
+from services.orchestrator.runs.durable import Durable, Story
+from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.store import Runs
+from services.orchestrator.traces import bills
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentResponse

@@ -1,19 +1,19 @@
 """One document's way, as a story: parse → chunk → (batch →) embed → publish.
 
 `receive` and `store` are behind it when it begins; what goes wrong, and what makes a step durable, is
-in `durable.py`.
+in `runs/durable.py`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from services.orchestrator import tiers
-from services.orchestrator.batch_tier import BatchTier
+from services.orchestrator.batch import tiers
+from services.orchestrator.batch.tier import BatchTier
 from services.orchestrator.degrading import PAGES_MISSING
-from services.orchestrator.durable import Step, side_by_side
-from services.orchestrator.outcomes import Ending
-from services.orchestrator.run_rows import RunRef
+from services.orchestrator.runs.durable import Step, side_by_side
+from services.orchestrator.runs.outcomes import Ending
+from services.orchestrator.runs.rows import RunRef
 from services.orchestrator.steps import BATCHES_IN_MEMORY, Cut, Parsed, Steps
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from services.orchestrator import engine
+from services.orchestrator.runs import engine
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune
 

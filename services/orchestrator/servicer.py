@@ -8,14 +8,15 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-from services.orchestrator import bills, trace_ids
 from services.orchestrator.admission import Admission, read_complete_by
 from services.orchestrator.control import Control
 from services.orchestrator.peers import Peers
-from services.orchestrator.run_rows import Row, RunRef
-from services.orchestrator.runs import Runs
+from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.store import Runs
 from services.orchestrator.searches import Searches
-from services.orchestrator.traces import Traces
+from services.orchestrator.traces import bills
+from services.orchestrator.traces import ids as trace_ids
+from services.orchestrator.traces.reading import Traces
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb

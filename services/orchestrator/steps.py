@@ -15,12 +15,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from psycopg.types.json import Jsonb
 
-from services.orchestrator import degrading, documents, tiers, vectors
+from services.orchestrator import artifacts, degrading, vectors
+from services.orchestrator.batch import tiers
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embedded_text
 from services.orchestrator.chunks.packing import Packer
-from services.orchestrator.outcomes import Noted
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
-from services.orchestrator.run_rows import Row, RunRef
+from services.orchestrator.runs.outcomes import Noted
+from services.orchestrator.runs.rows import Row, RunRef
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -227,8 +228,8 @@ class Steps:
     async def _fill(self, version_id: str, parsed: Parsed) -> Packer:
         """Puts a document's chunks as its pages come; in memory are one range and one request."""
         packer = Packer(version_id, self._sizes)
-        async for lines in documents.lines(self._peers.objects, parsed.result_key, PATIENCE_SECONDS):
-            await self._put(await asyncio.to_thread(packer.add, documents.pages(lines)))
+        async for lines in artifacts.lines(self._peers.objects, parsed.result_key, PATIENCE_SECONDS):
+            await self._put(await asyncio.to_thread(packer.add, artifacts.pages(lines)))
         await self._put(packer.rest())
         if not packer.chunks:
             raise InvalidRequest(

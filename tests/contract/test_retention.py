@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow, dict_row
 
-from services.orchestrator import engine
 from services.orchestrator.retention import STATEMENTS
+from services.orchestrator.runs import engine
 from services.parser.retention import JOBS
 from services.storage.sweep import FORGET
 from tests.conftest import MigratedPostgres

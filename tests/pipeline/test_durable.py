@@ -14,12 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.orchestrator.durable import Durable, Step, side_by_side
-from services.orchestrator.outcomes import Ending
-from services.orchestrator.queueing import workflow_id
-from services.orchestrator.run_rows import NewRun, Row, RunRef, new_run_id
-from services.orchestrator.runs import Runs
-from services.orchestrator.step_log import StepLog
+from services.orchestrator.runs.durable import Durable, Step, side_by_side
+from services.orchestrator.runs.outcomes import Ending
+from services.orchestrator.runs.queueing import workflow_id
+from services.orchestrator.runs.rows import NewRun, Row, RunRef, new_run_id
+from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Parsed, Steps
 from tests.conftest import MigratedPostgres
 from waybill.parser.v1.parse_job_pb2 import ParseJob

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from services.orchestrator import trace_ids
-from services.orchestrator.run_rows import RunRef
-from services.orchestrator.traces import MAX_SPANS, MAX_TRACES, Traces
+from services.orchestrator.runs.rows import RunRef
+from services.orchestrator.traces import ids as trace_ids
+from services.orchestrator.traces.reading import MAX_SPANS, MAX_TRACES, Traces
 from tests.conftest import MigratedPostgres
 from tests.pipeline.test_durable import House, house
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from services.orchestrator.control import Cancelled, Control
-from services.orchestrator.run_rows import Row, RunRef
+from services.orchestrator.runs.rows import Row, RunRef
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse

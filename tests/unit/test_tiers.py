@@ -7,7 +7,7 @@ import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator import tiers
+from services.orchestrator.batch import tiers
 
 NOW = datetime.datetime(2026, 11, 26, 9, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)

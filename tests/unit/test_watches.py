@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from services.orchestrator.run_rows import Row
-from services.orchestrator.watches import Watches
+from services.orchestrator.runs.rows import Row
+from services.orchestrator.runs.watches import Watches
 
 NEVER_SECONDS = 60.0
 SOON_SECONDS = 10.0

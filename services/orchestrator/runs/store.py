@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from services.orchestrator.queueing import enqueue
-from services.orchestrator.run_rows import (
+from services.orchestrator.runs.queueing import enqueue
+from services.orchestrator.runs.rows import (
     FINAL_STATES,
     RETRIABLE_STATES,
     NewRun,
@@ -19,8 +19,8 @@ from services.orchestrator.run_rows import (
     RunRef,
     run_not_found,
 )
-from services.orchestrator.step_log import cut_off, end, note_past
-from services.orchestrator.watches import Watches
+from services.orchestrator.runs.step_log import cut_off, end, note_past
+from services.orchestrator.runs.watches import Watches
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from services.orchestrator.run_rows import Outcome
+from services.orchestrator.runs.rows import Outcome
 from waybill.runtime import deadline
 from waybill.runtime.errors import ServiceError, Unavailable
 

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg.types.json import Jsonb
 
-from services.orchestrator.run_rows import Row, RunRef
+from services.orchestrator.runs.rows import Row, RunRef
 from waybill.embedder.v1.batch_job_pb2 import BatchJobName
 from waybill.runtime.errors import Unavailable
 from waybill.runtime.postgres import Database

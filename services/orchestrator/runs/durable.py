@@ -23,7 +23,8 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from services.orchestrator.outcomes import (
+from services.orchestrator.runs.context import acting_for, in_trace
+from services.orchestrator.runs.outcomes import (
     CANCELLED,
     EXPIRED,
     POISON,
@@ -36,12 +37,11 @@ from services.orchestrator.outcomes import (
     failed,
     outcome_of,
 )
-from services.orchestrator.queueing import workflow_id
-from services.orchestrator.run_context import acting_for, in_trace
-from services.orchestrator.run_rows import FINAL_STATES, Outcome, Row, RunRef
-from services.orchestrator.runs import Runs
-from services.orchestrator.step_log import StepLog
-from services.orchestrator.turns import Turns
+from services.orchestrator.runs.queueing import workflow_id
+from services.orchestrator.runs.rows import FINAL_STATES, Outcome, Row, RunRef
+from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.store import Runs
+from services.orchestrator.runs.turns import Turns
 from waybill.runtime import deadline, faults
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.loops import repeating

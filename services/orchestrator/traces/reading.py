@@ -14,11 +14,12 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.orchestrator import bills, spans, trace_ids
 from services.orchestrator.peers import Peers
-from services.orchestrator.run_rows import Row, RunRef
-from services.orchestrator.runs import Runs
-from services.orchestrator.step_log import StepLog
+from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.store import Runs
+from services.orchestrator.traces import bills, spans
+from services.orchestrator.traces import ids as trace_ids
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse

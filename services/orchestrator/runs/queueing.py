@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg.types.json import Json
 
-from services.orchestrator.run_rows import Row
+from services.orchestrator.runs.rows import Row
 from waybill.runtime.postgres import Connection
 
 WORKFLOW = "ingest"

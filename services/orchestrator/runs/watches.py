@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from services.orchestrator.run_rows import FINAL_STATES, Row
+from services.orchestrator.runs.rows import FINAL_STATES, Row
 
 # Changes that follow each other faster are one answer: each costs a read of the run and of its bill.
 PACE_SECONDS = 0.5

@@ -13,13 +13,14 @@ from typing import Any
 
 import structlog
 
-from services.orchestrator import tiers, vectors
-from services.orchestrator.batch_jobs import OF_THE_RUN, BatchJobs, Job
+from services.orchestrator import vectors
+from services.orchestrator.batch import tiers
+from services.orchestrator.batch.jobs import OF_THE_RUN, BatchJobs, Job
 from services.orchestrator.chunks.cutting import embedded_text
-from services.orchestrator.outcomes import Noted, RunWaits
 from services.orchestrator.peers import Peers, steady
-from services.orchestrator.run_rows import Row, RunRef
-from services.orchestrator.runs import Runs
+from services.orchestrator.runs.outcomes import Noted, RunWaits
+from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Cut, Steps
 from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchOutcome, BatchTexts
 from waybill.embedder.v1.embedder_service_pb2 import (

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.orchestrator import documents
+from services.orchestrator import artifacts
 from services.orchestrator.chunks.cutting import Page, cut
 from services.orchestrator.chunks.packing import MESSAGE_BYTES, Packer
 from waybill import tokens
@@ -66,7 +66,7 @@ def artifact(pages: int, words: int = 400) -> bytes:
 
 
 async def read(storage: Any) -> list[Page]:
-    return [page async for lines in documents.lines(storage, "key", 5) for page in documents.pages(lines)]
+    return [page async for lines in artifacts.lines(storage, "key", 5) for page in artifacts.pages(lines)]
 
 
 async def test_lines_run_over_borders_of_pieces_and_ranges_and_none_is_lost() -> None:
@@ -103,8 +103,8 @@ async def test_memory_does_not_grow_with_the_document() -> None:
         storage: Any = Storage(artifact(pages))
         tracemalloc.start()
         packer = Packer("version")
-        async for lines in documents.lines(storage, "key", 5):
-            packer.add(documents.pages(lines))
+        async for lines in artifacts.lines(storage, "key", 5):
+            packer.add(artifacts.pages(lines))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

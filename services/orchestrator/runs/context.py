@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import context as otel_context
 
-from services.orchestrator import trace_ids
-from services.orchestrator.run_rows import Row, RunRef
+from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.traces import ids as trace_ids
 from waybill.runtime import identity
 from waybill.runtime.telemetry import remote_parent
 

@@ -10,12 +10,12 @@ from functools import partial
 
 import structlog
 
-from services.orchestrator.batch_jobs import OF_THE_RUN, BatchJobs, Job
-from services.orchestrator.batch_tier import LATER, SOON, TRANSFER_SECONDS, BatchTier, bound, next_look
+from services.orchestrator.batch.jobs import OF_THE_RUN, BatchJobs, Job
+from services.orchestrator.batch.tier import LATER, SOON, TRANSFER_SECONDS, BatchTier, bound, next_look
 from services.orchestrator.peers import Peers
-from services.orchestrator.run_context import in_trace
-from services.orchestrator.run_rows import Row
-from services.orchestrator.runs import Runs
+from services.orchestrator.runs.context import in_trace
+from services.orchestrator.runs.rows import Row
+from services.orchestrator.runs.store import Runs
 from waybill.embedder.v1.batch_job_pb2 import BatchJob
 from waybill.embedder.v1.embedder_service_pb2 import CollectBatchJobRequest, DeleteBatchJobRequest
 from waybill.runtime import identity

@@ -9,9 +9,9 @@ from typing import Any
 from dbos import DBOS, DBOSConfig, Serializer
 
 from services.orchestrator.config import OrchestratorConfig
-from services.orchestrator.durable import Durable, Story
-from services.orchestrator.queueing import QUEUE, WORKFLOW
-from services.orchestrator.run_rows import RunRef
+from services.orchestrator.runs.durable import Durable, Story
+from services.orchestrator.runs.queueing import QUEUE, WORKFLOW
+from services.orchestrator.runs.rows import RunRef
 
 # Raised only when the order of the steps changes: runs of another version wait for their own.
 APPLICATION_VERSION = "1"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from psycopg.types.json import Json
 
-from services.orchestrator import trace_ids
-from services.orchestrator.run_rows import Outcome, Row, RunRef, run_not_found
+from services.orchestrator.runs.rows import Outcome, Row, RunRef, run_not_found
+from services.orchestrator.traces import ids as trace_ids
 from waybill.runtime.postgres import Connection, Database
 
 # What an earlier try finished, or this one before it waited, while the version that it wrote to is kept.
