@@ -24,8 +24,8 @@ from tests.cli.fakes import (
     make_spans,
 )
 from waybill.cli.exits import Exit
-from waybill.cli.inert import inert
 from waybill.cli.money import Figures, dollars, unit_price
+from waybill.cli.plain import plain
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
@@ -260,13 +260,13 @@ def assert_inert(output: str) -> None:
 
 @given(st.text())
 def test_inert_text_holds_nothing_a_terminal_obeys(text: str) -> None:
-    shown = inert(text).translate(dict.fromkeys(map(ord, "\u00ad\u200c\u200d")))
+    shown = plain(text).translate(dict.fromkeys(map(ord, "\u00ad\u200c\u200d")))
     assert_inert(shown)
     assert "\n" not in shown
 
 
 def test_inert_text_keeps_what_people_write() -> None:
-    assert inert("Größe [bold] נ 漢字 👩‍🔬 😀") == "Größe [bold] נ 漢字 👩‍🔬 😀"
+    assert plain("Größe [bold] נ 漢字 👩‍🔬 😀") == "Größe [bold] נ 漢字 👩‍🔬 😀"
 
 
 @pytest.mark.parametrize("command", ["runs", "run RUN", "search question", "trace RUN", "bill RUN"])

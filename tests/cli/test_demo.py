@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.cli.fakes import Ledger, Orchestrator, make_entry, make_hit, make_run, make_screen, serving
-from waybill.cli.accidents import Aftermath
 from waybill.cli.bills import Bill
 from waybill.cli.demo import run_demo, svg
+from waybill.cli.demo_kills import Aftermath
 from waybill.cli.exits import Exit
 from waybill.client import connect
 from waybill.ledger.v1.entry_pb2 import Entry

@@ -203,5 +203,6 @@ def test_a_crowd_of_documents_runs_at_the_set_concurrency_in_flat_memory_and_let
     assert before < CROWD * 3 // 4, "the other tenant's document waited for the crowd"
     assert 1 < most_at_once(bench, bench.tenant) <= TENANT_RUNS
     assert most_at_once(bench, bench.tenant, other.tenant) <= RUNS
-    assert 1 <= brood.most_at_once <= (os.cpu_count() or 1)
+    # A place for each core, and one more for small texts.
+    assert 1 <= brood.most_at_once <= (os.cpu_count() or 1) + 1
     assert max(growth.megabytes().values()) < 8, growth.megabytes()

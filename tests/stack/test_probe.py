@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
+import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from waybill.stack import probe
@@ -14,6 +16,8 @@ from waybill.stack.ports import free_ports
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class Listing(health.HealthServicer):  # type: ignore[misc]
@@ -62,3 +66,11 @@ def test_nobody_there_is_unreachable() -> None:
     (port,) = free_ports(1)
     assert probe.check(f"127.0.0.1:{port}") == "UNREACHABLE"
     assert probe.check_all(f"127.0.0.1:{port}") == {"": "UNREACHABLE"}
+
+
+@pytest.mark.skipif(not LOCAL_PORTS.exists(), reason="Linux tells its range here")
+def test_free_ports_are_none_that_the_system_gives_to_whoever_asks_for_any() -> None:
+    lowest = int(LOCAL_PORTS.read_text().split()[0])
+    found = free_ports(50)
+    assert len(set(found)) == 50
+    assert max(found) < lowest

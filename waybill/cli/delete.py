@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from waybill.cli.inert import inert
 from waybill.cli.objects import deleted_object
+from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.client import Client
@@ -33,6 +33,6 @@ def delete_document(client: Client, screen: Screen, collection: str, document_ke
         screen.emit(shape)
         return
     gone = [counted(number, name.removesuffix("s").replace("_", " ")) for name, number in shape.items()]
-    screen.out.print(f"{inert(document_key)}: deleted {', '.join(gone)}", soft_wrap=True)
+    screen.out.print(f"{plain(document_key)}: deleted {', '.join(gone)}", soft_wrap=True)
     if not any(shape.values()):
         screen.note(f"Nothing has this key. What was ingested: {screen.command('runs')}")

@@ -16,12 +16,12 @@ import typer
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.text import Text
 
-from waybill.cli.accidents import Accidents, Aftermath, told
 from waybill.cli.bills import bills_of_runs
+from waybill.cli.demo_kills import Aftermath, DemoKills, told
 from waybill.cli.exits import Exit, advice
-from waybill.cli.inert import inert
 from waybill.cli.ingest import ingest_sources, show_receipt
 from waybill.cli.outcome import Outcome, exit_of
+from waybill.cli.plain import plain
 from waybill.cli.progress import watcher
 from waybill.cli.screen import Screen, plain_console, spread
 from waybill.cli.sources import Source, gather
@@ -95,7 +95,7 @@ def run_demo(
     """The demo against a stack that runs; whether everything was as it should be."""
     sources = gather([examples / "documents"]).sources
     screen.note(f"ingesting {len(sources)} documents", "bold")
-    accidents, outcomes = _ingest(client, screen, sources, correlation_id, orchestrator)
+    kills, outcomes = _ingest(client, screen, sources, correlation_id, orchestrator)
     lines = (examples / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     right = ask(client, screen, [Question(**json.loads(line)) for line in lines if line])
     if not ranks_count:
@@ -104,7 +104,7 @@ def run_demo(
         screen.out.export_text(clear=True)  # the picture holds what follows
     _show_waterfall(client, screen, outcomes)
     show_receipt(client, screen, outcomes, correlation_id)
-    whole = _show_aftermath(client, screen, outcomes, accidents)
+    whole = _show_aftermath(client, screen, outcomes, kills)
     return exit_of(outcomes) if whole and (right or not ranks_count) else Exit.DOCUMENT_FAILED
 
 
@@ -114,21 +114,19 @@ def _ingest(
     sources: Sequence[Source],
     correlation_id: str,
     orchestrator: Callable[[], Process | None],
-) -> tuple[Accidents, list[Outcome]]:
+) -> tuple[DemoKills, list[Outcome]]:
     def look(run_id: str) -> Run:
         return client.orchestrator.GetRun(GetRunRequest(run_id=run_id), timeout=_LOOK_SECONDS).run
 
-    accidents = Accidents(watcher(screen), screen, sources[0].document_key, orchestrator, look)
-    outcomes = ingest_sources(client, screen, sources, correlation_id, watching_on=lambda _: accidents)
-    return accidents, outcomes
+    kills = DemoKills(watcher(screen), screen, sources[0].document_key, orchestrator, look)
+    outcomes = ingest_sources(client, screen, sources, correlation_id, watching_on=lambda _: kills)
+    return kills, outcomes
 
 
-def _show_aftermath(
-    client: Client, screen: Screen, outcomes: Sequence[Outcome], accidents: Accidents
-) -> bool:
+def _show_aftermath(client: Client, screen: Screen, outcomes: Sequence[Outcome], kills: DemoKills) -> bool:
     """Says what the kills cost, where there was work to kill; whether nothing was lost or paid twice."""
     runs = [outcome.run for outcome in outcomes if outcome.run is not None]
-    victim = next((run for run in runs if run.document_key == accidents.document_key), None)
+    victim = next((run for run in runs if run.document_key == kills.document_key), None)
     if victim is None or victim.state == Run.STATE_UNCHANGED:
         return True
     requests = (GetTraceRequest(id=run.run_id) for run in runs)
@@ -136,7 +134,7 @@ def _show_aftermath(
     spans = [span for trace in traces if trace.run_id == victim.run_id for span in trace.spans]
     aftermath = Aftermath.of(bills_of_runs(client, runs), traces)
     screen.show("", Text("kill -9 of the orchestrator, and what was repeated", "bold"))
-    screen.show(*told(accidents.kills, victim.document_key, spans, screen.out.width))
+    screen.show(*told(kills.kills, victim.document_key, spans, screen.out.width))
     screen.show(*aftermath.lines(screen.out.width))
     return aftermath.whole
 
@@ -154,8 +152,8 @@ def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
         ranks.append(places.index(wanted) + 1 if wanted in places else None)
         found = f"rank {ranks[-1]}" if ranks[-1] else "not found"
         width = min(screen.out.width, 100)
-        screen.show(Text(inert(question.question)))
-        place = f"  {inert(question.document_key)}, page {question.page}"
+        screen.show(Text(plain(question.question)))
+        place = f"  {plain(question.document_key)}, page {question.page}"
         screen.show(spread(Text(place, "dim"), Text(found, "green" if ranks[-1] == 1 else "bold red"), width))
     return all(rank == 1 for rank in ranks)
 
@@ -190,7 +188,7 @@ def _show_waterfall(client: Client, screen: Screen, outcomes: Sequence[Outcome])
     if built is None:
         return
     if longest is not None and built.run_id != longest.run_id:
-        screen.note(f"{inert(built.document_key)} is unchanged; this is the run that built it", "dim")
+        screen.note(f"{plain(built.document_key)} is unchanged; this is the run that built it", "dim")
     for trace in client.orchestrator.GetTrace(GetTraceRequest(id=built.run_id)).traces:
         screen.show(*waterfall(trace, screen.out.width), "")
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from waybill.cli.inert import inert
+from waybill.cli.plain import plain
 from waybill.cli.stack import Json, here
 from waybill.stack import operate
 from waybill.stack.table import at_simulators
@@ -60,7 +60,7 @@ def doctor(as_json: Json = False) -> None:
         typer.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
     else:
         for finding in findings:
-            typer.echo(f"{finding.state:<8} {finding.check:<20} {inert(finding.detail)}")
+            typer.echo(f"{finding.state:<8} {finding.check:<20} {plain(finding.detail)}")
             if finding.mend:
                 typer.echo(f"         mend it: {finding.mend}")
     raise typer.Exit(any(finding.state is State.FAILED for finding in findings))

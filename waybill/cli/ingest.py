@@ -17,9 +17,9 @@ import typer
 from waybill.cli.bills import bills_of_runs
 from waybill.cli.durations import Within, from_now
 from waybill.cli.exits import advice
-from waybill.cli.inert import inert
 from waybill.cli.outcome import Outcome, document_object, error_object, exit_of
 from waybill.cli.pairs import pairs
+from waybill.cli.plain import plain
 from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
@@ -83,7 +83,7 @@ def ingest(
     with session(tenant, as_json, correlation_id) as here:
         found = gather(map(Path, paths))
         for what in found.passed_over:
-            here.screen.note(f"passed over {inert(what)}")
+            here.screen.note(f"passed over {plain(what)}")
         order = Order(collection, pairs(metadata or [], "--metadata"), complete_by)
         outcomes = ingest_sources(here.client, here.screen, found.sources, correlation_id, order)
         if not as_json:
@@ -145,7 +145,7 @@ def _taken(client: Client, screen: Screen, sources: Sequence[Source]) -> list[So
     taken = [source for source in sources if types.take(source)]
     if left := [source for source in sources if source not in taken]:
         kinds = told_by_kind(left)
-        screen.note(f"not read, as their types are none that is: {inert(kinds)}; {screen.command('types')}")
+        screen.note(f"not read, as their types are none that is: {plain(kinds)}; {screen.command('types')}")
     return taken
 
 
@@ -219,22 +219,23 @@ class _Sending:
 
 
 def _report(screen: Screen, outcome: Outcome, correlation_id: str) -> None:
-    key = inert(outcome.source.document_key)
+    key = plain(outcome.source.document_key)
     if screen.as_json:
         screen.emit(document_object(outcome, correlation_id))
     error = error_object(outcome)
     if outcome.waiting and outcome.run is not None:
-        why = inert(outcome.run.embedding_tier_reason)
+        why = plain(outcome.run.embedding_tier_reason)
         screen.note(f"{outcome.state} {key}: {why}", "yellow")
         screen.note(f"  next: it goes on by itself; see it: {screen.command(f'run {outcome.run.run_id}')}")
     elif error is None and outcome.run is not None and outcome.run.reason:
         screen.note(
-            f"{outcome.state} {key}: {inert(outcome.run.reason)}: {inert(outcome.run.message)}", "yellow"
+            f"{outcome.state} {key}: {plain(outcome.run.reason)}: {plain(outcome.run.message)}",
+            "yellow",
         )
     elif error is None:
         screen.note(f"{outcome.state} {key}", "green")
     else:
-        screen.note(f"{outcome.state} {key}: {inert(error['reason'])}: {inert(error['message'])}", "red")
+        screen.note(f"{outcome.state} {key}: {plain(error['reason'])}: {plain(error['message'])}", "red")
     if outcome.error is not None:
         screen.note(f"  next: {advice(outcome.error).next_step}")
 
@@ -257,7 +258,7 @@ def show_receipt(client: Client, screen: Screen, outcomes: Sequence[Outcome], co
         screen.show(*receipt(bills_of_runs(client, runs), screen.out.width))
     except ServiceError as error:
         screen.fail(error)
-        bill = screen.command(f"bill {inert(correlation_id)}")
+        bill = screen.command(f"bill {plain(correlation_id)}")
         screen.note(f"The documents are as reported; their bill: {bill}")
 
 
@@ -265,8 +266,8 @@ def _say_what_goes_on(screen: Screen, board: Board, unsent: int) -> None:
     going_on = board.going_on()
     screen.note("interrupted")
     for run in going_on:
-        command = screen.command(f"run {inert(run.run_id)}")
-        screen.note(f"goes on in the stack: {inert(run.document_key)}: {command}")
+        command = screen.command(f"run {plain(run.run_id)}")
+        screen.note(f"goes on in the stack: {plain(run.document_key)}: {command}")
     if unsent:
         screen.note(f"documents not sent: {unsent}; the same command sends them, and skips what is unchanged")
     if going_on:

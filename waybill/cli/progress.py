@@ -7,8 +7,8 @@ from typing import Protocol, Self
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from waybill.cli.inert import inert
 from waybill.cli.objects import state_name
+from waybill.cli.plain import plain
 from waybill.cli.screen import Screen
 from waybill.cli.sources import Source
 from waybill.client import FINAL_STATES
@@ -56,7 +56,7 @@ class Lines:
     def __exit__(self, *exc: object) -> None: ...
 
     def saw(self, source: Source, run: Run) -> None:
-        self._say(source, " ".join(filter(None, map(inert, (state_name(run), run.step)))))
+        self._say(source, " ".join(filter(None, map(plain, (state_name(run), run.step)))))
 
     def waits(self, source: Source) -> None:
         self._say(source, QUEUE_FULL)
@@ -67,7 +67,7 @@ class Lines:
     def _say(self, source: Source, what: str) -> None:
         if self._last.get(source) != what:
             self._last[source] = what
-            self._screen.note(f"{inert(source.document_key)}: {what}")
+            self._screen.note(f"{plain(source.document_key)}: {what}")
 
 
 class Bars:
@@ -95,7 +95,7 @@ class Bars:
 
     def saw(self, source: Source, run: Run) -> None:
         step = run.step if run.state == Run.STATE_RUNNING else state_name(run)
-        self._draw(source, _steps_done(run), inert(step))
+        self._draw(source, _steps_done(run), plain(step))
 
     def waits(self, source: Source) -> None:
         self._draw(source, 0.0, QUEUE_FULL)
@@ -108,7 +108,7 @@ class Bars:
     def _draw(self, source: Source, steps_done: float, what: str) -> None:
         with self._lock:
             if source not in self._tasks:
-                name = inert(source.document_key)[-self._name_width :]
+                name = plain(source.document_key)[-self._name_width :]
                 self._tasks[source] = self._progress.add_task(name, total=len(STEPS), step="")
             self._progress.update(self._tasks[source], completed=steps_done, step=what)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from waybill.cli.bills import Bill
-from waybill.cli.inert import inert
 from waybill.cli.money import Figures, dollars, unit_price
 from waybill.cli.objects import kind_name, state_name
+from waybill.cli.plain import plain
 from waybill.cli.screen import counted, spread
 from waybill.ledger.v1.entry_pb2 import Entry
 
@@ -70,14 +70,14 @@ def _block(bill: Bill, width: int) -> Iterator[Text]:
     if bill.run is None:
         yield Text("searches", "bold")
     else:
-        yield spread(Text(inert(bill.run.document_key), "bold"), state_name(bill.run), width)
+        yield spread(Text(plain(bill.run.document_key), "bold"), state_name(bill.run), width)
         size = [counted(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
         if size:
             yield spread(f"  {', '.join(size)}", bill.figures.short(), width)
     yield from _items(bill.entries, width)
     if bill.run is not None:
-        yield Text(f"  trace {inert(bill.run.trace_id)}", "dim")
-        yield Text(f"  run   {inert(bill.run.run_id)}", "dim")
+        yield Text(f"  trace {plain(bill.run.trace_id)}", "dim")
+        yield Text(f"  run   {plain(bill.run.run_id)}", "dim")
 
 
 def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
@@ -87,11 +87,14 @@ def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
     for item, same in grouped.items():
         repeated = "repeated, " if item.repeated else ""
         remark = f", {item.remark}" if item.remark else ""
-        what = Text(f"  {inert(item.operation)}  {inert(item.vendor)} {inert(item.model)}".rstrip(), "cyan")
+        what = Text(
+            f"  {plain(item.operation)}  {plain(item.vendor)} {plain(item.model)}".rstrip(),
+            "cyan",
+        )
         yield spread(
             what, Text(f"{repeated}{item.kind}{remark}", "yellow" if item.kind != "real" else ""), width
         )
-        quantity = counted(sum(entry.quantity for entry in same), inert(item.unit))
+        quantity = counted(sum(entry.quantity for entry in same), plain(item.unit))
         price = unit_price(item.price_nano_usd_per_million)
         yield spread(f"    {quantity} × {price}", dollars(sum(map(_amount, same))), width)
 

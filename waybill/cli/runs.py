@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from waybill.cli.durations import Within, from_now
-from waybill.cli.inert import inert
 from waybill.cli.money import Figures, dollars
 from waybill.cli.objects import Shape, cancelled_object, run_object, state_name
+from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, spread
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.client import Client, timestamp
@@ -97,7 +97,7 @@ def _show(screen: Screen, shape: Shape) -> None:
         if value in (None, ""):
             continue
         label, money, _ = key.partition("_nano_usd")
-        shown = Text(f"{label:<24}", "dim") + Text(dollars(value) if money else inert(str(value)))
+        shown = Text(f"{label:<24}", "dim") + Text(dollars(value) if money else plain(str(value)))
         screen.out.print(shown, soft_wrap=not screen.out.is_terminal)
 
 
@@ -114,8 +114,8 @@ def _newest(client: Client, limit: int) -> Iterator[Run]:
 
 def _two_lines(run: Run, width: int) -> Iterator[Text]:
     state = Text(state_name(run), "green" if run.state in (Run.STATE_READY, Run.STATE_UNCHANGED) else "bold")
-    yield spread(Text(inert(run.run_id), "dim"), state, width)
+    yield spread(Text(plain(run.run_id), "dim"), state, width)
     cost = Figures(run.cost_nano_usd, run.simulated_nano_usd).short()
     chunks = counted(run.chunks, "chunk") if run.chunks else ""
-    about = "  ".join(filter(None, (inert(run.reason or run.step), chunks, cost)))
-    yield spread(f"  {inert(run.document_key)}", about, width)
+    about = "  ".join(filter(None, (plain(run.reason or run.step), chunks, cost)))
+    yield spread(f"  {plain(run.document_key)}", about, width)

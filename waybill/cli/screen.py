@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from waybill.cli.exits import advice
-from waybill.cli.inert import inert
+from waybill.cli.plain import plain
 from waybill.runtime.errors import ServiceError
 
 
@@ -33,7 +33,7 @@ class Screen:
 
     def command(self, words: str) -> str:
         """A command to try next, for the same tenant."""
-        tenant = f" --tenant {shlex.quote(inert(self.tenant))}" if self.tenant else ""
+        tenant = f" --tenant {shlex.quote(plain(self.tenant))}" if self.tenant else ""
         return f"waybill {words}{tenant}"
 
     def emit(self, shape: Mapping[str, Any]) -> None:
@@ -53,7 +53,7 @@ class Screen:
 
     def fail(self, error: ServiceError) -> None:
         """Says what went wrong and what to do next."""
-        self.note(f"error: {error.reason}: {inert(error.message)}", "bold red")
+        self.note(f"error: {error.reason}: {plain(error.message)}", "bold red")
         self.note(f"next:  {advice(error).next_step}")
 
 

@@ -10,9 +10,9 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from waybill.cli.inert import inert
 from waybill.cli.objects import hit_object, space_object
 from waybill.cli.pairs import pairs
+from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, spread
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.client import Client
@@ -77,7 +77,7 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
     for rank, hit in enumerate(answer.hits, 1):
         _show_hit(screen, rank, hit, explain)
     if not answer.hits:
-        screen.note(f"{inert(answer.hint)} What is there to be found: {screen.command('runs')}".strip())
+        screen.note(f"{plain(answer.hint)} What is there to be found: {screen.command('runs')}".strip())
     if coverage.vectors < coverage.chunks:
         screen.note(
             f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone"
@@ -101,13 +101,13 @@ def _pages(pages: str) -> tuple[int, int]:
 def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
     width = min(screen.out.width, _MOST_WIDTH)
     place = Text(f"page {hit.chunk.page}  {hit.score:.2f}", "dim")
-    screen.show(spread(Text(f"{rank:>2} {inert(hit.document_key)}", "bold"), place, width))
+    screen.show(spread(Text(f"{rank:>2} {plain(hit.document_key)}", "bold"), place, width))
     for also in hit.also:
-        screen.show(spread(Text(f"   also {inert(also.document_key)}", "dim"), f"page {also.page}", width))
+        screen.show(spread(Text(f"   also {plain(also.document_key)}", "dim"), f"page {also.page}", width))
     if hit.chunk.heading:
-        screen.show(spread(Text(f"   {inert(hit.chunk.heading)}", "cyan"), "", width))
+        screen.show(spread(Text(f"   {plain(hit.chunk.heading)}", "cyan"), "", width))
     for line in hit.chunk.lead.splitlines()[:1]:
-        screen.show(spread(Text(f"   {inert(line)}", "dim"), "", width))
+        screen.show(spread(Text(f"   {plain(line)}", "dim"), "", width))
     screen.out.print(Padding(_excerpt(hit), (0, 0, 0, 3)), width=width)
     if explain:
         screen.out.print(Padding(Text(_explained(hit), "dim"), (0, 0, 0, 3)), width=width)
@@ -118,19 +118,19 @@ def _excerpt(hit: Hit) -> Text:
     excerpt = hit.excerpt.text or hit.chunk.text[:_MOST_CHARS]
     shown = Text("…" if hit.excerpt.start_char else "")
     for piece, marked in _pieces(hit, excerpt):
-        shown.append(_inert_part(piece), "bold" if marked else None)
+        shown.append(_plain_part(piece), "bold" if marked else None)
     if hit.excerpt.start_char + len(excerpt) < len(hit.chunk.text):
         shown.rstrip()
         shown.append("…")
     return shown
 
 
-def _inert_part(piece: str) -> str:
-    """A part of a line; `inert` would take away the space around it."""
+def _plain_part(piece: str) -> str:
+    """A part of a line; `plain` would take away the space around it."""
     if not piece.strip():
         return " " if piece else ""
     before, after = (" " if end.isspace() else "" for end in (piece[0], piece[-1]))
-    return f"{before}{inert(piece)}{after}"
+    return f"{before}{plain(piece)}{after}"
 
 
 def _pieces(hit: Hit, excerpt: str) -> Iterator[tuple[str, bool]]:
@@ -145,7 +145,7 @@ def _pieces(hit: Hit, excerpt: str) -> Iterator[tuple[str, bool]]:
 def _explained(hit: Hit) -> str:
     parts = hit.parts
     words = sorted(parts.matched, key=lambda one: -one.share)
-    named = ", ".join(f"{inert(one.word)} {one.share:.3f}" for one in words)
+    named = ", ".join(f"{plain(one.word)} {one.share:.3f}" for one in words)
     verbatim = ", the question word for word" if parts.verbatim else ""
     return (
         f"words {parts.words:.3f} ({named or 'none'}), excerpt {parts.excerpt:.3f},"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from waybill.cli.inert import inert
+from waybill.cli.plain import plain
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
 
@@ -20,6 +20,6 @@ def types(tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
             return
         width = max((len(each.label) for each in answer.file_types), default=0)
         for each in answer.file_types:
-            here.screen.show(f"{inert(each.label):<{width}}  {inert(' '.join(each.suffixes))}")
+            here.screen.show(f"{plain(each.label):<{width}}  {plain(' '.join(each.suffixes))}")
         if answer.any_text:
             here.screen.note("Any other text is read as plain text, whatever its name.")

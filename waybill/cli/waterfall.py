@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from waybill.cli.inert import inert
 from waybill.cli.money import Figures
+from waybill.cli.plain import plain
 from waybill.cli.screen import spread
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
 from waybill.orchestrator.v1.span_pb2 import Span
@@ -40,8 +40,8 @@ def waterfall(trace: GetTraceResponse.Trace, width: int) -> Iterator[Text]:
     width = min(width, MOST_WIDTH)
     rows = [_row(depth, span) for depth, span in _tree(trace.spans)]
     start, whole = _extent(trace.spans)
-    yield spread(Text(f"trace {inert(trace.trace_id)}", "bold"), _duration(whole), width)
-    yield Text(f"run   {inert(trace.run_id)}", "dim")
+    yield spread(Text(f"trace {plain(trace.trace_id)}", "bold"), _duration(whole), width)
+    yield Text(f"run   {plain(trace.run_id)}", "dim")
     service_width = max((Text(row.service).cell_len for row in rows), default=0)
     cost_width = max((len(row.cost) for row in rows), default=0)
     left = width - service_width - cost_width - _DURATION_WIDTH - 6
@@ -66,8 +66,8 @@ def _row(depth: int, span: Span) -> _Row:
     figures = Figures(span.cost_nano_usd, span.simulated_nano_usd)
     cost = figures.short() if span.cost_nano_usd or span.simulated_nano_usd else ""
     # An RPC's span is named package.Service/Method; beside the service's column the method is enough.
-    label = " " * min(depth, _DEEPEST_INDENT) + inert(span.name).rpartition("/")[2]
-    return _Row(label, inert(span.service), mark, span, cost)
+    label = " " * min(depth, _DEEPEST_INDENT) + plain(span.name).rpartition("/")[2]
+    return _Row(label, plain(span.service), mark, span, cost)
 
 
 def _tree(spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:

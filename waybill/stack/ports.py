@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 from collections.abc import Mapping
 
@@ -15,6 +16,9 @@ SIMULATORS: Mapping[str, int] = {
     for vendor in VENDORS
     for place, name in enumerate((vendor.name, vendor.control))
 }
+# Below what systems give away by themselves (Linux from 32768 on): while a program that was killed starts
+# again, nobody else gets its port.
+LASTING = range(10_240, 32_768)
 
 
 class PortTaken(Exception):
@@ -59,8 +63,11 @@ def free(mode: str) -> dict[str, int]:
 
 def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, all different."""
+    ports: list[int] = []
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        while len(ports) < count:
+            probe = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", secrets.choice(LASTING)))
+                ports.append(int(probe.getsockname()[1]))
+    return ports

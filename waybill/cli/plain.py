@@ -15,7 +15,7 @@ _NEEDED = frozenset("\u00ad\u200c\u200d")
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-def inert(text: str) -> str:
+def plain(text: str) -> str:
     """One line of text: blanks and line ends become a space, what a terminal obeys becomes visible."""
     return "".join(map(_shown, re.sub(r"[ \t\r\n]+", " ", text))).strip()
 

@@ -1,4 +1,4 @@
-"""The demo's own accidents: kill -9 of the orchestrator in the middle of its work, and what that cost."""
+"""The demo's own kills: kill -9 of the orchestrator in the middle of its work, and what that cost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Self
 from rich.text import Text
 
 from waybill.cli.bills import Bill
-from waybill.cli.inert import inert
 from waybill.cli.money import Figures
+from waybill.cli.plain import plain
 from waybill.cli.progress import Watcher
 from waybill.cli.screen import Screen, spread
 from waybill.cli.sources import Source
@@ -40,7 +40,7 @@ class Kill:
     unix_nano: int
 
 
-class Accidents:
+class DemoKills:
     """Watches as another watcher does, and kills once in each of two steps of one document.
 
     Args:
@@ -112,7 +112,7 @@ class Accidents:
         process = self._orchestrator()
         if process is None or not process.alive():
             return
-        key = inert(self.document_key)
+        key = plain(self.document_key)
         self._screen.note(f"kill -9 of the orchestrator (pid {process.pid}): {key} is in {step}", "bold")
         self.kills[step] = Kill(process.pid, time.time_ns())
         process.end(signal.SIGKILL, _GONE_SECONDS)
@@ -169,7 +169,7 @@ def told(kills: dict[str, Kill], document_key: str, spans: Sequence[Span], width
         kill = kills.get(step)
         struck = kill is not None and any(_under_way(span, kill.unix_nano) for span in _steps(spans, step))
         what = "killed in it" if struck else "had passed it" + (" just before the kill" if kill else "")
-        yield spread(f"{inert(document_key)}: {step}", _judged(what, struck), min(width, _WIDTH))
+        yield spread(f"{plain(document_key)}: {step}", _judged(what, struck), min(width, _WIDTH))
 
 
 def _steps(spans: Sequence[Span], step: str) -> Iterator[Span]:
