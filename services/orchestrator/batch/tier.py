@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from functools import partial
 from typing import Any
 
+import grpc
 import structlog
 
 from services.orchestrator import vectors
@@ -31,7 +32,7 @@ from waybill.embedder.v1.embedder_service_pb2 import (
     GetBatchJobRequest,
 )
 from waybill.runtime.channel import reading, send
-from waybill.runtime.errors import Deadline, ServiceError, Unavailable
+from waybill.runtime.errors import Deadline, ServiceError, Unavailable, from_status
 from waybill.runtime.retry import insist
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 
@@ -184,7 +185,10 @@ class BatchTier:
 
 async def _asked(call: Callable[..., Awaitable[Any]]) -> BatchJob:
     """The job of an answer that is asked for once: whoever is in vain asks again later."""
-    answer = await insist(partial(call, timeout=ASK_SECONDS), seconds=0)
+    try:
+        answer = await call(timeout=ASK_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        raise from_status(error) from error
     job: BatchJob = answer.job
     return job
 
