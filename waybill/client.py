@@ -140,7 +140,8 @@ class CallPolicy:
         failure = from_status(error)
         pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
         pause = max(pause, failure.retry_after_seconds or 0.0)
-        if error.code() is not grpc.StatusCode.UNAVAILABLE or self.monotonic() + pause >= ends_at:
+        # A call that we did not cancel was cut off by a server that stops.
+        if not isinstance(failure, Unavailable) or self.monotonic() + pause >= ends_at:
             raise failure from error
         self.sleep(pause)
 
