@@ -29,7 +29,7 @@ from psycopg.types import TypeInfo
 from bench import rows
 from bench.answers import Done, serve
 from bench.rows import Document, Half, Row
-from waybill import tokens
+from waybill import limits, tokens
 
 MODEL, DIMENSION = "text-embedding-3-small", 1536
 REQUESTS_IN_FLIGHT = 8
@@ -169,7 +169,7 @@ def _batches(documents: Iterable[Document]) -> Iterator[Batch]:
     for document in documents:
         begun.append(document)
         for ordinal, passage in enumerate(document.passages):
-            if chunks and used + passage.token_count > rows.BATCH_TOKENS:
+            if chunks and used + passage.token_count > limits.REQUEST_TOKENS:
                 yield Batch(chunks, begun)
                 chunks, begun, used = [], [], 0
             chunks.append((document, ordinal))

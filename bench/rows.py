@@ -23,7 +23,6 @@ from services.parser.documents.document import Document as Source
 from services.parser.documents.limits import Limits
 
 TENANT, COLLECTION = "bench", "default"
-BATCH_TOKENS = 32_000
 
 # As the administrator: COPY does not go through row-level security.
 SCHEMA = "set search_path = waybill_index, extensions"

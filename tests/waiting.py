@@ -23,5 +23,5 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_S
 async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
     """The same without a word, beside a running loop; the condition may ask a service each time."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (answer if isinstance(answer := holds(), bool) else await answer):  # noqa: ASYNC110
+        while not (answer if isinstance(answer := holds(), bool) else await answer):  # noqa: ASYNC110 - no event
             await asyncio.sleep(PAUSE_SECONDS)

@@ -180,6 +180,7 @@ class Attempts:
                 f"The parser cannot write its temporary files ({error.strerror}). Make room on its disk.",
             ) from error
         except Exception:
+            # A bug of ours: the job must end, and the log has where.
             log.exception("parse failed", job_id=str(job.job_id))
             crash = refusal("PARSER_CRASHED")
             return await self._jobs.fail(job, crash.reason, crash.message)

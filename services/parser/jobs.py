@@ -336,7 +336,7 @@ where {_OPEN} and {Leases.free} and job_id <> all(%(beside)s::uuid[])
     and case when light or state = 'CANCELLED' then %(light)s else %(heavy)s end
 order by {_SUSPECT} desc, array_position(%(served)s::text[], tenant) nulls first, created_at
 limit 1 for update skip locked
-"""  # noqa: S608
+"""  # noqa: S608 - constants
 _SUSPECT_WAITS = f"""
 select from waybill_parser.jobs where {_OPEN} and {Leases.free} and {_SUSPECT} limit 1
 """
@@ -345,7 +345,7 @@ _CANCEL_WHERE = f"""
 update waybill_parser.jobs set
     state = case when page_count = 0 then 'CANCELLED' else state end,
     ended_at = case when page_count = 0 then coalesce(ended_at, clock_timestamp()) else ended_at end
-where {_OPEN}"""  # noqa: S608
+where {_OPEN}"""  # noqa: S608 - constants
 _CANCEL = f"{_CANCEL_WHERE} and job_id = %(target)s returning *"
 _CANCEL_OF_RUN = f"{_CANCEL_WHERE} and run_id = %(target)s::text returning *"
 _LOCK_CONTENT = "select * from waybill_parser.jobs where source_sha256 = %(source_sha256)s for update"

@@ -122,7 +122,7 @@ async def made(
 
 def _with_all(candidates: Sequence[Candidate], asked: Sequence[bool]) -> list[Candidate]:
     """The candidates that have all of these words: one of them may have the whole question as it is."""
-    return [one for one in candidates if any(asked) and one.shares[asked].all()]
+    return [one for one in candidates if one.shares[asked].all()] if any(asked) else []
 
 
 def _hit(

@@ -61,9 +61,9 @@ class Leases:
         # Materialized: the rows are chosen, and locked, once.
         self._claim = f"""
             with chosen as materialized ({{}})
-            update {table} set {claimed} where {key} in (select {key} from chosen) returning *"""  # noqa: S608
-        self._renew = f"update {table} set {until} where {key} = any(%(keys)s) and {self.fence} returning *"  # noqa: S608
-        self._hand_back = f"update {table} set {given} where {key} <> all(%(keys)s) and {self.fence}"  # noqa: S608
+            update {table} set {claimed} where {key} in (select {key} from chosen) returning *"""  # noqa: S608 - names of ours
+        self._renew = f"update {table} set {until} where {key} = any(%(keys)s) and {self.fence} returning *"  # noqa: S608 - names of ours
+        self._hand_back = f"update {table} set {given} where {key} <> all(%(keys)s) and {self.fence}"  # noqa: S608 - names of ours
 
     async def claim(self, connection: Connection, choice: str, **values: object) -> Sequence[DictRow]:
         """Takes rows; answers them as they are then.
