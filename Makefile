@@ -82,7 +82,7 @@ eval-search: dev-env ## how well questions about real documents find their passa
 soak: dev-env ## random faults for as long as you like (ARGS="--rounds 300 --minutes 40 --seed 7")
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-call: run-env ## call a service: SVC=storage METHOD=Stat DATA='{}' TENANT=local
+call: run-env ## call a service: SVC=storage METHOD=StatObject DATA='{}' TENANT=local
 	@sh scripts/call.sh
 
 clean: ## remove the environment and caches; data in .waybill stays

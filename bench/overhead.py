@@ -69,7 +69,7 @@ def _whole_trace(client: Client, run_id: str) -> Sequence[Span]:
     readings: list[Sequence[Span]] = [()]
 
     def agree() -> bool:
-        readings.append(client.orchestrator.GetTrace(GetTraceRequest(id=run_id)).traces[0].spans)
+        readings.append(client.orchestrator.GetTrace(GetTraceRequest(run_id=run_id)).traces[0].spans)
         return len(readings[-1]) == len(readings[-2])
 
     wait_until(agree, ARRIVAL_SECONDS)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Calls a running service by reflection: SVC=storage METHOD=Stat DATA='{…}' TENANT=local in the environment.
+# Calls a running service by reflection: SVC=storage METHOD=StatObject DATA='{…}' TENANT=local in the environment.
 # METHOD may be a bare name, or Service/Method in full; without it the service's methods are listed.
 set -eu
 

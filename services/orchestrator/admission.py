@@ -32,7 +32,7 @@ from waybill.storage.v1.document_index_service_pb2 import (
     BeginVersionResponse,
     PublishVersionRequest,
 )
-from waybill.storage.v1.object_storage_service_pb2 import PutRequest, StatRequest
+from waybill.storage.v1.object_storage_service_pb2 import PutObjectRequest, StatObjectRequest
 
 MAX_BYTES = 64_000_000
 DEFAULT_COLLECTION = "default"
@@ -147,14 +147,14 @@ class Admission:
         parent = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), step))
         try:
             with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
-                await send(self._peers.objects.Put(), _pieces(arrival, messages))
+                await send(self._peers.objects.PutObject(), _pieces(arrival, messages))
                 return await self._runs.accept(run, stored_at, partial(self._is_stored, arrival))
         finally:
             otel_context.detach(parent)
 
     async def _is_stored(self, arrival: Arrival) -> bool:
         try:
-            await self._peers.objects.Stat(StatRequest(key=arrival.source_key))
+            await self._peers.objects.StatObject(StatObjectRequest(key=arrival.source_key))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return False
@@ -197,12 +197,16 @@ class Admission:
         )
 
 
-async def _pieces(arrival: Arrival, messages: AsyncIterator[IngestRequest]) -> AsyncIterator[PutRequest]:
-    yield PutRequest(
-        header=PutRequest.Header(key=arrival.source_key, size_bytes=arrival.size_bytes, sha256=arrival.sha256)
+async def _pieces(
+    arrival: Arrival, messages: AsyncIterator[IngestRequest]
+) -> AsyncIterator[PutObjectRequest]:
+    yield PutObjectRequest(
+        header=PutObjectRequest.Header(
+            key=arrival.source_key, size_bytes=arrival.size_bytes, sha256=arrival.sha256
+        )
     )
     async for message in messages:
-        yield PutRequest(data=message.data)
+        yield PutObjectRequest(data=message.data)
 
 
 def read_complete_by(message: IngestRequest.Header | RetryRunRequest) -> datetime.datetime | None:

@@ -12,7 +12,7 @@ from waybill.runtime import deadline
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import VendorContract
 from waybill.runtime.retry import insist
-from waybill.storage.v1.object_storage_service_pb2 import GetRequest
+from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest
 
 if TYPE_CHECKING:
     from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
@@ -54,9 +54,9 @@ def pages(artifact_lines: Iterable[bytes]) -> Iterator[Page]:
 
 async def _range(objects: ObjectStorageServiceAsyncStub, key: str, offset: int) -> tuple[bytes, int]:
     """A range of an object, and the size of the whole."""
-    request = GetRequest(key=key, offset_bytes=offset, limit_bytes=RANGE_BYTES)
+    request = GetObjectRequest(key=key, offset_bytes=offset, limit_bytes=RANGE_BYTES)
     data, size = bytearray(), 0
-    async with reading(objects.Get(request)) as answers:
+    async with reading(objects.GetObject(request)) as answers:
         async for answer in answers:
             data += answer.data
             size = size or answer.object.size_bytes

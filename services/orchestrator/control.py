@@ -18,7 +18,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentRespo
 from waybill.parser.v1.parser_service_pb2 import DeleteParseJobsRequest
 from waybill.runtime.retry import insist
 from waybill.storage.v1.document_index_service_pb2 import DeleteDocumentRequest
-from waybill.storage.v1.object_storage_service_pb2 import DeleteRequest
+from waybill.storage.v1.object_storage_service_pb2 import DeleteObjectRequest
 
 PATIENCE_SECONDS = 30.0
 
@@ -82,6 +82,6 @@ class Control:
 
     async def _delete_source(self, sha256: str, answer: DeleteDocumentResponse) -> None:
         forgotten = await self._peers.parser.DeleteParseJobs(DeleteParseJobsRequest(source_sha256=sha256))
-        deleted = await self._peers.objects.Delete(DeleteRequest(key=source_key(sha256)))
+        deleted = await self._peers.objects.DeleteObject(DeleteObjectRequest(key=source_key(sha256)))
         answer.parse_results += forgotten.results
         answer.sources += deleted.deleted

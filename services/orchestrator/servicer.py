@@ -109,7 +109,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
 
     async def GetTrace(self, request: pb.GetTraceRequest, context: Any) -> pb.GetTraceResponse:  # noqa: N802
         """Joins rows, live spans and the ledger into traces."""
-        return await self._traces.of(identity.caller().tenant, request.id, request.page_token)
+        return await self._traces.of(identity.caller().tenant, request)
 
     async def ListFileTypes(  # noqa: N802
         self, request: pb.ListFileTypesRequest, context: Any

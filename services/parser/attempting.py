@@ -64,7 +64,7 @@ class Work:
     """What this process does for one job, and how that is stopped.
 
     A stop cuts off only those parts that leave nothing behind (waiting, reading, parsing). A hold or a
-    Put on its way is let through: cut off, it might still take effect after it has been tidied away.
+    PutObject on its way is let through: cut off, it might still take effect after it has been tidied away.
 
     Attributes:
         job: As it was claimed.

@@ -32,7 +32,7 @@ class Objects:
     async def size(self, key: str) -> int:
         """Bytes of an object. Raises NotFound OBJECT_NOT_FOUND."""
         with _translated():
-            return (await self._storage.Stat(pb.StatRequest(key=key))).object.size_bytes
+            return (await self._storage.StatObject(pb.StatObjectRequest(key=key))).object.size_bytes
 
     async def fetch(self, key: str, sha256: str, into: BinaryIO, limit_bytes: int) -> None:
         """Copies an object into a file.
@@ -64,32 +64,34 @@ class Objects:
 
     async def put(self, key: str, file: BinaryIO, content_type: str) -> None:
         """Stores a file, from its start, as an object."""
-        header = pb.PutRequest.Header(
+        header = pb.PutObjectRequest.Header(
             key=key,
             size_bytes=file.seek(0, os.SEEK_END),
             sha256=await asyncio.to_thread(_sha256, file),
             content_type=content_type,
         )
         with _translated():
-            await self._storage.Put(_put_requests(header, file))
+            await self._storage.PutObject(_put_requests(header, file))
 
     async def delete(self, key: str) -> bool:
         """Whether there was such an object; there is none now."""
         with _translated():
-            return (await self._storage.Delete(pb.DeleteRequest(key=key))).deleted
+            return (await self._storage.DeleteObject(pb.DeleteObjectRequest(key=key))).deleted
 
     async def _pieces(self, key: str) -> AsyncIterator[bytes]:
         with _translated():
-            async with reading(self._storage.Get(pb.GetRequest(key=key))) as responses:
+            async with reading(self._storage.GetObject(pb.GetObjectRequest(key=key))) as responses:
                 async for response in responses:
                     yield response.data
 
 
-async def _put_requests(header: pb.PutRequest.Header, file: BinaryIO) -> AsyncIterator[pb.PutRequest]:
-    yield pb.PutRequest(header=header)
+async def _put_requests(
+    header: pb.PutObjectRequest.Header, file: BinaryIO
+) -> AsyncIterator[pb.PutObjectRequest]:
+    yield pb.PutObjectRequest(header=header)
     file.seek(0)
     while piece := file.read(_PIECE_BYTES):
-        yield pb.PutRequest(data=piece)
+        yield pb.PutObjectRequest(data=piece)
 
 
 def _sha256(file: BinaryIO) -> str:

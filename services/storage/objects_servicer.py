@@ -22,43 +22,49 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    async def Put(self, messages: AsyncIterator[pb.PutRequest], context: Any) -> pb.PutResponse:  # noqa: N802
+    async def PutObject(  # noqa: N802
+        self, messages: AsyncIterator[pb.PutObjectRequest], context: Any
+    ) -> pb.PutObjectResponse:
         """Stores one object."""
         header = await _header(messages)
         spec = ObjectSpec(
             header.key, header.size_bytes, header.sha256, header.content_type or DEFAULT_CONTENT_TYPE
         )
         stored = await self._objects.put(identity.caller().tenant, spec, _content(messages))
-        return pb.PutResponse(object=_object(stored))
+        return pb.PutObjectResponse(object=_object(stored))
 
-    async def Get(self, request: pb.GetRequest, context: Any) -> AsyncIterator[pb.GetResponse]:  # noqa: N802
+    async def GetObject(  # noqa: N802
+        self, request: pb.GetObjectRequest, context: Any
+    ) -> AsyncIterator[pb.GetObjectResponse]:
         """Reads one object or a range of it."""
         tenant, wanted = identity.caller().tenant, (request.offset_bytes, request.limit_bytes)
         async with self._objects.open(tenant, request.key, *wanted) as reading:
-            yield pb.GetResponse(object=_object(reading.stored))
+            yield pb.GetObjectResponse(object=_object(reading.stored))
             async for piece in reading.pieces:
-                yield pb.GetResponse(data=piece)
+                yield pb.GetObjectResponse(data=piece)
 
-    async def Stat(self, request: pb.StatRequest, context: Any) -> pb.StatResponse:  # noqa: N802
+    async def StatObject(self, request: pb.StatObjectRequest, context: Any) -> pb.StatObjectResponse:  # noqa: N802
         """Describes one object."""
-        return pb.StatResponse(
+        return pb.StatObjectResponse(
             object=_object(await self._objects.stat(identity.caller().tenant, request.key))
         )
 
-    async def Delete(self, request: pb.DeleteRequest, context: Any) -> pb.DeleteResponse:  # noqa: N802
+    async def DeleteObject(self, request: pb.DeleteObjectRequest, context: Any) -> pb.DeleteObjectResponse:  # noqa: N802
         """Deletes one object."""
-        return pb.DeleteResponse(deleted=await self._objects.delete(identity.caller().tenant, request.key))
+        return pb.DeleteObjectResponse(
+            deleted=await self._objects.delete(identity.caller().tenant, request.key)
+        )
 
 
-async def _header(messages: AsyncIterator[pb.PutRequest]) -> pb.PutRequest.Header:
+async def _header(messages: AsyncIterator[pb.PutObjectRequest]) -> pb.PutObjectRequest.Header:
     async for message in messages:
         if message.WhichOneof("part") == "header":
             return message.header
         break
-    raise InvalidRequest("INVALID_REQUEST", "The first message of a Put is the header.")
+    raise InvalidRequest("INVALID_REQUEST", "The first message of a PutObject is the header.")
 
 
-async def _content(messages: AsyncIterator[pb.PutRequest]) -> AsyncIterator[bytes]:
+async def _content(messages: AsyncIterator[pb.PutObjectRequest]) -> AsyncIterator[bytes]:
     async for message in messages:
         if message.WhichOneof("part") != "data" or len(message.data) > MAX_PIECE_BYTES:
             raise InvalidRequest(

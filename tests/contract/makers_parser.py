@@ -47,7 +47,7 @@ from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import identity
 from waybill.runtime.errors import NotFound, from_status
 from waybill.runtime.postgres import Database
-from waybill.storage.v1.object_storage_service_pb2 import GetRequest
+from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Neighbours:
 
     async def result(self, key: str) -> Sequence[pages.Page]:
         """The pages of an artifact."""
-        answers = [answer async for answer in self.storage.Get(GetRequest(key=key))]
+        answers = [answer async for answer in self.storage.GetObject(GetObjectRequest(key=key))]
         return pages.load(b"".join(answer.data for answer in answers))
 
 

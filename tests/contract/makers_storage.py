@@ -60,25 +60,26 @@ async def refused(reason: str, code: grpc.StatusCode) -> AsyncIterator[None]:
 # Objects
 
 
-def header(key: str, content: bytes, **changed: object) -> objects_pb.PutRequest:
-    """The first message of a Put."""
+def header(key: str, content: bytes, **changed: object) -> objects_pb.PutObjectRequest:
+    """The first message of a PutObject."""
     fields = {"key": key, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    return objects_pb.PutRequest(header=objects_pb.PutRequest.Header(**(fields | changed)))  # type: ignore[arg-type]
+    return objects_pb.PutObjectRequest(header=objects_pb.PutObjectRequest.Header(**(fields | changed)))  # type: ignore[arg-type]
 
 
-def messages(key: str, content: bytes, **changed: object) -> list[objects_pb.PutRequest]:
-    """All messages of a Put, in pieces of 100,000 bytes."""
+def messages(key: str, content: bytes, **changed: object) -> list[objects_pb.PutObjectRequest]:
+    """All messages of a PutObject, in pieces of 100,000 bytes."""
     starts = range(0, len(content), 100_000)
-    pieces = [objects_pb.PutRequest(data=content[start : start + 100_000]) for start in starts]
+    pieces = [objects_pb.PutObjectRequest(data=content[start : start + 100_000]) for start in starts]
     return [header(key, content, **changed), *pieces]
 
 
 async def get(
     stub: ObjectStorageServiceAsyncStub, headers: Headers, key: str, **wanted: int
-) -> tuple[objects_pb.GetResponse, list[bytes]]:
+) -> tuple[objects_pb.GetObjectResponse, list[bytes]]:
     """The first message of a Get, and the pieces after it."""
     answers = [
-        answer async for answer in stub.Get(objects_pb.GetRequest(key=key, **wanted), metadata=headers)
+        answer
+        async for answer in stub.GetObject(objects_pb.GetObjectRequest(key=key, **wanted), metadata=headers)
     ]
     return answers[0], [answer.data for answer in answers[1:]]
 

@@ -1,4 +1,4 @@
-"""ObjectStorageService.Delete, the same for each backend."""
+"""ObjectStorageService.DeleteObject, the same for each backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 
 async def delete(storage: Storage, headers: Headers, key: str) -> bool:
     """Deletes an object; says whether there was one."""
-    return (await storage.stub.Delete(pb.DeleteRequest(key=key), metadata=headers)).deleted
+    return (await storage.stub.DeleteObject(pb.DeleteObjectRequest(key=key), metadata=headers)).deleted
 
 
 def folders(storage: Storage) -> int:
@@ -32,7 +32,7 @@ async def test_a_deleted_object_is_gone_and_deleting_it_again_says_so(storage: S
     assert await delete(storage, me, "a/b.pdf")
     for call in (
         get(storage.stub, me, "a/b.pdf"),
-        storage.stub.Stat(pb.StatRequest(key="a/b.pdf"), metadata=me),
+        storage.stub.StatObject(pb.StatObjectRequest(key="a/b.pdf"), metadata=me),
     ):
         async with refused("OBJECT_NOT_FOUND", NOT_FOUND):
             await call

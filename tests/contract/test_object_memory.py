@@ -69,19 +69,19 @@ async def there_and_back(stub: rpc.ObjectStorageServiceAsyncStub, size_bytes: in
     """Puts an object of so many bytes, reads it, and deletes it."""
     me, key = tenant_headers(), f"{size_bytes}.bin"
 
-    async def sent() -> AsyncIterator[pb.PutRequest]:
-        yield pb.PutRequest(
-            header=pb.PutRequest.Header(key=key, size_bytes=size_bytes, sha256=sha256(size_bytes))
+    async def sent() -> AsyncIterator[pb.PutObjectRequest]:
+        yield pb.PutObjectRequest(
+            header=pb.PutObjectRequest.Header(key=key, size_bytes=size_bytes, sha256=sha256(size_bytes))
         )
         for _ in range(size_bytes // len(PIECE)):
-            yield pb.PutRequest(data=PIECE)
+            yield pb.PutObjectRequest(data=PIECE)
 
-    await stub.Put(sent(), metadata=me, wait_for_ready=True)
+    await stub.PutObject(sent(), metadata=me, wait_for_ready=True)
     got_bytes = 0
-    async for answer in stub.Get(pb.GetRequest(key=key), metadata=me):
+    async for answer in stub.GetObject(pb.GetObjectRequest(key=key), metadata=me):
         got_bytes += len(answer.data)
     assert got_bytes == size_bytes
-    assert (await stub.Delete(pb.DeleteRequest(key=key), metadata=me)).deleted
+    assert (await stub.DeleteObject(pb.DeleteObjectRequest(key=key), metadata=me)).deleted
 
 
 async def test_the_peak_of_memory_grows_by_little_between_a_small_object_and_a_large_one(

@@ -78,12 +78,14 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield made
 
 
-async def put(storage: Storage, headers: Headers, sent: Iterable[pb.PutRequest]) -> pb.PutResponse:
+async def put(
+    storage: Storage, headers: Headers, sent: Iterable[pb.PutObjectRequest]
+) -> pb.PutObjectResponse:
     """Puts these messages as they are, again where grpc.aio lost an early answer."""
     messages_sent = list(sent)
     while True:
         try:
-            return await storage.stub.Put(iter(messages_sent), metadata=headers)
+            return await storage.stub.PutObject(iter(messages_sent), metadata=headers)
         except grpc.aio.AioRpcError as error:
             if errors.from_status(error).reason != "ANSWER_LOST":
                 raise
@@ -103,7 +105,7 @@ async def test_what_was_put_comes_back_in_pieces_with_its_description(storage: S
     )
     assert stored.sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert stored.create_time.ToDatetime(datetime.UTC) == NOW
-    assert (await storage.stub.Stat(pb.StatRequest(key="a/b.pdf"), metadata=me)).object == stored
+    assert (await storage.stub.StatObject(pb.StatObjectRequest(key="a/b.pdf"), metadata=me)).object == stored
 
 
 async def test_describing_an_object_opens_none(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ async def test_describing_an_object_opens_none(tmp_path: Path) -> None:
     me = tenant_headers()
     async with served(Closed(tmp_path, lambda: NOW), tmp_path) as storage:
         stored = (await put(storage, me, messages("k", CONTENT))).object
-        assert (await storage.stub.Stat(pb.StatRequest(key="k"), metadata=me)).object == stored
+        assert (await storage.stub.StatObject(pb.StatObjectRequest(key="k"), metadata=me)).object == stored
 
 
 async def test_an_empty_object_is_an_object_of_the_default_type(storage: Storage) -> None:
@@ -173,7 +175,7 @@ async def test_a_key_that_is_no_plain_path_is_refused_by_every_call(storage: Sto
     for call in (
         put(storage, me, messages(key, b"x")),
         get(storage.stub, me, key),
-        storage.stub.Stat(pb.StatRequest(key=key), metadata=me),
+        storage.stub.StatObject(pb.StatObjectRequest(key=key), metadata=me),
     ):
         async with refused("PATH_NOT_ALLOWED", INVALID):
             await call
@@ -209,12 +211,12 @@ async def test_names_that_a_disk_could_confuse_stay_apart(storage: Storage) -> N
         (messages("k", CONTENT, content_type="a\nb"), "INVALID_REQUEST"),
         (messages("k", CONTENT)[1:], "INVALID_REQUEST"),
         ([header("k", CONTENT), header("k", CONTENT)], "INVALID_REQUEST"),
-        ([header("k", b"x" * 1_048_577), pb.PutRequest(data=b"x" * 1_048_577)], "INVALID_REQUEST"),
+        ([header("k", b"x" * 1_048_577), pb.PutObjectRequest(data=b"x" * 1_048_577)], "INVALID_REQUEST"),
         ([], "INVALID_REQUEST"),
     ],
 )
 async def test_a_put_that_is_not_what_it_says_leaves_nothing(
-    storage: Storage, sent: list[pb.PutRequest], reason: str
+    storage: Storage, sent: list[pb.PutObjectRequest], reason: str
 ) -> None:
     async with refused(reason, INVALID):
         await put(storage, tenant_headers(), sent)
@@ -231,17 +233,17 @@ async def test_a_put_over_the_backends_limit_is_refused_before_its_bytes_come(st
 async def test_an_object_is_seen_only_when_whole_and_a_cancelled_put_leaves_nothing(storage: Storage) -> None:
     me, written = tenant_headers(), asyncio.Event()
 
-    async def stuck() -> AsyncIterator[pb.PutRequest]:
+    async def stuck() -> AsyncIterator[pb.PutObjectRequest]:
         for message in messages("k", CONTENT)[:-1]:
             yield message
         written.set()
         await asyncio.Event().wait()
 
-    call = storage.stub.Put(stuck(), metadata=me)
+    call = storage.stub.PutObject(stuck(), metadata=me)
     await asyncio.wait_for(written.wait(), 5)
     await until(storage.has_files)
     async with refused("OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
-        await storage.stub.Stat(pb.StatRequest(key="k"), metadata=me)
+        await storage.stub.StatObject(pb.StatObjectRequest(key="k"), metadata=me)
     call.cancel()
     await until(storage.is_empty)
 
@@ -271,7 +273,10 @@ async def test_a_read_goes_on_undisturbed_while_its_object_is_replaced(storage: 
 async def test_a_tenant_never_reaches_anothers_object(storage: Storage) -> None:
     mine, theirs = tenant_headers(), tenant_headers()
     await put(storage, mine, messages("k", b"mine"))
-    for call in (get(storage.stub, theirs, "k"), storage.stub.Stat(pb.StatRequest(key="k"), metadata=theirs)):
+    for call in (
+        get(storage.stub, theirs, "k"),
+        storage.stub.StatObject(pb.StatObjectRequest(key="k"), metadata=theirs),
+    ):
         async with refused("OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
             await call
     await put(storage, theirs, messages("k", b"theirs"))

@@ -31,7 +31,7 @@ from waybill.runtime.errors import (
     from_status,
 )
 from waybill.stack import state
-from waybill.storage.v1.object_storage_service_pb2 import StatRequest
+from waybill.storage.v1.object_storage_service_pb2 import StatObjectRequest
 
 FAILING = [
     ("locked.pdf", hostile_pdfs.encrypted, "PDF_IS_PROTECTED"),
@@ -94,7 +94,10 @@ def test_a_refused_ingest_says_why_and_leaves_nothing(
     assert (type(error), error.reason) == (kind, reason), error.message
     assert not bench.client.orchestrator.ListRuns(ListRunsRequest()).runs
     key = f"sources/{hashlib.sha256(b'text').hexdigest()}"
-    assert refusal(lambda: bench.client.storage.Stat(StatRequest(key=key))).reason == "OBJECT_NOT_FOUND"
+    assert (
+        refusal(lambda: bench.client.storage.StatObject(StatObjectRequest(key=key))).reason
+        == "OBJECT_NOT_FOUND"
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,9 +105,11 @@ def test_a_refused_ingest_says_why_and_leaves_nothing(
     [
         (lambda c: c.orchestrator.GetRun(GetRunRequest(run_id=str(uuid.uuid4()))), NotFound, "RUN_NOT_FOUND"),
         (lambda c: c.orchestrator.GetRun(GetRunRequest(run_id="no")), NotFound, "RUN_NOT_FOUND"),
-        (lambda c: c.orchestrator.GetTrace(GetTraceRequest(id="never")), NotFound, "RUN_NOT_FOUND"),
+        (lambda c: c.orchestrator.GetTrace(GetTraceRequest(run_id="never")), NotFound, "RUN_NOT_FOUND"),
+        (lambda c: c.orchestrator.GetTrace(GetTraceRequest(correlation_id="n")), NotFound, "RUN_NOT_FOUND"),
+        (lambda c: c.orchestrator.GetTrace(GetTraceRequest()), InvalidRequest, "INVALID_REQUEST"),
         (lambda c: c.orchestrator.Search(SearchRequest(query=" ")), InvalidRequest, "INVALID_REQUEST"),
-        (lambda c: c.storage.Stat(StatRequest(key="../x")), InvalidRequest, "PATH_NOT_ALLOWED"),
+        (lambda c: c.storage.StatObject(StatObjectRequest(key="../x")), InvalidRequest, "PATH_NOT_ALLOWED"),
         (
             lambda c: c.orchestrator.ListRuns(ListRunsRequest(page_token="x")),
             InvalidRequest,
@@ -148,7 +153,10 @@ def test_an_ingest_that_its_caller_gives_up_leaves_no_run_and_no_object(bench: W
         with pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
             call.result(timeout=30)
     key = f"sources/{hashlib.sha256(content).hexdigest()}"
-    assert refusal(lambda: bench.client.storage.Stat(StatRequest(key=key))).reason == "OBJECT_NOT_FOUND"
+    assert (
+        refusal(lambda: bench.client.storage.StatObject(StatObjectRequest(key=key))).reason
+        == "OBJECT_NOT_FOUND"
+    )
     assert not bench.client.orchestrator.ListRuns(ListRunsRequest()).runs
     eventually(lambda: not list((bench.home.objects).rglob("*.part")), "half an upload is gone")
 

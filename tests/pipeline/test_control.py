@@ -22,7 +22,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
-from waybill.storage.v1.object_storage_service_pb2 import StatRequest
+from waybill.storage.v1.object_storage_service_pb2 import StatObjectRequest
 
 TEXT = b"# Ferry\n\n" + b"The ferry leaves at noon from the north pier. " * 40
 STUCK = "stick"
@@ -144,14 +144,14 @@ def test_a_time_that_is_past_is_refused(bench: Workbench) -> None:
 def test_a_deleted_document_is_gone_with_all_that_only_it_needed(bench: Workbench) -> None:
     run = bench.ingest(bench.file("ferry.md", TEXT))
     twin = bench.ingest(bench.file("twin.md", TEXT))
-    source = StatRequest(key=f"sources/{run.source_sha256}")
+    source = StatObjectRequest(key=f"sources/{run.source_sha256}")
     gone = bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key="ferry.md"))
     assert (gone.versions, gone.chunks, gone.vectors, gone.sources) == (1, run.chunks, run.chunks, 0)
-    assert bench.client.storage.Stat(source).object.size_bytes == len(TEXT)
+    assert bench.client.storage.StatObject(source).object.size_bytes == len(TEXT)
     gone = bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key="twin.md"))
     assert (gone.chunks, gone.sources, gone.parse_results) == (twin.chunks, 1, 1)
     with pytest.raises(NotFound):
-        bench.client.storage.Stat(source)
+        bench.client.storage.StatObject(source)
     assert not bench.client.orchestrator.Search(SearchRequest(query="when does the ferry leave")).hits
     again = bench.ingest(bench.file("ferry.md", TEXT))
     assert again.state == Run.STATE_READY
@@ -160,13 +160,13 @@ def test_a_deleted_document_is_gone_with_all_that_only_it_needed(bench: Workbenc
 
 def test_a_deletion_that_is_cut_off_is_finished_by_its_repeat(bench: Workbench) -> None:
     run = bench.ingest(bench.file("ferry.md", TEXT))
-    source = StatRequest(key=f"sources/{hashlib.sha256(TEXT).hexdigest()}")
-    assert bench.client.storage.Stat(source)
+    source = StatObjectRequest(key=f"sources/{hashlib.sha256(TEXT).hexdigest()}")
+    assert bench.client.storage.StatObject(source)
     bench.arm("storage.commit.after", "kill")
     bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key=run.document_key))
     assert bench.used("storage.commit.after"), "the fault never struck"
     with pytest.raises(NotFound):
-        bench.client.storage.Stat(source)
+        bench.client.storage.StatObject(source)
 
 
 def test_a_document_that_never_had_a_version_leaves_no_source_behind(bench: Workbench) -> None:
@@ -175,7 +175,7 @@ def test_a_document_that_never_had_a_version_leaves_no_source_behind(bench: Work
     gone = bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key="ferry.md"))
     assert (gone.sources, gone.parse_results) == (1, 1)
     with pytest.raises(NotFound):
-        bench.client.storage.Stat(StatRequest(key=f"sources/{hashlib.sha256(TEXT).hexdigest()}"))
+        bench.client.storage.StatObject(StatObjectRequest(key=f"sources/{hashlib.sha256(TEXT).hexdigest()}"))
 
 
 def test_a_document_under_way_is_not_deleted(bench: Workbench) -> None:

@@ -16,7 +16,7 @@ BUF = Path(sys.executable).with_name("buf")
 SERVICES: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     "orchestrator": {"waybill.orchestrator.v1.OrchestratorService": ("ListRuns", {})},
     "storage": {
-        "waybill.storage.v1.ObjectStorageService": ("Stat", {"key": "nothing"}),
+        "waybill.storage.v1.ObjectStorageService": ("StatObject", {"key": "nothing"}),
         "waybill.storage.v1.DocumentIndexService": ("Search", {"query": "x", "mode": "MODE_TEXT"}),
     },
     "parser": {

@@ -28,7 +28,7 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import NotFound, Unavailable
 from waybill.stack import operate, state
 from waybill.stack.home import Home
-from waybill.storage.v1.object_storage_service_pb2 import StatRequest
+from waybill.storage.v1.object_storage_service_pb2 import StatObjectRequest
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="limits and mounts of Linux"),
@@ -73,7 +73,7 @@ def check_refused(bench: Workbench, path: Path, *reasons: str) -> None:
         bench.client.orchestrator.Ingest(iter(upload))  # an iterator is sent once
     assert caught.value.reason in reasons
     with pytest.raises(NotFound):
-        bench.client.storage.Stat(StatRequest(key=f"sources/{upload.header.sha256}"))
+        bench.client.storage.StatObject(StatObjectRequest(key=f"sources/{upload.header.sha256}"))
     assert not bench.client.orchestrator.ListRuns(ListRunsRequest()).runs
     assert bench.indexed() == []
     assert list((objects(bench) / "incoming").iterdir()) == [], "something half written was left"

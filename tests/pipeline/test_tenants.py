@@ -20,7 +20,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
 from waybill.runtime.errors import NotFound
 from waybill.storage.v1 import document_index_service_pb2 as index
-from waybill.storage.v1.object_storage_service_pb2 import GetRequest, StatRequest
+from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest, StatObjectRequest
 
 TEXT = b"# Lighthouse\n\nThe keeper winds the clockwork of the lamp every four hours."
 
@@ -61,10 +61,11 @@ def test_a_stranger_finds_nothing_by_any_rpc(bench: Workbench) -> None:
         closed: list[Callable[[], object]] = [
             lambda: c.orchestrator.GetRun(GetRunRequest(run_id=run.run_id)),
             lambda: list(c.orchestrator.WatchRun(WatchRunRequest(run_id=run.run_id))),
-            lambda: c.orchestrator.GetTrace(GetTraceRequest(id=run.correlation_id)),
+            lambda: c.orchestrator.GetTrace(GetTraceRequest(run_id=run.run_id)),
+            lambda: c.orchestrator.GetTrace(GetTraceRequest(correlation_id=run.correlation_id)),
             lambda: c.parser.GetParseJob(GetParseJobRequest(job_id=str(job))),
-            lambda: c.storage.Stat(StatRequest(key=source)),
-            lambda: list(c.storage.Get(GetRequest(key=source))),
+            lambda: c.storage.StatObject(StatObjectRequest(key=source)),
+            lambda: list(c.storage.GetObject(GetObjectRequest(key=source))),
             lambda: c.index.ListChunks(index.ListChunksRequest(version_id=version)),
             lambda: c.index.PublishVersion(index.PublishVersionRequest(version_id=version, chunk_count=1)),
         ]

@@ -14,7 +14,7 @@ from services.orchestrator.traces.reading import MAX_SPANS, MAX_TRACES, Traces
 from tests.conftest import MigratedPostgres
 from tests.pipeline.test_durable import House, house
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
-from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest, GetTraceResponse
 from waybill.runtime.channel import MAX_MESSAGE_BYTES
 from waybill.runtime.errors import InvalidRequest
 
@@ -38,14 +38,13 @@ def make_spans(database: MigratedPostgres, run: RunRef, count: int) -> None:
         connection.execute(MAKE_SPANS, values)
 
 
-async def pages(house: House, name: str) -> list[GetTraceResponse]:
+async def pages(house: House, wanted: GetTraceRequest) -> list[GetTraceResponse]:
     peers: Any = SimpleNamespace(ledger=SimpleNamespace(ListEntries=no_entries))
     traces = Traces(house.runs, house.steps, peers, house.steps._database)
     answers: list[GetTraceResponse] = []
-    token = ""
-    while not answers or token:
-        answers.append(await traces.of(house.tenant, name, token))
-        token = answers[-1].next_page_token
+    while not answers or wanted.page_token:
+        answers.append(await traces.of(house.tenant, wanted))
+        wanted.page_token = answers[-1].next_page_token
     return answers
 
 
@@ -54,7 +53,7 @@ async def test_a_long_trace_comes_in_pages_that_fit_and_lacks_nothing(
 ) -> None:
     run = await house.run()
     make_spans(database, run, 2 * MAX_SPANS)
-    answers = await pages(house, run.run_id)
+    answers = await pages(house, GetTraceRequest(run_id=run.run_id))
     assert all(answer.ByteSize() < MAX_MESSAGE_BYTES for answer in answers)
     spans = [span.span_id for answer in answers for trace in answer.traces for span in trace.spans]
     assert len(spans) == len(set(spans)) == 2 * MAX_SPANS + 3  # the root, receive and store
@@ -63,7 +62,7 @@ async def test_a_long_trace_comes_in_pages_that_fit_and_lacks_nothing(
 
 async def test_every_run_of_a_correlation_id_comes_once_oldest_first(house: House) -> None:
     runs = [await house.run(f"{number}.md") for number in range(MAX_TRACES + 3)]
-    answers = await pages(house, "test")
+    answers = await pages(house, GetTraceRequest(correlation_id="test"))
     assert [len(answer.traces) for answer in answers] == [MAX_TRACES, 3]
     seen = [trace.run_id for answer in answers for trace in answer.traces]
     assert seen == sorted(run.run_id for run in runs)
@@ -74,4 +73,4 @@ async def test_a_page_token_that_no_answer_held_is_refused(house: House) -> None
     traces = Traces(house.runs, house.steps, SimpleNamespace(), house.steps._database)  # type: ignore[arg-type]
     for token in ("x", f"{run.run_id}:", f"{run.run_id}:-1", "9" * 5000):
         with pytest.raises(InvalidRequest, match="PAGE_TOKEN_INVALID"):
-            await traces.of(house.tenant, run.run_id, token)
+            await traces.of(house.tenant, GetTraceRequest(run_id=run.run_id, page_token=token))

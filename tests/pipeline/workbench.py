@@ -173,7 +173,7 @@ class Workbench:
 
     def trace(self, run_id: str) -> Sequence[Span]:
         """The spans of a run."""
-        return list(self.client.orchestrator.GetTrace(GetTraceRequest(id=run_id)).traces[0].spans)
+        return list(self.client.orchestrator.GetTrace(GetTraceRequest(run_id=run_id)).traces[0].spans)
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """What is in the database, past row-level security."""

@@ -21,7 +21,7 @@ from waybill.limits import CALL_TEXTS, REQUEST_TOKENS
 from waybill.runtime.errors import VendorContract
 from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
 from waybill.storage.v1.object_pb2 import Object
-from waybill.storage.v1.object_storage_service_pb2 import GetRequest, GetResponse
+from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest, GetObjectResponse
 
 PIECE_BYTES = 250_007  # no divisor of a line or of a range
 
@@ -35,7 +35,7 @@ class Storage:
         self._announced = len(content) if announced is None else announced
         self.calls = 0
 
-    def Get(self, request: GetRequest) -> Reply:  # noqa: N802
+    def GetObject(self, request: GetObjectRequest) -> Reply:  # noqa: N802
         self.calls += 1
         end = request.offset_bytes + request.limit_bytes
         return Reply(self._content[request.offset_bytes : end], self._announced, self.calls in self._breaks)
@@ -47,13 +47,13 @@ class Reply:
     def __init__(self, content: bytes, size: int, breaks: bool) -> None:
         self._content, self._size, self._breaks = content, size, breaks
 
-    async def __aiter__(self) -> AsyncIterator[GetResponse]:
-        yield GetResponse(object=Object(size_bytes=self._size))
+    async def __aiter__(self) -> AsyncIterator[GetObjectResponse]:
+        yield GetObjectResponse(object=Object(size_bytes=self._size))
         for at in range(0, len(self._content), PIECE_BYTES):
             if self._breaks and at:
                 unavailable = grpc.StatusCode.UNAVAILABLE
                 raise grpc.aio.AioRpcError(unavailable, grpc.aio.Metadata(), grpc.aio.Metadata())
-            yield GetResponse(data=self._content[at : at + PIECE_BYTES])
+            yield GetObjectResponse(data=self._content[at : at + PIECE_BYTES])
 
     def cancel(self) -> bool:
         return True

@@ -18,7 +18,12 @@ from waybill.runtime.call_limit import MOST_CALLS, CallLimit
 from waybill.runtime.errors import Deadline, Unavailable, from_status
 from waybill.runtime.interceptors import ServerInterceptor
 from waybill.runtime.server import Service
-from waybill.storage.v1.object_storage_service_pb2 import PutRequest, PutResponse, StatRequest, StatResponse
+from waybill.storage.v1.object_storage_service_pb2 import (
+    PutObjectRequest,
+    PutObjectResponse,
+    StatObjectRequest,
+    StatObjectResponse,
+)
 from waybill.storage.v1.object_storage_service_pb2_grpc import (
     ObjectStorageServiceServicer,
     ObjectStorageServiceStub,
@@ -31,13 +36,13 @@ NAME = "waybill.storage.v1.ObjectStorageService"
 class Objects(ObjectStorageServiceServicer):
     """Reads what it is sent, to the end."""
 
-    async def Put(self, messages: AsyncIterator[PutRequest], context: Any) -> PutResponse:  # noqa: N802
+    async def PutObject(self, messages: AsyncIterator[PutObjectRequest], context: Any) -> PutObjectResponse:  # noqa: N802
         async for _ in messages:
             pass
-        return PutResponse()
+        return PutObjectResponse()
 
-    async def Stat(self, request: StatRequest, context: Any) -> StatResponse:  # noqa: N802
-        return StatResponse()
+    async def StatObject(self, request: StatObjectRequest, context: Any) -> StatObjectResponse:  # noqa: N802
+        return StatObjectResponse()
 
 
 def tenant(name: str) -> tuple[tuple[str, str]]:
@@ -56,10 +61,10 @@ async def objects() -> AsyncIterator[tuple[grpc.aio.Channel, Any]]:
 
 async def test_uploads_that_went_silent_keep_neither_other_tenants_nor_health_out() -> None:
     async with objects() as (channel, stub):
-        silent = [stub.Put(metadata=tenant("silent")) for _ in range(300)]
-        await asyncio.gather(*(call.write(PutRequest()) for call in silent), return_exceptions=True)
+        silent = [stub.PutObject(metadata=tenant("silent")) for _ in range(300)]
+        await asyncio.gather(*(call.write(PutObjectRequest()) for call in silent), return_exceptions=True)
         refused = [call async for call in _done(silent, 300 - MOST_CALLS // 2)]
-        assert await stub.Stat(StatRequest(), metadata=tenant("other")) == StatResponse()
+        assert await stub.StatObject(StatObjectRequest(), metadata=tenant("other")) == StatObjectResponse()
         health = await HealthStub(channel).Check(HealthCheckRequest(service=NAME))
         assert health.status == HealthCheckResponse.SERVING
         for call in refused:
@@ -90,8 +95,8 @@ async def test_an_upload_that_pauses_too_long_is_ended_with_what_to_do() -> None
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = ObjectStorageServiceStub(channel).Put(timeout=20)
-        await call.write(PutRequest())
+        call = ObjectStorageServiceStub(channel).PutObject(timeout=20)
+        await call.write(PutObjectRequest())
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
     await server.stop(None)

@@ -64,7 +64,7 @@ def bills_of(client: Client, run_or_correlation_id: str) -> list[Bill]:
     Raises:
         NotFound: Neither a run nor anything bought has the id.
     """
-    run = _run_or_none(client, run_or_correlation_id)
+    run = run_or_none(client, run_or_correlation_id)
     if run is not None:
         return bills_of_runs(client, [run])
     runs = sorted(_labelled(client, run_or_correlation_id), key=lambda labelled: labelled.run_id)
@@ -108,7 +108,8 @@ def _pages(client: Client, request: ListEntriesRequest) -> Iterator[ListEntriesR
         request.page_token = answer.next_page_token
 
 
-def _run_or_none(client: Client, run_id: str) -> Run | None:
+def run_or_none(client: Client, run_id: str) -> Run | None:
+    """The run of this id; None where there is none."""
     try:
         return client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run
     except NotFound:

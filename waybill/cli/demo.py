@@ -129,7 +129,7 @@ def _show_aftermath(client: Client, screen: Screen, outcomes: Sequence[Outcome],
     victim = next((run for run in runs if run.document_key == kills.document_key), None)
     if victim is None or victim.state == Run.STATE_UNCHANGED:
         return True
-    requests = (GetTraceRequest(id=run.run_id) for run in runs)
+    requests = (GetTraceRequest(run_id=run.run_id) for run in runs)
     traces = [trace for request in requests for trace in client.orchestrator.GetTrace(request).traces]
     spans = [span for trace in traces if trace.run_id == victim.run_id for span in trace.spans]
     aftermath = Aftermath.of(bills_of_runs(client, runs), traces)
@@ -189,7 +189,7 @@ def _show_waterfall(client: Client, screen: Screen, outcomes: Sequence[Outcome])
         return
     if longest is not None and built.run_id != longest.run_id:
         screen.note(f"{plain(built.document_key)} is unchanged; this is the run that built it", "dim")
-    for trace in client.orchestrator.GetTrace(GetTraceRequest(id=built.run_id)).traces:
+    for trace in client.orchestrator.GetTrace(GetTraceRequest(run_id=built.run_id)).traces:
         screen.show(*waterfall(trace, screen.out.width), "")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from waybill.cli.bills import run_or_none
 from waybill.cli.objects import trace_object
 from waybill.cli.screen import Screen
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
@@ -36,7 +37,11 @@ def show_traces(client: Client, screen: Screen, run_or_correlation_id: str) -> N
 
 def traces(client: Client, run_or_correlation_id: str) -> Iterator[GetTraceResponse.Trace]:
     """The traces of a run or of a correlation id, each whole, however many pages that takes."""
-    request, last = GetTraceRequest(id=run_or_correlation_id), GetTraceResponse.Trace()
+    if run_or_none(client, run_or_correlation_id) is None:
+        request = GetTraceRequest(correlation_id=run_or_correlation_id)
+    else:
+        request = GetTraceRequest(run_id=run_or_correlation_id)
+    last = GetTraceResponse.Trace()
     while True:
         page = client.orchestrator.GetTrace(request)
         for trace in page.traces:

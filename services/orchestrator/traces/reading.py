@@ -15,16 +15,16 @@ from collections.abc import Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.orchestrator.peers import Peers
-from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.rows import Row, RunRef, run_not_found
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.traces import bills, spans
 from services.orchestrator.traces import ids as trace_ids
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest, GetTraceResponse
 from waybill.orchestrator.v1.span_pb2 import Span
-from waybill.runtime.errors import NotFound
+from waybill.runtime.errors import InvalidRequest, NotFound
 from waybill.runtime.postgres import Database
 from waybill.runtime.wire import bad_page_token
 
@@ -46,16 +46,16 @@ class Traces:
         self._peers = peers
         self._database = database
 
-    async def of(self, tenant: str, name: str, page_token: str) -> GetTraceResponse:
-        """A page of the traces of the run, or of the correlation id, of that name; oldest first.
+    async def of(self, tenant: str, request: GetTraceRequest) -> GetTraceResponse:
+        """A page of the traces of the run, or of the runs with the correlation id; oldest first.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
-            InvalidRequest: PAGE_TOKEN_INVALID.
+            InvalidRequest: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
-        first, offset = _place(page_token)
+        first, offset = _place(request.page_token)
         answer, room = GetTraceResponse(), MAX_SPANS
-        for number, row in enumerate(await self._named(tenant, name, first)):
+        for number, row in enumerate(await self._rows(tenant, request, first)):
             run_id = str(row["run_id"])
             if number == MAX_TRACES or not room:
                 answer.next_page_token = f"{run_id}:0"
@@ -75,15 +75,19 @@ class Traces:
         live = await spans.of_trace(self._database, tenant, trace_ids.trace_id(run_id))
         return assemble(row, steps, live, await bills.entries(self._peers, [run_id]), time.time_ns())
 
-    async def _named(self, tenant: str, name: str, first: str | None) -> list[Row]:
-        try:
-            return [await self._runs.find(RunRef(tenant, str(uuid.UUID(name))))]
-        except (ValueError, NotFound):
-            rows = await self._runs.correlated(tenant, name, first, MAX_TRACES + 1)
-        if not name or not rows:
+    async def _rows(self, tenant: str, request: GetTraceRequest, first: str | None) -> list[Row]:
+        if request.run_id:
+            try:
+                run = RunRef(tenant, str(uuid.UUID(request.run_id)))
+            except ValueError:
+                raise run_not_found() from None
+            return [await self._runs.find(run)]
+        if not request.correlation_id:
+            raise InvalidRequest("INVALID_REQUEST", "Name a run_id or a correlation_id.")
+        rows = await self._runs.correlated(tenant, request.correlation_id, first, MAX_TRACES + 1)
+        if not rows:
             raise NotFound(
-                "RUN_NOT_FOUND",
-                "No run has this run id or correlation id. `waybill runs` lists those there are.",
+                "RUN_NOT_FOUND", "No run has this correlation id. `waybill runs` lists those there are."
             )
         return rows
 

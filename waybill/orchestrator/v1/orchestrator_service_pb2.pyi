@@ -190,12 +190,14 @@ class SearchResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[_chunk_pb2.Hit, _Mapping]]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., coverage: _Optional[_Union[_chunk_pb2.Coverage, _Mapping]] = ..., hint: _Optional[str] = ...) -> None: ...
 
 class GetTraceRequest(_message.Message):
-    __slots__ = ("id", "page_token")
-    ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("run_id", "correlation_id", "page_token")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    id: str
+    run_id: str
+    correlation_id: str
     page_token: str
-    def __init__(self, id: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class GetTraceResponse(_message.Message):
     __slots__ = ("traces", "next_page_token")

@@ -162,7 +162,7 @@ class OrchestratorServiceServicer:
 
     def GetTrace(self, request, context):
         """Reads the traces of one run, or of every run with a correlation id.
-        Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
+        Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,7 +70,7 @@ class OrchestratorServiceStub:
     """
     GetTrace: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetTraceRequest, _orchestrator_service_pb2.GetTraceResponse]
     """Reads the traces of one run, or of every run with a correlation id.
-    Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
+    Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
     """
     ListFileTypes: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]
     """Lists the types of file that can be ingested now."""
@@ -117,7 +117,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """
     GetTrace: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetTraceRequest, _orchestrator_service_pb2.GetTraceResponse]  # type: ignore[assignment]
     """Reads the traces of one run, or of every run with a correlation id.
-    Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
+    Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
     """
     ListFileTypes: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
     """Lists the types of file that can be ingested now."""
@@ -215,7 +215,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.GetTraceResponse, _abc.Awaitable[_orchestrator_service_pb2.GetTraceResponse]]:
         """Reads the traces of one run, or of every run with a correlation id.
-        Reasons: RUN_NOT_FOUND, PAGE_TOKEN_INVALID.
+        Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod

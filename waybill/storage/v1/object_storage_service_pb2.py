@@ -25,39 +25,39 @@ _sym_db = _symbol_database.Default()
 from waybill.storage.v1 import object_pb2 as waybill_dot_storage_dot_v1_dot_object__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/storage/v1/object.proto\"\xae\x01\n\nPutRequest\x12\x37\n\x06header\x18\x01 \x01(\x0b\x32%.waybill.storage.v1.PutRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1aO\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x06\n\x04part\"9\n\x0bPutResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"D\n\nGetRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"S\n\x0bGetResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x1a\n\x0bStatRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\":\n\x0cStatResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\x1c\n\rDeleteRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x32\xda\x02\n\x14ObjectStorageService\x12M\n\x03Put\x12\x1e.waybill.storage.v1.PutRequest\x1a\x1f.waybill.storage.v1.PutResponse\"\x03\x90\x02\x02(\x01\x12M\n\x03Get\x12\x1e.waybill.storage.v1.GetRequest\x1a\x1f.waybill.storage.v1.GetResponse\"\x03\x90\x02\x01\x30\x01\x12N\n\x04Stat\x12\x1f.waybill.storage.v1.StatRequest\x1a .waybill.storage.v1.StatResponse\"\x03\x90\x02\x01\x12T\n\x06\x44\x65lete\x12!.waybill.storage.v1.DeleteRequest\x1a\".waybill.storage.v1.DeleteResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/storage/v1/object.proto\"\xba\x01\n\x10PutObjectRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.waybill.storage.v1.PutObjectRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1aO\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x06\n\x04part\"?\n\x11PutObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"J\n\x10GetObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"Y\n\x11GetObjectResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\" \n\x11StatObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"@\n\x12StatObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\"\n\x13\x44\x65leteObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\'\n\x14\x44\x65leteObjectResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x32\xa2\x03\n\x14ObjectStorageService\x12_\n\tPutObject\x12$.waybill.storage.v1.PutObjectRequest\x1a%.waybill.storage.v1.PutObjectResponse\"\x03\x90\x02\x02(\x01\x12_\n\tGetObject\x12$.waybill.storage.v1.GetObjectRequest\x1a%.waybill.storage.v1.GetObjectResponse\"\x03\x90\x02\x01\x30\x01\x12`\n\nStatObject\x12%.waybill.storage.v1.StatObjectRequest\x1a&.waybill.storage.v1.StatObjectResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x44\x65leteObject\x12\'.waybill.storage.v1.DeleteObjectRequest\x1a(.waybill.storage.v1.DeleteObjectResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.storage.v1.object_storage_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Put']._loaded_options = None
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Put']._serialized_options = b'\220\002\002'
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Get']._loaded_options = None
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Get']._serialized_options = b'\220\002\001'
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Stat']._loaded_options = None
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Stat']._serialized_options = b'\220\002\001'
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Delete']._loaded_options = None
-  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['Delete']._serialized_options = b'\220\002\002'
-  _globals['_PUTREQUEST']._serialized_start=105
-  _globals['_PUTREQUEST']._serialized_end=279
-  _globals['_PUTREQUEST_HEADER']._serialized_start=192
-  _globals['_PUTREQUEST_HEADER']._serialized_end=271
-  _globals['_PUTRESPONSE']._serialized_start=281
-  _globals['_PUTRESPONSE']._serialized_end=338
-  _globals['_GETREQUEST']._serialized_start=340
-  _globals['_GETREQUEST']._serialized_end=408
-  _globals['_GETRESPONSE']._serialized_start=410
-  _globals['_GETRESPONSE']._serialized_end=493
-  _globals['_STATREQUEST']._serialized_start=495
-  _globals['_STATREQUEST']._serialized_end=521
-  _globals['_STATRESPONSE']._serialized_start=523
-  _globals['_STATRESPONSE']._serialized_end=581
-  _globals['_DELETEREQUEST']._serialized_start=583
-  _globals['_DELETEREQUEST']._serialized_end=611
-  _globals['_DELETERESPONSE']._serialized_start=613
-  _globals['_DELETERESPONSE']._serialized_end=646
-  _globals['_OBJECTSTORAGESERVICE']._serialized_start=649
-  _globals['_OBJECTSTORAGESERVICE']._serialized_end=995
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['PutObject']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['PutObject']._serialized_options = b'\220\002\002'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['GetObject']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['GetObject']._serialized_options = b'\220\002\001'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['StatObject']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['StatObject']._serialized_options = b'\220\002\001'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['DeleteObject']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['DeleteObject']._serialized_options = b'\220\002\002'
+  _globals['_PUTOBJECTREQUEST']._serialized_start=105
+  _globals['_PUTOBJECTREQUEST']._serialized_end=291
+  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_start=204
+  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_end=283
+  _globals['_PUTOBJECTRESPONSE']._serialized_start=293
+  _globals['_PUTOBJECTRESPONSE']._serialized_end=356
+  _globals['_GETOBJECTREQUEST']._serialized_start=358
+  _globals['_GETOBJECTREQUEST']._serialized_end=432
+  _globals['_GETOBJECTRESPONSE']._serialized_start=434
+  _globals['_GETOBJECTRESPONSE']._serialized_end=523
+  _globals['_STATOBJECTREQUEST']._serialized_start=525
+  _globals['_STATOBJECTREQUEST']._serialized_end=557
+  _globals['_STATOBJECTRESPONSE']._serialized_start=559
+  _globals['_STATOBJECTRESPONSE']._serialized_end=623
+  _globals['_DELETEOBJECTREQUEST']._serialized_start=625
+  _globals['_DELETEOBJECTREQUEST']._serialized_end=659
+  _globals['_DELETEOBJECTRESPONSE']._serialized_start=661
+  _globals['_DELETEOBJECTRESPONSE']._serialized_end=700
+  _globals['_OBJECTSTORAGESERVICE']._serialized_start=703
+  _globals['_OBJECTSTORAGESERVICE']._serialized_end=1121
 # @@protoc_insertion_point(module_scope)

@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class PutRequest(_message.Message):
+class PutObjectRequest(_message.Message):
     __slots__ = ("header", "data")
     class Header(_message.Message):
         __slots__ = ("key", "size_bytes", "sha256", "content_type")
@@ -21,17 +21,17 @@ class PutRequest(_message.Message):
         def __init__(self, key: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., content_type: _Optional[str] = ...) -> None: ...
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
-    header: PutRequest.Header
+    header: PutObjectRequest.Header
     data: bytes
-    def __init__(self, header: _Optional[_Union[PutRequest.Header, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[PutObjectRequest.Header, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
-class PutResponse(_message.Message):
+class PutObjectResponse(_message.Message):
     __slots__ = ("object",)
     OBJECT_FIELD_NUMBER: _ClassVar[int]
     object: _object_pb2.Object
     def __init__(self, object: _Optional[_Union[_object_pb2.Object, _Mapping]] = ...) -> None: ...
 
-class GetRequest(_message.Message):
+class GetObjectRequest(_message.Message):
     __slots__ = ("key", "offset_bytes", "limit_bytes")
     KEY_FIELD_NUMBER: _ClassVar[int]
     OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -41,7 +41,7 @@ class GetRequest(_message.Message):
     limit_bytes: int
     def __init__(self, key: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., limit_bytes: _Optional[int] = ...) -> None: ...
 
-class GetResponse(_message.Message):
+class GetObjectResponse(_message.Message):
     __slots__ = ("object", "data")
     OBJECT_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -49,25 +49,25 @@ class GetResponse(_message.Message):
     data: bytes
     def __init__(self, object: _Optional[_Union[_object_pb2.Object, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
-class StatRequest(_message.Message):
+class StatObjectRequest(_message.Message):
     __slots__ = ("key",)
     KEY_FIELD_NUMBER: _ClassVar[int]
     key: str
     def __init__(self, key: _Optional[str] = ...) -> None: ...
 
-class StatResponse(_message.Message):
+class StatObjectResponse(_message.Message):
     __slots__ = ("object",)
     OBJECT_FIELD_NUMBER: _ClassVar[int]
     object: _object_pb2.Object
     def __init__(self, object: _Optional[_Union[_object_pb2.Object, _Mapping]] = ...) -> None: ...
 
-class DeleteRequest(_message.Message):
+class DeleteObjectRequest(_message.Message):
     __slots__ = ("key",)
     KEY_FIELD_NUMBER: _ClassVar[int]
     key: str
     def __init__(self, key: _Optional[str] = ...) -> None: ...
 
-class DeleteResponse(_message.Message):
+class DeleteObjectResponse(_message.Message):
     __slots__ = ("deleted",)
     DELETED_FIELD_NUMBER: _ClassVar[int]
     deleted: bool

@@ -35,25 +35,25 @@ class ObjectStorageServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Put = channel.stream_unary(
-                '/waybill.storage.v1.ObjectStorageService/Put',
-                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutRequest.SerializeToString,
-                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutResponse.FromString,
+        self.PutObject = channel.stream_unary(
+                '/waybill.storage.v1.ObjectStorageService/PutObject',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutObjectRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutObjectResponse.FromString,
                 _registered_method=True)
-        self.Get = channel.unary_stream(
-                '/waybill.storage.v1.ObjectStorageService/Get',
-                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetRequest.SerializeToString,
-                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetResponse.FromString,
+        self.GetObject = channel.unary_stream(
+                '/waybill.storage.v1.ObjectStorageService/GetObject',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetObjectRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetObjectResponse.FromString,
                 _registered_method=True)
-        self.Stat = channel.unary_unary(
-                '/waybill.storage.v1.ObjectStorageService/Stat',
-                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatRequest.SerializeToString,
-                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatResponse.FromString,
+        self.StatObject = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/StatObject',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatObjectRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatObjectResponse.FromString,
                 _registered_method=True)
-        self.Delete = channel.unary_unary(
-                '/waybill.storage.v1.ObjectStorageService/Delete',
-                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteRequest.SerializeToString,
-                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteResponse.FromString,
+        self.DeleteObject = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/DeleteObject',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectResponse.FromString,
                 _registered_method=True)
 
 
@@ -61,7 +61,7 @@ class ObjectStorageServiceServicer:
     """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant.
     """
 
-    def Put(self, request_iterator, context):
+    def PutObject(self, request_iterator, context):
         """Stores one object: a header first, then the content in pieces. The object replaces one of the
         same key in a single step, once every byte has come and size and hash agree; a cancelled or
         broken call leaves nothing. Putting the same content again is harmless.
@@ -71,7 +71,7 @@ class ObjectStorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Get(self, request, context):
+    def GetObject(self, request, context):
         """Reads one object, or a range of it: its description first, then the content in pieces of at
         most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
         """
@@ -79,14 +79,14 @@ class ObjectStorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Stat(self, request, context):
+    def StatObject(self, request, context):
         """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Delete(self, request, context):
+    def DeleteObject(self, request, context):
         """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
         Reasons: PATH_NOT_ALLOWED.
         """
@@ -97,25 +97,25 @@ class ObjectStorageServiceServicer:
 
 def add_ObjectStorageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Put': grpc.stream_unary_rpc_method_handler(
-                    servicer.Put,
-                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutRequest.FromString,
-                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutResponse.SerializeToString,
+            'PutObject': grpc.stream_unary_rpc_method_handler(
+                    servicer.PutObject,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutObjectRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutObjectResponse.SerializeToString,
             ),
-            'Get': grpc.unary_stream_rpc_method_handler(
-                    servicer.Get,
-                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetRequest.FromString,
-                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetResponse.SerializeToString,
+            'GetObject': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetObject,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetObjectRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetObjectResponse.SerializeToString,
             ),
-            'Stat': grpc.unary_unary_rpc_method_handler(
-                    servicer.Stat,
-                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatRequest.FromString,
-                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatResponse.SerializeToString,
+            'StatObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.StatObject,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatObjectRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatObjectResponse.SerializeToString,
             ),
-            'Delete': grpc.unary_unary_rpc_method_handler(
-                    servicer.Delete,
-                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteRequest.FromString,
-                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteResponse.SerializeToString,
+            'DeleteObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteObject,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,7 +130,7 @@ class ObjectStorageService:
     """
 
     @staticmethod
-    def Put(request_iterator,
+    def PutObject(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -143,9 +143,9 @@ class ObjectStorageService:
         return grpc.experimental.stream_unary(
             request_iterator,
             target,
-            '/waybill.storage.v1.ObjectStorageService/Put',
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutRequest.SerializeToString,
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutResponse.FromString,
+            '/waybill.storage.v1.ObjectStorageService/PutObject',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutObjectRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.PutObjectResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -157,7 +157,7 @@ class ObjectStorageService:
             _registered_method=True)
 
     @staticmethod
-    def Get(request,
+    def GetObject(request,
             target,
             options=(),
             channel_credentials=None,
@@ -170,9 +170,9 @@ class ObjectStorageService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/waybill.storage.v1.ObjectStorageService/Get',
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetRequest.SerializeToString,
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetResponse.FromString,
+            '/waybill.storage.v1.ObjectStorageService/GetObject',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetObjectRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.GetObjectResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -184,7 +184,7 @@ class ObjectStorageService:
             _registered_method=True)
 
     @staticmethod
-    def Stat(request,
+    def StatObject(request,
             target,
             options=(),
             channel_credentials=None,
@@ -197,9 +197,9 @@ class ObjectStorageService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/waybill.storage.v1.ObjectStorageService/Stat',
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatRequest.SerializeToString,
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatResponse.FromString,
+            '/waybill.storage.v1.ObjectStorageService/StatObject',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatObjectRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.StatObjectResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -211,7 +211,7 @@ class ObjectStorageService:
             _registered_method=True)
 
     @staticmethod
-    def Delete(request,
+    def DeleteObject(request,
             target,
             options=(),
             channel_credentials=None,
@@ -224,9 +224,9 @@ class ObjectStorageService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/waybill.storage.v1.ObjectStorageService/Delete',
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteRequest.SerializeToString,
-            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteResponse.FromString,
+            '/waybill.storage.v1.ObjectStorageService/DeleteObject',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

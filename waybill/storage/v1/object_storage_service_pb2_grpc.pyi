@@ -33,19 +33,19 @@ class ObjectStorageServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ObjectStorageServiceAsyncStub: ...
-    Put: _grpc.StreamUnaryMultiCallable[_object_storage_service_pb2.PutRequest, _object_storage_service_pb2.PutResponse]
+    PutObject: _grpc.StreamUnaryMultiCallable[_object_storage_service_pb2.PutObjectRequest, _object_storage_service_pb2.PutObjectResponse]
     """Stores one object: a header first, then the content in pieces. The object replaces one of the
     same key in a single step, once every byte has come and size and hash agree; a cancelled or
     broken call leaves nothing. Putting the same content again is harmless.
     Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, CHECKSUM_MISMATCH, OBJECT_TOO_LARGE, STORAGE_FULL.
     """
-    Get: _grpc.UnaryStreamMultiCallable[_object_storage_service_pb2.GetRequest, _object_storage_service_pb2.GetResponse]
+    GetObject: _grpc.UnaryStreamMultiCallable[_object_storage_service_pb2.GetObjectRequest, _object_storage_service_pb2.GetObjectResponse]
     """Reads one object, or a range of it: its description first, then the content in pieces of at
     most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
     """
-    Stat: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatRequest, _object_storage_service_pb2.StatResponse]
+    StatObject: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatObjectRequest, _object_storage_service_pb2.StatObjectResponse]
     """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
-    Delete: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteRequest, _object_storage_service_pb2.DeleteResponse]
+    DeleteObject: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteObjectRequest, _object_storage_service_pb2.DeleteObjectResponse]
     """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
     Reasons: PATH_NOT_ALLOWED.
     """
@@ -55,19 +55,19 @@ class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
     """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Put: _aio.StreamUnaryMultiCallable[_object_storage_service_pb2.PutRequest, _object_storage_service_pb2.PutResponse]  # type: ignore[assignment]
+    PutObject: _aio.StreamUnaryMultiCallable[_object_storage_service_pb2.PutObjectRequest, _object_storage_service_pb2.PutObjectResponse]  # type: ignore[assignment]
     """Stores one object: a header first, then the content in pieces. The object replaces one of the
     same key in a single step, once every byte has come and size and hash agree; a cancelled or
     broken call leaves nothing. Putting the same content again is harmless.
     Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, CHECKSUM_MISMATCH, OBJECT_TOO_LARGE, STORAGE_FULL.
     """
-    Get: _aio.UnaryStreamMultiCallable[_object_storage_service_pb2.GetRequest, _object_storage_service_pb2.GetResponse]  # type: ignore[assignment]
+    GetObject: _aio.UnaryStreamMultiCallable[_object_storage_service_pb2.GetObjectRequest, _object_storage_service_pb2.GetObjectResponse]  # type: ignore[assignment]
     """Reads one object, or a range of it: its description first, then the content in pieces of at
     most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
     """
-    Stat: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatRequest, _object_storage_service_pb2.StatResponse]  # type: ignore[assignment]
+    StatObject: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatObjectRequest, _object_storage_service_pb2.StatObjectResponse]  # type: ignore[assignment]
     """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
-    Delete: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteRequest, _object_storage_service_pb2.DeleteResponse]  # type: ignore[assignment]
+    DeleteObject: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteObjectRequest, _object_storage_service_pb2.DeleteObjectResponse]  # type: ignore[assignment]
     """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
     Reasons: PATH_NOT_ALLOWED.
     """
@@ -76,11 +76,11 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
     """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant."""
 
     @_abc_1.abstractmethod
-    def Put(
+    def PutObject(
         self,
-        request_iterator: _MaybeAsyncIterator[_object_storage_service_pb2.PutRequest],
+        request_iterator: _MaybeAsyncIterator[_object_storage_service_pb2.PutObjectRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_object_storage_service_pb2.PutResponse, _abc.Awaitable[_object_storage_service_pb2.PutResponse]]:
+    ) -> _typing.Union[_object_storage_service_pb2.PutObjectResponse, _abc.Awaitable[_object_storage_service_pb2.PutObjectResponse]]:
         """Stores one object: a header first, then the content in pieces. The object replaces one of the
         same key in a single step, once every byte has come and size and hash agree; a cancelled or
         broken call leaves nothing. Putting the same content again is harmless.
@@ -88,29 +88,29 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def Get(
+    def GetObject(
         self,
-        request: _object_storage_service_pb2.GetRequest,
+        request: _object_storage_service_pb2.GetObjectRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_object_storage_service_pb2.GetResponse], _abc.AsyncIterator[_object_storage_service_pb2.GetResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_object_storage_service_pb2.GetObjectResponse], _abc.AsyncIterator[_object_storage_service_pb2.GetObjectResponse]]:
         """Reads one object, or a range of it: its description first, then the content in pieces of at
         most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod
-    def Stat(
+    def StatObject(
         self,
-        request: _object_storage_service_pb2.StatRequest,
+        request: _object_storage_service_pb2.StatObjectRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_object_storage_service_pb2.StatResponse, _abc.Awaitable[_object_storage_service_pb2.StatResponse]]:
+    ) -> _typing.Union[_object_storage_service_pb2.StatObjectResponse, _abc.Awaitable[_object_storage_service_pb2.StatObjectResponse]]:
         """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
 
     @_abc_1.abstractmethod
-    def Delete(
+    def DeleteObject(
         self,
-        request: _object_storage_service_pb2.DeleteRequest,
+        request: _object_storage_service_pb2.DeleteObjectRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_object_storage_service_pb2.DeleteResponse, _abc.Awaitable[_object_storage_service_pb2.DeleteResponse]]:
+    ) -> _typing.Union[_object_storage_service_pb2.DeleteObjectResponse, _abc.Awaitable[_object_storage_service_pb2.DeleteObjectResponse]]:
         """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
         Reasons: PATH_NOT_ALLOWED.
         """
