@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor bench-batches eval-read soak lint proto proto-check lock call clean run-env dev-env
+.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -60,9 +60,6 @@ bench-env: run-env ## install LangChain and LlamaIndex for `make bench`, in .ven
 
 bench-vendor: dev-env ## the embedder against a simulated OpenAI: limits, an outage, faults (some minutes)
 	@$(BIN)/python -m bench.vendor $(ARGS)
-
-bench-batches: dev-env ## the batch tier beside the synchronous one, by deadline and by what the vendor does
-	@$(BIN)/python -m bench.batches
 
 eval-read: dev-env ## read 1,100 real documents with the local engine: a table by format (fetches 85 MB once)
 	@$(BIN)/python -m evals.read $(ARGS)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.pipeline.workbench import FAULTS, Workbench
+from tests.soak import batches
 from tests.soak.invariants import Invariants, stored
 from tests.soak.plan import Plan
 from tests.soak.processes import strays
@@ -66,6 +67,8 @@ def main(words: Sequence[str]) -> int:
                 break
             soak.play(number)
         soak.finish()
+    if asked.round is None:
+        soak.play_batches()
     if soak.failures:
         print(f"logs and data stay in {home.folder}")
     else:
@@ -131,6 +134,16 @@ class Soak:
         addresses = {**found[0].addresses, "orchestrator": found[1].addresses[ORCHESTRATOR]}
         with connect(addresses, tenant=tenant, environ={}) as client:
             yield client
+
+    def play_batches(self) -> None:
+        """The batch tier, on a stack of its own."""
+        try:
+            complaints = batches.complaints()
+        except Exception as error:  # it is told and counted, as a round's is
+            traceback.print_exc(limit=-3, chain=False)
+            complaints = [f"the batches broke: {error!r}"]
+        self.failures += len(complaints)
+        print("".join(f"  {complaint}\n" for complaint in complaints), end="")
 
     def finish(self) -> None:
         """Clears the last rounds, and sees that no hold outlives its time."""
