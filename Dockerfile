@@ -6,19 +6,19 @@ WORKDIR /build
 RUN python -m venv /opt/waybill
 COPY requirements.lock ./
 RUN /opt/waybill/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY waybill ./waybill
 COPY services ./services
+COPY supabase ./supabase
+COPY examples ./examples
 RUN /opt/waybill/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM ${BASE}
 RUN useradd --system --uid 10001 --no-create-home waybill \
     && install --directory --owner=waybill --mode=0700 /var/lib/waybill/objects
 COPY --from=build /opt/waybill /opt/waybill
-COPY supabase/migrations /opt/waybill/migrations
 ENV PATH=/opt/waybill/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    WAYBILL_MIGRATIONS=/opt/waybill/migrations \
     WAYBILL_OBJECTS_DIR=/var/lib/waybill/objects
 USER 10001
 CMD ["waybill", "--help"]

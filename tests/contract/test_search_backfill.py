@@ -16,11 +16,10 @@ from services.storage import backfill, search
 from services.storage.reach import Filter
 from services.storage.search import Mode, Question
 from tests.conftest import MigratedPostgres
+from waybill.runtime.places import MIGRATIONS
 from waybill.runtime.postgres import Database
-from waybill.stack.config import CHECKOUT
 from waybill.stack.migrate import migrate
 
-MIGRATIONS = CHECKOUT / "supabase" / "migrations"
 THIS = "20261127000003"
 OLD_DOCUMENT = """
 with document as (

@@ -23,14 +23,13 @@ from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import Index, chunk, found, unit_vector, vector_near
 from tests.contract.test_document_index import index_at
 from tests.waiting import until
+from waybill.runtime.places import MIGRATIONS
 from waybill.runtime.postgres import Database
 from waybill.runtime.server import ServerConfig
 from waybill.runtime.telemetry import Telemetry
-from waybill.stack.config import CHECKOUT
 from waybill.stack.migrate import migrate
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
-MIGRATIONS = CHECKOUT / "supabase" / "migrations"
 THIS = "20261127000008"
 BY_INDEX_ALONE = f"?options={quote('-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off')}"
 INDEXES = """

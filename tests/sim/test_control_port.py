@@ -16,8 +16,8 @@ import pytest
 from tests.sim.raw import KEY, SMALL, ask, embed
 from tests.waiting import until
 from waybill.sim.openai.settings import OpenAISettings
-from waybill.sim.openai.simulator import OpenAISimulator
-from waybill.sim.pytest_plugin import running
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
+from waybill.sim.threaded import threaded
 
 LARGE = "text-embedding-3-large"
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "simulators.md").read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ async def test_the_command_ends_with_its_parents_pipe() -> None:
 
 
 def test_the_fixture_serves_synchronous_tests_from_a_thread() -> None:
-    with running(OpenAISettings(latency_seconds=0, clock_start=0)) as remote:
+    with threaded(simulator(OpenAISettings(latency_seconds=0, clock_start=0)), KEY) as remote:
         remote.faults.add("500:n=1")
         asked = [asyncio.run(embed(remote.base_url, "one")).status for _ in range(2)]
         assert asked == [500, 200]
@@ -147,5 +147,5 @@ async def test_the_documents_example_runs_in_a_project_of_ones_own(tmp_path: Pat
 
 
 def test_a_simulator_that_cannot_start_says_so_in_the_test() -> None:
-    with pytest.raises(ValueError, match="O99"), running(OpenAISettings(faults="O99")):
+    with pytest.raises(ValueError, match="O99"), threaded(simulator(OpenAISettings(faults="O99")), KEY):
         pass

@@ -11,8 +11,8 @@ import pytest
 
 from tests.sim.raw import KEY, SMALL
 from waybill.sim.openai.settings import OpenAISettings
-from waybill.sim.openai.simulator import OpenAISimulator
-from waybill.sim.pytest_plugin import running
+from waybill.sim.openai.simulator import OpenAISimulator, simulator
+from waybill.sim.threaded import threaded
 
 LINE = json.dumps(
     {
@@ -44,7 +44,7 @@ async def test_embeddings_and_models(client: openai.AsyncOpenAI) -> None:
 
 def test_the_synchronous_client_too() -> None:
     with (
-        running(OpenAISettings(latency_seconds=0)) as remote,
+        threaded(simulator(OpenAISettings(latency_seconds=0)), KEY) as remote,
         openai.OpenAI(api_key=remote.key, base_url=remote.base_url, max_retries=0) as client,
     ):
         assert client.embeddings.create(model=SMALL, input="one").usage.total_tokens == 1

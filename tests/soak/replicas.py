@@ -62,7 +62,7 @@ def _replica(name: str, addresses: Mapping[str, str], pid: int) -> Program:
         "WAYBILL_PARSER_ADDRESS": addresses[PARSER],
         "WAYBILL_EXECUTOR_ID": ORCHESTRATOR,
     }
-    command = (*MODULE, f"services.{name}")
+    command = (*MODULE, "waybill.stack.service", name)
     return Program(f"{name}-2", command, environment, ready=functools.partial(serving, address))
 
 

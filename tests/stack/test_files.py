@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from waybill.stack.config import CHECKOUT, ROLES, password_variable
+from waybill.runtime.places import ROOT
+from waybill.stack.config import ROLES, password_variable
 from waybill.stack.ports import FIXED
 from waybill.stack.table import SERVICES
 
 BIN = Path(sys.executable).parent
-ENVIRONMENT = CHECKOUT / "scripts" / "environment.sh"
+ENVIRONMENT = ROOT / "scripts" / "environment.sh"
 
 
 def run(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, cwd=CHECKOUT, env=os.environ | environ, capture_output=True, text=True)
+    return subprocess.run(words, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True)
 
 
 def test_the_compose_file_keeps_the_schema_of_compose() -> None:
@@ -34,7 +35,7 @@ def test_the_dockerfile_passes_its_linter() -> None:
 
 
 def test_compose_runs_the_five_services_with_a_probe_each_on_the_fixed_ports() -> None:
-    services = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert set(services) == {"postgres", "migrate", "jaeger", *SERVICES}
     for name in SERVICES:
         address = f"127.0.0.1:{FIXED[name]}"
@@ -48,14 +49,14 @@ def test_compose_runs_the_five_services_with_a_probe_each_on_the_fixed_ports() -
 
 
 def test_compose_knows_every_role_and_no_password() -> None:
-    text = (CHECKOUT / "docker-compose.yml").read_text()
+    text = (ROOT / "docker-compose.yml").read_text()
     for role in ROLES:
         assert f"{role}:${{{password_variable(role)}}}@" in text
 
 
 def test_the_locks_name_no_host_and_have_a_hash_for_each_package() -> None:
     for name in ("requirements.lock", "requirements-dev.lock"):
-        text = (CHECKOUT / name).read_text()
+        text = (ROOT / name).read_text()
         assert "://" not in text
         packages = [line for line in text.splitlines() if not line.startswith(" ")]
         assert all(line.endswith("\\") for line in packages)
@@ -64,7 +65,7 @@ def test_the_locks_name_no_host_and_have_a_hash_for_each_package() -> None:
 
 def test_the_test_environment_holds_the_very_packages_of_the_run_time_one() -> None:
     def pins(name: str) -> set[str]:
-        lines = (CHECKOUT / name).read_text().splitlines()
+        lines = (ROOT / name).read_text().splitlines()
         return {line.rstrip(" \\") for line in lines if not line.startswith(" ")}
 
     assert pins("requirements.lock") <= pins("requirements-dev.lock")
@@ -74,7 +75,7 @@ def test_the_test_environment_holds_the_very_packages_of_the_run_time_one() -> N
 def bare(tmp_path: Path) -> Path:
     """A folder with the locks and nothing installed."""
     for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
-        (tmp_path / name).symlink_to(CHECKOUT / name)
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 

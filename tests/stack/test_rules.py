@@ -16,9 +16,10 @@ import pytest
 from tests.conftest import MigratedPostgres, open_folder
 from waybill.runtime import schema
 from waybill.runtime.config import Settings
+from waybill.runtime.places import ROOT
 from waybill.stack import home as homes
 from waybill.stack import migrate, ports, postgres
-from waybill.stack.config import CHECKOUT, DATABASE_SERVICES
+from waybill.stack.config import DATABASE_SERVICES
 from waybill.stack.home import Home, HomeUnusable
 from waybill.stack.postgres import Postgres
 
@@ -37,7 +38,7 @@ def test_the_nearest_home_upward_is_found(tmp_path: Path) -> None:
 
 
 def test_without_one_upward_the_home_is_the_checkouts(tmp_path: Path) -> None:
-    assert homes.find({}, tmp_path, root=False) == Home(CHECKOUT / ".waybill")
+    assert homes.find({}, tmp_path, root=False) == Home(ROOT / ".waybill")
 
 
 def test_root_below_a_closed_folder_gets_a_place_that_others_can_reach(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_two_migrates_at_once_apply_each_file_once_and_a_third_nothing(database:
     url = f"{database.admin_url.rpartition('/')[0]}/twice"
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(lambda _: migrate.migrate(url, {}), range(2)))
-    known = [one.path.name for one in schema.migrations(CHECKOUT / "supabase" / "migrations")]
+    known = [one.path.name for one in schema.migrations(ROOT / "supabase" / "migrations")]
     assert sorted(applied, key=len) == [[], known]
     assert migrate.migrate(url, {}) == []
 
@@ -99,7 +100,7 @@ def test_a_service_does_not_start_on_a_database_that_is_behind_and_names_the_com
         "WAYBILL_MIGRATIONS": str(tmp_path),
     }
     command = [sys.executable, "-m", f"services.{service}"]
-    ended = subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert "29990101000000_newer.sql" in ended.stderr
     assert "waybill migrate" in ended.stderr

@@ -36,12 +36,11 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import ServiceError
+from waybill.runtime.places import EXAMPLES
 from waybill.stack import home, operate
-from waybill.stack.config import CHECKOUT
 from waybill.stack.home import Home
 from waybill.stack.process import Process
 
-EXAMPLES = CHECKOUT / "examples"
 _PICTURE_WIDTH = 80
 _LIMIT = 50
 # For one look at a run; the orchestrator may be dead.
@@ -169,7 +168,7 @@ def _stack(screen: Screen, mode: Mode) -> Iterator[tuple[Home, dict[str, str]]]:
     finally:
         if stack.started:
             operate.down(folder)
-            screen.note("the stack is stopped, its data stays; next: make up", "bold")
+            screen.note("the stack is stopped, its data stays; next: waybill up", "bold")
         else:
             screen.note("the stack was up before and stays up; next: waybill search QUESTION", "bold")
 

@@ -55,7 +55,3 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character
     app()
-
-
-if __name__ == "__main__":
-    main()

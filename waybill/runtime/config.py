@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from waybill.runtime.places import MIGRATIONS
+
 
 class ConfigError(SystemExit):
     """The environment does not say enough to start; the text names every variable at fault."""
@@ -77,8 +79,8 @@ class Settings:
         return Path(self.text(name, default))
 
     def migrations(self) -> Path:
-        """WAYBILL_MIGRATIONS, else the checkout's folder; a wheel alone has none."""
-        return self.path("WAYBILL_MIGRATIONS", str(Path(__file__).parents[2] / "supabase" / "migrations"))
+        """WAYBILL_MIGRATIONS, else those that belong to this code."""
+        return self.path("WAYBILL_MIGRATIONS", str(MIGRATIONS))
 
     def fault(self, text: str) -> None:
         """Adds a rule of the caller's own that does not hold."""

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from waybill.runtime.config import Settings
 
-CHECKOUT = Path(__file__).parents[2]
 DATABASE_SERVICES = ("storage", "parser", "ledger", "orchestrator")
 ROLES = tuple(f"waybill_{service}{kind}" for service in DATABASE_SERVICES for kind in ("", "_owner"))
 
 
 def migrations_folder(environ: Mapping[str, str]) -> Path:
-    """WAYBILL_MIGRATIONS, else the checkout's."""
+    """WAYBILL_MIGRATIONS, else those that belong to this code."""
     return Settings(environ).migrations()
 
 

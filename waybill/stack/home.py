@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from waybill.stack.config import CHECKOUT, ROLES
+from waybill.runtime.places import INSTALLED, ROOT
+from waybill.stack.config import ROLES
 from waybill.stack.postgres import ADMIN
 
 NAME = ".waybill"
@@ -93,7 +94,7 @@ class Home:
 
 
 def find(environ: Mapping[str, str], start: Path, *, root: bool | None = None) -> Home:
-    """WAYBILL_HOME, else the nearest `.waybill/` upward, else the checkout's.
+    """WAYBILL_HOME, else the nearest `.waybill/` upward, else the checkout's, or `./.waybill`.
 
     For root below a closed folder it is a place that Postgres' unprivileged user can reach.
 
@@ -130,4 +131,4 @@ def _wanted(environ: Mapping[str, str], start: Path) -> Path:
         # Another user's folder above us must not choose our database and secrets.
         if candidate.is_dir() and candidate.stat().st_uid == os.geteuid():
             return candidate
-    return (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else start) / NAME
+    return (start if INSTALLED else ROOT) / NAME

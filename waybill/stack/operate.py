@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from waybill.stack import ports, probe, state
 from waybill.stack.home import Home
-from waybill.stack.postgres import STOP_SIGNAL, Postgres
+from waybill.stack.postgres import STOP_SIGNAL, Postgres, binaries
 from waybill.stack.process import wait_until
 from waybill.stack.state import Phase, StackState
 from waybill.stack.supervisor import rotate
@@ -99,8 +99,9 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
 
     Raises:
         StackFailed: A program cannot be started.
-        PortTaken, HomeUnusable: As they say.
+        PortTaken, HomeUnusable, PostgresFailed: As they say.
     """
+    binaries()  # what is not installed is said here, not in the supervisor's log
     home.prepare()
     found = running(home)
     if found is not None and found.phase not in (Phase.STARTING, Phase.SERVING):

@@ -18,7 +18,7 @@ from waybill.vendors.registry import VENDORS, Vendor
 POSTGRES = "postgres"
 SERVICE_TIERS: Sequence[Sequence[str]] = (("storage", "ledger"), ("parser", "embedder"), ("orchestrator",))
 SERVICES = tuple(sorted(name for tier in SERVICE_TIERS for name in tier))
-MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `services` where we stand is not ours
+MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `waybill` where we stand is not ours
 
 
 def tiers(
@@ -82,7 +82,7 @@ def _postgres(server: Postgres) -> Program:
 def _service(name: str, address: str, environment: Mapping[str, str]) -> Program:
     return Program(
         name,
-        (*MODULE, f"services.{name}"),
+        (*MODULE, "waybill.stack.service", name),
         {**environment, "WAYBILL_BIND": address},
         ready=functools.partial(serving, address),
     )
