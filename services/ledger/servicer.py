@@ -12,7 +12,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.wire import bad_page_token, timestamp
+from waybill.runtime.wire import bad_page_token, page_size, timestamp
 
 DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
@@ -53,13 +53,13 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     ) -> ledger_service_pb2.ListEntriesResponse:
         """Lists entries of the tenant."""
         tenant = identity.caller().tenant
-        if len(request.run_ids) > MAX_RUNS or not 0 <= request.page_size <= MAX_PAGE:
-            raise InvalidRequest("INVALID_REQUEST", f"At most {MAX_RUNS} runs and {MAX_PAGE} entries a page.")
+        if len(request.run_ids) > MAX_RUNS:
+            raise InvalidRequest("INVALID_REQUEST", f"run_ids are at most {MAX_RUNS}: ask in parts.")
         matching = EntryFilter(
             run_ids=[_uuid("run_ids", one) for one in request.run_ids] or None,
             correlation_id=request.correlation_id or None,
         )
-        size = request.page_size or DEFAULT_PAGE
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         after = _read_token(request.page_token) if request.page_token else None
         rows = await self._entries.page(tenant, matching, size + 1, after)
         response = ledger_service_pb2.ListEntriesResponse(entries=[_entry(row) for row in rows[:size]])

@@ -24,8 +24,8 @@ from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
-from waybill.runtime.errors import InvalidRequest, NotFound
-from waybill.runtime.wire import bad_page_token, resumed, timestamp
+from waybill.runtime.errors import NotFound
+from waybill.runtime.wire import bad_page_token, page_size, resumed, timestamp
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
@@ -62,9 +62,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:  # noqa: N802
         """Lists runs, newest first."""
-        if not 0 <= request.page_size <= MAX_PAGE:
-            raise InvalidRequest("INVALID_REQUEST", f"page_size is 0 to {MAX_PAGE}.")
-        size = request.page_size or DEFAULT_PAGE
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         before = _page_token(request.page_token) if request.page_token else None
         tenant = identity.caller().tenant
         rows = await self._runs.page(tenant, size + 1, before, request.correlation_id or None)

@@ -16,6 +16,7 @@ from services.storage.spaces import Space
 from services.storage.versions import Version
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
 from waybill.runtime.postgres import Database
+from waybill.runtime.wire import page_size
 
 # 512 tokens of at most 128 bytes.
 MAX_CHUNK_BYTES = 64 * 1024
@@ -193,10 +194,10 @@ async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple
     """A page of a version's chunks by ordinal, and the token of the next page, empty on the last.
 
     Raises:
-        InvalidRequest: PAGE_TOKEN_INVALID.
+        InvalidRequest: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         NotFound: VERSION_NOT_FOUND.
     """
-    size = min(wanted.page_size or MAX_PAGE, MAX_PAGE)
+    size = page_size(wanted.page_size, MAX_PAGE, MAX_PAGE)
     async with database.transaction(tenant) as connection:
         version = await versions.find(connection, wanted.version_id, to_write=False)
         values = {

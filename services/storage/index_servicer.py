@@ -70,8 +70,8 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
 
     async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:  # noqa: N802
         """Lists chunks."""
-        if min(request.page_size, request.start_ordinal, request.end_ordinal) < 0:
-            raise InvalidRequest("INVALID_REQUEST", "page_size and ordinals are at least 0.")
+        if min(request.start_ordinal, request.end_ordinal) < 0:
+            raise InvalidRequest("INVALID_REQUEST", "Ordinals are at least 0.")
         wanted = Listing(**{field.name: getattr(request, field.name) for field in fields(Listing)})
         version, page, token = await chunks.list_chunks(self._database, _tenant(), wanted)
         listed = [

@@ -296,7 +296,8 @@ async def test_pages_list_every_entry_once_in_order(database: MigratedPostgres) 
                 if not page.next_page_token:
                     break
                 request.page_token = page.next_page_token
-    assert seen == held
+            everything = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id], page_size=1_000_000))
+    assert seen == held == [entry.entry_id for entry in everything.entries]
 
 
 async def test_an_unknown_price_is_refused_and_leaves_no_entry(database: MigratedPostgres) -> None:

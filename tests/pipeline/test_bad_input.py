@@ -92,7 +92,7 @@ def test_a_refused_ingest_says_why_and_leaves_nothing(
 ) -> None:
     error = refusal(lambda: bench.client.orchestrator.Ingest(iter(messages)))
     assert (type(error), error.reason) == (kind, reason), error.message
-    assert not bench.client.orchestrator.ListRuns(ListRunsRequest()).runs
+    assert not bench.client.orchestrator.ListRuns(ListRunsRequest(page_size=1_000_000)).runs
     key = f"sources/{hashlib.sha256(b'text').hexdigest()}"
     assert (
         refusal(lambda: bench.client.storage.StatObject(StatObjectRequest(key=key))).reason
@@ -115,6 +115,7 @@ def test_a_refused_ingest_says_why_and_leaves_nothing(
             InvalidRequest,
             "PAGE_TOKEN_INVALID",
         ),
+        (lambda c: c.orchestrator.ListRuns(ListRunsRequest(page_size=-1)), InvalidRequest, "INVALID_REQUEST"),
         (lambda c: c.orchestrator.ListRuns(ListRunsRequest(), timeout=0), Deadline, "DEADLINE_EXCEEDED"),
     ],
 )

@@ -30,6 +30,7 @@ from waybill.runtime.channel import reading
 from waybill.runtime.config import ConfigError, Settings
 from waybill.runtime.errors import InvalidRequest, ServiceError, from_status, to_status
 from waybill.runtime.server import ServerConfig, Service
+from waybill.runtime.wire import page_size
 
 Handler = Callable[[], Awaitable[None]]
 
@@ -230,6 +231,12 @@ def test_metadata_that_names_nobody_is_refused(header: str, value: str, reason: 
 def test_a_caller_survives_metadata_whatever_the_label_holds() -> None:
     who = someone(run_id="0190a0a0-0000-7000-8000-000000000000")
     assert identity.from_metadata(identity.to_metadata(who)) == who
+
+
+def test_a_page_has_the_usual_size_where_none_is_asked_and_never_more_than_the_most() -> None:
+    assert [page_size(asked, 50, 200) for asked in (0, 1, 200, 1_000_000)] == [50, 1, 200, 200]
+    with pytest.raises(errors.InvalidRequest):
+        page_size(-1, 50, 200)
 
 
 def test_everything_that_is_missing_is_named_at_once() -> None:

@@ -1,4 +1,4 @@
-"""How moments and page tokens travel in messages."""
+"""How moments, page sizes and page tokens travel in messages."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ def resumed(token: str) -> int:
             "RESUME_TOKEN_INVALID", "Take resume_token from the last message seen, unchanged."
         )
     return int(token or "0")
+
+
+def page_size(asked: int, usual: int, most: int) -> int:
+    """How many rows a page has: the usual number for 0, and never more than the most, whatever is asked.
+
+    Raises:
+        InvalidRequest: INVALID_REQUEST, it is negative.
+    """
+    if asked < 0:
+        raise InvalidRequest("INVALID_REQUEST", "page_size is at least 0; 0 means the usual size.")
+    return min(asked or usual, most)
 
 
 def bad_page_token() -> InvalidRequest:
