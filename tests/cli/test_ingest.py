@@ -16,21 +16,22 @@ from typing import Any
 
 import grpc
 import pytest
+from rich.cells import cell_len
 
 from tests.cli.conftest import Waybill
 from tests.cli.fakes import Ledger, Orchestrator, abort, make_entry, make_run, make_screen, serving
 from waybill.cli.durations import duration
 from waybill.cli.ingest import ingest_sources
 from waybill.cli.outcome import exit_of
-from waybill.cli.progress import Bars, Lines, watcher
-from waybill.cli.screen import Screen
-from waybill.cli.sources import Source, gather
+from waybill.cli.progress import Lines, Picture, watcher
+from waybill.cli.screen import Screen, cut
+from waybill.cli.sources import Gathering, Source, gather
 from waybill.client import FIXED_PORTS, CallPolicy, Client, connect
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import Quota, Unavailable
+from waybill.runtime.errors import InvalidRequest, Quota, Unavailable
 
 
 def make_folder(root: Path, *names: str) -> Path:
@@ -54,9 +55,10 @@ def test_a_files_key_is_its_name_and_a_folders_files_have_their_path_below_it(tm
     assert keys(tmp_path / "docs", tmp_path / "notes.txt") == ["b.md", "sub/a.md", "notes.txt"]
 
 
-def test_hidden_files_and_folders_inside_a_folder_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_files_and_folders_inside_a_folder_are_passed_over_and_counted(tmp_path: Path) -> None:
     make_folder(tmp_path, ".hidden.md", ".git/a.md", "sub/.b.md", "seen.md")
     assert keys(tmp_path) == ["seen.md"]
+    assert len(gather([tmp_path]).passed_over["hidden"]) == 3
     assert keys(tmp_path / ".hidden.md") == [".hidden.md"]
 
 
@@ -67,7 +69,10 @@ def test_links_to_folders_and_things_that_are_no_files_are_passed_over_and_said(
     os.mkfifo(tmp_path / "pipe.md")
     found = gather([tmp_path])
     assert [source.document_key for source in found.sources] == ["a.md"]
-    assert len(found.passed_over) == 3
+    assert found.passed_over == {
+        "link to a folder": [tmp_path / "loop"],
+        "not a regular file": [tmp_path / "gone.md", tmp_path / "pipe.md"],
+    }
     assert gather([tmp_path / "pipe.md"]).sources[0].fault is not None
 
 
@@ -91,18 +96,20 @@ def test_every_byte_arrives_and_the_header_tells_hash_and_size(
     assert orchestrator.metadata["x-waybill-tenant"] == "acme"
 
 
-def test_progress_is_one_line_a_change_and_the_receipt_comes_last(
-    waybill: Waybill, ledger: Ledger, tmp_path: Path
+def test_without_a_terminal_each_document_is_one_line_and_the_receipt_comes_last(
+    waybill: Waybill, orchestrator: Orchestrator, ledger: Ledger, tmp_path: Path
 ) -> None:
     run = make_run(1)
     ledger.entries = [make_entry(run.run_id)]
     ledger.totals = [RunTotal(run_id=run.run_id, simulated_nano_usd=840)]
     result = waybill("ingest", str(make_folder(tmp_path, "a.md") / "a.md"))
-    assert result.stderr.splitlines() == ["a.md: QUEUED store", "a.md: READY publish", "READY a.md"]
+    assert result.stderr.splitlines() == ["1/1 READY a.md"]
     assert f"  trace {run.trace_id}" in result.stdout.splitlines()
     assert "42 tokens × $0.02 per million" in result.stdout
-    assert "simulated, owed to nobody" in result.stdout.splitlines()[-1]
-    assert result.stdout.endswith("$0.00000084\n")
+    *_, simulated, counts, label = result.stdout.splitlines()
+    assert re.fullmatch(r"simulated, owed to nobody +\$0.00000084", simulated)
+    assert (counts, label) == ("1 READY", f"correlation id {orchestrator.metadata['x-correlation-id']}")
+    assert "$0.00\n" not in result.stdout
 
 
 def test_collection_and_metadata_go_with_each_document(
@@ -128,7 +135,7 @@ def test_two_files_with_one_key_are_refused_before_anything_is_sent(
     assert not orchestrator.headers
 
 
-def test_a_folders_files_of_other_types_are_told_by_kind_and_not_sent(
+def test_a_folders_files_of_other_types_are_told_one_line_a_kind_and_not_sent(
     waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
 ) -> None:
     make_folder(tmp_path, "a.md", "scan.PDF", "no-ending", "main.py")
@@ -139,7 +146,12 @@ def test_a_folders_files_of_other_types_are_told_by_kind_and_not_sent(
         0,
         {"a.md", "scan.PDF", "no-ending", "main.py"},
     )
-    assert "2 .png, 1 without an ending" in result.stderr
+    *kinds, read = result.stderr.splitlines()[:3]
+    assert kinds == [
+        f"not read: 2 .png, such as {tmp_path}/one.png",
+        f"not read: 1 without an ending: {tmp_path}/core",
+    ]
+    assert read == "types that are read: PDF and any other text"
     assert len(orchestrator.headers) == 4
 
 
@@ -263,7 +275,8 @@ def test_a_stack_that_is_down_gives_each_document_its_error() -> None:
     screen = make_screen(as_json=True)
     nowhere = {name: grpc.insecure_channel("127.0.0.1:1") for name in FIXED_PORTS}
     with Down(nowhere, CallPolicy()) as client, pytest.raises(Unavailable):
-        ingest_sources(client, screen, [Source(Path("a.md"), "a.md"), Source(Path("b.md"), "b.md")], "label")
+        found = Gathering([Source(Path(name), name) for name in ("a.md", "b.md")])
+        ingest_sources(client, screen, found, "label")
     assert isinstance(screen.out.file, StringIO)
     assert set(objects(screen.out.file.getvalue())) == {"a.md", "b.md"}
 
@@ -274,7 +287,7 @@ def test_an_interrupt_says_what_goes_on_and_how_to_look_at_it(tmp_path: Path) ->
     class Interrupting(Screen):
         def note(self, text: str, style: str = "") -> None:
             super().note(text, style)
-            if text.startswith("READY"):
+            if text.startswith("1/2 READY"):
                 raise KeyboardInterrupt
 
     class Stuck(Orchestrator):
@@ -302,7 +315,7 @@ def test_an_interrupt_says_what_goes_on_and_how_to_look_at_it(tmp_path: Path) ->
         connect(environ=environ, correlation_id="label") as client,
         pytest.raises(KeyboardInterrupt),
     ):
-        ingest_sources(client, screen, gather([tmp_path]).sources, "label")
+        ingest_sources(client, screen, gather([tmp_path]), "label")
     (run_id,) = (run.run_id for run in stuck.runs.values() if run.document_key == "b.md")
     assert f"goes on in the stack: b.md: waybill run {run_id} --tenant acme" in said(screen)
 
@@ -313,7 +326,7 @@ def test_a_full_queue_is_waited_out_and_said_once(
     orchestrator.full["a.md"] = 3
     result = waybill("ingest", str(make_folder(tmp_path, "a.md") / "a.md"))
     assert result.exit_code == 0
-    assert result.stderr.splitlines()[:2] == ["a.md: waits, queue full", "a.md: QUEUED store"]
+    assert result.stderr.splitlines() == ["a.md: waits, queue full", "1/1 READY a.md"]
     assert len({header.request_id for header in orchestrator.headers}) == 1
     assert len(orchestrator.headers) == 4
 
@@ -341,7 +354,7 @@ def test_an_interrupt_ends_the_wait_for_the_queue(tmp_path: Path) -> None:
     class Interrupting(Screen):
         def note(self, text: str, style: str = "") -> None:
             super().note(text, style)
-            if text.startswith("READY"):
+            if text.startswith("1/2 READY"):
                 raise KeyboardInterrupt
 
     refused = threading.Event()
@@ -353,7 +366,7 @@ def test_an_interrupt_ends_the_wait_for_the_queue(tmp_path: Path) -> None:
         connect(environ=environ, correlation_id="label") as client,
         pytest.raises(KeyboardInterrupt),
     ):
-        ingest_sources(client, screen, gather([tmp_path]).sources, "label")
+        ingest_sources(client, screen, gather([tmp_path]), "label")
     assert "documents not sent: 1" in said(screen)
 
 
@@ -406,15 +419,81 @@ def test_the_receipt_of_an_unchanged_document_counts_no_pages(
     assert "page" not in result.stdout
 
 
-def test_a_terminal_gets_bars_and_a_pipe_gets_lines(tmp_path: Path) -> None:
-    assert isinstance(watcher(make_screen(terminal=False)), Lines)
+def test_what_failed_comes_last_with_its_reason_and_what_to_do(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    make_folder(tmp_path, "a.md", "bad.md")
+    (tmp_path / "empty.pdf").touch()
+    orchestrator.endings["bad.md"] = Run(state=Run.STATE_FAILED, reason="PDF_ENCRYPTED", message="M.")
+    orchestrator.refusals["empty.pdf"] = InvalidRequest("DOCUMENT_EMPTY", "The file is empty.")
+    counts, _, *failed = waybill("ingest", str(tmp_path)).stdout.splitlines()[-7:]
+    assert set(counts.split(", ")) == {"1 READY", "2 FAILED"}
+    assert failed == [
+        "FAILED bad.md",
+        "  PDF_ENCRYPTED: M.",
+        "FAILED empty.pdf",
+        "  DOCUMENT_EMPTY: The file is empty.",
+        "  next: Check that it is the right file.",
+    ]
+    orchestrator.endings.clear()
+    assert "2 READY, 1 FAILED" in waybill("ingest", str(tmp_path), "--json").stderr
+
+
+def test_an_empty_path_is_a_usage_error_and_not_the_folder_we_are_in(
+    waybill: Waybill, orchestrator: Orchestrator
+) -> None:
+    assert waybill("ingest", "").exit_code == 2
+    assert not orchestrator.headers
+
+
+def test_names_are_cut_in_their_middle() -> None:
+    assert cut("manuals/a-very-long-name-of-a-file.epub", 20) == "manuals/a-…file.epub"
+    assert all(cell_len(cut("漢字の名前漢字の名前.md", width)) == width for width in range(3, 24))
+
+
+def test_a_quiet_pipe_says_what_is_in_work() -> None:
+    spoken = threading.Event()
+
+    class Listening(Screen):
+        def note(self, text: str, style: str = "") -> None:
+            super().note(text, style)
+            spoken.set()
+
+    plain = make_screen()
+    screen = Listening(plain.out, plain.err)
+    with Lines(screen, 3, quiet_seconds=0.01) as lines:
+        embedding = make_run(state=Run.STATE_RUNNING, step="embed", chunks=2_000, embedded_chunks=500)
+        lines.saw(Source(Path("a.md"), "a.md"), embedding)
+        spoken.clear()
+        assert spoken.wait(10)
+    assert "0/3 ended; in work: a.md: embed 500 of 2,000 chunks" in " ".join(said(screen).split())
+
+
+def test_a_terminals_picture_has_total_rate_and_a_line_for_each_document_in_work() -> None:
     screen = make_screen(terminal=True)
-    assert isinstance(watcher(screen), Bars)
+    picture = Picture(screen, 12)
+    done, working = Source(Path("a.md"), "a.md"), Source(Path("b.md"), "b" * 80 + ".md")
+    parsing = make_run(state=Run.STATE_RUNNING, step="parse")
+    picture.saw(done, parsing)
+    picture.saw(working, parsing)
+    picture.ended(done)
+    with screen.err.capture() as capture:
+        screen.err.print(picture)
+    head, line = re.sub(r"\x1b\[[0-9;]*m", "", capture.get()).splitlines()
+    assert re.match(r"1 of 12 documents ━.* [0-9.,]+/s 0:00", head)
+    assert re.fullmatch(r"  b+…b+\.md  parse  0:00", line)
+    assert (cell_len(head), cell_len(line)) == (60, 60)
+
+
+def test_a_terminal_gets_a_picture_and_a_pipe_gets_lines(tmp_path: Path) -> None:
+    assert isinstance(watcher(make_screen(terminal=False), 1), Lines)
+    screen = make_screen(terminal=True)
+    assert isinstance(watcher(screen, 1), Picture)
     make_folder(tmp_path, "a.md")
     with (
         serving(Orchestrator(), Ledger()) as environ,
         connect(environ=environ, correlation_id="label") as client,
     ):
-        outcomes = ingest_sources(client, screen, gather([tmp_path]).sources, "label")
+        outcomes = ingest_sources(client, screen, gather([tmp_path]), "label")
     assert exit_of(outcomes) == 0
     assert "READY a.md" in said(screen)

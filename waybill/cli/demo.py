@@ -24,7 +24,7 @@ from waybill.cli.outcome import Outcome, exit_of
 from waybill.cli.plain import plain
 from waybill.cli.progress import watcher
 from waybill.cli.screen import Screen, plain_console, spread
-from waybill.cli.sources import Source, gather
+from waybill.cli.sources import Gathering, gather
 from waybill.cli.stack import Mode, saying_failures
 from waybill.cli.waterfall import waterfall
 from waybill.client import Client, connect
@@ -92,9 +92,9 @@ def run_demo(
     ranks_count: bool = True,
 ) -> Exit:
     """The demo against a stack that runs; whether everything was as it should be."""
-    sources = gather([examples / "documents"]).sources
-    screen.note(f"ingesting {len(sources)} documents", "bold")
-    kills, outcomes = _ingest(client, screen, sources, correlation_id, orchestrator)
+    found = gather([examples / "documents"])
+    screen.note(f"ingesting {len(found.sources)} documents", "bold")
+    kills, outcomes = _ingest(client, screen, found, correlation_id, orchestrator)
     lines = (examples / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     right = ask(client, screen, [Question(**json.loads(line)) for line in lines if line])
     if not ranks_count:
@@ -110,15 +110,16 @@ def run_demo(
 def _ingest(
     client: Client,
     screen: Screen,
-    sources: Sequence[Source],
+    found: Gathering,
     correlation_id: str,
     orchestrator: Callable[[], Process | None],
 ) -> tuple[DemoKills, list[Outcome]]:
     def look(run_id: str) -> Run:
         return client.orchestrator.GetRun(GetRunRequest(run_id=run_id), timeout=_LOOK_SECONDS).run
 
-    kills = DemoKills(watcher(screen), screen, sources[0].document_key, orchestrator, look)
-    outcomes = ingest_sources(client, screen, sources, correlation_id, watching_on=lambda _: kills)
+    sources = found.sources
+    kills = DemoKills(watcher(screen, len(sources)), screen, sources[0].document_key, orchestrator, look)
+    outcomes = ingest_sources(client, screen, found, correlation_id, watching_on=lambda *_: kills)
     return kills, outcomes
 
 

@@ -16,7 +16,6 @@ import typer
 
 from waybill.cli.bills import bills_of_runs
 from waybill.cli.durations import Within, from_now
-from waybill.cli.exits import advice
 from waybill.cli.outcome import Outcome, document_object, error_object, exit_of
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
@@ -24,7 +23,8 @@ from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
-from waybill.cli.sources import FileTypes, Source, alike, gather, told_by_kind, unreadable
+from waybill.cli.sources import FileTypes, Gathering, Source, alike, gather, kind_of, told_by_kind, unreadable
+from waybill.cli.summary import summary
 from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -78,56 +78,55 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Put documents into the index; ends in a receipt."""
+    if "" in paths:
+        raise typer.BadParameter("a path is empty; write . for the folder that you are in")
     complete_by = from_now(within)
     correlation_id = str(uuid.uuid4())
     with session(tenant, as_json, correlation_id) as here:
         found = gather(map(Path, paths))
-        for what in found.passed_over:
-            here.screen.note(f"passed over {plain(what)}")
         order = Order(collection, pairs(metadata or [], "--metadata"), complete_by)
-        outcomes = ingest_sources(here.client, here.screen, found.sources, correlation_id, order)
-        if not as_json:
-            show_receipt(here.client, here.screen, outcomes, correlation_id)
+        outcomes = ingest_sources(here.client, here.screen, found, correlation_id, order)
+        show_receipt(here.client, here.screen, outcomes, correlation_id)
     raise typer.Exit(exit_of(outcomes))
 
 
 def ingest_sources(
     client: Client,
     screen: Screen,
-    sources: Sequence[Source],
+    found: Gathering,
     correlation_id: str,
     order: Order = DEFAULT_ORDER,
-    watching_on: Callable[[Screen], Watcher] = watcher,
+    watching_on: Callable[[Screen, int], Watcher] = watcher,
 ) -> list[Outcome]:
     """Ingests files and reports each as it ends; answers in their order, without those that are not read.
 
     Args:
         client: Where they go.
         screen: Where it is told.
-        sources: What to send.
+        found: What to send, and what was passed over on the way to it.
         correlation_id: The client's label, for what gets no run.
         order: What holds for all of them.
-        watching_on: Makes what is told of each change.
+        watching_on: Makes what is told of each change, of so many documents.
 
     Raises:
         ServiceError: Nothing was sent: two keys are alike, the stack is not there, or there is no document.
     """
-    if fault := alike(sources):
-        _refuse_all(screen, sources, fault, correlation_id)
+    if fault := alike(found.sources):
+        _refuse_all(screen, found.sources, fault, correlation_id)
     try:
-        taken = _taken(client, screen, sources)
+        taken = _taken(client, screen, found)
     except ServiceError as error:
-        _refuse_all(screen, sources, error, correlation_id)
+        _refuse_all(screen, found.sources, error, correlation_id)
     outcomes: list[Outcome] = []
     board = Board()
     try:
         with (
-            watching_on(screen) as watching,
+            watching_on(screen, len(taken)) as watching,
             closing(_Sending(client, watching, board, order).outcomes(taken)) as ending,
         ):
             for outcome in ending:
-                _report(screen, outcome, correlation_id)
                 outcomes.append(outcome)
+                _report(screen, outcome, correlation_id, f"{len(outcomes)}/{len(taken)}")
     except KeyboardInterrupt:
         _say_what_goes_on(screen, board, unsent=len(taken) - len(board.runs))
         raise
@@ -136,16 +135,24 @@ def ingest_sources(
     return sorted(outcomes, key=lambda outcome: taken.index(outcome.source))
 
 
-def _taken(client: Client, screen: Screen, sources: Sequence[Source]) -> list[Source]:
-    """The files to send; the others are told by kind."""
+def _taken(client: Client, screen: Screen, found: Gathering) -> list[Source]:
+    """The files to send; the others are told by kind, with the types that are read."""
     answer = reachable(client).orchestrator.ListFileTypes(ListFileTypesRequest())
     types = FileTypes(
         frozenset(suffix for each in answer.file_types for suffix in each.suffixes), answer.any_text
     )
-    taken = [source for source in sources if types.take(source)]
-    if left := [source for source in sources if source not in taken]:
-        kinds = told_by_kind(left)
-        screen.note(f"not read, as their types are none that is: {plain(kinds)}; {screen.command('types')}")
+    taken: list[Source] = []
+    left: list[Source] = []
+    for source in found.sources:
+        (taken if types.take(source) else left).append(source)
+    for source in left:
+        found.pass_over(kind_of(source), source.path)
+    for line in told_by_kind(found.passed_over):
+        screen.note(plain(line))
+    if left:
+        text = " and any other text" if answer.any_text else ""
+        labels = ", ".join(each.label for each in answer.file_types)
+        screen.note(f"types that are read: {plain(labels)}{text}")
     return taken
 
 
@@ -218,26 +225,22 @@ class _Sending:
         self._watching.saw(source, run)
 
 
-def _report(screen: Screen, outcome: Outcome, correlation_id: str) -> None:
-    key = plain(outcome.source.document_key)
+def _report(screen: Screen, outcome: Outcome, correlation_id: str, place: str) -> None:
+    """One line a document; what is to be done about a failure is said at the end."""
+    said = f"{place} {outcome.state} {plain(outcome.source.document_key)}"
     if screen.as_json:
         screen.emit(document_object(outcome, correlation_id))
     error = error_object(outcome)
     if outcome.waiting and outcome.run is not None:
         why = plain(outcome.run.embedding_tier_reason)
-        screen.note(f"{outcome.state} {key}: {why}", "yellow")
+        screen.note(f"{said}: {why}", "yellow")
         screen.note(f"  next: it goes on by itself; see it: {screen.command(f'run {outcome.run.run_id}')}")
     elif error is None and outcome.run is not None and outcome.run.reason:
-        screen.note(
-            f"{outcome.state} {key}: {plain(outcome.run.reason)}: {plain(outcome.run.message)}",
-            "yellow",
-        )
+        screen.note(f"{said}: {plain(outcome.run.reason)}: {plain(outcome.run.message)}", "yellow")
     elif error is None:
-        screen.note(f"{outcome.state} {key}", "green")
+        screen.note(said, "green")
     else:
-        screen.note(f"{outcome.state} {key}: {plain(error['reason'])}: {plain(error['message'])}", "red")
-    if outcome.error is not None:
-        screen.note(f"  next: {advice(outcome.error).next_step}")
+        screen.note(f"{said}: {plain(error['reason'])}: {plain(error['message'])}", "red")
 
 
 def _refuse_all(
@@ -250,16 +253,18 @@ def _refuse_all(
 
 
 def show_receipt(client: Client, screen: Screen, outcomes: Sequence[Outcome], correlation_id: str) -> None:
-    """Prints what these documents cost."""
+    """Prints what these documents cost, and how they ended."""
     runs = [outcome.run for outcome in outcomes if outcome.run is not None]
-    if not runs:
-        return
     try:
-        screen.show(*receipt(bills_of_runs(client, runs), screen.out.width))
+        if runs and not screen.as_json:
+            screen.show(*receipt(bills_of_runs(client, runs), screen.out.width))
     except ServiceError as error:
         screen.fail(error)
         bill = screen.command(f"bill {plain(correlation_id)}")
         screen.note(f"The documents are as reported; their bill: {bill}")
+    console = screen.err if screen.as_json else screen.out
+    for line in summary(screen, outcomes, correlation_id):
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _say_what_goes_on(screen: Screen, board: Board, unsent: int) -> None:

@@ -15,7 +15,7 @@ from waybill.cli.plain import plain
 from waybill.cli.screen import counted, spread
 from waybill.ledger.v1.entry_pb2 import Entry
 
-MOST_BLOCKS = 12
+MOST_BLOCKS = 5
 MOST_WIDTH = 80
 _REMARKS = {
     Entry.STATE_HELD: "held",
@@ -57,7 +57,8 @@ def receipt(bills: Sequence[Bill], width: int) -> Iterator[Text]:
     width = min(width, MOST_WIDTH)
     yield Text("─" * width, "dim")
     if len(bills) > MOST_BLOCKS:
-        yield Text(f"{len(bills)} documents", "bold")
+        pages = sum(bill.run.pages for bill in bills if bill.run)
+        yield spread(Text(counted(len(bills), "run"), "bold"), counted(pages, "page"), width)
         yield from _items([entry for bill in bills for entry in bill.entries], width)
     else:
         for bill in bills:
@@ -73,7 +74,7 @@ def _block(bill: Bill, width: int) -> Iterator[Text]:
         yield spread(Text(plain(bill.run.document_key), "bold"), state_name(bill.run), width)
         size = [counted(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
         if size:
-            yield spread(f"  {', '.join(size)}", bill.figures.short(), width)
+            yield spread(f"  {', '.join(size)}", bill.figures.short() if bill.entries else "", width)
     yield from _items(bill.entries, width)
     if bill.run is not None:
         yield Text(f"  trace {plain(bill.run.trace_id)}", "dim")
@@ -96,17 +97,18 @@ def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
         )
         quantity = counted(sum(entry.quantity for entry in same), plain(item.unit))
         price = unit_price(item.price_nano_usd_per_million)
-        yield spread(f"    {quantity} × {price}", dollars(sum(map(_amount, same))), width)
+        released = same[0].state == Entry.STATE_RELEASED
+        amount = "not owed" if released else dollars(sum(map(_amount, same)))
+        yield spread(f"    {quantity} × {price}", amount, width)
 
 
 def _amount(entry: Entry) -> int:
-    if entry.state == Entry.STATE_RELEASED:
-        return 0
     return entry.reported_nano_usd if entry.HasField("reported_nano_usd") else entry.expected_nano_usd
 
 
 def _sums(figures: Figures, width: int) -> Iterator[Text]:
-    yield spread(Text("total", "bold"), Text(dollars(figures.cost_nano_usd), "bold"), width)
+    if figures.cost_nano_usd or figures == Figures():
+        yield spread(Text("total", "bold"), Text(dollars(figures.cost_nano_usd), "bold"), width)
     if figures.uncertain_nano_usd:
         yield spread("held or in doubt", dollars(figures.uncertain_nano_usd), width)
     if figures.simulated_nano_usd:

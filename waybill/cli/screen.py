@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -63,11 +64,20 @@ def plain_console(**kwargs: Any) -> Console:
 
 
 def spread(left: Text | str, right: Text | str, width: int) -> Text:
-    """One line of exactly `width` cells: left cut where it must be, right always whole."""
-    left, right = (part.copy() if isinstance(part, Text) else Text(part) for part in (left, right))
-    left.truncate(max(1, width - right.cell_len - 2), overflow="ellipsis")
-    left.append(" " * max(2, width - left.cell_len - right.cell_len))
-    return left.append_text(right)
+    """One line of `width` cells: left cut in its middle where it must be, right always whole."""
+    left, right = (part if isinstance(part, Text) else Text(part) for part in (left, right))
+    line = Text(cut(left.plain, max(1, width - right.cell_len - 2)), left.style)
+    gap = " " * max(2, width - line.cell_len - right.cell_len)
+    return Text.assemble(line, gap, right) if right.plain else line
+
+
+def cut(text: str, width: int) -> str:
+    """A name in at most `width` cells: its middle goes, since both ends tell files apart."""
+    if cell_len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    end = set_cell_size(text[::-1], tail)[::-1]
+    return f"{set_cell_size(text, width - 1 - tail)}…{end}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -6,9 +6,10 @@ files and folders inside a folder are passed over, and links to folders are not 
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from waybill.runtime.errors import InvalidRequest, NotFound, ServiceError
 
 # A binary file has a NUL among its first bytes; a text almost never.
 _HEAD_BYTES = 8 * 1024
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,14 @@ class Source:
 
 @dataclass(slots=True)
 class Gathering:
-    """What the paths of a command come to."""
+    """What the paths of a command come to; what is passed over is listed by its kind."""
 
     sources: list[Source] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
+    passed_over: dict[str, list[Path]] = field(default_factory=dict)
+
+    def pass_over(self, kind: str, path: Path) -> None:
+        """Notes what is not sent."""
+        self.passed_over.setdefault(kind, []).append(path)
 
 
 def gather(paths: Iterable[Path]) -> Gathering:
@@ -48,7 +54,7 @@ def gather(paths: Iterable[Path]) -> Gathering:
     found = Gathering()
     for path in paths:
         if path.is_dir():
-            found.sources.extend(_folder(path, found.passed_over))
+            found.sources.extend(_folder(path, found))
         else:
             found.sources.append(_file(path, path.name, from_folder=False))
     return found
@@ -70,10 +76,18 @@ class FileTypes:
         )
 
 
-def told_by_kind(left: Iterable[Source]) -> str:
-    """Files that are not sent, by their ending: "3 .png, 1 .zip, 2 without an ending"."""
-    kinds = Counter(source.path.suffix.lower() or "without an ending" for source in left)
-    return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+def kind_of(source: Source) -> str:
+    """What a file that is not read is counted as: its ending, which an empty file does not matter for."""
+    if source.path.stat().st_size == 0:
+        return "empty file"
+    return source.path.suffix.lower() or "without an ending"
+
+
+def told_by_kind(passed_over: Mapping[str, Sequence[Path]]) -> Iterator[str]:
+    """One line a kind: "3 .png, such as pictures/a.png"."""
+    for kind, paths in sorted(passed_over.items()):
+        such_as = ", such as" if len(paths) > 1 else ":"
+        yield f"not read: {len(paths):,} {kind}{such_as} {paths[0]}"
 
 
 def _looks_like_text(path: Path) -> bool:
@@ -82,7 +96,7 @@ def _looks_like_text(path: Path) -> bool:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return True  # sending it will say what is wrong
-    return bool(head) and b"\0" not in head
+    return head.startswith(_UTF_16_MARKS) or (bool(head) and b"\0" not in head)
 
 
 def alike(sources: Iterable[Source]) -> ServiceError | None:
@@ -103,19 +117,20 @@ def unreadable(path: Path, error: OSError) -> ServiceError:
     return InvalidRequest("FILE_UNREADABLE", f"{path} cannot be read: {error.strerror or error}.")
 
 
-def _folder(folder: Path, passed_over: list[str]) -> Iterator[Source]:
+def _folder(folder: Path, found: Gathering) -> Iterator[Source]:
     errors: list[OSError] = []
     for root, folders, files in os.walk(folder, onerror=errors.append):
+        for name in sorted(name for name in (*folders, *files) if name.startswith(".")):
+            found.pass_over("hidden", Path(root, name))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        passed_over += [
-            f"{Path(root, name)}: a link to a folder" for name in folders if Path(root, name).is_symlink()
-        ]
-        for name in sorted(name for name in files if not name.startswith(".")):
-            path = Path(root, name)
+        for path in (Path(root, name) for name in folders):
+            if path.is_symlink():
+                found.pass_over("link to a folder", path)
+        for path in (Path(root, name) for name in sorted(files) if not name.startswith(".")):
             if path.is_file():
                 yield _file(path, path.relative_to(folder).as_posix(), from_folder=True)
             else:
-                passed_over.append(f"{path}: not a regular file")
+                found.pass_over("not a regular file", path)
     for error in errors:
         path = Path(error.filename)
         yield Source(path, path.relative_to(folder).as_posix(), True, unreadable(path, error))
