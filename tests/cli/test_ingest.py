@@ -108,7 +108,8 @@ def test_without_a_terminal_each_document_is_one_line_and_the_receipt_comes_last
     assert "42 tokens × $0.02 per million" in result.stdout
     *_, simulated, counts, label = result.stdout.splitlines()
     assert re.fullmatch(r"simulated, owed to nobody +\$0.00000084", simulated)
-    assert (counts, label) == ("1 READY", f"correlation id {orchestrator.metadata['x-correlation-id']}")
+    (accepted,) = orchestrator.runs.values()
+    assert (counts, label) == ("1 READY", f"correlation id {accepted.correlation_id}")
     assert "$0.00\n" not in result.stdout
 
 
