@@ -89,6 +89,11 @@ class Attempt:
         self.entry_id = entry_id
         self.number = number
         self.quantity: int | None = None
+        self.goes_on = False
+
+    def leave(self) -> None:
+        """The work goes on without this process, which ends neither entry nor span; see `Meter.record`."""
+        self.goes_on = True
 
     def settle(self, quantity: int) -> None:
         """The vendor did the work and reports so many units."""
@@ -120,24 +125,28 @@ class Meter:
         self._last_words: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
-    async def attempt(self, purchase: Purchase, entry_id: str = "") -> AsyncIterator[Attempt]:
+    async def attempt(
+        self, purchase: Purchase, entry_id: str = "", ttl_seconds: int = HOLD_TTL_SECONDS
+    ) -> AsyncIterator[Attempt]:
         """Holds the expected cost, then lets the call be made.
 
         Args:
             purchase: What is bought.
             entry_id: UUID of the attempt, where the caller must know it before the hold.
+            ttl_seconds: How long it may take before it is in doubt.
 
         Raises:
             Unavailable: The ledger is away: no call is made without a hold.
             Precondition: PRICE_UNKNOWN.
         """
-        entry = await self._hold(purchase, entry_id or str(self._new_id()))
+        entry = await self._hold(purchase, entry_id or str(self._new_id()), ttl_seconds)
         attempt = Attempt(entry.entry_id, entry.attempt)
-        span = self._tracer.start_span(
-            f"{purchase.operation} {purchase.model}",
-            kind=SpanKind.CLIENT,
-            attributes=_attributes(purchase, attempt.entry_id, attempt.number, identity.caller()),
-        )
+        with span_id(_span_id(entry)):
+            span = self._tracer.start_span(
+                f"{purchase.operation} {purchase.model}",
+                kind=SpanKind.CLIENT,
+                attributes=_attributes(purchase, attempt.entry_id, attempt.number, identity.caller()),
+            )
         failure: BaseException | None = None
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
@@ -152,12 +161,13 @@ class Meter:
             raise
         finally:
             faults.attempt(0)
-            try:
-                _describe(
-                    span, purchase, await self._undisturbed(self._end(attempt, purchase.vendor, failure))
-                )
-            finally:
-                span.end()
+            if not attempt.goes_on:
+                try:
+                    _describe(
+                        span, purchase, await self._undisturbed(self._end(attempt, purchase.vendor, failure))
+                    )
+                finally:
+                    span.end()
 
     async def hold(self, purchase: Purchase, entry_id: str, owner: str, ttl_seconds: int) -> entry_pb2.Entry:
         """Holds for work that goes on without this process. Repeated, it answers the entry that there is.
@@ -216,7 +226,7 @@ class Meter:
             step_span_id=entry.span.step_span_id,
         )
         link = entry.span
-        with span_id(entry.entry_id.replace("-", "")[:16]):
+        with span_id(_span_id(entry)):
             span = self._tracer.start_span(
                 f"{entry.operation} {entry.model}",
                 context=remote_parent(link.trace_id, link.parent_span_id) if link.trace_id else None,
@@ -259,8 +269,8 @@ class Meter:
         task.add_done_callback(self._last_words.discard)
         return task
 
-    async def _hold(self, purchase: Purchase, entry_id: str) -> entry_pb2.Entry:
-        request = self._request(purchase, entry_id, self._owner, HOLD_TTL_SECONDS)
+    async def _hold(self, purchase: Purchase, entry_id: str, ttl_seconds: int) -> entry_pb2.Entry:
+        request = self._request(purchase, entry_id, self._owner, ttl_seconds)
         held = asyncio.create_task(self._held(request))
         try:
             return await asyncio.shield(held)
@@ -327,6 +337,11 @@ def refused_for_nothing(failure: BaseException | None, vendor: str) -> bool:
         and failure.metadata.get(semconv.VENDOR) == vendor
         and semconv.CHARGED not in failure.metadata
     )
+
+
+def _span_id(entry: entry_pb2.Entry) -> str:
+    """Of an attempt's span: the same whichever process tells of it."""
+    return entry.entry_id.replace("-", "")[:16]
 
 
 def _attributes(

@@ -17,118 +17,94 @@ artifact is there, the steps after 6 are left to do, and repeating them is harml
 asked for the parse, by its id or by the entry's: one that it has goes on; if it surely has none, the entry
 is released and a new attempt begins.
 
+While a parse goes on at its engine, between 4 and 5, nobody works on the job: it is let go of, and taken
+again when it is time to look, by whichever process. So it is, too, while the engine cannot be asked.
+
 Step 6 is no doing of the engine: it is repeated while this process has the pages, and if it fails for good
 the attempt is settled all the same.
 
 A cancelled job with an entry id on its row was cut off before step 7: its parse is cancelled, its artifact
 deleted, its entry ended as the engine charges, and only then is the id taken off the row.
+
+What an engine that keeps parses charged in the end is asked later, for every job that had one: `charging`.
 """
 
 from __future__ import annotations
 
-import asyncio
+import datetime
 import os
 import tempfile
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
 
 import structlog
 from opentelemetry import trace
 
 from services.parser.backends.port import HEAD_BYTES, Order, Parse, Parser, Source, Stage
 from services.parser.documents.limits import Limits
-from services.parser.jobs import Job, Jobs, JobState, Superseded
+from services.parser.job import Job, JobState
+from services.parser.jobs import Jobs, Superseded
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
-from waybill.metering import Attempt, Meter, Purchase, refused_for_nothing
-from waybill.runtime import identity
+from services.parser.work import Work
+from waybill.metering import (
+    HOLD_TTL_SECONDS,
+    Attempt,
+    Meter,
+    Purchase,
+    refusals_of,
+    refused_for_nothing,
+)
+from waybill.runtime import identity, semconv
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
 from waybill.runtime.telemetry import remote_parent
 
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
 PAGES_TYPE = "application/jsonl"
-# A neighbour that restarts is back in seconds; one that stays away for five minutes fails the job.
-TRIES = 64
-LONGEST_PAUSE_SECONDS = 5.0
-Pause = Callable[[float], Awaitable[None]]
-T = TypeVar("T")
+# A parse at an engine that cannot be asked is asked for again, and given up so long after its time.
+AGAIN_SECONDS = 10.0
+OUTAGE_SECONDS = 3600
+# Of a hold on a parse that goes on without us; whoever takes the job ends it sooner.
+KEPT_HOLD_SECONDS = 86_400
+Now = Callable[[], datetime.datetime]
 log = structlog.get_logger()
-
-
-class Work:
-    """What this process does for one job, and how that is stopped.
-
-    A stop cuts off only those parts that leave nothing behind (waiting, reading, parsing). A hold or a
-    PutObject on its way is let through: cut off, it might still take effect after it has been tidied away.
-
-    Attributes:
-        job: As it was claimed.
-        task: Ends with the work.
-        stopped: Whether it is to end.
-    """
-
-    task: asyncio.Task[None]
-
-    def __init__(self, job: Job, pause: Pause) -> None:
-        self.job = job
-        self.stopped = False
-        self._pause = pause
-        self._part: asyncio.Future[Any] | None = None
-
-    def stop(self) -> None:
-        """Cuts off the part under way, or the next one that may be."""
-        if not self.stopped and self._part is not None:
-            self._part.cancel()
-        self.stopped = True
-
-    async def stoppable(self, part: Callable[[], Awaitable[T]]) -> T:
-        """Does a part that a stop may cut off; it has ended when this returns. Raises Superseded."""
-        if self.stopped:
-            raise Superseded
-        self._part = running = asyncio.ensure_future(part())
-        try:
-            return await running
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self.stopped and task is not None and not task.cancelling():
-                raise Superseded from None
-            raise
-        finally:
-            self._part = None
-
-    async def patiently(self, part: Callable[[int], Awaitable[T]]) -> T:
-        """Repeats a part, which is told the try's number from 1 to TRIES, while a neighbour is away."""
-        for number in range(1, TRIES + 1):
-            try:
-                return await part(number)
-            except (Unavailable, Deadline) as error:
-                if number == TRIES:
-                    raise
-                log.info("parse job waits", job_id=str(self.job.job_id), reason=error.reason)
-            pause = partial(self._pause, min(0.05 * 2**number, LONGEST_PAUSE_SECONDS))
-            with suppress(Superseded):  # stopped: clear at once what is left
-                await (pause() if self.stopped else self.stoppable(pause))
-        raise AssertionError("unreachable: the last try raises")
 
 
 class PlaceNeeded(Exception):
     """The document is not as light as its name had it."""
 
 
+def utc_now() -> datetime.datetime:
+    """The time."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+class GoesOn(Exception):
+    """The engine has the parse, or may have it: the job is let go of, and looked at again later."""
+
+    def __init__(self, seconds: float, pages_done: int) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.pages_done = pages_done
+
+
 class Attempts:
     """What is done for one job at a time; `Runner` describes the arguments."""
 
-    def __init__(self, jobs: Jobs, objects: Objects, engine: Parser, meter: Meter, limits: Limits) -> None:
+    def __init__(
+        self, jobs: Jobs, objects: Objects, engine: Parser, meter: Meter, limits: Limits, now: Now
+    ) -> None:
         self._jobs = jobs
         self._objects = objects
         self._engine = engine
         self._meter = meter
         self._limits = limits
+        self._now = now
+        self._vendor = engine.capabilities.vendor
 
     async def advance(self, job: Job, work: Work, *, last: bool) -> Job | None:
         """Brings a claimed job to its end, or clears what is left of a cancelled one.
@@ -142,7 +118,10 @@ class Attempts:
         with _on_behalf_of(job):
             if job.state is not JobState.CANCELLED:
                 with suppress(Superseded):
-                    return await self._work_on(job, work, last=last)
+                    try:
+                        return await self._work_on(job, work, last=last)
+                    except GoesOn as parse:
+                        return await self._jobs.set_aside(job, parse.seconds, parse.pages_done)
             left = await self._jobs.claim(job.caller.tenant, job.job_id)
             if left is not None and left.state is JobState.CANCELLED:
                 return await self._clear(left)
@@ -154,10 +133,11 @@ class Attempts:
         if job.entry_id:
             parse = await self._parse_of(job)
             if parse is not None and parse.stage is Stage.RUNNING:
-                parse = await self._engine.cancel(parse.id)
+                parse = await self._engine.cancel(parse.id, _order(job))
             await self._objects.delete(job.artifact_key)
             await self._end(job, 0 if parse is None else parse.charged_pages, CANCELLED)
-            await self._forget(parse)
+            if parse is not None and not job.parse_id:
+                await self._jobs.attach_parse(job, parse.id, 0.0)
         return await self._jobs.cleared(job)
 
     async def _work_on(self, job: Job, work: Work, *, last: bool) -> Job:
@@ -167,10 +147,10 @@ class Attempts:
         except (Unavailable, Deadline) as error:
             if not last:
                 raise
-            return await self._jobs.fail(job, error.reason, error.message)
+            return await self._fail(job, error)
         except ServiceError as error:
-            return await self._jobs.fail(job, error.reason, error.message)
-        except Superseded:
+            return await self._fail(job, error)
+        except (Superseded, GoesOn):
             raise
         except PlaceNeeded:
             return await self._jobs.queue_again(job)
@@ -182,9 +162,13 @@ class Attempts:
         except Exception:
             # A bug of ours: the job must end, and the log has where.
             log.exception("parse failed", job_id=str(job.job_id))
-            crash = refusal("PARSER_CRASHED")
-            return await self._jobs.fail(job, crash.reason, crash.message)
+            return await self._fail(job, refusal("PARSER_CRASHED"))
         return await self._jobs.succeed(job, reading)
+
+    async def _fail(self, job: Job, error: ServiceError) -> Job:
+        """Ends a job; where it is not known what its attempt did at the engine, that is asked later."""
+        known = refused_for_nothing(error, self._vendor) or not self._engine.capabilities.keeps_parses
+        return await self._jobs.fail(job, error.reason, error.message, in_doubt=not known)
 
     async def _earlier_result(self, job: Job) -> Reading | None:
         """How an attempt that was cut off had read its document, if it had stored that; settles it."""
@@ -196,45 +180,67 @@ class Attempts:
         return reading if await self._end(job, reading.paid_pages, CUT_OFF) else None
 
     async def _earlier_parse(self, job: Job, work: Work) -> Reading | None:
-        """Brings in the parse of an attempt that was cut off; releases one for which the engine has none."""
+        """Brings in the parse of an attempt that was let go of, or cut off.
+
+        One of which the engine surely has nothing is released.
+        """
         if not job.entry_id:
             return None
-        parse = await work.stoppable(partial(self._parse_of, job))
-        if parse is None:
-            await self._end(job, 0, CUT_OFF)
-            return None
+        try:
+            parse = await work.stoppable(partial(self._parse_of, job))
+            if parse is None:
+                await self._end(job, 0, CUT_OFF)
+                return None
+            if not job.parse_id:
+                job = await self._attach(job, parse)
+            return await self._rest_of(job, work, parse)
+        except (Unavailable, Deadline) as error:
+            given_up = max(job.created_at, job.ends_by or job.created_at) + datetime.timedelta(
+                seconds=OUTAGE_SECONDS
+            )
+            if error.metadata.get(semconv.VENDOR) != self._vendor or self._now() > given_up:
+                raise
+            log.info("a parse cannot be asked for", parse_id=job.parse_id, reason=error.reason)
+            raise GoesOn(error.retry_after_seconds or AGAIN_SECONDS, job.pages_done) from error
+
+    async def _rest_of(self, job: Job, work: Work, parse: Parse) -> Reading:
+        """What is left to do of an attempt whose parse the engine has."""
         attempt = Attempt(job.entry_id, 0)
         try:
             with Artifact.open() as artifact:
-                reading = await self._bring_in(job, work, parse, artifact, attempt)
+                return await self._bring_in(job, work, parse, artifact, attempt)
         except ServiceError as error:
-            if refused_for_nothing(error, self._engine.capabilities.vendor):
+            if refused_for_nothing(error, self._vendor):
                 attempt.settle(0)
             raise
         finally:
             if attempt.quantity is not None:
                 await self._end(job, attempt.quantity, CUT_OFF)
-        await self._forget(parse)
-        return reading
 
     async def _parse_of(self, job: Job) -> Parse | None:
         """What the engine has of an attempt that was cut off; None: surely nothing."""
         if not job.parse_id:
-            return await self._engine.find(Order(job.entry_id, job.tier, job.created_at))
+            return await self._engine.find(_order(job))
         try:
             return await self._engine.look(job.parse_id)
         except NotFound:
             return Parse(job.parse_id, Stage.ENDED)
 
+    async def _attach(self, job: Job, parse: Parse) -> Job:
+        """Names what the engine has begun."""
+        return await self._jobs.attach_parse(job, parse.id, self._engine.longest_seconds(_order(job)))
+
     async def _end(self, job: Job, pages: int | None, reason: str) -> bool:
         """Ends an entry as the engine charges; None: nobody knows. False where it had ended otherwise."""
         try:
             if pages is None:
-                await self._meter.doubt(job.entry_id, reason)
+                entry = await self._meter.doubt(job.entry_id, reason)
             elif pages:
-                await self._meter.settle(job.entry_id, pages)
+                entry = await self._meter.settle(job.entry_id, pages)
             else:
-                await self._meter.release(job.entry_id, reason)
+                entry = await self._meter.release(job.entry_id, reason)
+            if self._engine.capabilities.keeps_parses:
+                self._meter.record(entry)
         except NotFound:
             return False  # cut off between steps 1 and 2: nothing was held
         except Conflict as conflict:
@@ -242,14 +248,6 @@ class Attempts:
             log.warning("entry had ended", entry_id=job.entry_id, reason=conflict.reason)
             return False
         return True
-
-    async def _forget(self, parse: Parse | None) -> None:
-        """Leaves nothing at the engine, if that can be had now; the job does not wait for it."""
-        if parse is not None and parse.id:
-            try:
-                await self._engine.forget(parse.id)
-            except ServiceError as error:
-                log.warning("a parse is left with its engine", parse_id=parse.id, reason=error.reason)
 
     async def _attempt(self, job: Job, work: Work) -> Reading:
         if job.poisonous:
@@ -259,24 +257,31 @@ class Attempts:
             source = Source(file, job.filename)
             expected = await work.stoppable(partial(self._count, job, source, artifact))
             entry_id = str(uuid.uuid4())
-            await self._jobs.attach_entry(job, entry_id)
-            order = Order(entry_id, job.tier, job.created_at, expected)
-            async with self._meter.attempt(self._purchase(job, expected), entry_id) as attempt:
-                parse = await work.stoppable(partial(self._engine.begin, source, order, artifact))
+            job = await self._jobs.attach_entry(job, entry_id, expected)
+            kept = self._engine.capabilities.keeps_parses
+            seconds = KEPT_HOLD_SECONDS if kept else HOLD_TTL_SECONDS
+            async with self._meter.attempt(self._purchase(job, expected), entry_id, seconds) as attempt:
+                parse = await work.stoppable(partial(self._engine.begin, source, _order(job), artifact))
                 if parse.id:
-                    await self._jobs.attach_parse(job, parse.id)
-                reading = await self._bring_in(job, work, parse, artifact, attempt)
-        await self._forget(parse)
-        return reading
+                    job = await self._attach(job, parse)
+                return await self._bring_in(job, work, parse, artifact, attempt)
 
     async def _bring_in(
         self, job: Job, work: Work, parse: Parse, artifact: Artifact, attempt: Attempt
     ) -> Reading:
-        """Waits for a parse, and stores its pages. Raises Precondition RESULT_NOT_STORED: paid for."""
-        while parse.stage is Stage.RUNNING:
-            parse = await work.stoppable(partial(self._engine.look, parse.id))
+        """Stores the pages of a parse that has ended.
+
+        Raises:
+            GoesOn: It has not.
+            Precondition: RESULT_NOT_STORED, it is paid for.
+        """
+        if parse.stage is Stage.RUNNING:
+            if job.ends_by is None or self._now() < job.ends_by:
+                attempt.leave()
+                raise GoesOn(parse.look_in_seconds, parse.pages_done)
+            await self._cancel_stuck(job)
         if parse.id:
-            await work.stoppable(partial(self._engine.collect, parse.id, artifact))
+            await work.stoppable(partial(self._engine.collect, parse.id, _order(job), artifact))
         reading = artifact.whole()
 
         async def store(_: int) -> None:
@@ -295,6 +300,15 @@ class Attempts:
         attempt.settle(reading.paid_pages)
         return reading
 
+    async def _cancel_stuck(self, job: Job) -> None:
+        """Ends a parse at its deadline. Raises Precondition VENDOR_STUCK, unless it ended in that moment."""
+        charged = (await self._engine.cancel(job.parse_id, _order(job))).charged_pages
+        if charged == 0:
+            with refusals_of(self._vendor):
+                raise refusal("VENDOR_STUCK")
+        if charged is None:
+            raise refusal("VENDOR_STUCK")
+
     async def _count(self, job: Job, source: Source, artifact: Artifact) -> int:
         """Brings the source here and counts the pages that its parse would buy. Raises PlaceNeeded."""
         await self._objects.fetch(job.source_key, job.source_sha256, source.file, self._limits.source_bytes)
@@ -306,6 +320,10 @@ class Attempts:
     def _purchase(self, job: Job, pages: int) -> Purchase:
         able = self._engine.capabilities
         return Purchase(job.spend_key, "parse", able.vendor, job.tier, "page", pages, able.cost_kind)
+
+
+def _order(job: Job) -> Order:
+    return Order(job.entry_id, job.tier, job.created_at, job.expected_pages)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
+from waybill.runtime.errors import InvalidRequest, Precondition, Quota, ServiceError
 
 # Those that a child may give; the others are the service's own.
 CHILD_REASONS = frozenset(
@@ -51,6 +51,10 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
         InvalidRequest,
         "The parser failed on the document: a bug of Waybill, not of the file. Please send the file, or the "
         "parser's log line, to Waybill's maintainers. Other documents are not affected.",
+    ),
+    "VENDOR_STUCK": (
+        Precondition,
+        "The vendor did not end the parse in time, so it was cancelled there. Ingest the document again.",
     ),
     "POISON": (
         InvalidRequest,

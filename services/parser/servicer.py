@@ -13,7 +13,8 @@ from opentelemetry import trace
 
 from services.parser.backends.port import Parser
 from services.parser.documents.limits import Limits
-from services.parser.jobs import DEFAULT_TIER, Job, Jobs, JobState, NewJob
+from services.parser.job import DEFAULT_TIER, Job, JobState, NewJob
+from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.refusals import refusal
 from services.parser.working import Runner
@@ -53,7 +54,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         job = await self._jobs.create(dataclasses.replace(new, light=light))
         if job.state is JobState.QUEUED:
             self._runner.wake()
-        if seconds and not job.state.final:
+        if seconds and not (job.state.final or job.look_at):
             job = await self._ended(job.caller.tenant, job.job_id, seconds)
         return parser_service_pb2.CreateParseJobResponse(job=_message(job))
 
@@ -108,9 +109,9 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         return parser_service_pb2.ListFileTypesResponse(file_types=types, any_text=self._able.any_text)
 
     async def _ended(self, tenant: str, job_id: uuid.UUID, seconds: float) -> Job:
-        """The job once it is final, or as it is so much later."""
+        """The job once it is final, or its engine has it, or as it is so much later."""
         async for job in self._runner.looks(tenant, job_id, seconds):
-            if job.state.final:
+            if job.state.final or job.look_at:
                 break
         return job
 
@@ -162,7 +163,12 @@ def _message(job: Job) -> parse_job_pb2.ParseJob:
         cost_kind=job.cost_kind,
         create_time=timestamp(job.created_at),
         reading=reading_pb2.Reading(**dataclasses.asdict(job.reading)),
+        vendor_job_id=job.parse_id,
+        expected_page_count=job.expected_pages,
+        pages_done=job.pages_done,
     )
+    if job.look_at is not None:
+        message.look_at.CopyFrom(timestamp(job.look_at))
     if job.ended_at is not None:
         message.end_time.CopyFrom(timestamp(job.ended_at))
     return message

@@ -1,26 +1,33 @@
-"""Works on parse jobs: takes those whose turn it is, each under a lease, until they are final or stopped."""
+"""Works on parse jobs: takes those whose turn it is, each under a lease, until they are final or stopped.
+
+A job whose parse goes on at its engine is let go of, and taken again when it is time to look.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 import structlog
 
-from services.parser.attempting import LONGEST_PAUSE_SECONDS, TRIES, Attempts, Pause, Work
+from services.parser.attempting import Attempts, Now, utc_now
 from services.parser.backends.port import Parser
 from services.parser.documents.limits import Limits
-from services.parser.jobs import Job, Jobs, JobState
+from services.parser.job import Job, JobState, Lane
+from services.parser.jobs import Jobs
 from services.parser.objects import Objects
+from services.parser.work import LONGEST_PAUSE_SECONDS, TRIES, Pause, Work
 from waybill.metering import Meter
 from waybill.runtime.errors import NotFound, Unavailable
 from waybill.runtime.loops import repeating
 
-# Light jobs at a time; they take no place.
+# Light jobs at a time, and parses looked at that go on at their engine; neither takes a place.
 LIGHT_JOBS = 8
+LOOKS = 64
 # A cancel by another process is seen within this time, and work that nobody told us of is found.
 BEAT_SECONDS = 1.0
 # What another process does is seen by looking, ever more seldom.
@@ -31,7 +38,7 @@ log = structlog.get_logger()
 
 
 class Runner:
-    """Takes jobs, tenant by tenant, `size` at a time and the light ones besides; a suspect alone.
+    """Takes jobs, tenant by tenant, `size` at a time and those besides that take no place; a suspect alone.
 
     Args:
         jobs: Where they stand.
@@ -40,6 +47,7 @@ class Runner:
         meter: What writes down the price.
         limits: Most bytes of a source.
         pause: Waits between tries of a job.
+        now: The time, to judge whether a parse is stuck.
     """
 
     def __init__(
@@ -50,10 +58,11 @@ class Runner:
         meter: Meter,
         limits: Limits,
         pause: Pause = asyncio.sleep,
+        now: Now = utc_now,
     ) -> None:
         self._jobs = jobs
         self._objects = objects
-        self._attempts = Attempts(jobs, objects, engine, meter, limits)
+        self._attempts = Attempts(jobs, objects, engine, meter, limits, now)
         self._meter = meter
         self._pause = pause
         self._size = 0
@@ -114,9 +123,10 @@ class Runner:
         """The job now and after each change, until it is final. Raises NotFound JOB_NOT_FOUND."""
         seen: object = None
         async for job in self.looks(tenant, job_id, float("inf")):
-            if (job.state, job.page_count) != seen:
+            now = job.state, job.page_count, job.parse_id, job.pages_done
+            if now != seen:
                 yield job
-            seen = job.state, job.page_count
+            seen = now
             if job.state.final:
                 return
 
@@ -186,7 +196,7 @@ class Runner:
             del self._works[work.job.job_id]
         if job is not None:
             self._tell(job)
-        if self._more_wait or (job is not None and job.open):
+        if self._more_wait or (job is not None and job.open and job.look_at is None):
             self.wake()
 
     async def _keep(self) -> None:
@@ -201,14 +211,11 @@ class Runner:
     async def _take(self) -> None:
         """Takes jobs while there is room."""
         self._more_wait = True
-        while (room := self._room()) != (False, False):
-            heavy, light = room
+        while lanes := self._room():
             async with self._claiming:
-                job = await self._jobs.claim_next(
-                    heavy=heavy, light=light, beside=self._works.keys(), served=self._served
-                )
+                job = await self._jobs.claim_next(lanes=lanes, beside=self._works.keys(), served=self._served)
                 if job is None:
-                    self._more_wait = not (heavy and light)
+                    self._more_wait = len(lanes) < len(Lane)
                     return
                 # A suspect would have come first, had there been no other; the next beat looks again.
                 self._suspect_waits = self._suspect_waits and bool(self._works)
@@ -216,13 +223,14 @@ class Runner:
                 self._served = [*self._served, job.caller.tenant][-MOST_SERVED:]
                 self.begin(job)
 
-    def _room(self) -> tuple[bool, bool]:
-        """Whether a job may be taken that needs a place, and one that needs none."""
+    def _room(self) -> Collection[Lane]:
+        """Where a job may be taken."""
         jobs = [work.job for work in self._works.values()]
         if any(job.suspect for job in jobs) or (jobs and self._suspect_waits):
-            return False, False
-        light = sum(_is_light(job) for job in jobs)
-        return len(jobs) - light < self._size, light < LIGHT_JOBS
+            return ()
+        taken = Counter(job.lane for job in jobs)
+        room = {Lane.PLACE: self._size, Lane.LIGHT: LIGHT_JOBS, Lane.ENGINE: LOOKS}
+        return [lane for lane in Lane if taken[lane] < room[lane]]
 
     async def _closed(self, job: Job) -> Job | None:
         """The job once nothing is left to do for it; None if it is deleted meanwhile."""
@@ -247,7 +255,3 @@ class Runner:
         waited_for = self._news.get(job.job_id)
         if waited_for is not None and not waited_for.done():
             waited_for.set_result(job)
-
-
-def _is_light(job: Job) -> bool:
-    return job.light or job.state is JobState.CANCELLED

@@ -16,7 +16,8 @@ from google.protobuf.duration_pb2 import Duration
 from services.parser.attempting import CUT_OFF
 from services.parser.backends.port import Parser
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.jobs import Job, Jobs, JobState
+from services.parser.job import Job, JobState
+from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.working import Runner
 from tests import hostile_pdfs
@@ -26,6 +27,7 @@ from tests.contract.makers_parser import (
     Neighbours,
     a_run,
     an_engine,
+    brought_to_end,
     claimed,
     ended,
     job_request,
@@ -260,10 +262,10 @@ async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_on
                 job = await first.create(new_job(who, content, await near.store(content)))
             fuse = Fuse(operations, Died(), for_ever=True)
             try:
-                await a_runner(first, near, engine, fuse).begin(await claimed(first, who, job.job_id)).task
+                await brought_to_end(a_runner(first, near, engine, fuse), first, who, job.job_id)
             except Died:
                 await time_passes(database, job)
-                await a_runner(second, near, engine).begin(await claimed(second, who, job.job_id)).task
+                await brought_to_end(a_runner(second, near, engine), second, who, job.job_id)
             with identity.acting_as(who):
                 await assert_paid_once(near, await first.get(who.tenant, job.job_id))
             if not fuse.blown:
@@ -285,7 +287,7 @@ async def test_a_neighbour_that_is_away_for_a_moment_delays_a_job_and_no_more(
             with identity.acting_as(who):
                 job = await store.create(new_job(who, content, await near.store(content)))
             fuse = Fuse(operations, Unavailable("AWAY", "Repeat."), for_ever=False)
-            await a_runner(store, near, engine, fuse).begin(await claimed(store, who, job.job_id)).task
+            await brought_to_end(a_runner(store, near, engine, fuse), store, who, job.job_id)
             with identity.acting_as(who):
                 await assert_paid_once(near, await store.get(who.tenant, job.job_id))
             if not fuse.blown:

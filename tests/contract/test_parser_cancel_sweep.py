@@ -12,7 +12,8 @@ import pytest
 
 from services.parser.backends.port import Parser
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.jobs import Job, Jobs, JobState
+from services.parser.job import Job, JobState
+from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
@@ -21,13 +22,13 @@ from tests.contract.makers_parser import (
     RemoteEngine,
     a_run,
     an_engine,
-    claimed,
     exists,
     jobs_of,
     neighbours,
     new_job,
 )
 from tests.inprocess import Recorder
+from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.runtime import identity
@@ -70,10 +71,14 @@ async def cancelled_at(operation: int, store: Jobs, near: Neighbours, engine: Pa
 
     meter = Meter(way(near.ledger), Recorder().telemetry("parser").tracer, "parser")
     runner = Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS)
+    async def ended() -> bool:
+        return not (await store.get(who.tenant, job.job_id)).open
+
     with identity.acting_as(who):
         job = await store.create(new_job(who, content, await near.store(content)))
-        await asyncio.wait([runner.begin(await claimed(store, who, job.job_id)).task])
-        await asyncio.gather(*cancelling)
+        async with runner.running(1):
+            await until(ended)
+            await asyncio.gather(*cancelling)
         await assert_whole(near, engine, await store.get(who.tenant, job.job_id))
     return bool(cancelling)
 

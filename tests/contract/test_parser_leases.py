@@ -11,7 +11,8 @@ import pytest
 
 from services.parser.backends.port import Order, Parse, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.jobs import Job, Jobs, JobState, Superseded
+from services.parser.job import Job, JobState
+from services.parser.jobs import Jobs, Superseded
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading
 from services.parser.working import Runner
@@ -203,7 +204,7 @@ async def test_a_process_that_was_too_slow_changes_nothing_any_more(
         await time_passes(database, job)
         assert (await claimed(next_one, who, job.job_id)).deaths == 1
         for late in (
-            slow.attach_entry(job, str(uuid.uuid4())),
+            slow.attach_entry(job, str(uuid.uuid4()), 1),
             slow.result_stored(job, Reading("text", pages=1)),
             slow.fail(job, "LATE", "It came too late."),
             slow.succeed(job, Reading("text", pages=1)),

@@ -9,7 +9,7 @@ import pytest
 
 from services.parser.backends.port import Order, Parse, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.jobs import JobState
+from services.parser.job import JobState
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
 from services.parser.refusals import refusal
@@ -22,6 +22,7 @@ from tests.contract.makers_parser import (
     RemoteEngine,
     SteadyEngine,
     a_run,
+    brought_to_end,
     claimed,
     job_request,
     jobs_of,
@@ -117,11 +118,11 @@ class LosesReplies(RemoteEngine):
         await super().begin(source, order, artifact)
         raise Unavailable("VENDOR_UNREACHABLE", "Repeat.", {semconv.VENDOR: self.capabilities.vendor})
 
-    async def collect(self, parse_id: str, artifact: Artifact) -> None:
+    async def collect(self, parse_id: str, order: Order, artifact: Artifact) -> None:
         if self._refuses:
             with refusals_of(self.capabilities.vendor):
                 raise refusal("PDF_IS_BROKEN")
-        await super().collect(parse_id, artifact)
+        await super().collect(parse_id, order, artifact)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ async def test_a_parse_whose_begin_lost_its_reply_is_found_and_ends_its_one_entr
         runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS, no_pause)
         with identity.acting_as(who):
             job = await store.create(new_job(who, MARKDOWN, await near.store(MARKDOWN)))
-            await runner.begin(await claimed(store, who, job.job_id)).task
+            await brought_to_end(runner, store, who, job.job_id)
             assert (await store.get(who.tenant, job.job_id)).state is state
             assert [entry.state for entry in await near.entries()] == [entry_state]
 

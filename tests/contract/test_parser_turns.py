@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.parser.backends.port import Order, Parse, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
-from services.parser.jobs import Job, JobState
+from services.parser.job import Job, JobState
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
 from services.parser.working import Runner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from services.parser.backends.port import Capabilities, Order, Parse, Source, Stage
+from services.parser.backends.port import Capabilities, Charge, Order, Parse, Source, Stage
 from services.parser.documents.formats import FORMATS, promised
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
@@ -25,17 +25,26 @@ class KeepsNothing:
         """None, whatever was begun: its process is gone."""
         return None
 
+    def longest_seconds(self, order: Order) -> float:
+        """None goes on."""
+        return 0.0
+
     async def look(self, parse_id: str) -> Parse:
         """There is no such parse."""
         raise NotFound("PARSE_NOT_FOUND", "This engine keeps no parse: one has ended once it has begun.")
 
-    async def collect(self, parse_id: str, artifact: Artifact) -> None:
+    async def collect(self, parse_id: str, order: Order, artifact: Artifact) -> None:
         """There is no such parse."""
         await self.look(parse_id)
 
-    async def cancel(self, parse_id: str) -> Parse:
+    async def cancel(self, parse_id: str, order: Order) -> Parse:
         """There is no such parse."""
         return await self.look(parse_id)
+
+    async def charge(self, parse_id: str) -> Charge | None:
+        """There is no such parse."""
+        await self.look(parse_id)
+        return None
 
     async def forget(self, parse_id: str) -> None:
         """There is no such parse."""

@@ -42,6 +42,7 @@ class Capabilities:
         cost_kind: Whether that price is owed.
         formats: What it takes: stable name → (name for people, suffixes with the dot).
         any_text: It takes text whatever the file's name is.
+        keeps_parses: A parse goes on without us, and its charge may be told after its end.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Capabilities:
     cost_kind: CostKind
     formats: Mapping[str, tuple[str, Sequence[str]]]
     any_text: bool
+    keeps_parses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,13 @@ class Order:
         entry_id: The attempt's, in the ledger; an engine that keeps parses finds this one by it.
         tier: Sets the quality, where there is a choice, and the price.
         since: It was not begun before.
-        pages: How many are expected; more are not wanted. 0 where it is only looked for.
+        pages: How many are expected.
     """
 
     entry_id: str
     tier: str
     since: datetime.datetime
-    pages: int = 0
+    pages: int
 
 
 class Stage(Enum):
@@ -83,12 +85,25 @@ class Parse:
     Attributes:
         id: The engine's; empty where it keeps nothing: then the parse has ended, and the artifact is whole.
         stage: Where it stands.
-        charged_pages: What it costs; None where the engine does not say, or not yet.
+        charged_pages: What it costs as far as its engine's rules tell; None where they do not.
+        pages_done: So many, where the engine tells its progress.
+        look_in_seconds: While it goes on: when it is wise to look again.
     """
 
     id: str
     stage: Stage
     charged_pages: int | None = None
+    pages_done: int = 0
+    look_in_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What an engine charged for a parse in the end, in units of a price of its own."""
+
+    model: str
+    unit: str
+    quantity: int
 
 
 class Parser(Protocol):
@@ -122,14 +137,18 @@ class Parser(Protocol):
     async def find(self, order: Order) -> Parse | None:
         """The parse that was begun for an order, perhaps by another process; None: there surely is none."""
 
+    def longest_seconds(self, order: Order) -> float:
+        """How long a parse may go on at the engine until it is held to be stuck."""
+
     async def look(self, parse_id: str) -> Parse:
-        """Where a parse stands; asked again and again, it answers no sooner than is wise to ask the vendor.
+        """Where a parse stands; answers at once.
 
         Raises:
-            NotFound: There is no such parse any more; the same in the three below.
+            NotFound: There is no such parse any more; the same in the four below.
+            Unavailable: The engine cannot be asked now; the same.
         """
 
-    async def collect(self, parse_id: str, artifact: Artifact) -> None:
+    async def collect(self, parse_id: str, order: Order, artifact: Artifact) -> None:
         """Fills the artifact with the pages of a parse that has ended, from 1; some may have failed.
 
         Raises:
@@ -137,8 +156,11 @@ class Parser(Protocol):
                 says of a parse that failed.
         """
 
-    async def cancel(self, parse_id: str) -> Parse:
+    async def cancel(self, parse_id: str, order: Order) -> Parse:
         """Ends a parse; one that has ended is answered as it is."""
+
+    async def charge(self, parse_id: str) -> Charge | None:
+        """What a parse that has ended has cost; None while the engine does not say."""
 
     async def forget(self, parse_id: str) -> None:
         """Deletes what the vendor keeps of a parse that has ended."""

@@ -81,7 +81,7 @@ class ParserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetParseJob(self, request, context):
-        """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND.
+        """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

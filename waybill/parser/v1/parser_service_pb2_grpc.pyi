@@ -39,7 +39,7 @@ class ParserServiceStub:
     paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
     """
     GetParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]
-    """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
+    """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND."""
     WatchParseJob: _grpc.UnaryStreamMultiCallable[_parser_service_pb2.WatchParseJobRequest, _parser_service_pb2.WatchParseJobResponse]
     """Sends a job each time it has changed, at once for the first time, and ends when it is final.
     Reasons: JOB_NOT_FOUND.
@@ -66,7 +66,7 @@ class ParserServiceAsyncStub(ParserServiceStub):
     paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
     """
     GetParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]  # type: ignore[assignment]
-    """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
+    """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND."""
     WatchParseJob: _aio.UnaryStreamMultiCallable[_parser_service_pb2.WatchParseJobRequest, _parser_service_pb2.WatchParseJobResponse]  # type: ignore[assignment]
     """Sends a job each time it has changed, at once for the first time, and ends when it is final.
     Reasons: JOB_NOT_FOUND.
@@ -102,7 +102,7 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _parser_service_pb2.GetParseJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_parser_service_pb2.GetParseJobResponse, _abc.Awaitable[_parser_service_pb2.GetParseJobResponse]]:
-        """Reads a job, waiting for its end as long as asked. Reasons: JOB_NOT_FOUND."""
+        """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def WatchParseJob(

@@ -1,0 +1,167 @@
+"""A parse job: what is known of one."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, cast
+
+from services.parser.job_statements import MOST_DEATHS
+from services.parser.pages import Reading
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.runtime.identity import Caller
+
+DEFAULT_TIER = "cost_effective"
+
+
+class JobState(Enum):
+    """As in the contract and in SQL."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class Lane(Enum):
+    """What a job needs of the process that works on it; each has its own bound."""
+
+    # A core, or the engine's ear.
+    PLACE = "place"
+    # Next to nothing: a small text, or what is left of a cancelled job.
+    LIGHT = "light"
+    # A look at a parse that goes on at its engine.
+    ENGINE = "engine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What is asked for, by whom, and with which engine.
+
+    Attributes:
+        light: It needs so little that it takes no place of the others.
+    """
+
+    caller: Caller
+    traceparent: str
+    source_key: str
+    source_sha256: str
+    filename: str
+    tier: str
+    backend: str
+    cost_kind: CostKind
+    revision: str
+    light: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(NewJob):
+    """A job as it stands.
+
+    Attributes:
+        entry_id: The newest attempt, whose hold may not have been placed. A cancelled job has one until
+            nothing is left of it: the entry has ended, and there is no artifact.
+        parse_id: The engine's name of that attempt's parse, where it keeps one.
+        expected_pages: What that attempt was to buy; 0 before there is one.
+        pages_done: Of these, as far as the engine tells.
+        look_at: While that parse goes on at its engine: nobody here asks before. None otherwise.
+        ends_by: When that parse is held to be stuck.
+        page_count: Above 0 once the artifact is stored; from then on a job is not cancelled.
+        reading: How the document was read; empty until the artifact is stored.
+        deaths: Processes that have died while they worked on it.
+        leased: Whether a process works on it, or did until it died.
+    """
+
+    job_id: uuid.UUID
+    state: JobState
+    entry_id: str
+    parse_id: str
+    expected_pages: int
+    pages_done: int
+    look_at: datetime.datetime | None
+    ends_by: datetime.datetime | None
+    result_key: str
+    page_count: int
+    reading: Reading
+    reason: str
+    message: str
+    created_at: datetime.datetime
+    ended_at: datetime.datetime | None
+    deaths: int
+    leased: bool
+
+    @property
+    def open(self) -> bool:
+        """Whether something is still to be done: the parse, or what a cancel has left."""
+        left = self.leased or self.entry_id != ""
+        return not self.state.final or (self.state is JobState.CANCELLED and left)
+
+    @property
+    def lane(self) -> Lane:
+        """What it needs now."""
+        if self.parse_id:
+            return Lane.ENGINE
+        return Lane.LIGHT if self.light or self.state is JobState.CANCELLED else Lane.PLACE
+
+    @property
+    def poisonous(self) -> bool:
+        """Whether no process shall try it again."""
+        return self.deaths >= MOST_DEATHS
+
+    @property
+    def suspect(self) -> bool:
+        """Whether one more death condemns it, which must then be its own and no neighbour's doing."""
+        return self.deaths == MOST_DEATHS - 1 and self.state is not JobState.CANCELLED
+
+    @property
+    def artifact_key(self) -> str:
+        """Where the pages go. The job's own: what is left of a cancelled one never meets the next one's."""
+        folders = filter(None, ("parsed", self.source_sha256, self.tier, self.revision))
+        return f"{'/'.join(folders)}/{self.job_id}.jsonl"
+
+    @property
+    def spend_key(self) -> str:
+        """What a parse buys, by meaning."""
+        return f"parse:{self.source_sha256}:{self.tier}:{self.revision}"
+
+
+def job_of(row: Mapping[str, Any]) -> Job:
+    """From its row."""
+    return Job(
+        caller=Caller(row["tenant"], row["correlation_id"], row["run_id"], row["step_span_id"]),
+        traceparent=row["traceparent"],
+        source_key=row["source_key"],
+        source_sha256=row["source_sha256"],
+        filename=row["filename"],
+        tier=row["tier"],
+        revision=row["revision"],
+        light=row["light"],
+        backend=row["backend"],
+        cost_kind=cast("CostKind", CostKind.Value(f"COST_KIND_{row['cost_kind']}")),
+        job_id=row["job_id"],
+        state=JobState(row["state"]),
+        entry_id=str(row["entry_id"] or ""),
+        parse_id=row["parse_id"],
+        expected_pages=row["expected_pages"],
+        pages_done=row["pages_done"],
+        look_at=None if row["state"] == "CANCELLED" else row["look_at"],
+        ends_by=row["ends_by"],
+        result_key=row["result_key"],
+        page_count=row["page_count"],
+        reading=Reading.of_row(row["reading"]),
+        reason=row["reason"],
+        message=row["message"],
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
+        deaths=row["deaths"],
+        leased=row["leased_until"] is not None,
+    )

@@ -1,0 +1,64 @@
+"""The statements of `jobs`: which jobs are chosen for what."""
+
+from __future__ import annotations
+
+from waybill.runtime.leases import Leases
+
+# So many processes die over one job before it is held to be the cause.
+MOST_DEATHS = 3
+
+INSERT = """
+insert into waybill_parser.jobs (job_id, tenant, source_key, source_sha256, filename, tier, backend,
+    revision, cost_kind, correlation_id, run_id, step_span_id, traceparent, light)
+values (%(job_id)s, %(tenant)s, %(source_key)s, %(source_sha256)s, %(filename)s, %(tier)s, %(backend)s,
+    %(revision)s, %(cost_kind)s, %(correlation_id)s, %(run_id)s, %(step_span_id)s, %(traceparent)s, %(light)s)
+on conflict (tenant, source_sha256, tier, revision) where state not in ('FAILED', 'CANCELLED') do nothing
+"""
+SELECT_LIVING = """
+select * from waybill_parser.jobs
+where source_sha256 = %(source_sha256)s and tier = %(tier)s and revision = %(revision)s
+    and state not in ('FAILED', 'CANCELLED')
+"""
+SELECT = "select * from waybill_parser.jobs where job_id = %(job_id)s"
+OPEN = """(state in ('QUEUED', 'RUNNING')
+    or (state = 'CANCELLED' and (entry_id is not null or leased_until is not null)))"""
+ONE = f"""
+select job_id from waybill_parser.jobs
+where job_id = %(job_id)s and {OPEN} and ({Leases.free} or {Leases.fence}) for update
+"""  # noqa: S608  # constants only, as in the four below
+# The parse goes on at its engine, and it is not wise to ask yet; a cancel is told at once.
+DUE = "(state = 'CANCELLED' or coalesce(look_at <= now(), true))"
+SUSPECT = f"(state <> 'CANCELLED' and deaths + {Leases.ran_out}::integer = {MOST_DEATHS - 1})"
+CHOOSABLE = f"{OPEN} and {Leases.free} and {DUE}"
+# As `Job.lane` says it.
+LANE = """case when parse_id <> '' then 'engine'
+    when light or state = 'CANCELLED' then 'light' else 'place' end"""
+NEXT = f"""
+select job_id from waybill_parser.jobs
+where {CHOOSABLE} and job_id <> all(%(beside)s::uuid[])
+    and (cardinality(%(beside)s::uuid[]) = 0 or not {SUSPECT})
+    and {LANE} = any(%(lanes)s)
+order by {SUSPECT} desc, array_position(%(served)s::text[], tenant) nulls first, created_at
+limit 1 for update skip locked
+"""  # noqa: S608 - constants
+SUSPECT_WAITS = f"select from waybill_parser.jobs where {CHOOSABLE} and {SUSPECT} limit 1"
+# With pages the result is stored and about to be paid: such a job goes on to its end.
+CANCEL_WHERE = f"""
+update waybill_parser.jobs set
+    state = case when page_count = 0 then 'CANCELLED' else state end,
+    ended_at = case when page_count = 0 then coalesce(ended_at, clock_timestamp()) else ended_at end
+where {OPEN}"""  # noqa: S608 - constants
+CANCEL = f"{CANCEL_WHERE} and job_id = %(target)s returning *"
+CANCEL_OF_RUN = f"{CANCEL_WHERE} and run_id = %(target)s::text returning *"
+LOCK_CONTENT = "select * from waybill_parser.jobs where source_sha256 = %(source_sha256)s for update"
+# CANCELLED with its entry: should this process die now, another one clears what is left.
+DISCARD = """
+update waybill_parser.jobs set state = 'CANCELLED', result_key = '',
+    owner = %(owner)s, leased_until = now() + %(lease)s * interval '1 second'
+where source_sha256 = %(source_sha256)s and state = 'SUCCEEDED'
+"""
+FORGET = "delete from waybill_parser.jobs where job_id = any(%(job_ids)s)"
+# Of a job that ends: what its engine charged is asked from now on, where the engine has a parse of it.
+CHARGED_LATER = """
+charge_of = case when parse_id <> '' or %(in_doubt)s then entry_id end,
+charge_at = case when (parse_id <> '' or %(in_doubt)s) and entry_id is not null then now() end"""
