@@ -344,7 +344,7 @@ async def claimed(store: Jobs, who: identity.Caller, job_id: uuid.UUID) -> Job:
 
 
 async def brought_to_end(runner: Runner, store: Jobs, who: identity.Caller, job_id: uuid.UUID) -> Job:
-    """A job that a process takes again and again, without waiting for the moment to look, until it is final."""
+    """A job that a process takes again and again, at once, until it is final."""
     while not (job := await store.get(who.tenant, job_id)).state.final:
         await runner.begin(await claimed(store, who, job_id)).task
     return job

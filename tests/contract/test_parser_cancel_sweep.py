@@ -71,6 +71,7 @@ async def cancelled_at(operation: int, store: Jobs, near: Neighbours, engine: Pa
 
     meter = Meter(way(near.ledger), Recorder().telemetry("parser").tracer, "parser")
     runner = Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS)
+
     async def ended() -> bool:
         return not (await store.get(who.tenant, job.job_id)).open
 
