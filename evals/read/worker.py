@@ -64,7 +64,7 @@ async def _one(sandbox: Sandbox, document: Document) -> Result:
 async def _parse(sandbox: Sandbox, source: Source, artifact: Artifact) -> None:
     parser = LocalParser(sandbox, DEFAULT_LIMITS)
     await parser.count_pages(source, artifact)
-    await parser.begin(source, Order("", "", datetime.datetime.min), artifact)
+    await parser.begin(source, Order("", "", datetime.datetime.min, 0), artifact)
 
 
 def _judge(document: Document, artifact: Artifact, result: Result) -> None:

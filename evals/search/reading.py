@@ -32,7 +32,7 @@ async def _pages(parser: LocalParser, document: corpus.Document) -> list[Page]:
     with document.path.open("rb") as file, Artifact.open() as artifact:
         source = Source(file, document.filename)
         await parser.count_pages(source, artifact)
-        await parser.begin(source, Order("", "", datetime.datetime.min), artifact)
+        await parser.begin(source, Order("", "", datetime.datetime.min, 0), artifact)
         artifact.file.seek(0)
         return load(artifact.file.read())
 
