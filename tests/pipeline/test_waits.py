@@ -23,10 +23,11 @@ from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waiting import WaitPoller
 from services.orchestrator.runs.waits import PARSE, Wait, Waits
 from tests.conftest import MigratedPostgres
-from tests.contract.test_vector_index import MIGRATIONS, another_database
+from tests.contract.test_vector_index import another_database
 from tests.pipeline.test_durable import House, Told
 from tests.waiting import until
 from waybill.runtime.errors import Unavailable
+from waybill.runtime.places import MIGRATIONS
 from waybill.runtime.postgres import Database
 from waybill.stack.migrate import migrate
 
