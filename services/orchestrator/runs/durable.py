@@ -28,6 +28,7 @@ from services.orchestrator.runs.outcomes import (
     CANCELLED,
     EXPIRED,
     POISON,
+    WAITING,
     Ending,
     Noted,
     RunWaits,
@@ -203,10 +204,7 @@ class Durable:
             back = {name: -count for name, count in counts.items()}
             await self._change(run, workflow, back, DRAIN_SECONDS)
             raise
-        except RunWaits as waits:
-            await insist(partial(self._runs.wait, run, workflow, waits), seconds=PATIENCE_SECONDS)
-        else:
-            await self._change(run, workflow, vars(ending))
+        await self._change(run, workflow, vars(ending))
 
     async def _ending(self, run: RunRef, row: Row, story: Story, workflow: str) -> Ending:
         try:
@@ -217,7 +215,7 @@ class Durable:
                 await self._stop(run, row, story)
             return Ending(state, error.reason, error.message)
         except RunWaits:
-            raise
+            return Ending("WAITING_ON_VENDOR")
         except Exception as error:
             # Whatever nobody foresaw: the run must not be RUNNING for ever.
             log.exception("run broke", run_id=run.run_id)
@@ -256,6 +254,8 @@ class Durable:
             outcome = failed(error)
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
+        if outcome == WAITING:
+            raise RunWaits
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
@@ -268,8 +268,9 @@ class Durable:
         self._runs.tell_watchers(run.run_id)
         with in_trace(run, row, name):
             outcome = await _in_time(_seconds_left(row), partial(body, row))
-        columns = outcome.pop("columns", {})
-        await self._runs.end_step(run, name, row["tries"], outcome, columns)
+        if outcome != WAITING:
+            columns = outcome.pop("columns", {})
+            await self._runs.end_step(run, name, row["tries"], outcome, columns)
         return outcome
 
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EmbedderServiceStub:
-    """Turns texts into vectors. It keeps nothing.
+    """Turns texts into vectors. It stores nothing.
     """
 
     def __init__(self, channel):
@@ -68,57 +68,59 @@ class EmbedderServiceStub:
 
 
 class EmbedderServiceServicer:
-    """Turns texts into vectors. It keeps nothing.
+    """Turns texts into vectors. It stores nothing.
     """
 
     def Embed(self, request, context):
-        """Embeds texts and streams the vectors in the order of the texts, in messages under 2 MiB; the
-        first says the space, the last carries the usage. All texts or an error: an answer is never
-        partly good. A repeated call is paid again. Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-        SPACE_MISMATCH, LEDGER_UNAVAILABLE.
+        """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
+        last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
+        repeated call is paid again.
+        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
+        vendor refuses (VENDOR_…).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateBatchJob(self, request_iterator, context):
-        """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
-        most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
-        Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
-        SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
-        what the vendor refuses.
+        """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
+        repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
+        ledger before it is sent.
+        Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
+        INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBatchJob(self, request, context):
-        """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's.
+        """Asks the vendor where a job stands. Reasons: BATCH_JOB_NOT_FOUND, also for another tenant's job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelBatchJob(self, request, context):
-        """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
-        its holds are released, and the answer's vendor_status is "none".
+        """Asks the vendor to stop a job. An ended job stays as it is. Where the vendor has no job of this key,
+        its holds are released and the answer's vendor_status is "none".
+        Reasons: BATCH_JOB_NOT_FOUND (a vendor_id was named).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CollectBatchJob(self, request, context):
-        """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
-        at most once; the last message has the outcome. May be called again. Texts without a vector are the
-        caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+        """Settles the ledger's entries of an ended job and streams its good vectors, in any order, each once.
+        The last message has the outcome. It may be called again. A text without a vector is the caller's to
+        embed in another way. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBatchJob(self, request, context):
-        """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
-        Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
+        """Deletes a job's files at the vendor, which hold texts and vectors. Call it after CollectBatchJob. A job
+        that is not there is OK. Reasons: BATCH_JOB_RUNNING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,7 +168,7 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EmbedderService:
-    """Turns texts into vectors. It keeps nothing.
+    """Turns texts into vectors. It stores nothing.
     """
 
     @staticmethod

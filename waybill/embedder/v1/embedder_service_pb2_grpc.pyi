@@ -27,77 +27,81 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EmbedderServiceStub:
-    """Turns texts into vectors. It keeps nothing."""
+    """Turns texts into vectors. It stores nothing."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EmbedderServiceAsyncStub: ...
     Embed: _grpc.UnaryStreamMultiCallable[_embedder_service_pb2.EmbedRequest, _embedder_service_pb2.EmbedResponse]
-    """Embeds texts and streams the vectors in the order of the texts, in messages under 2 MiB; the
-    first says the space, the last carries the usage. All texts or an error: an answer is never
-    partly good. A repeated call is paid again. Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-    SPACE_MISMATCH, LEDGER_UNAVAILABLE.
+    """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
+    last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
+    repeated call is paid again.
+    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
+    vendor refuses (VENDOR_…).
     """
     CreateBatchJob: _grpc.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]
-    """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
-    most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
-    Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
-    SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
-    what the vendor refuses.
+    """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
+    repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
+    ledger before it is sent.
+    Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
+    INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
     """
     GetBatchJob: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.GetBatchJobRequest, _embedder_service_pb2.GetBatchJobResponse]
-    """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's."""
+    """Asks the vendor where a job stands. Reasons: BATCH_JOB_NOT_FOUND, also for another tenant's job."""
     CancelBatchJob: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.CancelBatchJobRequest, _embedder_service_pb2.CancelBatchJobResponse]
-    """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
-    its holds are released, and the answer's vendor_status is "none".
+    """Asks the vendor to stop a job. An ended job stays as it is. Where the vendor has no job of this key,
+    its holds are released and the answer's vendor_status is "none".
+    Reasons: BATCH_JOB_NOT_FOUND (a vendor_id was named).
     """
     CollectBatchJob: _grpc.UnaryStreamMultiCallable[_embedder_service_pb2.CollectBatchJobRequest, _embedder_service_pb2.CollectBatchJobResponse]
-    """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
-    at most once; the last message has the outcome. May be called again. Texts without a vector are the
-    caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+    """Settles the ledger's entries of an ended job and streams its good vectors, in any order, each once.
+    The last message has the outcome. It may be called again. A text without a vector is the caller's to
+    embed in another way. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
     """
     DeleteBatchJob: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.DeleteBatchJobRequest, _embedder_service_pb2.DeleteBatchJobResponse]
-    """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
-    Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
+    """Deletes a job's files at the vendor, which hold texts and vectors. Call it after CollectBatchJob. A job
+    that is not there is OK. Reasons: BATCH_JOB_RUNNING.
     """
 
 @_typing.type_check_only
 class EmbedderServiceAsyncStub(EmbedderServiceStub):
-    """Turns texts into vectors. It keeps nothing."""
+    """Turns texts into vectors. It stores nothing."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Embed: _aio.UnaryStreamMultiCallable[_embedder_service_pb2.EmbedRequest, _embedder_service_pb2.EmbedResponse]  # type: ignore[assignment]
-    """Embeds texts and streams the vectors in the order of the texts, in messages under 2 MiB; the
-    first says the space, the last carries the usage. All texts or an error: an answer is never
-    partly good. A repeated call is paid again. Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-    SPACE_MISMATCH, LEDGER_UNAVAILABLE.
+    """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
+    last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
+    repeated call is paid again.
+    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
+    vendor refuses (VENDOR_…).
     """
     CreateBatchJob: _aio.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]  # type: ignore[assignment]
-    """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
-    most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
-    Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
-    SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
-    what the vendor refuses.
+    """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
+    repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
+    ledger before it is sent.
+    Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
+    INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
     """
     GetBatchJob: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.GetBatchJobRequest, _embedder_service_pb2.GetBatchJobResponse]  # type: ignore[assignment]
-    """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's."""
+    """Asks the vendor where a job stands. Reasons: BATCH_JOB_NOT_FOUND, also for another tenant's job."""
     CancelBatchJob: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.CancelBatchJobRequest, _embedder_service_pb2.CancelBatchJobResponse]  # type: ignore[assignment]
-    """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
-    its holds are released, and the answer's vendor_status is "none".
+    """Asks the vendor to stop a job. An ended job stays as it is. Where the vendor has no job of this key,
+    its holds are released and the answer's vendor_status is "none".
+    Reasons: BATCH_JOB_NOT_FOUND (a vendor_id was named).
     """
     CollectBatchJob: _aio.UnaryStreamMultiCallable[_embedder_service_pb2.CollectBatchJobRequest, _embedder_service_pb2.CollectBatchJobResponse]  # type: ignore[assignment]
-    """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
-    at most once; the last message has the outcome. May be called again. Texts without a vector are the
-    caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+    """Settles the ledger's entries of an ended job and streams its good vectors, in any order, each once.
+    The last message has the outcome. It may be called again. A text without a vector is the caller's to
+    embed in another way. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
     """
     DeleteBatchJob: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.DeleteBatchJobRequest, _embedder_service_pb2.DeleteBatchJobResponse]  # type: ignore[assignment]
-    """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
-    Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
+    """Deletes a job's files at the vendor, which hold texts and vectors. Call it after CollectBatchJob. A job
+    that is not there is OK. Reasons: BATCH_JOB_RUNNING.
     """
 
 class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Turns texts into vectors. It keeps nothing."""
+    """Turns texts into vectors. It stores nothing."""
 
     @_abc_1.abstractmethod
     def Embed(
@@ -105,10 +109,11 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedder_service_pb2.EmbedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_embedder_service_pb2.EmbedResponse], _abc.AsyncIterator[_embedder_service_pb2.EmbedResponse]]:
-        """Embeds texts and streams the vectors in the order of the texts, in messages under 2 MiB; the
-        first says the space, the last carries the usage. All texts or an error: an answer is never
-        partly good. A repeated call is paid again. Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-        SPACE_MISMATCH, LEDGER_UNAVAILABLE.
+        """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
+        last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
+        repeated call is paid again.
+        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
+        vendor refuses (VENDOR_…).
         """
 
     @_abc_1.abstractmethod
@@ -117,11 +122,11 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_embedder_service_pb2.CreateBatchJobRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.CreateBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.CreateBatchJobResponse]]:
-        """Gives texts to the vendor's batch tier. The first message is the header, the others hold texts, at
-        most 50,000 in all. The same job_key again, with the same texts, answers the job that there is.
-        Each vendor request in it is held in the ledger before it is sent. Reasons: BATCHES_NOT_OFFERED,
-        SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, INVALID_REQUEST, LEDGER_UNAVAILABLE, and
-        what the vendor refuses.
+        """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
+        repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
+        ledger before it is sent.
+        Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
+        INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
         """
 
     @_abc_1.abstractmethod
@@ -130,7 +135,7 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedder_service_pb2.GetBatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.GetBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.GetBatchJobResponse]]:
-        """Reasons: BATCH_JOB_NOT_FOUND, also where it is another tenant's."""
+        """Asks the vendor where a job stands. Reasons: BATCH_JOB_NOT_FOUND, also for another tenant's job."""
 
     @_abc_1.abstractmethod
     def CancelBatchJob(
@@ -138,8 +143,9 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedder_service_pb2.CancelBatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.CancelBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.CancelBatchJobResponse]]:
-        """Asks the vendor to stop a job; one that has ended stays as it is. Where the vendor has no such job,
-        its holds are released, and the answer's vendor_status is "none".
+        """Asks the vendor to stop a job. An ended job stays as it is. Where the vendor has no job of this key,
+        its holds are released and the answer's vendor_status is "none".
+        Reasons: BATCH_JOB_NOT_FOUND (a vendor_id was named).
         """
 
     @_abc_1.abstractmethod
@@ -148,9 +154,9 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedder_service_pb2.CollectBatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_embedder_service_pb2.CollectBatchJobResponse], _abc.AsyncIterator[_embedder_service_pb2.CollectBatchJobResponse]]:
-        """Ends the ledger's entries of a job that has ended, and streams its good vectors, in any order, each
-        at most once; the last message has the outcome. May be called again. Texts without a vector are the
-        caller's to embed otherwise. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
+        """Settles the ledger's entries of an ended job and streams its good vectors, in any order, each once.
+        The last message has the outcome. It may be called again. A text without a vector is the caller's to
+        embed in another way. Reasons: BATCH_JOB_NOT_FOUND, BATCH_JOB_RUNNING.
         """
 
     @_abc_1.abstractmethod
@@ -159,8 +165,8 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedder_service_pb2.DeleteBatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.DeleteBatchJobResponse, _abc.Awaitable[_embedder_service_pb2.DeleteBatchJobResponse]]:
-        """Deletes the files of a job, which hold texts and vectors, at the vendor. Once it is collected.
-        Reasons: BATCH_JOB_RUNNING. A job that is not there is OK.
+        """Deletes a job's files at the vendor, which hold texts and vectors. Call it after CollectBatchJob. A job
+        that is not there is OK. Reasons: BATCH_JOB_RUNNING.
         """
 
 def add_EmbedderServiceServicer_to_server(servicer: EmbedderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class LedgerServiceStub:
-    """The only truth about money. Tenant, run and correlation id come from the call's metadata.
+    """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call.
     """
 
     def __init__(self, channel):
@@ -58,13 +58,13 @@ class LedgerServiceStub:
 
 
 class LedgerServiceServicer:
-    """The only truth about money. Tenant, run and correlation id come from the call's metadata.
+    """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call.
     """
 
     def Hold(self, request, context):
-        """Writes down an attempt before it is sent. The same entry_id again returns the same entry; with
-        another spend key it is refused. An earlier attempt of the same spend key that is still HELD by
-        another process turns IN_DOUBT. Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT, INVALID_REQUEST.
+        """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
+        attempt at the same spend_key that another process still holds turns IN_DOUBT.
+        Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,7 +72,7 @@ class LedgerServiceServicer:
 
     def Settle(self, request, context):
         """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
-        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended otherwise).
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way), INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -80,15 +80,15 @@ class LedgerServiceServicer:
 
     def Release(self, request, context):
         """Says that the vendor surely did not act. Repeating it is OK.
-        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT.
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """Lists entries, oldest first, with sums over all that match a filter.
-        Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
+        """Lists entries, oldest first, with each run's sums.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,7 @@ def add_LedgerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LedgerService:
-    """The only truth about money. Tenant, run and correlation id come from the call's metadata.
+    """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call.
     """
 
     @staticmethod

@@ -27,55 +27,55 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class LedgerServiceStub:
-    """The only truth about money. Tenant, run and correlation id come from the call's metadata."""
+    """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LedgerServiceAsyncStub: ...
     Hold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.HoldRequest, _ledger_service_pb2.HoldResponse]
-    """Writes down an attempt before it is sent. The same entry_id again returns the same entry; with
-    another spend key it is refused. An earlier attempt of the same spend key that is still HELD by
-    another process turns IN_DOUBT. Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT, INVALID_REQUEST.
+    """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
+    attempt at the same spend_key that another process still holds turns IN_DOUBT.
+    Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
     """
     Settle: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SettleRequest, _ledger_service_pb2.SettleResponse]
     """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
-    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended otherwise).
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way), INVALID_REQUEST.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseRequest, _ledger_service_pb2.ReleaseResponse]
     """Says that the vendor surely did not act. Repeating it is OK.
-    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT.
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way).
     """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
-    """Lists entries, oldest first, with sums over all that match a filter.
-    Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
+    """Lists entries, oldest first, with each run's sums.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
     """
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
-    """The only truth about money. Tenant, run and correlation id come from the call's metadata."""
+    """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Hold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.HoldRequest, _ledger_service_pb2.HoldResponse]  # type: ignore[assignment]
-    """Writes down an attempt before it is sent. The same entry_id again returns the same entry; with
-    another spend key it is refused. An earlier attempt of the same spend key that is still HELD by
-    another process turns IN_DOUBT. Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT, INVALID_REQUEST.
+    """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
+    attempt at the same spend_key that another process still holds turns IN_DOUBT.
+    Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
     """
     Settle: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SettleRequest, _ledger_service_pb2.SettleResponse]  # type: ignore[assignment]
     """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
-    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended otherwise).
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way), INVALID_REQUEST.
     """
     Release: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseRequest, _ledger_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Says that the vendor surely did not act. Repeating it is OK.
-    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT.
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way).
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """Lists entries, oldest first, with sums over all that match a filter.
-    Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
+    """Lists entries, oldest first, with each run's sums.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
     """
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The only truth about money. Tenant, run and correlation id come from the call's metadata."""
+    """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call."""
 
     @_abc_1.abstractmethod
     def Hold(
@@ -83,9 +83,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.HoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.HoldResponse, _abc.Awaitable[_ledger_service_pb2.HoldResponse]]:
-        """Writes down an attempt before it is sent. The same entry_id again returns the same entry; with
-        another spend key it is refused. An earlier attempt of the same spend key that is still HELD by
-        another process turns IN_DOUBT. Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT, INVALID_REQUEST.
+        """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
+        attempt at the same spend_key that another process still holds turns IN_DOUBT.
+        Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod
@@ -95,7 +95,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.SettleResponse, _abc.Awaitable[_ledger_service_pb2.SettleResponse]]:
         """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
-        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended otherwise).
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way), INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod
@@ -105,7 +105,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ReleaseResponse, _abc.Awaitable[_ledger_service_pb2.ReleaseResponse]]:
         """Says that the vendor surely did not act. Repeating it is OK.
-        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT.
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way).
         """
 
     @_abc_1.abstractmethod
@@ -114,8 +114,8 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListEntriesResponse, _abc.Awaitable[_ledger_service_pb2.ListEntriesResponse]]:
-        """Lists entries, oldest first, with sums over all that match a filter.
-        Reasons: PAGE_TOKEN_INVALID, TOO_MANY_RUNS (a correlation id has over 10,000: name run_ids).
+        """Lists entries, oldest first, with each run's sums.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
         """
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OrchestratorServiceStub:
-    """A file goes in; searchable chunks come out, with one bill and one trace a run.
+    """A file goes in; searchable chunks come out. Each ingestion is one run, with one bill and one trace.
     """
 
     def __init__(self, channel):
@@ -88,15 +88,16 @@ class OrchestratorServiceStub:
 
 
 class OrchestratorServiceServicer:
-    """A file goes in; searchable chunks come out, with one bill and one trace a run.
+    """A file goes in; searchable chunks come out. Each ingestion is one run, with one bill and one trace.
     """
 
     def Ingest(self, request_iterator, context):
-        """Accepts a document: a header, then the file in pieces. Answers once the file is stored and the
-        run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
-        is published already is answered UNCHANGED, before the file need be sent.
-        The same request_id with the same content answers with the same run. Reasons:
-        DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+        """Accepts a document: a header first, then the file in pieces. It answers once the file is stored and the
+        run is queued; from then on nothing loses the run. A call that ends before that changes nothing.
+        Content that is published already is answered UNCHANGED, before the file need be sent. The same
+        request_id with the same content answers with the same run.
+        Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
+        COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,42 +111,42 @@ class OrchestratorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Lists runs, newest first. Reasons: PAGE_TOKEN_INVALID.
+        """Lists runs, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchRun(self, request, context):
-        """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
-        is final.
-        With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
-        messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
+        """Sends the run as it is now, then after each change; rapid changes are merged. It ends when the run is
+        final. Money stands only in messages in which the run waits or is final; GetRun has it at any time.
+        With the resume_token of the last message that you saw, nothing is sent twice.
+        Reasons: RUN_NOT_FOUND, RESUME_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
-        it is. Reasons: RUN_NOT_FOUND.
+        """Stops a run. Its work has stopped, wherever it was, when this answers. A final run stays as it is.
+        Reasons: RUN_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryRun(self, request, context):
-        """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
-        A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
-        COMPLETE_BY_PAST.
+        """Takes a FAILED, EXPIRED or CANCELLED run up again, after its last finished step, under the same run id.
+        A run that is under way is answered as it is.
+        Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDocument(self, request, context):
-        """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
-        needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+        """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
+        of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
         Reasons: RUN_UNFINISHED (cancel or await the document's run first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -153,15 +154,15 @@ class OrchestratorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Finds passages. The question's own embedding is paid and stands in the ledger without a run.
-        Reasons: INVALID_REQUEST.
+        """Finds passages for a question, best first. The question's own embedding is paid, and stands in the
+        ledger without a run. Reasons: INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrace(self, request, context):
-        """Reads the traces of one run, or of every run with a correlation id.
+        """Reads the trace of one run, or of every run with a correlation id.
         Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -237,7 +238,7 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrchestratorService:
-    """A file goes in; searchable chunks come out, with one bill and one trace a run.
+    """A file goes in; searchable chunks come out. Each ingestion is one run, with one bill and one trace.
     """
 
     @staticmethod

@@ -27,49 +27,50 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrchestratorServiceStub:
-    """A file goes in; searchable chunks come out, with one bill and one trace a run."""
+    """A file goes in; searchable chunks come out. Each ingestion is one run, with one bill and one trace."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OrchestratorServiceAsyncStub: ...
     Ingest: _grpc.StreamUnaryMultiCallable[_orchestrator_service_pb2.IngestRequest, _orchestrator_service_pb2.IngestResponse]
-    """Accepts a document: a header, then the file in pieces. Answers once the file is stored and the
-    run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
-    is published already is answered UNCHANGED, before the file need be sent.
-    The same request_id with the same content answers with the same run. Reasons:
-    DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+    """Accepts a document: a header first, then the file in pieces. It answers once the file is stored and the
+    run is queued; from then on nothing loses the run. A call that ends before that changes nothing.
+    Content that is published already is answered UNCHANGED, before the file need be sent. The same
+    request_id with the same content answers with the same run.
+    Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
+    COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]
-    """Lists runs, newest first. Reasons: PAGE_TOKEN_INVALID."""
+    """Lists runs, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
     WatchRun: _grpc.UnaryStreamMultiCallable[_orchestrator_service_pb2.WatchRunRequest, _orchestrator_service_pb2.WatchRunResponse]
-    """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
-    is final.
-    With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
-    messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
+    """Sends the run as it is now, then after each change; rapid changes are merged. It ends when the run is
+    final. Money stands only in messages in which the run waits or is final; GetRun has it at any time.
+    With the resume_token of the last message that you saw, nothing is sent twice.
+    Reasons: RUN_NOT_FOUND, RESUME_TOKEN_INVALID.
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]
-    """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
-    it is. Reasons: RUN_NOT_FOUND.
+    """Stops a run. Its work has stopped, wherever it was, when this answers. A final run stays as it is.
+    Reasons: RUN_NOT_FOUND.
     """
     RetryRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryRunRequest, _orchestrator_service_pb2.RetryRunResponse]
-    """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
-    A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
-    COMPLETE_BY_PAST.
+    """Takes a FAILED, EXPIRED or CANCELLED run up again, after its last finished step, under the same run id.
+    A run that is under way is answered as it is.
+    Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]
-    """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
-    needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+    """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
+    of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
     Reasons: RUN_UNFINISHED (cancel or await the document's run first).
     """
     Search: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SearchRequest, _orchestrator_service_pb2.SearchResponse]
-    """Finds passages. The question's own embedding is paid and stands in the ledger without a run.
-    Reasons: INVALID_REQUEST.
+    """Finds passages for a question, best first. The question's own embedding is paid, and stands in the
+    ledger without a run. Reasons: INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
     """
     GetTrace: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetTraceRequest, _orchestrator_service_pb2.GetTraceResponse]
-    """Reads the traces of one run, or of every run with a correlation id.
+    """Reads the trace of one run, or of every run with a correlation id.
     Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
     """
     ListFileTypes: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]
@@ -77,53 +78,54 @@ class OrchestratorServiceStub:
 
 @_typing.type_check_only
 class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
-    """A file goes in; searchable chunks come out, with one bill and one trace a run."""
+    """A file goes in; searchable chunks come out. Each ingestion is one run, with one bill and one trace."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ingest: _aio.StreamUnaryMultiCallable[_orchestrator_service_pb2.IngestRequest, _orchestrator_service_pb2.IngestResponse]  # type: ignore[assignment]
-    """Accepts a document: a header, then the file in pieces. Answers once the file is stored and the
-    run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
-    is published already is answered UNCHANGED, before the file need be sent.
-    The same request_id with the same content answers with the same run. Reasons:
-    DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+    """Accepts a document: a header first, then the file in pieces. It answers once the file is stored and the
+    run is queued; from then on nothing loses the run. A call that ends before that changes nothing.
+    Content that is published already is answered UNCHANGED, before the file need be sent. The same
+    request_id with the same content answers with the same run.
+    Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
+    COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRunsRequest, _orchestrator_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """Lists runs, newest first. Reasons: PAGE_TOKEN_INVALID."""
+    """Lists runs, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
     WatchRun: _aio.UnaryStreamMultiCallable[_orchestrator_service_pb2.WatchRunRequest, _orchestrator_service_pb2.WatchRunResponse]  # type: ignore[assignment]
-    """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
-    is final.
-    With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
-    messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
+    """Sends the run as it is now, then after each change; rapid changes are merged. It ends when the run is
+    final. Money stands only in messages in which the run waits or is final; GetRun has it at any time.
+    With the resume_token of the last message that you saw, nothing is sent twice.
+    Reasons: RUN_NOT_FOUND, RESUME_TOKEN_INVALID.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelRunRequest, _orchestrator_service_pb2.CancelRunResponse]  # type: ignore[assignment]
-    """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
-    it is. Reasons: RUN_NOT_FOUND.
+    """Stops a run. Its work has stopped, wherever it was, when this answers. A final run stays as it is.
+    Reasons: RUN_NOT_FOUND.
     """
     RetryRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryRunRequest, _orchestrator_service_pb2.RetryRunResponse]  # type: ignore[assignment]
-    """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
-    A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
-    COMPLETE_BY_PAST.
+    """Takes a FAILED, EXPIRED or CANCELLED run up again, after its last finished step, under the same run id.
+    A run that is under way is answered as it is.
+    Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
-    """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
-    needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+    """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
+    of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
     Reasons: RUN_UNFINISHED (cancel or await the document's run first).
     """
     Search: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SearchRequest, _orchestrator_service_pb2.SearchResponse]  # type: ignore[assignment]
-    """Finds passages. The question's own embedding is paid and stands in the ledger without a run.
-    Reasons: INVALID_REQUEST.
+    """Finds passages for a question, best first. The question's own embedding is paid, and stands in the
+    ledger without a run. Reasons: INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
     """
     GetTrace: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetTraceRequest, _orchestrator_service_pb2.GetTraceResponse]  # type: ignore[assignment]
-    """Reads the traces of one run, or of every run with a correlation id.
+    """Reads the trace of one run, or of every run with a correlation id.
     Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
     """
     ListFileTypes: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListFileTypesRequest, _orchestrator_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
     """Lists the types of file that can be ingested now."""
 
 class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
-    """A file goes in; searchable chunks come out, with one bill and one trace a run."""
+    """A file goes in; searchable chunks come out. Each ingestion is one run, with one bill and one trace."""
 
     @_abc_1.abstractmethod
     def Ingest(
@@ -131,11 +133,12 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_orchestrator_service_pb2.IngestRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.IngestResponse, _abc.Awaitable[_orchestrator_service_pb2.IngestResponse]]:
-        """Accepts a document: a header, then the file in pieces. Answers once the file is stored and the
-        run is queued; from then on nothing loses it. A call that ends before that leaves nothing. Content that
-        is published already is answered UNCHANGED, before the file need be sent.
-        The same request_id with the same content answers with the same run. Reasons:
-        DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH, REQUEST_ID_REUSED.
+        """Accepts a document: a header first, then the file in pieces. It answers once the file is stored and the
+        run is queued; from then on nothing loses the run. A call that ends before that changes nothing.
+        Content that is published already is answered UNCHANGED, before the file need be sent. The same
+        request_id with the same content answers with the same run.
+        Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
+        COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
         """
 
     @_abc_1.abstractmethod
@@ -152,7 +155,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.ListRunsResponse, _abc.Awaitable[_orchestrator_service_pb2.ListRunsResponse]]:
-        """Lists runs, newest first. Reasons: PAGE_TOKEN_INVALID."""
+        """Lists runs, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
 
     @_abc_1.abstractmethod
     def WatchRun(
@@ -160,10 +163,10 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.WatchRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_orchestrator_service_pb2.WatchRunResponse], _abc.AsyncIterator[_orchestrator_service_pb2.WatchRunResponse]]:
-        """Sends a run when it has changed, changes close together as one, at once for the first time; ends when it
-        is final.
-        With the resume token of the last message seen, nothing is sent twice. What the run has cost stands in
-        messages in which it waits or is final; GetRun says it at any time. Reasons: RUN_NOT_FOUND.
+        """Sends the run as it is now, then after each change; rapid changes are merged. It ends when the run is
+        final. Money stands only in messages in which the run waits or is final; GetRun has it at any time.
+        With the resume_token of the last message that you saw, nothing is sent twice.
+        Reasons: RUN_NOT_FOUND, RESUME_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod
@@ -172,8 +175,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.CancelRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.CancelRunResponse, _abc.Awaitable[_orchestrator_service_pb2.CancelRunResponse]]:
-        """Stops a run. Its parse job is cancelled before this answers, wherever the run is; a final run stays as
-        it is. Reasons: RUN_NOT_FOUND.
+        """Stops a run. Its work has stopped, wherever it was, when this answers. A final run stays as it is.
+        Reasons: RUN_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -182,9 +185,9 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.RetryRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.RetryRunResponse, _abc.Awaitable[_orchestrator_service_pb2.RetryRunResponse]]:
-        """Takes a FAILED, EXPIRED or CANCELLED run up again, behind its last finished step, under the same run id.
-        A run that is under way is answered as it is. Reasons: RUN_NOT_FOUND, RUN_READY (nothing to retry),
-        COMPLETE_BY_PAST.
+        """Takes a FAILED, EXPIRED or CANCELLED run up again, after its last finished step, under the same run id.
+        A run that is under way is answered as it is.
+        Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
         """
 
     @_abc_1.abstractmethod
@@ -193,8 +196,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.DeleteDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_orchestrator_service_pb2.DeleteDocumentResponse]]:
-        """Deletes a document: chunks, vectors, sources and parse results that no other document of the tenant
-        needs. Its runs and their bills stay. Deleting what is not there is OK and counts nothing.
+        """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
+        of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
         Reasons: RUN_UNFINISHED (cancel or await the document's run first).
         """
 
@@ -204,8 +207,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.SearchResponse, _abc.Awaitable[_orchestrator_service_pb2.SearchResponse]]:
-        """Finds passages. The question's own embedding is paid and stands in the ledger without a run.
-        Reasons: INVALID_REQUEST.
+        """Finds passages for a question, best first. The question's own embedding is paid, and stands in the
+        ledger without a run. Reasons: INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
         """
 
     @_abc_1.abstractmethod
@@ -214,7 +217,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.GetTraceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.GetTraceResponse, _abc.Awaitable[_orchestrator_service_pb2.GetTraceResponse]]:
-        """Reads the traces of one run, or of every run with a correlation id.
+        """Reads the trace of one run, or of every run with a correlation id.
         Reasons: RUN_NOT_FOUND, INVALID_REQUEST (neither is named), PAGE_TOKEN_INVALID.
         """
 

@@ -72,23 +72,24 @@ class ParserServiceServicer:
     """
 
     def CreateParseJob(self, request, context):
-        """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
-        content and options that has not failed or been cancelled, that one is returned and nothing is
-        paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+        """Starts a parse of a stored object and returns at once, or after `wait`. Where the tenant has a job for
+        the same content and options that has not failed or been cancelled, that job is returned and nothing is
+        paid again. Reasons: INVALID_REQUEST, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetParseJob(self, request, context):
-        """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND.
+        """Reads a job. With `wait`, it waits for the job's end, but not while the job is at a vendor.
+        Reasons: JOB_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchParseJob(self, request, context):
-        """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+        """Sends the job as it is now, then after each change. It ends when the job is final.
         Reasons: JOB_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -96,16 +97,16 @@ class ParserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelParseJob(self, request, context):
-        """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
-        has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+        """Stops a job, or all unfinished jobs of a run. The work has stopped when this answers. A final job stays
+        as it is. Reasons: JOB_NOT_FOUND (by job_id only).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteParseJobs(self, request, context):
-        """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
-        parse of it is a new one. Reasons: JOB_UNFINISHED.
+        """Deletes the tenant's finished jobs for one content, with their results in storage. A later parse of this
+        content is a new job, and paid. Reasons: JOB_UNFINISHED (cancel or await the job first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,23 +34,25 @@ class ParserServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ParserServiceAsyncStub: ...
     CreateParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.CreateParseJobRequest, _parser_service_pb2.CreateParseJobResponse]
-    """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
-    content and options that has not failed or been cancelled, that one is returned and nothing is
-    paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+    """Starts a parse of a stored object and returns at once, or after `wait`. Where the tenant has a job for
+    the same content and options that has not failed or been cancelled, that job is returned and nothing is
+    paid again. Reasons: INVALID_REQUEST, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
     """
     GetParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]
-    """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND."""
+    """Reads a job. With `wait`, it waits for the job's end, but not while the job is at a vendor.
+    Reasons: JOB_NOT_FOUND.
+    """
     WatchParseJob: _grpc.UnaryStreamMultiCallable[_parser_service_pb2.WatchParseJobRequest, _parser_service_pb2.WatchParseJobResponse]
-    """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+    """Sends the job as it is now, then after each change. It ends when the job is final.
     Reasons: JOB_NOT_FOUND.
     """
     CancelParseJob: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.CancelParseJobRequest, _parser_service_pb2.CancelParseJobResponse]
-    """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
-    has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+    """Stops a job, or all unfinished jobs of a run. The work has stopped when this answers. A final job stays
+    as it is. Reasons: JOB_NOT_FOUND (by job_id only).
     """
     DeleteParseJobs: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.DeleteParseJobsRequest, _parser_service_pb2.DeleteParseJobsResponse]
-    """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
-    parse of it is a new one. Reasons: JOB_UNFINISHED.
+    """Deletes the tenant's finished jobs for one content, with their results in storage. A later parse of this
+    content is a new job, and paid. Reasons: JOB_UNFINISHED (cancel or await the job first).
     """
     ListFileTypes: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]
     """Lists the types of file that the parser's backend takes."""
@@ -61,23 +63,25 @@ class ParserServiceAsyncStub(ParserServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.CreateParseJobRequest, _parser_service_pb2.CreateParseJobResponse]  # type: ignore[assignment]
-    """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
-    content and options that has not failed or been cancelled, that one is returned and nothing is
-    paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+    """Starts a parse of a stored object and returns at once, or after `wait`. Where the tenant has a job for
+    the same content and options that has not failed or been cancelled, that job is returned and nothing is
+    paid again. Reasons: INVALID_REQUEST, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
     """
     GetParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.GetParseJobRequest, _parser_service_pb2.GetParseJobResponse]  # type: ignore[assignment]
-    """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND."""
+    """Reads a job. With `wait`, it waits for the job's end, but not while the job is at a vendor.
+    Reasons: JOB_NOT_FOUND.
+    """
     WatchParseJob: _aio.UnaryStreamMultiCallable[_parser_service_pb2.WatchParseJobRequest, _parser_service_pb2.WatchParseJobResponse]  # type: ignore[assignment]
-    """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+    """Sends the job as it is now, then after each change. It ends when the job is final.
     Reasons: JOB_NOT_FOUND.
     """
     CancelParseJob: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.CancelParseJobRequest, _parser_service_pb2.CancelParseJobResponse]  # type: ignore[assignment]
-    """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
-    has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+    """Stops a job, or all unfinished jobs of a run. The work has stopped when this answers. A final job stays
+    as it is. Reasons: JOB_NOT_FOUND (by job_id only).
     """
     DeleteParseJobs: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.DeleteParseJobsRequest, _parser_service_pb2.DeleteParseJobsResponse]  # type: ignore[assignment]
-    """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
-    parse of it is a new one. Reasons: JOB_UNFINISHED.
+    """Deletes the tenant's finished jobs for one content, with their results in storage. A later parse of this
+    content is a new job, and paid. Reasons: JOB_UNFINISHED (cancel or await the job first).
     """
     ListFileTypes: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
     """Lists the types of file that the parser's backend takes."""
@@ -91,9 +95,9 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _parser_service_pb2.CreateParseJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_parser_service_pb2.CreateParseJobResponse, _abc.Awaitable[_parser_service_pb2.CreateParseJobResponse]]:
-        """Starts a parse of a stored object and returns at once. Where the tenant has a job for the same
-        content and options that has not failed or been cancelled, that one is returned and nothing is
-        paid again. Reasons: DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
+        """Starts a parse of a stored object and returns at once, or after `wait`. Where the tenant has a job for
+        the same content and options that has not failed or been cancelled, that job is returned and nothing is
+        paid again. Reasons: INVALID_REQUEST, DOCUMENT_TOO_LARGE, OBJECT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -102,7 +106,9 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _parser_service_pb2.GetParseJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_parser_service_pb2.GetParseJobResponse, _abc.Awaitable[_parser_service_pb2.GetParseJobResponse]]:
-        """Reads a job, waiting for its end as long as asked, but for no vendor. Reasons: JOB_NOT_FOUND."""
+        """Reads a job. With `wait`, it waits for the job's end, but not while the job is at a vendor.
+        Reasons: JOB_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def WatchParseJob(
@@ -110,7 +116,7 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _parser_service_pb2.WatchParseJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_parser_service_pb2.WatchParseJobResponse], _abc.AsyncIterator[_parser_service_pb2.WatchParseJobResponse]]:
-        """Sends a job each time it has changed, at once for the first time, and ends when it is final.
+        """Sends the job as it is now, then after each change. It ends when the job is final.
         Reasons: JOB_NOT_FOUND.
         """
 
@@ -120,8 +126,8 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _parser_service_pb2.CancelParseJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_parser_service_pb2.CancelParseJobResponse, _abc.Awaitable[_parser_service_pb2.CancelParseJobResponse]]:
-        """Stops a job, or every unfinished job that was created on behalf of a run, and answers once the work
-        has stopped. A final job stays as it is. Reasons: JOB_NOT_FOUND (by job_id only).
+        """Stops a job, or all unfinished jobs of a run. The work has stopped when this answers. A final job stays
+        as it is. Reasons: JOB_NOT_FOUND (by job_id only).
         """
 
     @_abc_1.abstractmethod
@@ -130,8 +136,8 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _parser_service_pb2.DeleteParseJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_parser_service_pb2.DeleteParseJobsResponse, _abc.Awaitable[_parser_service_pb2.DeleteParseJobsResponse]]:
-        """Forgets the tenant's finished jobs for one content, with their results in storage, so that a later
-        parse of it is a new one. Reasons: JOB_UNFINISHED.
+        """Deletes the tenant's finished jobs for one content, with their results in storage. A later parse of this
+        content is a new job, and paid. Reasons: JOB_UNFINISHED (cancel or await the job first).
         """
 
     @_abc_1.abstractmethod

@@ -26,9 +26,11 @@ if _version_not_supported:
 
 
 class DocumentIndexServiceStub:
-    """Documents as searchable chunks. A document is (tenant, collection, document_key); a version is one
-    content of it. A version is built unseen and published in one transaction; until then, and if that
-    never happens, the version before it answers every search.
+    """Documents as searchable chunks. A document is named by tenant, collection and document_key. A version is
+    one content of it. Searches see the published version only; another version is filled unseen and
+    published in one transaction, and until then the version before it answers.
+
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
     """
 
     def __init__(self, channel):
@@ -75,23 +77,26 @@ class DocumentIndexServiceStub:
 
 
 class DocumentIndexServiceServicer:
-    """Documents as searchable chunks. A document is (tenant, collection, document_key); a version is one
-    content of it. A version is built unseen and published in one transaction; until then, and if that
-    never happens, the version before it answers every search.
+    """Documents as searchable chunks. A document is named by tenant, collection and document_key. A version is
+    one content of it. Searches see the published version only; another version is filled unseen and
+    published in one transaction, and until then the version before it answers.
+
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
     """
 
     def BeginVersion(self, request, context):
-        """Begins a version, or says that the published one was made from the same content in the same
-        way. Repeating it with the same run_id returns the same version.
+        """Begins a version. Where the published version has the same content, recipe and space, it begins none
+        and answers UNCHANGED. Repeating it with the same run_id returns the same version.
+        Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PutChunks(self, request, context):
-        """Writes chunks of an unpublished version, keyed by ordinal; repeating it changes nothing. All in one
-        call or none. Vectors that this tenant already has for the same text are copied.
-        Reasons: VERSION_NOT_FOUND, VERSION_PUBLISHED.
+        """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
+        repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
+        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +110,8 @@ class DocumentIndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutVectors(self, request, context):
-        """Writes vectors of chunks, keyed by ordinal; repeating it changes nothing. All or none.
+        """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
+        repeating the call changes nothing.
         Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -113,26 +119,26 @@ class DocumentIndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PublishVersion(self, request, context):
-        """Makes a version the one that searches see, in one transaction. Publishing the current version
-        again is OK. So is publishing one whose content came before the current version's: it is as if it
-        had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+        """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
+        current version has a higher edition, this version is marked as replaced and the current one stays.
+        Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDocument(self, request, context):
-        """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
-        finding it at once. Deleting what is not there is OK and counts nothing.
+        """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
+        finding it at once. Deleting what is not there is OK: the counts are 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
-        first; the same passage in several documents is one hit. What stands in quotes must be there word for
-        word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+        """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
+        Best first. The same passage in several documents is one hit. A part of the query in double quotes must
+        be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,9 +191,11 @@ def add_DocumentIndexServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DocumentIndexService:
-    """Documents as searchable chunks. A document is (tenant, collection, document_key); a version is one
-    content of it. A version is built unseen and published in one transaction; until then, and if that
-    never happens, the version before it answers every search.
+    """Documents as searchable chunks. A document is named by tenant, collection and document_key. A version is
+    one content of it. Searches see the published version only; another version is filled unseen and
+    published in one transaction, and until then the version before it answers.
+
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
     """
 
     @staticmethod

@@ -27,9 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DocumentIndexServiceStub:
-    """Documents as searchable chunks. A document is (tenant, collection, document_key); a version is one
-    content of it. A version is built unseen and published in one transaction; until then, and if that
-    never happens, the version before it answers every search.
+    """Documents as searchable chunks. A document is named by tenant, collection and document_key. A version is
+    one content of it. Searches see the published version only; another version is filled unseen and
+    published in one transaction, and until then the version before it answers.
+
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
     """
 
     @_typing.overload
@@ -37,77 +39,85 @@ class DocumentIndexServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DocumentIndexServiceAsyncStub: ...
     BeginVersion: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.BeginVersionRequest, _document_index_service_pb2.BeginVersionResponse]
-    """Begins a version, or says that the published one was made from the same content in the same
-    way. Repeating it with the same run_id returns the same version.
+    """Begins a version. Where the published version has the same content, recipe and space, it begins none
+    and answers UNCHANGED. Repeating it with the same run_id returns the same version.
+    Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
     """
     PutChunks: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PutChunksRequest, _document_index_service_pb2.PutChunksResponse]
-    """Writes chunks of an unpublished version, keyed by ordinal; repeating it changes nothing. All in one
-    call or none. Vectors that this tenant already has for the same text are copied.
-    Reasons: VERSION_NOT_FOUND, VERSION_PUBLISHED.
+    """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
+    repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
+    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
     """
     ListChunks: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.ListChunksRequest, _document_index_service_pb2.ListChunksResponse]
     """Lists chunks of a version by ordinal. Reasons: VERSION_NOT_FOUND, PAGE_TOKEN_INVALID."""
     PutVectors: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]
-    """Writes vectors of chunks, keyed by ordinal; repeating it changes nothing. All or none.
+    """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
+    repeating the call changes nothing.
     Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
     """
     PublishVersion: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]
-    """Makes a version the one that searches see, in one transaction. Publishing the current version
-    again is OK. So is publishing one whose content came before the current version's: it is as if it
-    had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+    """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
+    current version has a higher edition, this version is marked as replaced and the current one stays.
+    Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]
-    """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
-    finding it at once. Deleting what is not there is OK and counts nothing.
+    """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
+    finding it at once. Deleting what is not there is OK: the counts are 0.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]
-    """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
-    first; the same passage in several documents is one hit. What stands in quotes must be there word for
-    word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+    """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
+    Best first. The same passage in several documents is one hit. A part of the query in double quotes must
+    be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
     """
 
 @_typing.type_check_only
 class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
-    """Documents as searchable chunks. A document is (tenant, collection, document_key); a version is one
-    content of it. A version is built unseen and published in one transaction; until then, and if that
-    never happens, the version before it answers every search.
+    """Documents as searchable chunks. A document is named by tenant, collection and document_key. A version is
+    one content of it. Searches see the published version only; another version is filled unseen and
+    published in one transaction, and until then the version before it answers.
+
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     BeginVersion: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.BeginVersionRequest, _document_index_service_pb2.BeginVersionResponse]  # type: ignore[assignment]
-    """Begins a version, or says that the published one was made from the same content in the same
-    way. Repeating it with the same run_id returns the same version.
+    """Begins a version. Where the published version has the same content, recipe and space, it begins none
+    and answers UNCHANGED. Repeating it with the same run_id returns the same version.
+    Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
     """
     PutChunks: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PutChunksRequest, _document_index_service_pb2.PutChunksResponse]  # type: ignore[assignment]
-    """Writes chunks of an unpublished version, keyed by ordinal; repeating it changes nothing. All in one
-    call or none. Vectors that this tenant already has for the same text are copied.
-    Reasons: VERSION_NOT_FOUND, VERSION_PUBLISHED.
+    """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
+    repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
+    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
     """
     ListChunks: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.ListChunksRequest, _document_index_service_pb2.ListChunksResponse]  # type: ignore[assignment]
     """Lists chunks of a version by ordinal. Reasons: VERSION_NOT_FOUND, PAGE_TOKEN_INVALID."""
     PutVectors: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]  # type: ignore[assignment]
-    """Writes vectors of chunks, keyed by ordinal; repeating it changes nothing. All or none.
+    """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
+    repeating the call changes nothing.
     Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
     """
     PublishVersion: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
-    """Makes a version the one that searches see, in one transaction. Publishing the current version
-    again is OK. So is publishing one whose content came before the current version's: it is as if it
-    had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+    """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
+    current version has a higher edition, this version is marked as replaced and the current one stays.
+    Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
-    """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
-    finding it at once. Deleting what is not there is OK and counts nothing.
+    """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
+    finding it at once. Deleting what is not there is OK: the counts are 0.
     """
     Search: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]  # type: ignore[assignment]
-    """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
-    first; the same passage in several documents is one hit. What stands in quotes must be there word for
-    word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+    """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
+    Best first. The same passage in several documents is one hit. A part of the query in double quotes must
+    be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
     """
 
 class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Documents as searchable chunks. A document is (tenant, collection, document_key); a version is one
-    content of it. A version is built unseen and published in one transaction; until then, and if that
-    never happens, the version before it answers every search.
+    """Documents as searchable chunks. A document is named by tenant, collection and document_key. A version is
+    one content of it. Searches see the published version only; another version is filled unseen and
+    published in one transaction, and until then the version before it answers.
+
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
     """
 
     @_abc_1.abstractmethod
@@ -116,8 +126,9 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.BeginVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.BeginVersionResponse, _abc.Awaitable[_document_index_service_pb2.BeginVersionResponse]]:
-        """Begins a version, or says that the published one was made from the same content in the same
-        way. Repeating it with the same run_id returns the same version.
+        """Begins a version. Where the published version has the same content, recipe and space, it begins none
+        and answers UNCHANGED. Repeating it with the same run_id returns the same version.
+        Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
         """
 
     @_abc_1.abstractmethod
@@ -126,9 +137,9 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.PutChunksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.PutChunksResponse, _abc.Awaitable[_document_index_service_pb2.PutChunksResponse]]:
-        """Writes chunks of an unpublished version, keyed by ordinal; repeating it changes nothing. All in one
-        call or none. Vectors that this tenant already has for the same text are copied.
-        Reasons: VERSION_NOT_FOUND, VERSION_PUBLISHED.
+        """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
+        repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
+        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +156,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.PutVectorsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.PutVectorsResponse, _abc.Awaitable[_document_index_service_pb2.PutVectorsResponse]]:
-        """Writes vectors of chunks, keyed by ordinal; repeating it changes nothing. All or none.
+        """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
+        repeating the call changes nothing.
         Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
         """
 
@@ -155,9 +167,9 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.PublishVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.PublishVersionResponse, _abc.Awaitable[_document_index_service_pb2.PublishVersionResponse]]:
-        """Makes a version the one that searches see, in one transaction. Publishing the current version
-        again is OK. So is publishing one whose content came before the current version's: it is as if it
-        had been published then, and replaced. Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+        """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
+        current version has a higher edition, this version is marked as replaced and the current one stays.
+        Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
         """
 
     @_abc_1.abstractmethod
@@ -166,8 +178,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.DeleteDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_document_index_service_pb2.DeleteDocumentResponse]]:
-        """Deletes a document with every version, chunk and vector of it, in one transaction; searches stop
-        finding it at once. Deleting what is not there is OK and counts nothing.
+        """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
+        finding it at once. Deleting what is not there is OK: the counts are 0.
         """
 
     @_abc_1.abstractmethod
@@ -176,9 +188,9 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.SearchResponse, _abc.Awaitable[_document_index_service_pb2.SearchResponse]]:
-        """Finds chunks of published versions by vector, by words (BM25), or by both, their scores added. Best
-        first; the same passage in several documents is one hit. What stands in quotes must be there word for
-        word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+        """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
+        Best first. The same passage in several documents is one hit. A part of the query in double quotes must
+        be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
         """
 
 def add_DocumentIndexServiceServicer_to_server(servicer: DocumentIndexServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ObjectStorageServiceStub:
-    """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant.
+    """Files of a tenant, at most 512 MB each. A call sees the objects of its own tenant only.
     """
 
     def __init__(self, channel):
@@ -58,13 +58,13 @@ class ObjectStorageServiceStub:
 
 
 class ObjectStorageServiceServicer:
-    """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant.
+    """Files of a tenant, at most 512 MB each. A call sees the objects of its own tenant only.
     """
 
     def PutObject(self, request_iterator, context):
-        """Stores one object: a header first, then the content in pieces. The object replaces one of the
-        same key in a single step, once every byte has come and size and hash agree; a cancelled or
-        broken call leaves nothing. Putting the same content again is harmless.
+        """Stores one object: a header first, then the content in pieces. The object appears, or replaces one of
+        the same key, in a single step after all bytes have come and size and hash agree. A cancelled or
+        broken call changes nothing. Putting the same content again is harmless.
         Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, CHECKSUM_MISMATCH, OBJECT_TOO_LARGE, STORAGE_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -72,8 +72,8 @@ class ObjectStorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetObject(self, request, context):
-        """Reads one object, or a range of it: its description first, then the content in pieces of at
-        most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
+        """Reads one object, or a range of it: its description first, then the content in order, in pieces of at
+        most 256 KiB. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ class ObjectStorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteObject(self, request, context):
-        """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+        """Deletes one object. Deleting what is not there is OK. A GetObject that has begun reads to its end.
         Reasons: PATH_NOT_ALLOWED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -126,7 +126,7 @@ def add_ObjectStorageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ObjectStorageService:
-    """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant.
+    """Files of a tenant, at most 512 MB each. A call sees the objects of its own tenant only.
     """
 
     @staticmethod

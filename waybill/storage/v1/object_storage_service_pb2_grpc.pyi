@@ -27,53 +27,53 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ObjectStorageServiceStub:
-    """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant."""
+    """Files of a tenant, at most 512 MB each. A call sees the objects of its own tenant only."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ObjectStorageServiceAsyncStub: ...
     PutObject: _grpc.StreamUnaryMultiCallable[_object_storage_service_pb2.PutObjectRequest, _object_storage_service_pb2.PutObjectResponse]
-    """Stores one object: a header first, then the content in pieces. The object replaces one of the
-    same key in a single step, once every byte has come and size and hash agree; a cancelled or
-    broken call leaves nothing. Putting the same content again is harmless.
+    """Stores one object: a header first, then the content in pieces. The object appears, or replaces one of
+    the same key, in a single step after all bytes have come and size and hash agree. A cancelled or
+    broken call changes nothing. Putting the same content again is harmless.
     Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, CHECKSUM_MISMATCH, OBJECT_TOO_LARGE, STORAGE_FULL.
     """
     GetObject: _grpc.UnaryStreamMultiCallable[_object_storage_service_pb2.GetObjectRequest, _object_storage_service_pb2.GetObjectResponse]
-    """Reads one object, or a range of it: its description first, then the content in pieces of at
-    most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
+    """Reads one object, or a range of it: its description first, then the content in order, in pieces of at
+    most 256 KiB. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
     """
     StatObject: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatObjectRequest, _object_storage_service_pb2.StatObjectResponse]
     """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
     DeleteObject: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteObjectRequest, _object_storage_service_pb2.DeleteObjectResponse]
-    """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+    """Deletes one object. Deleting what is not there is OK. A GetObject that has begun reads to its end.
     Reasons: PATH_NOT_ALLOWED.
     """
 
 @_typing.type_check_only
 class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
-    """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant."""
+    """Files of a tenant, at most 512 MB each. A call sees the objects of its own tenant only."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutObject: _aio.StreamUnaryMultiCallable[_object_storage_service_pb2.PutObjectRequest, _object_storage_service_pb2.PutObjectResponse]  # type: ignore[assignment]
-    """Stores one object: a header first, then the content in pieces. The object replaces one of the
-    same key in a single step, once every byte has come and size and hash agree; a cancelled or
-    broken call leaves nothing. Putting the same content again is harmless.
+    """Stores one object: a header first, then the content in pieces. The object appears, or replaces one of
+    the same key, in a single step after all bytes have come and size and hash agree. A cancelled or
+    broken call changes nothing. Putting the same content again is harmless.
     Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, CHECKSUM_MISMATCH, OBJECT_TOO_LARGE, STORAGE_FULL.
     """
     GetObject: _aio.UnaryStreamMultiCallable[_object_storage_service_pb2.GetObjectRequest, _object_storage_service_pb2.GetObjectResponse]  # type: ignore[assignment]
-    """Reads one object, or a range of it: its description first, then the content in pieces of at
-    most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
+    """Reads one object, or a range of it: its description first, then the content in order, in pieces of at
+    most 256 KiB. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
     """
     StatObject: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.StatObjectRequest, _object_storage_service_pb2.StatObjectResponse]  # type: ignore[assignment]
     """Describes one object without its content. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED."""
     DeleteObject: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteObjectRequest, _object_storage_service_pb2.DeleteObjectResponse]  # type: ignore[assignment]
-    """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+    """Deletes one object. Deleting what is not there is OK. A GetObject that has begun reads to its end.
     Reasons: PATH_NOT_ALLOWED.
     """
 
 class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Files of a tenant, up to 512 MB each. Every call is confined to the caller's tenant."""
+    """Files of a tenant, at most 512 MB each. A call sees the objects of its own tenant only."""
 
     @_abc_1.abstractmethod
     def PutObject(
@@ -81,9 +81,9 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_object_storage_service_pb2.PutObjectRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_object_storage_service_pb2.PutObjectResponse, _abc.Awaitable[_object_storage_service_pb2.PutObjectResponse]]:
-        """Stores one object: a header first, then the content in pieces. The object replaces one of the
-        same key in a single step, once every byte has come and size and hash agree; a cancelled or
-        broken call leaves nothing. Putting the same content again is harmless.
+        """Stores one object: a header first, then the content in pieces. The object appears, or replaces one of
+        the same key, in a single step after all bytes have come and size and hash agree. A cancelled or
+        broken call changes nothing. Putting the same content again is harmless.
         Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, CHECKSUM_MISMATCH, OBJECT_TOO_LARGE, STORAGE_FULL.
         """
 
@@ -93,8 +93,8 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _object_storage_service_pb2.GetObjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_object_storage_service_pb2.GetObjectResponse], _abc.AsyncIterator[_object_storage_service_pb2.GetObjectResponse]]:
-        """Reads one object, or a range of it: its description first, then the content in pieces of at
-        most 256 KiB, in order. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
+        """Reads one object, or a range of it: its description first, then the content in order, in pieces of at
+        most 256 KiB. Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod
@@ -111,7 +111,7 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _object_storage_service_pb2.DeleteObjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_object_storage_service_pb2.DeleteObjectResponse, _abc.Awaitable[_object_storage_service_pb2.DeleteObjectResponse]]:
-        """Deletes one object; deleting what is not there is OK. Who reads it at that moment reads on.
+        """Deletes one object. Deleting what is not there is OK. A GetObject that has begun reads to its end.
         Reasons: PATH_NOT_ALLOWED.
         """
 
