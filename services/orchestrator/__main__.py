@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from services.orchestrator import retention
 from services.orchestrator.admission import Admission
 from services.orchestrator.batch.jobs import BatchJobs
-from services.orchestrator.batch.poller import BatchPoller
 from services.orchestrator.batch.tier import BatchTier
+from services.orchestrator.batch.waits import BatchWaits
 from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
 from services.orchestrator.peers import connected
@@ -24,6 +25,8 @@ from services.orchestrator.runs import engine
 from services.orchestrator.runs.durable import Durable
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
+from services.orchestrator.runs.waiting import WaitPoller
+from services.orchestrator.runs.waits import BATCH, Waits
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.steps import Steps
@@ -50,9 +53,11 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
         steps, step_log = Steps(peers, config.chunk_sizes), StepLog(database)
         durable = Durable(runs, step_log, engine.unqueue)
-        jobs = BatchJobs(database, owner)
+        jobs = BatchJobs(database)
         batches = BatchTier(peers, runs, steps, jobs, _now)
         pipeline = Pipeline(steps, batches)
+        waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
+        kinds = {BATCH: BatchWaits(peers, jobs, batches, _now)}
         await engine.launch(config, durable, pipeline)
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, steps),
@@ -65,7 +70,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         try:
             async with (
                 durable.looking(),
-                BatchPoller(peers, runs, jobs, batches, _now).running(),
+                WaitPoller(runs, waits, kinds, _now).running(),
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
             ):
                 yield server.Service(

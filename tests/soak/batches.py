@@ -47,7 +47,7 @@ SECTIONS, REQUEST_TOKENS = 12, "400"
 # Between two moves of the clock everything that is due has been looked at.
 BUSY = """
 select (select count(*) from waybill_runs.runs where state in ('QUEUED', 'RUNNING'))
-    + (select count(*) from waybill_runs.batch_jobs where state <> 'CLOSED' and look_at <= %s) as n
+    + (select count(*) from waybill_runs.waits where look_at <= %s) as n
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg.types.json import Jsonb
 
 from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.waits import BATCH, put
 from waybill.embedder.v1.batch_job_pb2 import BatchJobName
 from waybill.runtime.errors import Unavailable
 from waybill.runtime.postgres import Database
@@ -23,8 +23,8 @@ OF_THE_RUN = ("SENDING", "SENT", "CANCELLING")
 CLOCKS_APART = datetime.timedelta(minutes=10)
 
 ADD = """
-insert into waybill_runs.batch_jobs (job_key, tenant, run_id, number, created_at, look_at)
-values (%(job_key)s, %(tenant)s, %(run_id)s, %(number)s, %(now)s, %(now)s)
+insert into waybill_runs.batch_jobs (job_key, tenant, run_id, number, created_at)
+values (%(job_key)s, %(tenant)s, %(run_id)s, %(number)s, %(now)s)
 returning *
 """
 
@@ -33,32 +33,9 @@ OF_RUN = "select * from waybill_runs.batch_jobs where run_id = %s order by numbe
 # Only from where it was read: the step of its run and the poller may both be at it.
 CHANGE = """
 update waybill_runs.batch_jobs set state = coalesce(%(state)s, state),
-    vendor_id = coalesce(%(vendor_id)s, vendor_id), outcome = coalesce(%(outcome)s, outcome),
-    look_at = coalesce(%(look_at)s, look_at)
+    vendor_id = coalesce(%(vendor_id)s, vendor_id), outcome = coalesce(%(outcome)s, outcome)
 where job_key = %(job_key)s and state = %(before)s
 returning *
-"""
-
-# Taken for a while, so that each is looked at once, and again where that failed. Those of a run that is
-# under way are its step's.
-TAKE_DUE = """
-with due as (
-    select job_key from waybill_runs.batch_jobs join waybill_runs.runs using (run_id)
-    where batch_jobs.state <> 'CLOSED' and look_at <= %(now)s
-        and (runs.state not in ('QUEUED', 'RUNNING') or batch_jobs.state in ('LEFT', 'COLLECTED'))
-    order by look_at limit %(limit)s for update of batch_jobs skip locked)
-update waybill_runs.batch_jobs set look_at = %(until)s
-from due, waybill_runs.runs
-where batch_jobs.job_key = due.job_key and runs.run_id = batch_jobs.run_id
-returning batch_jobs.*, runs.state::text as run_state, complete_by, chunks, correlation_id, tries
-"""
-
-# A run waits only while it has a job of its own.
-STRANDED = """
-select tenant, run_id from waybill_runs.runs
-where ended_at is null and state = 'WAITING_ON_VENDOR' and not exists (
-    select 1 from waybill_runs.batch_jobs jobs where jobs.run_id = runs.run_id and jobs.state = any(%s))
-limit %s
 """
 
 
@@ -112,18 +89,20 @@ class BatchJobs:
 
     Args:
         database: One tenant at a time.
-        owner: Sees every tenant; for the poller.
     """
 
-    def __init__(self, database: Database, owner: Database) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._owner = owner
 
     async def of_run(self, run: RunRef) -> list[Job]:
         """The jobs of a run, oldest first."""
         async with self._database.transaction(run.tenant) as connection:
             rows = await (await connection.execute(OF_RUN, [run.run_id])).fetchall()
         return [Job.of(row) for row in rows]
+
+    async def find(self, run: RunRef, key: str) -> Job | None:
+        """A job by its key, if there is one."""
+        return next((job for job in await self.of_run(run) if job.key == key), None)
 
     async def add(self, run: RunRef, number: int, now: datetime.datetime) -> Job:
         """Writes a job down before the vendor hears of it."""
@@ -136,6 +115,7 @@ class BatchJobs:
         }
         async with self._database.transaction(run.tenant) as connection:
             row = await (await connection.execute(ADD, values)).fetchone()
+            await put(connection, run, BATCH, str(values["job_key"]), now=now, look_at=now)
         assert row is not None
         return Job.of(row)
 
@@ -146,9 +126,16 @@ class BatchJobs:
         state: str | None = None,
         vendor_id: str | None = None,
         outcome: dict[str, Any] | None = None,
-        look_at: datetime.datetime | None = None,
+        end_at: datetime.datetime | None = None,
     ) -> Job:
         """Changes a job from what it was.
+
+        Args:
+            job: As it was read.
+            state: New, as the others; what is None stays.
+            vendor_id: The vendor's name of it.
+            outcome: How it came out.
+            end_at: Its run goes on without it, and the poller ends it, from then on.
 
         Raises:
             Unavailable: BATCH_JOB_CHANGED, somebody else did meanwhile: read it again.
@@ -159,22 +146,12 @@ class BatchJobs:
             "state": state,
             "vendor_id": vendor_id,
             "outcome": None if outcome is None else Jsonb(outcome),
-            "look_at": look_at,
         }
         async with self._database.transaction(job.run.tenant) as connection:
             row = await (await connection.execute(CHANGE, values)).fetchone()
-        if row is None:
-            raise Unavailable("BATCH_JOB_CHANGED", "The batch job was changed meanwhile. Repeat.")
+            if row is None:
+                raise Unavailable("BATCH_JOB_CHANGED", "The batch job was changed meanwhile. Repeat.")
+            if end_at is not None:
+                times = {"now": job.created_at, "look_at": end_at}
+                await put(connection, job.run, BATCH, job.key, left_behind=True, **times)
         return Job.of(row)
-
-    async def take_due(self, now: datetime.datetime, until: datetime.datetime, limit: int) -> Sequence[Row]:
-        """Jobs to be looked at that nobody works on, with facts of their runs; they are due again `until`."""
-        values = {"now": now, "until": until, "limit": limit}
-        async with self._owner.transaction(None) as connection:
-            return await (await connection.execute(TAKE_DUE, values)).fetchall()
-
-    async def stranded(self, limit: int) -> list[RunRef]:
-        """Runs that wait though they have no job to wait for: it was lost, or ended by somebody else."""
-        async with self._owner.transaction(None) as connection:
-            rows = await (await connection.execute(STRANDED, [list(OF_THE_RUN), limit])).fetchall()
-        return [RunRef(row["tenant"], str(row["run_id"])) for row in rows]

@@ -22,6 +22,7 @@ from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs
+from services.orchestrator.runs.waits import BATCH, seldom
 from services.orchestrator.steps import Cut, Steps
 from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchOutcome, BatchTexts
 from waybill.embedder.v1.embedder_service_pb2 import (
@@ -40,7 +41,8 @@ from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 TRANSFER_SECONDS = 600.0
 # A vendor that does not answer is asked again later, in a wait that takes up no place.
 ASK_SECONDS, SEND_PATIENCE_SECONDS = 10.0, 20.0
-SOON, LATER, SELDOM = (datetime.timedelta(seconds=seconds) for seconds in (10, 60, 300))
+SOON, LATER = (datetime.timedelta(seconds=seconds) for seconds in (10, 60))
+SELDOM_SECONDS = 300.0
 log = structlog.get_logger()
 
 
@@ -86,10 +88,10 @@ class BatchTier:
         for job in await self._jobs.of_run(run):
             if job.state == "SENDING":
                 # The vendor may be about to make it: it is asked when that is surely over.
-                await self._jobs.change(job, state="LEFT", look_at=self._now() + LATER)
+                await self._jobs.change(job, state="LEFT", end_at=self._now() + LATER)
             elif job.state in OF_THE_RUN:
                 await self.cancelled(job)
-                await self._jobs.change(job, state="LEFT", look_at=self._now())
+                await self._jobs.change(job, state="LEFT", end_at=self._now())
 
     async def found(self, job: Job) -> BatchJob:
         """A job as the vendor has it.
@@ -119,13 +121,12 @@ class BatchTier:
         else:
             if found.state == BatchJob.STATE_ENDED:
                 outcome = await steady(partial(self._collect, cut, job))
-                return await self._jobs.change(job, state="COLLECTED", outcome=outcome, look_at=now)
+                return await self._jobs.change(job, state="COLLECTED", outcome=outcome, end_at=now)
             if late:
                 job = await self._jobs.change(job, state="CANCELLING")
         if now >= bound(job, row, now):
-            return await self._jobs.change(job, state="LEFT", outcome={"status": "left"}, look_at=now)
-        await self._jobs.change(job, look_at=next_look(job, row, now))
-        raise RunWaits
+            return await self._jobs.change(job, state="LEFT", outcome={"status": "left"}, end_at=now)
+        raise RunWaits(BATCH, job.key, next_look(job, row, now))
 
     async def _send(self, cut: Cut, job: Job, *, again: bool) -> Job:
         """Gives the chunks without a vector to the vendor.
@@ -140,15 +141,13 @@ class BatchTier:
             sent = await insist(partial(self._create, cut, job, iter([again])), seconds=SEND_PATIENCE_SECONDS)
         except (Unavailable, Deadline) as error:
             log.warning("the vendor's batches do not answer", reason=error.reason)
-            await self._jobs.change(job, look_at=self._now() + LATER)
+            raise RunWaits(BATCH, job.key, self._now() + LATER) from error
         except ServiceError as error:
             # Left, not closed: where the refusal was of a look, the vendor may have it all the same.
             outcome = {"status": "refused", "code": error.reason}
-            return await self._jobs.change(job, state="LEFT", outcome=outcome, look_at=self._now() + LATER)
-        else:
-            soon = self._now() + SOON
-            await self._jobs.change(job, state="SENT", vendor_id=sent.name.vendor_id, look_at=soon)
-        raise RunWaits
+            return await self._jobs.change(job, state="LEFT", outcome=outcome, end_at=self._now() + LATER)
+        await self._jobs.change(job, state="SENT", vendor_id=sent.name.vendor_id)
+        raise RunWaits(BATCH, job.key, self._now() + SOON)
 
     def _pending(self, cut: Cut) -> AsyncIterator[Sequence[Chunk]]:
         return vectors.pending(self._peers.index, cut.version_id, 0, cut.chunks)
@@ -207,8 +206,10 @@ def bound(job: Job, row: Row, now: datetime.datetime) -> datetime.datetime:
 
 def next_look(job: Job, row: Row, now: datetime.datetime) -> datetime.datetime:
     """When a job is looked at again: seldom while it takes long."""
-    wait = SOON if job.state == "CANCELLING" else min(max((now - job.created_at) / 10, SOON), SELDOM)
-    return min(now + wait, bound(job, row, now))
+    soon = now + SOON
+    if job.state != "CANCELLING":
+        soon = seldom(job.created_at, now, SOON.total_seconds(), SELDOM_SECONDS)
+    return min(soon, bound(job, row, now))
 
 
 async def _messages(

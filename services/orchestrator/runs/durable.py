@@ -28,7 +28,6 @@ from services.orchestrator.runs.outcomes import (
     CANCELLED,
     EXPIRED,
     POISON,
-    WAITING,
     Ending,
     Noted,
     RunWaits,
@@ -204,7 +203,10 @@ class Durable:
             back = {name: -count for name, count in counts.items()}
             await self._change(run, workflow, back, DRAIN_SECONDS)
             raise
-        await self._change(run, workflow, vars(ending))
+        except RunWaits as waits:
+            await insist(partial(self._runs.wait, run, workflow, waits), seconds=PATIENCE_SECONDS)
+        else:
+            await self._change(run, workflow, vars(ending))
 
     async def _ending(self, run: RunRef, row: Row, story: Story, workflow: str) -> Ending:
         try:
@@ -215,7 +217,7 @@ class Durable:
                 await self._stop(run, row, story)
             return Ending(state, error.reason, error.message)
         except RunWaits:
-            return Ending("WAITING_ON_VENDOR")
+            raise
         except Exception as error:
             # Whatever nobody foresaw: the run must not be RUNNING for ever.
             log.exception("run broke", run_id=run.run_id)
@@ -254,8 +256,6 @@ class Durable:
             outcome = failed(error)
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
-        if outcome == WAITING:
-            raise RunWaits
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
@@ -268,9 +268,8 @@ class Durable:
         self._runs.tell_watchers(run.run_id)
         with in_trace(run, row, name):
             outcome = await _in_time(_seconds_left(row), partial(body, row))
-        if outcome != WAITING:
-            columns = outcome.pop("columns", {})
-            await self._runs.end_step(run, name, row["tries"], outcome, columns)
+        columns = outcome.pop("columns", {})
+        await self._runs.end_step(run, name, row["tries"], outcome, columns)
         return outcome
 
 

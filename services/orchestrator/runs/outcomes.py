@@ -1,8 +1,9 @@
-"""What a step or a run comes to, as JSON: a value, a failure, or that it waits."""
+"""What a step or a run comes to: a value or a failure, as JSON, or that it waits."""
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +16,6 @@ from waybill.runtime.errors import ServiceError, Unavailable
 T = TypeVar("T")
 log = structlog.get_logger()
 
-WAITING = {"waiting": True}
 CANCELLED = {"reason": "CANCELLED", "message": "The run was cancelled. `waybill retry` takes it up again."}
 EXPIRED = {
     "reason": "EXPIRED",
@@ -52,24 +52,37 @@ class Noted(Generic[T]):
     columns: Mapping[str, Any]
 
 
+@dataclasses.dataclass
 class RunWaits(Exception):
     """A step's work is with a vendor that takes its time: the run lets go of its place until it is woken.
 
     The step stays open, and its body begins again then.
+
+    Attributes:
+        kind: What knows of it; see `runs/waits.py`.
+        ref: Which one of its kind.
+        look_at: When it is looked at first.
     """
+
+    kind: str
+    ref: str
+    look_at: datetime.datetime
 
 
 async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
-    """Runs a step's body under a deadline; no exception leaves but Unavailable, which is worth a repeat."""
+    """Runs a step's body under a deadline.
+
+    Raises:
+        Unavailable: It is worth a repeat; no other error leaves.
+        RunWaits: The body raised it.
+    """
     if seconds is None:
         deadline.clear()
     else:
         deadline.start(seconds)
     try:
         value = await body()
-    except RunWaits:
-        return WAITING
-    except Unavailable:
+    except (RunWaits, Unavailable):
         raise
     except ServiceError as error:
         return failed(error)

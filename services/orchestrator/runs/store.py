@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from services.orchestrator.runs.outcomes import RunWaits
 from services.orchestrator.runs.queueing import enqueue
 from services.orchestrator.runs.rows import (
     FINAL_STATES,
@@ -20,6 +21,7 @@ from services.orchestrator.runs.rows import (
     run_not_found,
 )
 from services.orchestrator.runs.step_log import cut_off, end, note_past
+from services.orchestrator.runs.waits import put
 from services.orchestrator.runs.watches import Watches
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
@@ -234,6 +236,16 @@ class Runs:
             row = row or await _find(connection, ref.run_id)
         self._watches.tell(ref.run_id, ended=row["state"] in FINAL_STATES)
         return row
+
+    async def wait(self, ref: RunRef, workflow: str, waits: RunWaits) -> None:
+        """Lets a run go until the poller wakes it, if it is told under this name still."""
+        async with self._database.transaction(ref.tenant) as connection:
+            row = await _change(connection, ref, {"state": "WAITING_ON_VENDOR"}, workflow)
+            if row is not None:
+                now = datetime.datetime.now(datetime.UTC)
+                look_at = min(waits.look_at, row["complete_by"] or waits.look_at)
+                await put(connection, ref, waits.kind, waits.ref, now=now, look_at=look_at)
+        self.tell_watchers(ref.run_id)
 
     async def end_step(
         self, ref: RunRef, name: str, number: int, outcome: Outcome, columns: Mapping[str, Any]

@@ -1,0 +1,177 @@
+"""What runs wait for, as rows: a run that waits takes up no place, and nothing of it is in memory.
+
+A row says what is waited for (kind and ref), and when it is looked at next. It stays until nothing is left
+to be done about that: while the run waits it is looked at to wake the run; while a step of the run is at it,
+it is left alone; and once the run goes on without it, or has ended, it is looked at to end what is left.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from services.orchestrator.runs.rows import Row, RunRef
+from waybill.runtime.leases import LEASE_SECONDS, Leases
+from waybill.runtime.postgres import Connection, Database
+
+BATCH, PARSE = "batch", "parse"
+
+PUT = """
+insert into waybill_runs.waits (tenant, run_id, kind, ref, left_behind, created_at, look_at)
+values (%(tenant)s, %(run_id)s, %(kind)s, %(ref)s, %(left_behind)s, %(now)s, %(look_at)s)
+on conflict (run_id, kind, ref) do update set left_behind = excluded.left_behind, look_at = excluded.look_at
+"""
+
+# A run waits for one thing at a time.
+LEAVE_OTHERS = """
+update waybill_runs.waits set left_behind = true
+where run_id = %(run_id)s and (kind, ref) <> (%(kind)s, %(ref)s) and not left_behind
+"""
+
+WAITED_FOR = "select ref from waybill_runs.waits where run_id = %s and kind = %s and not left_behind"
+
+DUE = f"""
+select wait_id from waybill_runs.waits join waybill_runs.runs using (run_id)
+where look_at <= %(now)s and {Leases.free} and (left_behind or state not in ('QUEUED', 'RUNNING'))
+order by look_at limit %(limit)s for update of waits skip locked
+"""  # noqa: S608 - constants, as in the two below
+
+LOOK_LATER = f"""
+update waybill_runs.waits set look_at = %(look_at)s, leased_until = null
+where wait_id = %(wait_id)s and {Leases.fence}
+"""  # noqa: S608
+
+DELETE = f"delete from waybill_runs.waits where wait_id = %(wait_id)s and {Leases.fence}"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A row; see its columns."""
+
+    wait_id: uuid.UUID
+    run: RunRef
+    kind: str
+    ref: str
+    left_behind: bool
+    created_at: datetime.datetime
+
+
+class Waits:
+    """What every tenant's runs wait for, as one process looks after it.
+
+    Args:
+        database: One tenant at a time.
+        owner_database: All tenants, to find what is due.
+        owner: This process, "orchestrator/<boot id>".
+        lease_seconds: How long a row is this process's without a renewal.
+    """
+
+    def __init__(
+        self, database: Database, owner_database: Database, owner: str, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        self._database = database
+        self._owner_database = owner_database
+        self._leases = Leases("waybill_runs.waits", "wait_id", owner, lease_seconds)
+
+    async def claim_due(
+        self, now: datetime.datetime, limit: int, held: Collection[uuid.UUID]
+    ) -> Sequence[tuple[Wait, Row]]:
+        """Takes what is due and nobody looks at, each with its run's row.
+
+        Args:
+            now: In UTC.
+            limit: At most so many.
+            held: Taken earlier and looked at still: kept for longer. Whatever else this process has, it
+                hands back.
+        """
+        async with self._owner_database.transaction(None) as connection:
+            if held:
+                await self._leases.renew(connection, held)
+            await self._leases.hand_back(connection, held)
+            rows = await self._leases.claim(connection, DUE, now=now, limit=limit)
+            if not rows:
+                return []
+            query = "select * from waybill_runs.runs where run_id = any(%s)"
+            found = await connection.execute(query, [[row["run_id"] for row in rows]])
+            runs = {run["run_id"]: run for run in await found.fetchall()}
+        return [(_wait(row), runs[row["run_id"]]) for row in rows]
+
+    async def look_later(self, wait: Wait, look_at: datetime.datetime) -> None:
+        """Lets go of a row until then."""
+        await self._change(wait, LOOK_LATER, look_at=look_at)
+
+    async def delete(self, wait: Wait) -> None:
+        """Nothing is left to be done about it."""
+        await self._change(wait, DELETE)
+
+    async def hand_back(self) -> None:
+        """Lets go of all that this process has."""
+        async with self._owner_database.transaction(None) as connection:
+            await self._leases.hand_back(connection)
+
+    async def waited_for(self, run: RunRef, kind: str) -> str:
+        """The ref of what a run waits, or has waited, for; empty where there is none."""
+        async with self._database.transaction(run.tenant) as connection:
+            row = await (await connection.execute(WAITED_FOR, [run.run_id, kind])).fetchone()
+        return "" if row is None else str(row["ref"])
+
+    async def _change(self, wait: Wait, statement: str, **values: object) -> None:
+        values = {"wait_id": wait.wait_id, **self._leases.values, **values}
+        async with self._database.transaction(wait.run.tenant) as connection:
+            await connection.execute(statement.encode(), values)
+
+
+async def put(
+    connection: Connection,
+    run: RunRef,
+    kind: str,
+    ref: str,
+    *,
+    now: datetime.datetime,
+    look_at: datetime.datetime,
+    left_behind: bool = False,
+) -> None:
+    """Notes what a run waits for, or has left behind; it is looked at then.
+
+    Args:
+        connection: In the transaction that makes it so.
+        run: Whose it is.
+        kind: BATCH or PARSE.
+        ref: Which one.
+        now: In UTC.
+        look_at: When it is looked at next.
+        left_behind: The run goes on without it.
+    """
+    values = {
+        "tenant": run.tenant,
+        "run_id": run.run_id,
+        "kind": kind,
+        "ref": ref,
+        "left_behind": left_behind,
+        "now": now,
+        "look_at": look_at,
+    }
+    await connection.execute(PUT, values)
+    if not left_behind:
+        await connection.execute(LEAVE_OTHERS, values)
+
+
+def seldom(
+    since: datetime.datetime, now: datetime.datetime, least_seconds: float, most_seconds: float
+) -> datetime.datetime:
+    """When to look again at what began then: the longer it takes, the more seldom."""
+    seconds = (now - since).total_seconds() / 10
+    return now + datetime.timedelta(seconds=min(max(seconds, least_seconds), most_seconds))
+
+
+def _wait(row: Row) -> Wait:
+    return Wait(
+        wait_id=row["wait_id"],
+        run=RunRef(row["tenant"], str(row["run_id"])),
+        kind=row["kind"],
+        ref=row["ref"],
+        left_behind=row["left_behind"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,281 @@
+"""What runs wait for, without the stack: rows of a real database, and kinds that a test holds."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from services.orchestrator.runs.durable import Step
+from services.orchestrator.runs.outcomes import Ending, RunWaits
+from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.store import Runs
+from services.orchestrator.runs.waiting import WaitPoller
+from services.orchestrator.runs.waits import PARSE, Wait, Waits
+from tests.conftest import MigratedPostgres
+from tests.contract.test_vector_index import another_database
+from tests.pipeline.test_durable import House, Told
+from tests.waiting import until
+from waybill.runtime.errors import Unavailable
+from waybill.runtime.places import MIGRATIONS
+from waybill.runtime.postgres import Database
+from waybill.stack.migrate import migrate
+
+pytestmark = pytest.mark.timeout(90)
+SOON, LATER = datetime.timedelta(seconds=5), datetime.timedelta(minutes=5)
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass
+class Waiting(Told):
+    """A story of a run that waits for one thing."""
+
+    ref: str = ""
+    look_at: datetime.datetime = field(default_factory=now)
+
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
+        async def wait(_: Row) -> int:
+            raise RunWaits(PARSE, self.ref, self.look_at)
+
+        await step("parse", int, wait)
+        return Ending()
+
+
+@dataclass
+class Things:
+    """A kind whose things a test answers for, each by its ref; unknown ones are to be looked at later."""
+
+    looks: Mapping[str, Callable[[], Awaitable[datetime.datetime | None]]] = field(default_factory=dict)
+    looked: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    async def look(self, wait: Wait, row: Row) -> datetime.datetime | None:
+        self.looked.append(wait.ref)
+        return await self.looks[wait.ref]() if wait.ref in self.looks else now() + LATER
+
+    async def end(self, wait: Wait, row: Row) -> datetime.datetime | None:
+        self.ended.append(wait.ref)
+        return None
+
+
+async def wakes() -> None:
+    """It is done."""
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+@dataclass
+class Place(House):
+    """The same, and what its runs wait for."""
+
+    database: Database
+    owner: Database
+    admin_url: str
+
+    def waits(self, lease_seconds: float = 15.0) -> Waits:
+        return Waits(self.database, self.owner, f"orchestrator/{uuid.uuid4()}", lease_seconds)
+
+    def poller(self, things: Things, waits: Waits | None = None) -> WaitPoller:
+        return WaitPoller(self.runs, waits or self.waits(), {PARSE: things}, now)
+
+    async def waiting(self, ref: str, **columns: object) -> RunRef:
+        """A run that waits."""
+        run = await self.run(f"{ref}.md", **columns)
+        await (await self.begin(self.orchestrator(), run, Waiting({}, ref=ref)))
+        return run
+
+    async def state(self, run: RunRef) -> str:
+        return str((await self.row(run))["state"])
+
+    async def look_at(self, run: RunRef) -> datetime.datetime | None:
+        """When what a run waits for is looked at next; None where there is no row."""
+        query = "select look_at from waybill_runs.waits where run_id = %s"
+        async with self.database.transaction(self.tenant) as connection:
+            row = await (await connection.execute(query, [run.run_id])).fetchone()
+        return None if row is None else row["look_at"]
+
+    async def time_passes(self, run: RunRef) -> None:
+        """The lease on what a run waits for runs out."""
+        past = "update waybill_runs.waits set leased_until = now() - interval '1 second' where run_id = %s"
+        async with self.database.transaction(self.tenant) as connection:
+            await connection.execute(past, [run.run_id])
+
+
+@pytest.fixture
+async def place(database: MigratedPostgres) -> AsyncIterator[Place]:
+    async with (
+        Database.opened(database.url("orchestrator")) as opened,
+        Database.opened(database.owner_url("orchestrator")) as owner,
+    ):
+        async with owner.transaction(None) as connection:
+            await connection.execute("delete from waybill_runs.waits")
+        tenant = f"t{uuid.uuid4().hex[:12]}"
+        yield Place(Runs(opened, "test", 1000), StepLog(opened), tenant, opened, owner, database.admin_url)
+
+
+async def test_a_run_that_waits_is_woken_once_by_one_of_two_orchestrators(place: Place) -> None:
+    run, things = await place.waiting("p"), Things({"p": wakes})
+    assert await place.state(run) == "WAITING_ON_VENDOR"
+    pollers = [place.poller(things), place.poller(things)]
+    await asyncio.gather(*(poller.poll() for poller in pollers))
+
+    async def woken() -> bool:
+        return await place.state(run) == "QUEUED"
+
+    await until(woken)
+    await asyncio.gather(*(poller.poll() for poller in pollers))
+    row = await place.row(run)
+    assert (things.looked, row["wakes"], row["starts"]) == (["p"], 1, 0)
+
+
+async def test_what_a_dead_orchestrator_looked_at_is_looked_at_by_another_once_its_lease_ran_out(
+    place: Place,
+) -> None:
+    run = await place.waiting("p")
+    assert len(await place.waits().claim_due(now(), 9, ())) == 1
+    other = place.waits()
+    assert await other.claim_due(now(), 9, ()) == []
+    await place.time_passes(run)
+    assert [wait.ref for wait, _ in await other.claim_due(now(), 9, ())] == ["p"]
+
+
+async def test_what_a_drained_orchestrator_looked_at_is_another_ones_at_once(place: Place) -> None:
+    await place.waiting("p")
+    things = Things({"p": never})
+    async with place.poller(things).running():
+        await until(lambda: things.looked == ["p"])
+        assert await place.waits().claim_due(now(), 9, ()) == []
+    assert len(await place.waits().claim_due(now(), 9, ())) == 1
+
+
+async def test_a_look_that_takes_long_keeps_its_lease_and_one_that_is_lost_changes_nothing(
+    place: Place,
+) -> None:
+    run = await place.waiting("p")
+    mine, other = place.waits(), place.waits()
+    ((wait, _),) = await mine.claim_due(now(), 9, ())
+    await place.time_passes(run)
+    await mine.claim_due(now(), 9, [wait.wait_id])
+    assert await other.claim_due(now(), 9, ()) == []
+    await place.time_passes(run)
+    assert len(await other.claim_due(now(), 9, ())) == 1
+    before = await place.look_at(run)
+    await mine.look_later(wait, now() + LATER)
+    await mine.delete(wait)
+    assert await place.look_at(run) == before
+
+
+async def test_a_look_that_fails_or_hangs_stops_no_other_and_is_repeated_later(place: Place) -> None:
+    async def away() -> None:
+        raise Unavailable("PARSER_AWAY", "Start it.")
+
+    async def odd() -> None:
+        raise ValueError("odd")
+
+    refs = {"hangs": never, "is away": away, "is odd": odd, "done": wakes}
+    runs = {ref: await place.waiting(ref) for ref in refs}
+    things, began = Things(refs), now()
+
+    async def done() -> bool:
+        looks = [await place.look_at(runs[ref]) for ref in ("is away", "is odd")]
+        return all(look and look >= began + SOON for look in looks) and (
+            await place.state(runs["done"]) == "QUEUED"
+        )
+
+    with capture_logs() as logs:
+        async with place.poller(things).running():
+            await until(done)
+    assert sorted(things.looked) == sorted(refs), "one that failed is not looked at again at once"
+    assert [log["message"] for log in logs if log.get("ref") == "is away"] == ["Start it."]
+    assert await place.state(runs["hangs"]) == "WAITING_ON_VENDOR"
+
+
+async def test_more_than_are_looked_at_at_a_time_are_all_looked_at_without_a_pause(place: Place) -> None:
+    runs = [await place.waiting(f"p{number}") for number in range(40)]
+    things = Things()
+    async with place.poller(things).running(), asyncio.timeout(10):
+        await until(lambda: len(things.looked) == len(runs))
+
+
+async def test_a_run_with_a_complete_by_is_looked_at_then_at_the_latest_and_woken_to_expire(
+    place: Place,
+) -> None:
+    complete_by = now() + datetime.timedelta(seconds=2)
+    run, things = await place.waiting("p", complete_by=complete_by), Things()
+    async with place.poller(things).running():
+
+        async def woken() -> bool:
+            return await place.state(run) == "QUEUED"
+
+        await until(woken)
+        assert now() >= complete_by
+    story = Told({"parse": partial(asyncio.sleep, 0, 1)})  # type: ignore[dict-item]
+    await (await place.begin(place.orchestrator(), run, story))
+    assert (await place.state(run), story.stopped) == ("EXPIRED", [run])
+
+
+async def test_what_a_cancelled_run_waited_for_is_ended_and_forgotten(place: Place) -> None:
+    run, things = await place.waiting("p"), Things()
+    await place.orchestrator().cancel(run, Told({}))
+    async with place.poller(things).running():
+
+        async def forgotten() -> bool:
+            return await place.look_at(run) is None
+
+        await until(forgotten)
+    assert (things.looked, things.ended) == ([], ["p"])
+
+
+async def test_what_a_run_waits_for_is_left_alone_while_a_step_is_at_it(place: Place) -> None:
+    run, things = await place.waiting("p"), Things()
+    await place.runs.wake(run)
+    await place.poller(things).poll()
+    assert await place.state(run) == "QUEUED"
+    assert (things.looked, things.ended) == ([], [])
+
+
+OLD_RUN = """
+insert into waybill_runs.runs (run_id, tenant, correlation_id, collection, document_key, filename,
+    source_sha256, size_bytes, source_key, state, step, created_at)
+values (gen_random_uuid(), 'old', '', 'default', 'a', 'a', '', 0, '', 'WAITING_ON_VENDOR', 'batch', now())
+returning run_id
+"""
+OLD_JOB = """
+insert into waybill_runs.batch_jobs (job_key, tenant, run_id, number, state, created_at, look_at)
+values (gen_random_uuid(), 'old', %s, %s, %s, now(), '2026-01-01')
+"""
+
+
+async def test_runs_that_waited_under_the_release_before_have_their_rows(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    """One waits for its second batch, the first one's files being left; and one has lost its batch."""
+    this = "20261127000011_waits.sql"
+    for path in MIGRATIONS.glob("*.sql"):
+        if path.name < this:
+            shutil.copy(path, tmp_path)
+    with another_database(database) as old:
+        migrate(old.admin_url, {}, tmp_path)
+        with psycopg.connect(old.admin_url, autocommit=True) as connection:
+            runs = [row[0] for _ in range(2) for row in connection.execute(OLD_RUN)]
+            for number, state in enumerate(("CLOSED", "COLLECTED", "SENT")):
+                connection.execute(OLD_JOB, [runs[0], number, state])
+            assert this in migrate(old.admin_url, {})
+            found = connection.execute("select run_id, left_behind, ref <> '' from waybill_runs.waits")
+            rows = found.fetchall()
+    assert sorted(rows) == sorted([(runs[0], True, True), (runs[0], False, True), (runs[1], False, False)])
