@@ -4,8 +4,8 @@ A fault reads `NAME[/VARIANT][:TRIGGER…]`, several are joined by commas: `429:
 NAME is the vendor catalogue's or an HTTP status. Triggers, all of which must hold:
 `0.1` or `p=0.1` this share of the requests, drawn from the seed, the logical call and the attempt, so that
 the order of arrival changes nothing · `n=7` the 7th request since it was armed, once · `call=HEX` a logical
-call, by the first digits of its sha256 · `attempt=2` its second attempt · `times=3` healed after three ·
-`op=files` another operation than the catalogue's, `op=*` any. Without a trigger it holds until healed.
+call, by the first digits of its sha256 · `attempt=2` its second attempt · `id=ID` a request whose path names
+this · `times=3` healed after three · `op=files` another operation than the catalogue's, `op=*` any. Without a trigger it holds until healed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -30,6 +30,7 @@ class Fault:
     attempt: int | None = None
     times: int | None = None
     operation: str = ""
+    named: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Fault:
@@ -52,6 +53,7 @@ class Fault:
                 attempt=int(fields.pop("attempt")) if "attempt" in fields else None,
                 times=int(fields.pop("times")) if "times" in fields else None,
                 operation=fields.pop("op", ""),
+                named=fields.pop("id", ""),
             )
         finally:
             if fields:
@@ -60,13 +62,8 @@ class Fault:
     @property
     def standing(self) -> bool:
         """It has no trigger, so it holds until it is healed."""
-        return (self.probability, self.nth, self.call, self.attempt, self.times) == (
-            None,
-            None,
-            "",
-            None,
-            None,
-        )
+        triggers = (self.probability, self.nth, self.attempt, self.times)
+        return triggers == (None, None, None, None) and not self.call and not self.named
 
 
 def _trigger(text: str) -> tuple[str, str]:
@@ -83,10 +80,12 @@ class _Armed:
         self._left = 1 if fault.nth is not None else fault.times
         self._seen = 0
 
-    def fires(self, operation: str, call: str, attempt: int, seed: int) -> bool:
+    def fires(self, operation: str, call: str, names: Collection[str], attempt: int, seed: int) -> bool:
         """Counts this request, and says whether it is the one."""
         fault = self.fault
         if self._left == 0 or not self._covers(operation) or not call.startswith(fault.call):
+            return False
+        if fault.named and fault.named not in names:
             return False
         self._seen += 1
         if fault.attempt not in (None, attempt) or fault.nth not in (None, self._seen):
@@ -147,11 +146,17 @@ class Faults:
         """The armed faults, as they were written."""
         return [armed.fault.text for armed in self._armed]
 
-    def draw(self, operation: str, call: str) -> tuple[int, Fault | None]:
-        """Counts one request: which attempt of its logical call it is, and the fault that breaks it."""
+    def draw(self, operation: str, call: str, names: Collection[str] = ()) -> tuple[int, Fault | None]:
+        """Counts one request: which attempt of its logical call it is, and the fault that breaks it.
+
+        Args:
+            names: What its path names.
+        """
         self._attempts[call] += 1
         attempt = self._attempts[call]
-        firing = [armed.fault for armed in self._armed if armed.fires(operation, call, attempt, self._seed)]
+        firing = [
+            armed.fault for armed in self._armed if armed.fires(operation, call, names, attempt, self._seed)
+        ]
         return attempt, firing[0] if firing else None
 
     def _scope(self, name: str) -> str:

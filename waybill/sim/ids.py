@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections import Counter
 
 
@@ -15,6 +16,13 @@ class Ids:
 
     def new(self, prefix: str) -> str:
         """The next id."""
+        return prefix + hashlib.sha256(self._next(prefix)).hexdigest()[:24]
+
+    def uuid(self, prefix: str = "") -> str:
+        """The next id, as a UUID behind its prefix."""
+        return prefix + str(uuid.uuid5(uuid.NAMESPACE_OID, self._next(prefix).decode()))
+
+    def _next(self, prefix: str) -> bytes:
         number = self._given[prefix]
         self._given[prefix] += 1
-        return prefix + hashlib.sha256(f"{self._seed} {prefix} {number}".encode()).hexdigest()[:24]
+        return f"{self._seed} {prefix} {number}".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +24,11 @@ class Entry:
         status: The HTTP status, also where the reply was not delivered; 0 where there was none.
         outcome: How the reply left: `whole`, `reset`, `half`, …
         fault: The fault that broke it, as it was armed.
+        query: As it was sent.
+        headers: In lower case, without the key.
+        body_sha256: Of what was read of the body.
+        connection: Which of the host's connections it came by, from 1.
+        violation: What the caller must never do, in words; empty where it did not.
     """
 
     id: str
@@ -40,6 +46,11 @@ class Entry:
     outcome: str
     fault: str
     billed_nano_usd: int
+    query: str
+    headers: Mapping[str, str]
+    body_sha256: str
+    connection: int
+    violation: str
 
 
 class Journal:

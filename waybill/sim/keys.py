@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from waybill.sim.limits import Limits
@@ -16,12 +17,14 @@ class Account:
 
     Args:
         limits: The project's own, where they differ from the simulator's.
+        traits: What else the vendor knows of a key, such as its plan.
     """
 
     fingerprint: str
     organization: str = ""
     project: str = ""
     limits: Limits | None = None
+    traits: Mapping[str, str] = field(default_factory=dict)
 
 
 class Keys:
@@ -30,10 +33,12 @@ class Keys:
     Args:
         prefix: What every good key begins with, while there is no file.
         file: One key a line, behind it `organization=… project=…` where a request must match them, and the
-            project's `requests_per_minute=… tokens_per_minute=…`.
+            project's `requests_per_minute=… tokens_per_minute=…`, and the vendor's traits.
+        traits: Their names.
     """
 
-    def __init__(self, prefix: str, file: Path | None = None) -> None:
+    def __init__(self, prefix: str, file: Path | None = None, traits: Collection[str] = ()) -> None:
+        self._traits = traits
         self._prefix = prefix if file is None else None
         self._accounts: dict[str, Account] = {}
         self._revoked: set[str] = set()
@@ -49,13 +54,20 @@ class Keys:
         project: str = "",
         requests_per_minute: int | str = Limits.requests_per_minute,
         tokens_per_minute: int | str = Limits.tokens_per_minute,
+        **traits: str,
     ) -> None:
-        """Makes a key good, also one that was revoked."""
+        """Makes a key good, also one that was revoked.
+
+        Raises:
+            TypeError: This vendor's keys have no such trait.
+        """
+        if unknown := sorted(set(traits) - set(self._traits)):
+            raise TypeError(f"a key has no {', '.join(unknown)}")
         digest = _digest(key)
         self._revoked.discard(digest)
         limits = Limits(int(requests_per_minute), int(tokens_per_minute))
         own = None if limits == Limits() else limits
-        self._accounts[digest] = Account(digest[:12], organization, project, own)
+        self._accounts[digest] = Account(digest[:12], organization, project, own, traits)
 
     def revoke(self, key: str) -> None:
         """Makes a key bad."""

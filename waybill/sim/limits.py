@@ -12,25 +12,27 @@ class Limits:
     """What one project may ask of one model.
 
     Args:
+        burst_requests: How many of a minute's requests may come at once; None is all.
         rejected_count: A request that was refused still uses up one of the requests a minute.
     """
 
     requests_per_minute: int = 10_000
     tokens_per_minute: int = 10_000_000
     rejected_count: bool = True
+    burst_requests: int | None = None
 
 
 class Bucket:
     """One limit's state."""
 
-    def __init__(self, per_minute: int, now: float) -> None:
-        self.per_minute = per_minute
-        self._level, self._at = float(per_minute), now
+    def __init__(self, per_minute: int, now: float, most: int | None = None) -> None:
+        self.per_minute, self._most = per_minute, float(per_minute if most is None else most)
+        self._level, self._at = self._most, now
 
     def level(self, now: float) -> float:
         """What is left."""
         refilled = self._level + (now - self._at) * self.per_minute / 60
-        self._level, self._at = min(refilled, float(self.per_minute)), now
+        self._level, self._at = min(refilled, self._most), now
         return self._level
 
     def take(self, amount: int, now: float) -> None:
@@ -104,7 +106,7 @@ class RateLimiter:
         if subject not in self._buckets:
             now, given = self._clock.now(), limits or self.limits
             self._buckets[subject] = {
-                "requests": Bucket(given.requests_per_minute, now),
+                "requests": Bucket(given.requests_per_minute, now, given.burst_requests),
                 "tokens": Bucket(given.tokens_per_minute, now),
             }
         return self._buckets[subject]

@@ -27,6 +27,7 @@ class HttpServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._connections = 0
 
     @property
     def is_up(self) -> bool:
@@ -86,9 +87,10 @@ class HttpServer:
     async def _serve(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=connection)
         self._writers.add(writer)
+        self._connections += 1
         try:
             with contextlib.suppress(ConnectionError):
-                await self._converse(wire.Connection(reader, writer))
+                await self._converse(wire.Connection(reader, writer, self._connections))
         finally:
             self._writers.discard(writer)
             writer.close()

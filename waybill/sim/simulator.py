@@ -6,6 +6,7 @@ import abc
 import asyncio
 import dataclasses
 import hashlib
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,7 @@ class Vendor:
         scopes: The fault catalogue: by name, the operation that it breaks.
         default_scope: The operation that an HTTP status breaks.
         transport: The faults that need nothing of the vendor.
+        key_traits: What else the vendor knows of a key; see `Keys`.
     """
 
     key_prefix: str
@@ -68,6 +70,7 @@ class Vendor:
     scopes: Mapping[str, str]
     default_scope: str
     transport: Mapping[str, Transport]
+    key_traits: Sequence[str] = ()
 
 
 class Simulator(abc.ABC):
@@ -88,12 +91,14 @@ class Simulator(abc.ABC):
         self.ids = Ids(settings.seed)
         self.clock = Clock(settings.clock_start)
         self.limiter = RateLimiter(settings.limits, self.clock)
-        self.keys = Keys(vendor.key_prefix, settings.keys_file)
+        self.keys = Keys(vendor.key_prefix, settings.keys_file, vendor.key_traits)
         self._invoice = Invoice(vendor.prices)
         self.outbox = Outbox(self.clock)
         self.faults = Faults(settings.seed, vendor.scopes, vendor.default_scope, self._follow_outage)
         self._log = Journal(settings.journal_file)
-        self.server = HttpServer(self._handle, port)
+        self.server = HttpServer(lambda request: self._answer(request, self.routes, self.authorize), port)
+        self._hosts = [self.server]
+        self._folder = tempfile.TemporaryDirectory(prefix="waybill-sim-")
         self._control = HttpServer(Control(self).handle, control_port)
         self._refusing = False
 
@@ -117,6 +122,17 @@ class Simulator(abc.ABC):
     def stamp(self, request_id: str, latency_seconds: float) -> Mapping[str, str]:
         """Headers of every reply."""
         return {}
+
+    def host(self, routes: Sequence[Route]) -> HttpServer:
+        """Another host of the vendor, on a port of its own, where no key must be sent."""
+        server = HttpServer(lambda request: self._answer(request, routes, None))
+        self._hosts.append(server)
+        return server
+
+    @property
+    def folder(self) -> Path:
+        """For what is uploaded; it goes when the simulator ends."""
+        return Path(self._folder.name)
 
     @property
     def controls(self) -> Mapping[str, Callable[..., None]]:
@@ -146,8 +162,8 @@ class Simulator(abc.ABC):
     async def __aenter__(self) -> Self:
         """Starts both servers and arms the first faults."""
         try:
-            self.server.up()
-            self._control.up()
+            for host in (*self._hosts, self._control):
+                host.up()
             if self._settings.faults:
                 self.faults.add(self._settings.faults)
         except BaseException:
@@ -162,9 +178,10 @@ class Simulator(abc.ABC):
     async def _close(self) -> None:
         self.clock.stop()
         await self.outbox.close()
-        await self.server.close()
-        await self._control.close()
+        for host in (*self._hosts, self._control):
+            await host.close()
         self._log.close()
+        self._folder.cleanup()
 
     def _follow_outage(self) -> None:
         outages = [name for name, kind in self._vendor.transport.items() if kind is Transport.OUTAGE]
@@ -173,15 +190,21 @@ class Simulator(abc.ABC):
             self._refusing = refusing
             self.server.down() if refusing else self.server.up()
 
-    async def _handle(self, request: Request) -> Reply:
-        route, parts = routing.find(self.routes, request) or (self._no_route(request), {})
+    async def _answer(
+        self,
+        request: Request,
+        routes: Sequence[Route],
+        authorize: Callable[[Request], Account] | None,
+    ) -> Reply:
+        route, parts = routing.find(routes, request) or (self._no_route(request), {})
+        request, digest = _digesting(request)
         if not route.streamed:
             request = await request.whole()
         request_id, call_id = self.ids.new("req_"), self.logical_call(request)
         attempt, fault = 0, None
         try:
-            account = self.authorize(request)
-            attempt, fault = self.faults.draw(route.name, call_id)
+            account = authorize(request) if authorize else Account("")
+            attempt, fault = self.faults.draw(route.name, call_id, parts.values())
             reply = self._instead(fault)
             done = (
                 Done(reply)
@@ -213,11 +236,24 @@ class Simulator(abc.ABC):
                 outcome=reply.delivery.value,
                 fault=fault.text if fault else "",
                 billed_nano_usd=done.billed_nano_usd,
+                query=request.search,
+                headers={name: text for name, text in request.headers.items() if name != "authorization"},
+                body_sha256=digest.hexdigest(),
+                connection=request.connection,
+                violation=self._violation(request, keyless=authorize is None),
             )
         )
         await asyncio.sleep(done.latency_seconds)
         stamp = self.stamp(request_id, done.latency_seconds)
         return dataclasses.replace(reply, headers={**stamp, **reply.headers})
+
+    def _violation(self, request: Request, keyless: bool) -> str:
+        if keyless and "authorization" in request.headers:
+            return "a key was sent to a host that must not see it"
+        words = (*request.path.split("/"), *request.query.values())
+        if any(word.startswith(self._vendor.key_prefix) for word in words):
+            return "a key stood in a URL"
+        return ""
 
     def _instead(self, fault: Fault | None) -> Reply | None:
         if fault is None:
@@ -233,3 +269,15 @@ class Simulator(abc.ABC):
 
         name = "foreign" if request.path == transport.FOREIGN else "unknown"
         return Route(request.method, request.path, name, operation)
+
+
+def _digesting(request: Request) -> tuple[Request, hashlib._Hash]:
+    """The request, and the sha256 of what is read of its body."""
+    digest = hashlib.sha256()
+
+    async def piece() -> bytes:
+        content = await request.piece()
+        digest.update(content)
+        return content
+
+    return dataclasses.replace(request, piece=piece), digest

@@ -28,6 +28,9 @@ class Transport(StrEnum):
     GATEWAY = "a gateway's 502 as HTML, before the work"
     TRUNCATED = "half the body under a length that fits it"
     HTML = "HTML under the status of success"
+    NULL = "null under the status of success"
+    EMPTY = "no body under the status of success"
+    GATEWAY_AFTER = "a gateway's 504 as HTML, after the work"
     BOMB = "256 MB of blanks and the body in a small gzip"
     REDIRECT = "a redirect to another host, before the work"
     STALE = "a connection that is reset under the next request"
@@ -67,6 +70,12 @@ def broken(kind: Transport | None, reply: Reply) -> Reply:
             return dataclasses.replace(
                 reply, body=_HTML, headers={**reply.headers, "content-type": "text/html"}
             )
+        case Transport.NULL:
+            return dataclasses.replace(reply, body=b"null")
+        case Transport.EMPTY:
+            return dataclasses.replace(reply, body=b"")
+        case Transport.GATEWAY_AFTER:
+            return Reply(504, _HTML, {"content-type": "text/html"})
         case Transport.BOMB:
             headers = {**reply.headers, "content-encoding": "gzip"}
             return dataclasses.replace(reply, body=_bomb(reply.body), headers=headers)

@@ -59,6 +59,8 @@ class Request:
         body: Empty until `whole` has read it.
         piece: The body's next bytes as they come, none at its end. Raises ConnectionError where the client
             leaves before, Malformed where what comes is no body.
+        connection: Which of the server's connections it came by, from 1.
+        search: The query as it was sent.
     """
 
     method: str
@@ -67,6 +69,8 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""
     piece: Callable[[], Awaitable[bytes]] = _nothing
+    connection: int = 0
+    search: str = ""
 
     @property
     def query(self) -> dict[str, str]:
@@ -112,8 +116,8 @@ class Reply:
 class Connection:
     """One client's connection, a request and its reply after the other."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        self._reader, self._writer, self._number = reader, writer, number
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD_BYTES)
         self._bodiless = False
 
@@ -129,7 +133,9 @@ class Connection:
         self._bodiless = event.method == b"HEAD"
         path, _, query = event.target.decode("ascii").partition("?")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
-        return Request(event.method.decode(), path, parse_qsl(query), headers, piece=self._piece)
+        return Request(
+            event.method.decode(), path, parse_qsl(query), headers, b"", self._piece, self._number, query
+        )
 
     async def _piece(self) -> bytes:
         event = await self._event()

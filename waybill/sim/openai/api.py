@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from waybill.sim.clock import Clock
@@ -29,9 +30,10 @@ class Api:
         limiter: RateLimiter,
         files: Files,
         batches: Batches,
+        folder: Path,
     ) -> None:
         self._latency, self._clock, self._invoice, self._limiter = latency, clock, invoice, limiter
-        self._files, self._batches = files, batches
+        self._files, self._batches, self._folder = files, batches, folder
 
     def routes(self) -> list[Route]:
         """Which request asks for which operation."""
@@ -78,7 +80,8 @@ class Api:
 
     async def create_file(self, call: Call) -> Done:
         """POST /v1/files."""
-        return Done(json_reply(self._files.upload(call.owner, call.request, self._clock.now()).body()))
+        file = await self._files.upload(call.owner, call.request, self._folder, self._clock.now())
+        return Done(json_reply(file.body()))
 
     async def get_file(self, call: Call) -> Done:
         """GET /v1/files/{id}."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from waybill.sim import multipart
+from waybill.sim import forms
 from waybill.sim.ids import Ids
 from waybill.sim.openai.errors import Refused
 from waybill.sim.wire import Request
@@ -48,18 +49,18 @@ class Files:
         self._files[file.id] = file
         return file
 
-    def upload(self, owner: str, request: Request, now: float) -> File:
+    async def upload(self, owner: str, request: Request, folder: Path, now: float) -> File:
         """Stores the file of a multipart form.
 
         Raises:
             Refused: A part is missing, or the purpose is not `batch`.
         """
-        form = multipart.form(request)
+        form = await forms.receive(request, folder)
         if form is None:
             raise Refused(400, "Send multipart/form-data.")
         if "file" not in form:
             raise Refused(400, "'file' is a required property", param="file")
-        purpose = form["purpose"].content.decode("utf-8", "replace") if "purpose" in form else ""
+        purpose = form["purpose"].text if "purpose" in form else ""
         if purpose != "batch":
             raise Refused(400, f"'{purpose}' is not one of ['batch'] - 'purpose'", param="purpose")
         return self.add(owner, form["file"].content, form["file"].filename, purpose, now)

@@ -30,7 +30,9 @@ class OpenAISimulator(Simulator):
         super().__init__(VENDOR, settings, port, control_port)
         files = Files(self.ids)
         self._batches = Batches(settings.batch, settings.seed, files, self._invoice, self.ids)
-        self.routes = Api(settings, self.clock, self._invoice, self.limiter, files, self._batches).routes()
+        self.routes = Api(
+            settings, self.clock, self._invoice, self.limiter, files, self._batches, self.folder
+        ).routes()
 
     @property
     def base_url(self) -> str:
