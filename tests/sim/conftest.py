@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from waybill.sim.llamacloud.settings import LlamaCloudSettings
+from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
@@ -16,4 +18,13 @@ NOON = 1_780_000_000.0
 async def sim() -> AsyncIterator[OpenAISimulator]:
     """Its clock stands still until a test advances it."""
     async with simulator(OpenAISettings(seed=7, latency_seconds=0, clock_start=NOON)) as running:
+        yield running
+
+
+@pytest.fixture
+async def cloud() -> AsyncIterator[LlamaCloudSimulator]:
+    """LlamaCloud; its clock stands still until a test advances it."""
+    async with LlamaCloudSimulator(
+        LlamaCloudSettings(seed=7, latency_seconds=0, clock_start=NOON), 0, 0
+    ) as running:
         yield running

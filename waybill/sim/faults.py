@@ -5,7 +5,8 @@ NAME is the vendor catalogue's or an HTTP status. Triggers, all of which must ho
 `0.1` or `p=0.1` this share of the requests, drawn from the seed, the logical call and the attempt, so that
 the order of arrival changes nothing · `n=7` the 7th request since it was armed, once · `call=HEX` a logical
 call, by the first digits of its sha256 · `attempt=2` its second attempt · `id=ID` a request whose path names
-this · `times=3` healed after three · `op=files` another operation than the catalogue's, `op=*` any. Without a trigger it holds until healed.
+this · `times=3` healed after three · `op=files` another operation than the catalogue's, `op=*` any.
+Without a trigger it holds until healed.
 """
 
 from __future__ import annotations

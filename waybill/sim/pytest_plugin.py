@@ -1,4 +1,4 @@
-"""Fixtures for any project: point a client at `openai_simulator.base_url`, break it, read the invoice.
+"""Fixtures for any project: point a client at a simulator's `base_url`, break it, read the invoice.
 
 def test_a_lost_reply_is_paid(openai_simulator):
     client = OpenAI(base_url=openai_simulator.base_url, api_key=openai_simulator.key)
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from waybill.sim.llamacloud.settings import LlamaCloudSettings
     from waybill.sim.openai.settings import OpenAISettings
     from waybill.sim.remote import Remote
 
-KEY = "sk-simulated"
+OPENAI_KEY, LLAMACLOUD_KEY = "sk-simulated", "llx-simulated"
 
 
 @pytest.fixture
@@ -37,7 +38,25 @@ def openai_simulator(openai_simulator_settings: OpenAISettings) -> Iterator[Remo
     with _extra():
         from waybill.sim.openai.simulator import simulator
         from waybill.sim.threaded import threaded
-    with threaded(simulator(openai_simulator_settings), KEY) as remote:
+    with threaded(simulator(openai_simulator_settings), OPENAI_KEY) as remote:
+        yield remote
+
+
+@pytest.fixture
+def llamacloud_simulator_settings() -> LlamaCloudSettings:
+    """The simulator's settings; a project overrides this fixture to change them."""
+    with _extra():
+        from waybill.sim.llamacloud.settings import LlamaCloudSettings
+    return LlamaCloudSettings(latency_seconds=0)
+
+
+@pytest.fixture
+def llamacloud_simulator(llamacloud_simulator_settings: LlamaCloudSettings) -> Iterator[Remote]:
+    """A fresh LlamaCloud simulator in a thread of its own, for synchronous and asynchronous tests."""
+    with _extra():
+        from waybill.sim.llamacloud.simulator import simulator
+        from waybill.sim.threaded import threaded
+    with threaded(simulator(llamacloud_simulator_settings), LLAMACLOUD_KEY) as remote:
         yield remote
 
 

@@ -155,6 +155,11 @@ class Simulator(abc.ABC):
         return f"http://127.0.0.1:{self.server.port}"
 
     @property
+    def base_url(self) -> str:
+        """What a client under test is pointed at."""
+        return self.url
+
+    @property
     def control_url(self) -> str:
         """The simulator's own; see `waybill.sim.control`."""
         return f"http://127.0.0.1:{self._control.port}"
