@@ -30,6 +30,7 @@ from services.orchestrator.runs.waits import BATCH, Waits
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.steps import Steps
+from services.orchestrator.traces.export import exporting
 from services.orchestrator.traces.reading import Traces
 from services.orchestrator.traces.spans import TraceServicer
 from waybill import tokens
@@ -59,11 +60,12 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
         kinds = {BATCH: BatchWaits(peers, jobs, batches, _now)}
         await engine.launch(config, durable, pipeline)
+        traces = Traces(runs, step_log, peers, database)
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, steps),
             runs=runs,
             control=Control(runs, durable, pipeline, peers),
-            traces=Traces(runs, step_log, peers, database),
+            traces=traces,
             searches=Searches(steps, peers),
             peers=peers,
         )
@@ -71,6 +73,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             async with (
                 durable.looking(),
                 WaitPoller(runs, waits, kinds, _now).running(),
+                exporting(config.server.viewer, config.owner_database_url, traces),
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
             ):
                 yield server.Service(

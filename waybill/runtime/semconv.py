@@ -18,6 +18,12 @@ STEP_SPAN_ID = "waybill.step.span_id"
 ENTRY_ID = "waybill.ledger.entry_id"
 COST_NANO_USD = "waybill.cost.nano_usd"
 COST_KIND = "waybill.cost.kind"
+# On spans of runs and steps: sums of what is below them. Their COST_NANO_USD is real money alone
+COST_SIMULATED_NANO_USD = "waybill.cost.simulated_nano_usd"
+DOCUMENT_KEY = "waybill.document.key"
+RUN_STATE = "waybill.run.state"
+# Its process died, and the span is put together from what else is known
+INTERRUPTED = "waybill.interrupted"
 SPEND_KEY = "waybill.spend_key"
 ATTEMPT = "waybill.attempt"
 

@@ -50,6 +50,7 @@ class ServerConfig:
         name: The service, for instance "storage".
         bind: host:port; port 0 takes a free one. Loopback only.
         collectors: OTLP/gRPC addresses that spans go to.
+        viewer: The one of them that is not ours, whom OTEL's own variable names; empty: none.
         metrics: URL that metrics go to, by OTLP/gRPC; empty: nowhere.
         stop_on_eof: Standard input is a pipe from the supervisor; its end means: drain and exit.
         faults: Folder in which tests arm faults; see `runtime.faults`.
@@ -60,6 +61,7 @@ class ServerConfig:
     name: str
     bind: str
     collectors: Sequence[str] = ()
+    viewer: str = ""
     metrics: str = ""
     stop_on_eof: bool = False
     faults: Path | None = None
@@ -79,7 +81,8 @@ class ServerConfig:
         metrics = settings.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", standard)
         if settings.text("OTEL_METRICS_EXPORTER", "otlp") == "none":
             metrics = ""
-        collectors = [settings.text("WAYBILL_OTLP_ADDRESS", ""), standard.removeprefix("http://")]
+        viewer = standard.removeprefix("http://").rstrip("/")
+        collectors = [settings.text("WAYBILL_OTLP_ADDRESS", ""), viewer]
         faults_folder = settings.text("WAYBILL_FAULTS", "")
         if faults_folder and settings.text("WAYBILL_ENV", "") == "production":
             settings.fault("WAYBILL_FAULTS is set, which WAYBILL_ENV=production refuses")
@@ -87,6 +90,7 @@ class ServerConfig:
             name,
             bind,
             [one for one in collectors if one],
+            viewer,
             metrics,
             settings.text("WAYBILL_STOP_ON_EOF", "0") == "1",
             Path(faults_folder) if faults_folder else None,

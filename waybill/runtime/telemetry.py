@@ -190,6 +190,13 @@ def span_id(hex_digits: str) -> Iterator[None]:
         _given_span_id.reset(token)
 
 
+def unrecorded() -> Context:
+    """A context in which no span is recorded, here or in a service that is called."""
+    ids = RandomIdGenerator()
+    parent = SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False)
+    return set_span_in_context(NonRecordingSpan(parent))
+
+
 def remote_parent(trace_id: str, span_id: str) -> Context:
     """A context whose parent span is known by id only (32 and 16 hex digits)."""
     parent = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(1))

@@ -37,6 +37,21 @@ _STATUS_OF_STATE = {"READY": "OK", "UNCHANGED": "OK", "FAILED": "ERROR", "EXPIRE
                     "CANCELLED": "CANCELLED", "READY_DEGRADED": "OK"}  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run's trace is put together from.
+
+    Attributes:
+        steps: Its rows of waybill_runs.steps.
+        live: Its rows of waybill_runs.spans.
+        entries: Its ledger entries.
+    """
+
+    steps: Sequence[Row]
+    live: Sequence[Row]
+    entries: Sequence[Entry]
+
+
 class Traces:
     """Reads what the traces of runs are made of."""
 
@@ -60,7 +75,7 @@ class Traces:
             if number == MAX_TRACES or not room:
                 answer.next_page_token = f"{run_id}:0"
                 break
-            spans = await self._spans(tenant, row)
+            spans = assemble(row, await self.parts(row), time.time_ns())
             part = spans[offset : offset + room]
             answer.traces.add(run_id=run_id, trace_id=trace_ids.trace_id(run_id), spans=part)
             if offset + room < len(spans):
@@ -69,11 +84,12 @@ class Traces:
             offset, room = 0, room - len(part)
         return answer
 
-    async def _spans(self, tenant: str, row: Row) -> list[Span]:
-        run_id = str(row["run_id"])
+    async def parts(self, run: Row) -> Parts:
+        """What is known of a run; its tenant is the caller."""
+        tenant, run_id = run["tenant"], str(run["run_id"])
         steps = await self._steps.of_run(tenant, run_id)
         live = await spans.of_trace(self._database, tenant, trace_ids.trace_id(run_id))
-        return assemble(row, steps, live, await bills.entries(self._peers, [run_id]), time.time_ns())
+        return Parts(steps, live, await bills.entries(self._peers, [run_id]))
 
     async def _rows(self, tenant: str, request: GetTraceRequest, first: str | None) -> list[Row]:
         if request.run_id:
@@ -109,18 +125,15 @@ class _Placed:
     step_span_id: str = ""
 
 
-def assemble(
-    run: Row, steps: Sequence[Row], live: Sequence[Row], entries: Sequence[Entry], now_unix_nano: int
-) -> list[Span]:
+def assemble(run: Row, parts: Parts, now_unix_nano: int) -> list[Span]:
     """The spans of one run, the root first, then by start.
 
     Args:
         run: Row of waybill_runs.runs.
-        steps: Its rows of waybill_runs.steps.
-        live: Its rows of waybill_runs.spans.
-        entries: Its ledger entries.
+        parts: What is known of it.
         now_unix_nano: What has ended just now may still be on its way here, and is not called lost.
     """
+    steps, live, entries = parts.steps, parts.live, parts.entries
     root = _root(run)
     by_entry = {entry.entry_id: entry for entry in entries}
     tries = {row["try"]: _try(run, row["try"], steps, root) for row in steps if row["try"] > 1}
@@ -154,14 +167,14 @@ def _hang(placed: Sequence[_Placed], root_span_id: str) -> None:
 
 
 def _root(run: Row) -> Span:
-    start = _nanos(run["created_at"])
+    start = nanos(run["created_at"])
     return Span(
         span_id=trace_ids.root_span_id(str(run["run_id"])),
         service=SERVICE,
         name="ingest",
         kind="INTERNAL",
         start_unix_nano=start,
-        duration_nano=_nanos(run["ended_at"]) - start if run["ended_at"] else 0,
+        duration_nano=nanos(run["ended_at"]) - start if run["ended_at"] else 0,
         status=_STATUS_OF_STATE.get(run["state"], "UNSET"),
     )
 
@@ -169,8 +182,8 @@ def _root(run: Row) -> Span:
 def _try(run: Row, number: int, steps: Sequence[Row], root: Span) -> Span:
     """The root of a later try: it covers that try's steps."""
     own = [row for row in steps if row["try"] == number]
-    start = min(_nanos(row["started_at"]) for row in own)
-    end = max(_nanos(row["ended_at"]) if row["ended_at"] else 0 for row in own)
+    start = min(nanos(row["started_at"]) for row in own)
+    end = max(nanos(row["ended_at"]) if row["ended_at"] else 0 for row in own)
     return Span(
         span_id=trace_ids.try_span_id(str(run["run_id"]), number),
         parent_span_id=root.span_id,
@@ -184,7 +197,7 @@ def _try(run: Row, number: int, steps: Sequence[Row], root: Span) -> Span:
 
 
 def _step(row: Row, root_span_id: str) -> Span:
-    start = _nanos(row["started_at"])
+    start = nanos(row["started_at"])
     return Span(
         span_id=row["span_id"],
         parent_span_id=root_span_id,
@@ -192,7 +205,7 @@ def _step(row: Row, root_span_id: str) -> Span:
         name=row["name"],
         kind="INTERNAL",
         start_unix_nano=start,
-        duration_nano=_nanos(row["ended_at"]) - start if row["ended_at"] else 0,
+        duration_nano=nanos(row["ended_at"]) - start if row["ended_at"] else 0,
         status=row["status"],
     )
 
@@ -238,7 +251,7 @@ def _end(moment: Timestamp) -> int:
     return int(moment.ToNanoseconds())
 
 
-def _nanos(moment: datetime.datetime) -> int:
-    """Exact: a float of seconds would round to hundreds of nanoseconds."""
+def nanos(moment: datetime.datetime) -> int:
+    """Unix nanoseconds, exact: a float of seconds would round to hundreds of nanoseconds."""
     since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
