@@ -19,10 +19,12 @@ from services.orchestrator.batch.tier import BatchTier
 from services.orchestrator.batch.waits import BatchWaits
 from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
+from services.orchestrator.inventory import Inventory
 from services.orchestrator.peers import connected
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.runs import engine
 from services.orchestrator.runs.durable import Durable
+from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waiting import WaitPoller
@@ -59,12 +61,15 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         pipeline = Pipeline(steps, batches)
         waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
         kinds = {BATCH: BatchWaits(peers, jobs, batches, _now)}
+        listing = RunListing(database)
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, steps),
             runs=runs,
-            control=Control(runs, durable, pipeline, peers),
+            listing=listing,
+            inventory=Inventory(peers, runs),
+            control=Control(runs, durable, pipeline, peers, listing),
             traces=traces,
             searches=Searches(steps, peers),
             peers=peers,

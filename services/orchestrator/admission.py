@@ -51,6 +51,7 @@ class Arrival:
     request_id: str | None
     complete_by: datetime.datetime | None
     metadata: Mapping[str, str]
+    origin: str
 
     @property
     def source_key(self) -> str:
@@ -91,6 +92,7 @@ def read_header(header: IngestRequest.Header) -> Arrival:
         request_id=_request_id(header.request_id),
         complete_by=read_complete_by(header),
         metadata=dict(header.metadata),
+        origin=header.origin,
     )
 
 
@@ -121,7 +123,7 @@ class Admission:
         run = self._new_run(arrival, who)
         version = await self._published(arrival, validate_only=True)
         if version.outcome == BeginVersionResponse.OUTCOME_UNCHANGED:
-            if arrival.metadata:
+            if version.description_differs:
                 await self._published(arrival, run_id=run.run_id)
             return await self._unchanged(run, version)
         return await self._store(run, arrival, who, messages)
@@ -164,7 +166,7 @@ class Admission:
     async def _published(
         self, arrival: Arrival, *, run_id: str = "", validate_only: bool = False
     ) -> BeginVersionResponse:
-        """What the index has of the content; without validate_only its metadata becomes the arrival's."""
+        """What the index has of the content; without validate_only it says of that what the arrival does."""
         request = BeginVersionRequest(
             collection=arrival.collection,
             document_key=arrival.document_key,
@@ -172,6 +174,7 @@ class Admission:
             recipe=self._steps.recipe,
             space=await self._steps.space(),
             metadata=arrival.metadata,
+            origin=arrival.origin,
             run_id=run_id,
             validate_only=validate_only,
         )
@@ -194,6 +197,7 @@ class Admission:
             created_at=_now(),
             complete_by=arrival.complete_by,
             metadata=arrival.metadata,
+            origin=arrival.origin,
         )
 
 

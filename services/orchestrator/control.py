@@ -9,18 +9,31 @@ from functools import partial
 from services.orchestrator.admission import DEFAULT_COLLECTION, source_key
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.durable import Durable, Story
+from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.traces import bills
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentResponse
+from waybill.orchestrator.v1.orchestrator_service_pb2 import (
+    DeleteDocumentResponse,
+    DeleteDocumentsRequest,
+    DeleteDocumentsResponse,
+)
 from waybill.parser.v1.parser_service_pb2 import DeleteParseJobsRequest
+from waybill.runtime import deadline
+from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.retry import insist
-from waybill.storage.v1.document_index_service_pb2 import DeleteDocumentRequest
+from waybill.runtime.wire import page_size
+from waybill.storage.v1.document_index_service_pb2 import DeleteDocumentRequest, ListDocumentsRequest
+from waybill.storage.v1.document_pb2 import Document
 from waybill.storage.v1.object_storage_service_pb2 import DeleteObjectRequest
 
 PATIENCE_SECONDS = 30.0
+DEFAULT_DELETIONS, MOST_DELETIONS, DELETIONS_AT_ONCE = 100, 500, 20
+MOST_UNFINISHED = 200
+# A call that deletes many answers while it has so long left: what it has done is not said otherwise.
+SPARE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,11 +48,12 @@ class Cancelled:
 class Control:
     """Changes the course of runs."""
 
-    def __init__(self, runs: Runs, durable: Durable, story: Story, peers: Peers) -> None:
+    def __init__(self, runs: Runs, durable: Durable, story: Story, peers: Peers, listing: RunListing) -> None:
         self._runs = runs
         self._durable = durable
         self._story = story
         self._peers = peers
+        self._listing = listing
 
     async def cancel(self, run: RunRef) -> Cancelled:
         """Stops a run and all work for it, wherever it is, before it answers.
@@ -80,8 +94,61 @@ class Control:
             await insist(partial(self._runs.delete_source, tenant, sha256, delete), seconds=PATIENCE_SECONDS)
         return answer
 
+    async def delete_many(self, tenant: str, request: DeleteDocumentsRequest) -> DeleteDocumentsResponse:
+        """Deletes a page of the documents that match; those with a run under way stay, and are named.
+
+        Raises:
+            InvalidRequest: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        if not request.collection:
+            raise InvalidRequest("INVALID_REQUEST", 'Name the collection; the usual one is "default".')
+        size = page_size(request.page_size, DEFAULT_DELETIONS, MOST_DELETIONS)
+        answer = DeleteDocumentsResponse(next_page_token=request.page_token)
+        looked_at, more = 0, True
+        while more:
+            asked = ListDocumentsRequest(
+                collection=request.collection,
+                metadata=request.metadata,
+                page_size=min(DELETIONS_AT_ONCE, size - looked_at),
+                page_token=answer.next_page_token,
+            )
+            page = await self._peers.index.ListDocuments(asked)
+            for document in page.documents:
+                await self._delete_one(tenant, document, answer)
+            looked_at += len(page.documents)
+            answer.next_page_token = page.next_page_token
+            more = bool(page.next_page_token) and looked_at < size and _has_time()
+        if not answer.next_page_token:
+            await self._name_unfinished(tenant, request, answer)
+        return answer
+
+    async def _delete_one(self, tenant: str, document: Document, answer: DeleteDocumentsResponse) -> None:
+        try:
+            gone = await self.delete(tenant, document.collection, document.document_key)
+        except Precondition as error:
+            answer.unfinished.add(document_key=document.document_key, run_id=error.metadata["run_id"])
+            return
+        answer.documents += 1
+        for field in DeleteDocumentResponse.DESCRIPTOR.fields:
+            setattr(answer, field.name, getattr(answer, field.name) + getattr(gone, field.name))
+
+    async def _name_unfinished(
+        self, tenant: str, request: DeleteDocumentsRequest, answer: DeleteDocumentsResponse
+    ) -> None:
+        """Names what comes into the index after this, too."""
+        named = {one.run_id for one in answer.unfinished}
+        rows = await self._listing.unfinished(tenant, request.collection, request.metadata, MOST_UNFINISHED)
+        for row in rows:
+            if str(row["run_id"]) not in named:
+                answer.unfinished.add(document_key=row["document_key"], run_id=str(row["run_id"]))
+
     async def _delete_source(self, sha256: str, answer: DeleteDocumentResponse) -> None:
         forgotten = await self._peers.parser.DeleteParseJobs(DeleteParseJobsRequest(source_sha256=sha256))
         deleted = await self._peers.objects.DeleteObject(DeleteObjectRequest(key=source_key(sha256)))
         answer.parse_results += forgotten.results
         answer.sources += deleted.deleted
+
+
+def _has_time() -> bool:
+    seconds = deadline.remaining_seconds()
+    return seconds is None or seconds > SPARE_SECONDS

@@ -8,9 +8,11 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-from services.orchestrator.admission import Admission, read_complete_by
+from services.orchestrator.admission import DEFAULT_COLLECTION, Admission, read_complete_by
 from services.orchestrator.control import Control
+from services.orchestrator.inventory import Inventory
 from services.orchestrator.peers import Peers
+from services.orchestrator.runs.listing import RunFilter, RunListing
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.searches import Searches
@@ -24,8 +26,8 @@ from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
-from waybill.runtime.errors import NotFound
-from waybill.runtime.wire import bad_page_token, page_size, resumed, timestamp
+from waybill.runtime.errors import InvalidRequest, NotFound
+from waybill.runtime.wire import bad_page_token, moment, page_size, resumed, timestamp
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
@@ -38,6 +40,8 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         *,
         admission: Admission,
         runs: Runs,
+        listing: RunListing,
+        inventory: Inventory,
         control: Control,
         traces: Traces,
         searches: Searches,
@@ -45,6 +49,8 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
     ) -> None:
         self._admission = admission
         self._runs = runs
+        self._listing = listing
+        self._inventory = inventory
         self._control = control
         self._traces = traces
         self._searches = searches
@@ -65,7 +71,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         before = _page_token(request.page_token) if request.page_token else None
         tenant = identity.caller().tenant
-        rows = await self._runs.page(tenant, size + 1, before, request.correlation_id or None)
+        rows = await self._listing.page(tenant, _run_filter(request), size + 1, before)
         token = str(rows[size - 1]["run_id"]) if len(rows) > size else ""
         return pb.ListRunsResponse(runs=await self._priced(rows[:size]), next_page_token=token)
 
@@ -99,6 +105,33 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
     ) -> pb.DeleteDocumentResponse:
         """Deletes a document."""
         return await self._control.delete(identity.caller().tenant, request.collection, request.document_key)
+
+    async def DeleteDocuments(  # noqa: N802
+        self, request: pb.DeleteDocumentsRequest, context: Any
+    ) -> pb.DeleteDocumentsResponse:
+        """Deletes a page of the documents that match."""
+        return await self._control.delete_many(identity.caller().tenant, request)
+
+    async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:  # noqa: N802
+        """Reads a document."""
+        document = await self._inventory.document(identity.caller().tenant, request)
+        return pb.GetDocumentResponse(document=document)
+
+    async def ListDocuments(  # noqa: N802
+        self, request: pb.ListDocumentsRequest, context: Any
+    ) -> pb.ListDocumentsResponse:
+        """Lists documents."""
+        return await self._inventory.documents(identity.caller().tenant, request)
+
+    async def ListCollections(  # noqa: N802
+        self, request: pb.ListCollectionsRequest, context: Any
+    ) -> pb.ListCollectionsResponse:
+        """Lists collections."""
+        return await self._inventory.collections(request)
+
+    async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:  # noqa: N802
+        """Lists a document's published chunks."""
+        return await self._inventory.chunks(request)
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
         """Asks the index."""
@@ -142,6 +175,23 @@ def _run(row: Row, total: RunTotal) -> Run:
     if row["complete_by"] is not None:
         run.complete_by.CopyFrom(timestamp(row["complete_by"]))
     return run
+
+
+def _run_filter(request: pb.ListRunsRequest) -> RunFilter:
+    if not set(request.states) <= set(Run.State.values()) - {Run.STATE_UNSPECIFIED}:
+        raise InvalidRequest("INVALID_REQUEST", "states are states of a run, such as STATE_READY.")
+    accepted = {
+        name: moment(getattr(request, name))
+        for name in ("accepted_from", "accepted_before")
+        if request.HasField(name)
+    }
+    return RunFilter(
+        correlation_id=request.correlation_id,
+        states=[Run.State.Name(state).removeprefix("STATE_") for state in sorted(set(request.states))],
+        collection=request.collection or DEFAULT_COLLECTION,
+        document_key=request.document_key,
+        **accepted,
+    )
 
 
 def _ref(run_id: str) -> RunRef:

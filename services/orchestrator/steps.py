@@ -142,6 +142,7 @@ class Steps:
             run_id=str(row["run_id"]),
             keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
             metadata=row["metadata"],
+            origin=row["origin"],
         )
         begun = await steady(lambda: self._peers.index.BeginVersion(begin))
         unchanged = begun.outcome == index.BeginVersionResponse.OUTCOME_UNCHANGED

@@ -11,11 +11,11 @@ from dataclasses import astuple, dataclass, fields
 import psycopg
 from psycopg.rows import DictRow
 
-from services.storage import postings, spaces, versions
+from services.storage import inventory, postings, spaces, versions
 from services.storage.spaces import Space
 from services.storage.versions import Version
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
-from waybill.runtime.postgres import Database
+from waybill.runtime.postgres import Connection, Database
 from waybill.runtime.wire import page_size
 
 # 512 tokens of at most 128 bytes.
@@ -112,9 +112,15 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which chunks of a version are asked for; 0 and "" mean the defaults."""
+    """Which chunks are asked for; 0 and "" mean the defaults.
+
+    Attributes:
+        version_id: Of this version; "": of the document's published one.
+    """
 
     version_id: str
+    collection: str = ""
+    document_key: str = ""
     page_size: int = 0
     page_token: str = ""
     start_ordinal: int = 0
@@ -195,11 +201,11 @@ async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple
 
     Raises:
         InvalidRequest: INVALID_REQUEST, PAGE_TOKEN_INVALID.
-        NotFound: VERSION_NOT_FOUND.
+        NotFound: VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND.
     """
     size = page_size(wanted.page_size, MAX_PAGE, MAX_PAGE)
     async with database.transaction(tenant) as connection:
-        version = await versions.find(connection, wanted.version_id, to_write=False)
+        version = await _version_of(connection, tenant, wanted)
         values = {
             "version_id": version.version_id,
             "space_id": version.space_id,
@@ -211,10 +217,20 @@ async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple
         }
         rows = await (await connection.execute(LIST, values)).fetchall()
         if not rows:  # also where the document was deleted just now, which is no empty page
-            await versions.find(connection, wanted.version_id, to_write=False)
+            await _version_of(connection, tenant, wanted)
     page = [Chunk(**{field.name: row[field.name] for field in fields(Chunk)}) for row in rows[:size]]
     more = bool(rows) and rows[0]["found"] > len(page)
     return version, page, _token(version.version_id, page[-1].ordinal + 1) if more else ""
+
+
+async def _version_of(connection: Connection, tenant: str, wanted: Listing) -> Version:
+    version_id = wanted.version_id
+    if wanted.document_key and not version_id:
+        published = await inventory.document(connection, tenant, wanted.collection, wanted.document_key)
+        if published["version_id"] is None:
+            raise NotFound("VERSION_NOT_FOUND", "Nothing of this document is published yet.")
+        version_id = str(published["version_id"])
+    return await versions.find(connection, version_id, to_write=False)
 
 
 def _check_chunks(chunks: Sequence[Chunk]) -> None:

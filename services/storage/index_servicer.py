@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
-from services.storage import chunks, delete, publish, search, spaces, versions
-from services.storage.chunks import Chunk, Listing, chunk_id
+from services.storage import chunks, delete, inventory, publish, search, spaces, versions
+from services.storage.chunks import MAX_PAGE_BYTES, Chunk, Listing, chunk_id
 from services.storage.hits import Hit
+from services.storage.inventory import Wanted
 from services.storage.reach import Filter
 from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
@@ -19,12 +20,13 @@ from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Database
-from waybill.runtime.wire import moment
-from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc
+from waybill.runtime.wire import moment, page_place, page_size, page_token, timestamp
+from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc, document_pb2
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
 DEFAULT_COLLECTION = "default"
-MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES = 128, 1024, 512
+MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_ORIGIN_BYTES = 128, 1024, 512, 4096
+DEFAULT_PAGE, MAX_PAGE = 100, 200
 MAX_DOCUMENT_KEYS = 1_000
 MAX_KNOWN_SOURCES = 1_000
 MAX_METADATA, MAX_METADATA_BYTES = 64, 64 * 1024
@@ -60,6 +62,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             version_id=begun.version_id,
             document_id=begun.document_id,
             chunk_count=begun.chunk_count,
+            description_differs=not begun.described,
         )
 
     async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:  # noqa: N802
@@ -73,11 +76,14 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         if min(request.start_ordinal, request.end_ordinal) < 0:
             raise InvalidRequest("INVALID_REQUEST", "Ordinals are at least 0.")
         wanted = Listing(**{field.name: getattr(request, field.name) for field in fields(Listing)})
+        if wanted.document_key:
+            key = _document_key(request.document_key)
+            wanted = replace(wanted, collection=_collection(request.collection), document_key=key)
         version, page, token = await chunks.list_chunks(self._database, _tenant(), wanted)
         listed = [
             chunk_pb2.Chunk(**asdict(one), chunk_id=chunk_id(version.version_id, one.ordinal)) for one in page
         ]
-        return pb.ListChunksResponse(chunks=listed, next_page_token=token)
+        return pb.ListChunksResponse(chunks=listed, next_page_token=token, version_id=str(version.version_id))
 
     async def PutVectors(self, request: pb.PutVectorsRequest, context: Any) -> pb.PutVectorsResponse:  # noqa: N802
         """Writes vectors."""
@@ -117,6 +123,48 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             self._database, _tenant(), collection, key, request.source_sha256
         )
         return pb.DeleteDocumentResponse(**asdict(deleted))
+
+    async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:  # noqa: N802
+        """Reads a document."""
+        collection, key = _collection(request.collection), _document_key(request.document_key)
+        async with self._database.transaction(_tenant()) as connection:
+            row = await inventory.document(connection, _tenant(), collection, key)
+        return pb.GetDocumentResponse(document=_document(row))
+
+    async def ListDocuments(  # noqa: N802
+        self, request: pb.ListDocumentsRequest, context: Any
+    ) -> pb.ListDocumentsResponse:
+        """Lists documents."""
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
+        wanted = Wanted(
+            collection=_name("collection", request.collection, MAX_COLLECTION_BYTES),
+            metadata=_metadata(request.metadata),
+            origin=_name("origin", request.origin, MAX_ORIGIN_BYTES),
+            source_sha256=_name("source_sha256", request.source_sha256, MAX_NAME_BYTES),
+        )
+        after = page_place(request.page_token, 2)
+        rows = await inventory.documents(self._database, _tenant(), wanted, size + 1, after)
+        answer = pb.ListDocumentsResponse()
+        for row in rows[:size]:
+            answer.documents.append(_document(row))
+            if answer.ByteSize() > MAX_PAGE_BYTES:
+                break
+        if len(rows) > len(answer.documents):
+            last = answer.documents[-1]
+            answer.next_page_token = page_token(last.collection, last.document_key)
+        return answer
+
+    async def ListCollections(  # noqa: N802
+        self, request: pb.ListCollectionsRequest, context: Any
+    ) -> pb.ListCollectionsResponse:
+        """Lists collections."""
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
+        (after,) = page_place(request.page_token, 1) or (None,)
+        rows = await inventory.collections(self._database, _tenant(), size + 1, after)
+        return pb.ListCollectionsResponse(
+            collections=[document_pb2.Collection(**row) for row in rows[:size]],
+            next_page_token=page_token(rows[size - 1]["collection"]) if len(rows) > size else "",
+        )
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
         """Finds chunks."""
@@ -158,6 +206,7 @@ def _beginning(request: pb.BeginVersionRequest) -> Beginning:
         space=_space(request.space),
         run_id=_name("run_id", request.run_id, MAX_NAME_BYTES),
         metadata=_metadata(request.metadata),
+        origin=_name("origin", request.origin, MAX_ORIGIN_BYTES),
         keep_until=moment(request.keep_until) if request.HasField("keep_until") else None,
     )
 
@@ -218,6 +267,23 @@ def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
             " character.",
         )
     return dict(metadata)
+
+
+def _document(row: inventory.Row) -> document_pb2.Document:
+    document = document_pb2.Document(
+        document_id=str(row["document_id"]),
+        create_time=timestamp(row["created_at"]),
+        **{name: row[name] for name in ("collection", "document_key", "metadata", "origin")},
+    )
+    if row["version_id"] is not None:
+        document.version_id = str(row["version_id"])
+        document.space.CopyFrom(
+            space_pb2.Space(**{name: row[name] for name in ("model", "dimension", "revision")})
+        )
+        document.publish_time.CopyFrom(timestamp(row["published_at"]))
+        for name in ("run_id", "source_sha256", "chunk_count"):
+            setattr(document, name, row[name])
+    return document
 
 
 def _hit(hit: Hit, collection: str) -> chunk_pb2.Hit:

@@ -34,7 +34,7 @@ from chunks where version_id = %(version_id)s
 PUBLISH = """
 update document_versions
 set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s, length = %(length)s,
-    edition = %(edition)s
+    edition = %(edition)s, published_at = clock_timestamp()
 where version_id = %(version_id)s
 """
 

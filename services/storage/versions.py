@@ -17,23 +17,27 @@ from waybill.runtime.postgres import Connection, Database
 # The published version of a document, and whether it was made from this content in this way.
 CURRENT = """
 select documents.document_id, version_id, chunk_count, run_id,
-    (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as unchanged
+    (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as unchanged,
+    documents.metadata = coalesce(%(metadata)s, documents.metadata)
+        and origin = coalesce(%(origin)s, origin) as described
 from documents left join document_versions on version_id = current_version_id
 where (collection, document_key) = (%(collection)s, %(document_key)s)
 """
 
-# Makes the document where missing. The update changes nothing: it takes the lock and gives the id.
+# Makes the document where missing. The update takes the lock and gives the id.
 ADD_DOCUMENT = """
-insert into documents (tenant, collection, document_key)
-values (%(tenant)s, %(collection)s, %(document_key)s)
-on conflict (tenant, collection, document_key) do update set collection = excluded.collection
+insert into documents (tenant, collection, document_key, origin)
+values (%(tenant)s, %(collection)s, %(document_key)s, coalesce(%(origin)s, ''))
+on conflict (tenant, collection, document_key) do update
+    set origin = coalesce(%(origin)s, documents.origin)
 returning document_id
 """
 
-# What is unchanged but for its metadata has the new one at once.
+# What is unchanged but for what is said of it has that at once; what nothing is said of stays.
 DESCRIBE = """
-update documents set metadata = %(metadata)s
-where document_id = %(document_id)s and metadata <> %(metadata)s
+update documents
+set metadata = coalesce(%(metadata)s, metadata), origin = coalesce(%(origin)s, origin)
+where document_id = %(document_id)s
 """
 
 # A run begins one version of a document, however often it says so.
@@ -41,8 +45,8 @@ ADD_VERSION = """
 insert into document_versions (
     tenant, document_id, run_id, source_sha256, recipe, space_id, metadata, keep_until)
 values (
-    %(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s, %(metadata)s,
-    %(keep_until)s)
+    %(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s,
+    coalesce(%(metadata)s, '{}'::jsonb), %(keep_until)s)
 on conflict (document_id, run_id) do update
     set keep_until = greatest(document_versions.keep_until, excluded.keep_until)
 """
@@ -74,6 +78,7 @@ class Beginning:
         recipe: Names how content becomes chunks.
         run_id: The run that builds it.
         metadata: What searches may filter by.
+        origin: Where it comes from, such as a folder.
         keep_until: Not given up before then.
     """
 
@@ -84,17 +89,24 @@ class Beginning:
     space: Space
     run_id: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
     keep_until: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What beginning found. Ids are empty where nothing was written and nothing was there."""
+    """What beginning found. Ids are empty where nothing was written and nothing was there.
+
+    Attributes:
+        unchanged: The published version is the same.
+        described: Unchanged too is what is said of it: metadata and origin.
+    """
 
     unchanged: bool
     document_id: str = ""
     version_id: str = ""
     chunk_count: int = 0
+    described: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +136,20 @@ async def begin(database: Database, tenant: str, wanted: Beginning, *, validate_
             "source_sha256": wanted.source_sha256,
             "recipe": wanted.recipe,
             "run_id": wanted.run_id,
-            "metadata": Jsonb(dict(wanted.metadata)),
+            "metadata": Jsonb(dict(wanted.metadata)) if wanted.metadata else None,
+            "origin": wanted.origin or None,
             "keep_until": wanted.keep_until,
             "space_id": await space_id(connection, wanted.space),
         }
         found = await (await connection.execute(CURRENT, values)).fetchone()
         # The run that made the published version only repeats itself.
         if found and found["unchanged"] and found["run_id"] != wanted.run_id:
-            if not validate_only:
+            described = found["described"]
+            if not described and not validate_only:
                 await connection.execute(DESCRIBE, values | {"document_id": found["document_id"]})
-            return Begun(True, str(found["document_id"]), str(found["version_id"]), found["chunk_count"])
+                described = True
+            ids = str(found["document_id"]), str(found["version_id"])
+            return Begun(True, *ids, found["chunk_count"], described)
         if validate_only:
             return Begun(False, str(found["document_id"]) if found else "")
         return await _begin(connection, values)

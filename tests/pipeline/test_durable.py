@@ -138,7 +138,7 @@ class House:
     async def settle(self) -> None:
         """Lets whatever can go on by itself go on, also where that takes some trips to the database."""
         for _ in range(12):
-            await self.runs.page(self.tenant, 1, None, None)
+            await self.runs.named(self.tenant, [])
 
     async def begin(self, durable: Durable, run: RunRef, story: Told) -> asyncio.Task[None]:
         """Tells a run's newest try as the engine does."""

@@ -55,7 +55,13 @@ class Peers:
 
 
 async def cancel(state: str) -> Cancelled:
-    control = Control(cast("Any", None), cast("Any", Stopped(state)), cast("Any", None), cast("Any", Peers()))
+    control = Control(
+        cast("Any", None),
+        cast("Any", Stopped(state)),
+        cast("Any", None),
+        cast("Any", Peers()),
+        cast("Any", None),
+    )
     return await control.cancel(RunRef("t", "r"))
 
 

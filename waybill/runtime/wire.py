@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import json
 import re
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -46,6 +48,28 @@ def page_size(asked: int, usual: int, most: int) -> int:
     if asked < 0:
         raise InvalidRequest("INVALID_REQUEST", "page_size is at least 0; 0 means the usual size.")
     return min(asked or usual, most)
+
+
+def page_token(*place: str) -> str:
+    """The token of the page behind a place in the order of a listing."""
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def page_place(token: str, parts: int) -> tuple[str, ...] | None:
+    """The place that a page begins behind, of so many parts; None for the first page.
+
+    Raises:
+        InvalidRequest: PAGE_TOKEN_INVALID.
+    """
+    if not token:
+        return None
+    try:
+        place = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
+    except (ValueError, RecursionError):
+        raise bad_page_token() from None
+    if not (isinstance(place, list) and len(place) == parts and all(isinstance(part, str) for part in place)):
+        raise bad_page_token()
+    return tuple(place)
 
 
 def bad_page_token() -> InvalidRequest:

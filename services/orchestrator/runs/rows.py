@@ -43,6 +43,7 @@ class NewRun:
     created_at: datetime.datetime
     complete_by: datetime.datetime | None
     metadata: Mapping[str, str]
+    origin: str = ""
     document_id: str = ""
     chunks: int = 0
 

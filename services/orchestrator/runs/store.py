@@ -32,12 +32,12 @@ INSERT = """
 insert into waybill_runs.runs (
     run_id, tenant, correlation_id, request_id, caller_traceparent, collection, document_key, filename,
     source_sha256, size_bytes, source_key, state, step, document_id, chunks, created_at, ended_at,
-    complete_by, reason, message, pages, reading, metadata)
+    complete_by, reason, message, pages, reading, metadata, origin)
 values (
     %(run_id)s, %(tenant)s, %(correlation_id)s, %(request_id)s, %(caller_traceparent)s, %(collection)s,
     %(document_key)s, %(filename)s, %(source_sha256)s, %(size_bytes)s, %(source_key)s, %(state)s, %(step)s,
     %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s, %(reason)s, %(message)s,
-    %(pages)s, %(reading)s, %(metadata)s)
+    %(pages)s, %(reading)s, %(metadata)s, %(origin)s)
 on conflict do nothing
 returning *
 """
@@ -97,13 +97,6 @@ returning *
 UNFINISHED = """
 select count(*) as unfinished from waybill_runs.runs
 where ended_at is null and state <> 'WAITING_ON_VENDOR'
-"""
-
-LIST = """
-select * from waybill_runs.runs
-where (%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
-    and (%(before)s::uuid is null or run_id < %(before)s)
-order by run_id desc limit %(limit)s
 """
 
 # Keeps the acceptance of a source apart from the deletion of the same.
@@ -189,14 +182,6 @@ class Runs:
         query = "select * from waybill_runs.runs where run_id = any(%s::uuid[])"
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(query, [list(run_ids)])).fetchall()
-
-    async def page(
-        self, tenant: str, limit: int, before: str | None, correlation_id: str | None
-    ) -> list[Row]:
-        """Runs, newest first, older than run `before`."""
-        values = {"limit": limit, "before": before, "correlation_id": correlation_id}
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(LIST, values)).fetchall()
 
     async def correlated(self, tenant: str, correlation_id: str, first: str | None, limit: int) -> list[Row]:
         """Runs with a correlation id, oldest first, from run `first` on."""

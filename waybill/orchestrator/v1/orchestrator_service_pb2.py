@@ -25,12 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from waybill.common.v1 import file_type_pb2 as waybill_dot_common_dot_v1_dot_file__type__pb2
 from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__pb2
+from waybill.orchestrator.v1 import document_pb2 as waybill_dot_orchestrator_dot_v1_dot_document__pb2
 from waybill.orchestrator.v1 import run_pb2 as waybill_dot_orchestrator_dot_v1_dot_run__pb2
 from waybill.orchestrator.v1 import span_pb2 as waybill_dot_orchestrator_dot_v1_dot_span__pb2
 from waybill.storage.v1 import chunk_pb2 as waybill_dot_storage_dot_v1_dot_chunk__pb2
+from waybill.storage.v1 import document_pb2 as waybill_dot_storage_dot_v1_dot_document__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2waybill/orchestrator/v1/orchestrator_service.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!waybill/common/v1/file_type.proto\x1a\x1dwaybill/common/v1/space.proto\x1a!waybill/orchestrator/v1/run.proto\x1a\"waybill/orchestrator/v1/span.proto\x1a\x1ewaybill/storage/v1/chunk.proto\"\x98\x03\n\rIngestRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.orchestrator.v1.IngestRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\xad\x02\n\x06Header\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12M\n\x08metadata\x18\x08 \x03(\x0b\x32;.waybill.orchestrator.v1.IngestRequest.Header.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04part\";\n\x0eIngestResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"P\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\"W\n\x10ListRunsResponse\x12*\n\x04runs\x18\x01 \x03(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"S\n\x10WatchRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"~\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x19\n\x11released_nano_usd\x18\x02 \x01(\x03\x12#\n\x1breleased_simulated_nano_usd\x18\x03 \x01(\x03\"R\n\x0fRetryRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x10RetryRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"A\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"s\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x0f\n\x07sources\x18\x04 \x01(\x05\x12\x15\n\rparse_results\x18\x05 \x01(\x05\"\xf8\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x15\n\rdocument_keys\x18\x04 \x03(\t\x12\x46\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.waybill.orchestrator.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\x06 \x01(\x05\x12\x11\n\tlast_page\x18\x07 \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t\"[\n\x0fGetTraceRequest\x12\x10\n\x06run_id\x18\x01 \x01(\tH\x00\x12\x18\n\x0e\x63orrelation_id\x18\x03 \x01(\tH\x00\x12\x12\n\npage_token\x18\x02 \x01(\tB\x08\n\x06target\"\xc5\x01\n\x10GetTraceResponse\x12?\n\x06traces\x18\x01 \x03(\x0b\x32/.waybill.orchestrator.v1.GetTraceResponse.Trace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x1aW\n\x05Trace\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12,\n\x05spans\x18\x03 \x03(\x0b\x32\x1d.waybill.orchestrator.v1.Span\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\xa2\x08\n\x13OrchestratorService\x12`\n\x06Ingest\x12&.waybill.orchestrator.v1.IngestRequest\x1a\'.waybill.orchestrator.v1.IngestResponse\"\x03\x90\x02\x02(\x01\x12^\n\x06GetRun\x12&.waybill.orchestrator.v1.GetRunRequest\x1a\'.waybill.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12\x64\n\x08ListRuns\x12(.waybill.orchestrator.v1.ListRunsRequest\x1a).waybill.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12\x66\n\x08WatchRun\x12(.waybill.orchestrator.v1.WatchRunRequest\x1a).waybill.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12g\n\tCancelRun\x12).waybill.orchestrator.v1.CancelRunRequest\x1a*.waybill.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12\x64\n\x08RetryRun\x12(.waybill.orchestrator.v1.RetryRunRequest\x1a).waybill.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12v\n\x0e\x44\x65leteDocument\x12..waybill.orchestrator.v1.DeleteDocumentRequest\x1a/.waybill.orchestrator.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12Y\n\x06Search\x12&.waybill.orchestrator.v1.SearchRequest\x1a\'.waybill.orchestrator.v1.SearchResponse\x12\x64\n\x08GetTrace\x12(.waybill.orchestrator.v1.GetTraceRequest\x1a).waybill.orchestrator.v1.GetTraceResponse\"\x03\x90\x02\x01\x12s\n\rListFileTypes\x12-.waybill.orchestrator.v1.ListFileTypesRequest\x1a..waybill.orchestrator.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2waybill/orchestrator/v1/orchestrator_service.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!waybill/common/v1/file_type.proto\x1a\x1dwaybill/common/v1/space.proto\x1a&waybill/orchestrator/v1/document.proto\x1a!waybill/orchestrator/v1/run.proto\x1a\"waybill/orchestrator/v1/span.proto\x1a\x1ewaybill/storage/v1/chunk.proto\x1a!waybill/storage/v1/document.proto\"\xa8\x03\n\rIngestRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.orchestrator.v1.IngestRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\xbd\x02\n\x06Header\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12M\n\x08metadata\x18\x08 \x03(\x0b\x32;.waybill.orchestrator.v1.IngestRequest.Header.MetadataEntry\x12\x0e\n\x06origin\x18\t \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04part\";\n\x0eIngestResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x96\x02\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\x12\x32\n\x06states\x18\x04 \x03(\x0e\x32\".waybill.orchestrator.v1.Run.State\x12\x14\n\x0c\x64ocument_key\x18\x05 \x01(\t\x12\x12\n\ncollection\x18\x06 \x01(\t\x12\x31\n\raccepted_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61\x63\x63\x65pted_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x10ListRunsResponse\x12*\n\x04runs\x18\x01 \x03(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"S\n\x10WatchRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"~\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x19\n\x11released_nano_usd\x18\x02 \x01(\x03\x12#\n\x1breleased_simulated_nano_usd\x18\x03 \x01(\x03\"R\n\x0fRetryRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x10RetryRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"A\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"s\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x0f\n\x07sources\x18\x04 \x01(\x05\x12\x15\n\rparse_results\x18\x05 \x01(\x05\"\xd5\x01\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12O\n\x08metadata\x18\x02 \x03(\x0b\x32=.waybill.orchestrator.v1.DeleteDocumentsRequest.MetadataEntry\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa5\x02\n\x17\x44\x65leteDocumentsResponse\x12\x11\n\tdocuments\x18\x01 \x01(\x05\x12\x10\n\x08versions\x18\x02 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x03\x12\x0f\n\x07vectors\x18\x04 \x01(\x03\x12\x0f\n\x07sources\x18\x05 \x01(\x05\x12\x15\n\rparse_results\x18\x06 \x01(\x05\x12O\n\nunfinished\x18\x07 \x03(\x0b\x32;.waybill.orchestrator.v1.DeleteDocumentsResponse.Unfinished\x12\x17\n\x0fnext_page_token\x18\x08 \x01(\t\x1a\x32\n\nUnfinished\x12\x14\n\x0c\x64ocument_key\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\">\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"J\n\x13GetDocumentResponse\x12\x33\n\x08\x64ocument\x18\x01 \x01(\x0b\x32!.waybill.orchestrator.v1.Document\"\xf8\x01\n\x14ListDocumentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12M\n\x08metadata\x18\x04 \x03(\x0b\x32;.waybill.orchestrator.v1.ListDocumentsRequest.MetadataEntry\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"f\n\x15ListDocumentsResponse\x12\x34\n\tdocuments\x18\x01 \x03(\x0b\x32!.waybill.orchestrator.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x17ListCollectionsResponse\x12\x33\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1e.waybill.storage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x11ListChunksRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"l\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t\"\xf8\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x15\n\rdocument_keys\x18\x04 \x03(\t\x12\x46\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.waybill.orchestrator.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\x06 \x01(\x05\x12\x11\n\tlast_page\x18\x07 \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t\"[\n\x0fGetTraceRequest\x12\x10\n\x06run_id\x18\x01 \x01(\tH\x00\x12\x18\n\x0e\x63orrelation_id\x18\x03 \x01(\tH\x00\x12\x12\n\npage_token\x18\x02 \x01(\tB\x08\n\x06target\"\xc5\x01\n\x10GetTraceResponse\x12?\n\x06traces\x18\x01 \x03(\x0b\x32/.waybill.orchestrator.v1.GetTraceResponse.Trace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x1aW\n\x05Trace\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12,\n\x05spans\x18\x03 \x03(\x0b\x32\x1d.waybill.orchestrator.v1.Span\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\xe8\x0c\n\x13OrchestratorService\x12`\n\x06Ingest\x12&.waybill.orchestrator.v1.IngestRequest\x1a\'.waybill.orchestrator.v1.IngestResponse\"\x03\x90\x02\x02(\x01\x12^\n\x06GetRun\x12&.waybill.orchestrator.v1.GetRunRequest\x1a\'.waybill.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12\x64\n\x08ListRuns\x12(.waybill.orchestrator.v1.ListRunsRequest\x1a).waybill.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12\x66\n\x08WatchRun\x12(.waybill.orchestrator.v1.WatchRunRequest\x1a).waybill.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12g\n\tCancelRun\x12).waybill.orchestrator.v1.CancelRunRequest\x1a*.waybill.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12\x64\n\x08RetryRun\x12(.waybill.orchestrator.v1.RetryRunRequest\x1a).waybill.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12v\n\x0e\x44\x65leteDocument\x12..waybill.orchestrator.v1.DeleteDocumentRequest\x1a/.waybill.orchestrator.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12y\n\x0f\x44\x65leteDocuments\x12/.waybill.orchestrator.v1.DeleteDocumentsRequest\x1a\x30.waybill.orchestrator.v1.DeleteDocumentsResponse\"\x03\x90\x02\x02\x12m\n\x0bGetDocument\x12+.waybill.orchestrator.v1.GetDocumentRequest\x1a,.waybill.orchestrator.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12s\n\rListDocuments\x12-.waybill.orchestrator.v1.ListDocumentsRequest\x1a..waybill.orchestrator.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12y\n\x0fListCollections\x12/.waybill.orchestrator.v1.ListCollectionsRequest\x1a\x30.waybill.orchestrator.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12j\n\nListChunks\x12*.waybill.orchestrator.v1.ListChunksRequest\x1a+.waybill.orchestrator.v1.ListChunksResponse\"\x03\x90\x02\x01\x12Y\n\x06Search\x12&.waybill.orchestrator.v1.SearchRequest\x1a\'.waybill.orchestrator.v1.SearchResponse\x12\x64\n\x08GetTrace\x12(.waybill.orchestrator.v1.GetTraceRequest\x1a).waybill.orchestrator.v1.GetTraceResponse\"\x03\x90\x02\x01\x12s\n\rListFileTypes\x12-.waybill.orchestrator.v1.ListFileTypesRequest\x1a..waybill.orchestrator.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._loaded_options = None
   _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_SEARCHREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['Ingest']._loaded_options = None
@@ -55,58 +61,94 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['RetryRun']._serialized_options = b'\220\002\002'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['DeleteDocument']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['DeleteDocument']._serialized_options = b'\220\002\002'
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['DeleteDocuments']._loaded_options = None
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['DeleteDocuments']._serialized_options = b'\220\002\002'
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['GetDocument']._loaded_options = None
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['GetDocument']._serialized_options = b'\220\002\001'
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListDocuments']._loaded_options = None
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListDocuments']._serialized_options = b'\220\002\001'
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListCollections']._loaded_options = None
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListCollections']._serialized_options = b'\220\002\001'
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListChunks']._loaded_options = None
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListChunks']._serialized_options = b'\220\002\001'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['GetTrace']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['GetTrace']._serialized_options = b'\220\002\001'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListFileTypes']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListFileTypes']._serialized_options = b'\220\002\001'
-  _globals['_INGESTREQUEST']._serialized_start=282
-  _globals['_INGESTREQUEST']._serialized_end=690
-  _globals['_INGESTREQUEST_HEADER']._serialized_start=381
-  _globals['_INGESTREQUEST_HEADER']._serialized_end=682
-  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_start=635
-  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_end=682
-  _globals['_INGESTRESPONSE']._serialized_start=692
-  _globals['_INGESTRESPONSE']._serialized_end=751
-  _globals['_GETRUNREQUEST']._serialized_start=753
-  _globals['_GETRUNREQUEST']._serialized_end=784
-  _globals['_GETRUNRESPONSE']._serialized_start=786
-  _globals['_GETRUNRESPONSE']._serialized_end=845
-  _globals['_LISTRUNSREQUEST']._serialized_start=847
-  _globals['_LISTRUNSREQUEST']._serialized_end=927
-  _globals['_LISTRUNSRESPONSE']._serialized_start=929
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1016
-  _globals['_WATCHRUNREQUEST']._serialized_start=1018
-  _globals['_WATCHRUNREQUEST']._serialized_end=1073
-  _globals['_WATCHRUNRESPONSE']._serialized_start=1075
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1158
-  _globals['_CANCELRUNREQUEST']._serialized_start=1160
-  _globals['_CANCELRUNREQUEST']._serialized_end=1194
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1196
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1322
-  _globals['_RETRYRUNREQUEST']._serialized_start=1324
-  _globals['_RETRYRUNREQUEST']._serialized_end=1406
-  _globals['_RETRYRUNRESPONSE']._serialized_start=1408
-  _globals['_RETRYRUNRESPONSE']._serialized_end=1469
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1471
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1536
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1538
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1653
-  _globals['_SEARCHREQUEST']._serialized_start=1656
-  _globals['_SEARCHREQUEST']._serialized_end=1904
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=635
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=682
-  _globals['_SEARCHRESPONSE']._serialized_start=1907
-  _globals['_SEARCHRESPONSE']._serialized_end=2065
-  _globals['_GETTRACEREQUEST']._serialized_start=2067
-  _globals['_GETTRACEREQUEST']._serialized_end=2158
-  _globals['_GETTRACERESPONSE']._serialized_start=2161
-  _globals['_GETTRACERESPONSE']._serialized_end=2358
-  _globals['_GETTRACERESPONSE_TRACE']._serialized_start=2271
-  _globals['_GETTRACERESPONSE_TRACE']._serialized_end=2358
-  _globals['_LISTFILETYPESREQUEST']._serialized_start=2360
-  _globals['_LISTFILETYPESREQUEST']._serialized_end=2382
-  _globals['_LISTFILETYPESRESPONSE']._serialized_start=2384
-  _globals['_LISTFILETYPESRESPONSE']._serialized_end=2474
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=2477
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=3535
+  _globals['_INGESTREQUEST']._serialized_start=357
+  _globals['_INGESTREQUEST']._serialized_end=781
+  _globals['_INGESTREQUEST_HEADER']._serialized_start=456
+  _globals['_INGESTREQUEST_HEADER']._serialized_end=773
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_start=726
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_end=773
+  _globals['_INGESTRESPONSE']._serialized_start=783
+  _globals['_INGESTRESPONSE']._serialized_end=842
+  _globals['_GETRUNREQUEST']._serialized_start=844
+  _globals['_GETRUNREQUEST']._serialized_end=875
+  _globals['_GETRUNRESPONSE']._serialized_start=877
+  _globals['_GETRUNRESPONSE']._serialized_end=936
+  _globals['_LISTRUNSREQUEST']._serialized_start=939
+  _globals['_LISTRUNSREQUEST']._serialized_end=1217
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1219
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1306
+  _globals['_WATCHRUNREQUEST']._serialized_start=1308
+  _globals['_WATCHRUNREQUEST']._serialized_end=1363
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1365
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1448
+  _globals['_CANCELRUNREQUEST']._serialized_start=1450
+  _globals['_CANCELRUNREQUEST']._serialized_end=1484
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1486
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1612
+  _globals['_RETRYRUNREQUEST']._serialized_start=1614
+  _globals['_RETRYRUNREQUEST']._serialized_end=1696
+  _globals['_RETRYRUNRESPONSE']._serialized_start=1698
+  _globals['_RETRYRUNRESPONSE']._serialized_end=1759
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1761
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1826
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1828
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1943
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_start=1946
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_end=2159
+  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=726
+  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=773
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_start=2162
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_end=2455
+  _globals['_DELETEDOCUMENTSRESPONSE_UNFINISHED']._serialized_start=2405
+  _globals['_DELETEDOCUMENTSRESPONSE_UNFINISHED']._serialized_end=2455
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=2457
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=2519
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2521
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2595
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2598
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2846
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=726
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=773
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2848
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2950
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=2952
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=3015
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=3017
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=3120
+  _globals['_LISTCHUNKSREQUEST']._serialized_start=3122
+  _globals['_LISTCHUNKSREQUEST']._serialized_end=3222
+  _globals['_LISTCHUNKSRESPONSE']._serialized_start=3224
+  _globals['_LISTCHUNKSRESPONSE']._serialized_end=3332
+  _globals['_SEARCHREQUEST']._serialized_start=3335
+  _globals['_SEARCHREQUEST']._serialized_end=3583
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=726
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=773
+  _globals['_SEARCHRESPONSE']._serialized_start=3586
+  _globals['_SEARCHRESPONSE']._serialized_end=3744
+  _globals['_GETTRACEREQUEST']._serialized_start=3746
+  _globals['_GETTRACEREQUEST']._serialized_end=3837
+  _globals['_GETTRACERESPONSE']._serialized_start=3840
+  _globals['_GETTRACERESPONSE']._serialized_end=4037
+  _globals['_GETTRACERESPONSE_TRACE']._serialized_start=3950
+  _globals['_GETTRACERESPONSE_TRACE']._serialized_end=4037
+  _globals['_LISTFILETYPESREQUEST']._serialized_start=4039
+  _globals['_LISTFILETYPESREQUEST']._serialized_end=4061
+  _globals['_LISTFILETYPESRESPONSE']._serialized_start=4063
+  _globals['_LISTFILETYPESRESPONSE']._serialized_end=4153
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=4156
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=5796
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,31 @@ class OrchestratorServiceStub:
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentRequest.SerializeToString,
                 response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentResponse.FromString,
                 _registered_method=True)
+        self.DeleteDocuments = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/DeleteDocuments',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentsRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentsResponse.FromString,
+                _registered_method=True)
+        self.GetDocument = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/GetDocument',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetDocumentRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetDocumentResponse.FromString,
+                _registered_method=True)
+        self.ListDocuments = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/ListDocuments',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListDocumentsRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListDocumentsResponse.FromString,
+                _registered_method=True)
+        self.ListCollections = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/ListCollections',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListCollectionsRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListCollectionsResponse.FromString,
+                _registered_method=True)
+        self.ListChunks = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/ListChunks',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListChunksRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListChunksResponse.FromString,
+                _registered_method=True)
         self.Search = channel.unary_unary(
                 '/waybill.orchestrator.v1.OrchestratorService/Search',
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.SearchRequest.SerializeToString,
@@ -153,6 +178,48 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteDocuments(self, request, context):
+        """Deletes a page of the documents of a collection, all or those that match. A document with a run under way
+        stays, and is named. Repeat the call with next_page_token until that is empty. A call whose answer was
+        lost may be repeated as it was; it then counts only what is deleted now.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDocument(self, request, context):
+        """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDocuments(self, request, context):
+        """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCollections(self, request, context):
+        """Lists the collections that have a published document, by name.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChunks(self, request, context):
+        """Lists the published chunks of a document by ordinal.
+        Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND, VERSION_NOT_FOUND (nothing of it is published),
+        PAGE_TOKEN_INVALID (also where the document has a new version since: begin at its first page).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Search(self, request, context):
         """Finds passages for a question, best first. The question's own embedding is paid, and stands in the
         ledger without a run. Reasons: INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
@@ -213,6 +280,31 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.DeleteDocument,
                     request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentRequest.FromString,
                     response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentResponse.SerializeToString,
+            ),
+            'DeleteDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDocuments,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentsRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentsResponse.SerializeToString,
+            ),
+            'GetDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDocument,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetDocumentRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetDocumentResponse.SerializeToString,
+            ),
+            'ListDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDocuments,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListDocumentsRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListDocumentsResponse.SerializeToString,
+            ),
+            'ListCollections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCollections,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListCollectionsRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListCollectionsResponse.SerializeToString,
+            ),
+            'ListChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChunks,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListChunksRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListChunksResponse.SerializeToString,
             ),
             'Search': grpc.unary_unary_rpc_method_handler(
                     servicer.Search,
@@ -420,6 +512,141 @@ class OrchestratorService:
             '/waybill.orchestrator.v1.OrchestratorService/DeleteDocument',
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentRequest.SerializeToString,
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/DeleteDocuments',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentsRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/GetDocument',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetDocumentRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/ListDocuments',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListDocumentsRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCollections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/ListCollections',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListCollectionsRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/ListChunks',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListChunksRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListChunksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,27 @@ class OrchestratorServiceStub:
     of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
     Reasons: RUN_UNFINISHED (cancel or await the document's run first).
     """
+    DeleteDocuments: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentsRequest, _orchestrator_service_pb2.DeleteDocumentsResponse]
+    """Deletes a page of the documents of a collection, all or those that match. A document with a run under way
+    stays, and is named. Repeat the call with next_page_token until that is empty. A call whose answer was
+    lost may be repeated as it was; it then counts only what is deleted now.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    GetDocument: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetDocumentRequest, _orchestrator_service_pb2.GetDocumentResponse]
+    """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
+    ListDocuments: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListDocumentsRequest, _orchestrator_service_pb2.ListDocumentsResponse]
+    """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListCollections: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListCollectionsRequest, _orchestrator_service_pb2.ListCollectionsResponse]
+    """Lists the collections that have a published document, by name.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListChunks: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListChunksRequest, _orchestrator_service_pb2.ListChunksResponse]
+    """Lists the published chunks of a document by ordinal.
+    Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND, VERSION_NOT_FOUND (nothing of it is published),
+    PAGE_TOKEN_INVALID (also where the document has a new version since: begin at its first page).
+    """
     Search: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SearchRequest, _orchestrator_service_pb2.SearchResponse]
     """Finds passages for a question, best first. The question's own embedding is paid, and stands in the
     ledger without a run. Reasons: INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
@@ -112,6 +133,27 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
     of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
     Reasons: RUN_UNFINISHED (cancel or await the document's run first).
+    """
+    DeleteDocuments: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentsRequest, _orchestrator_service_pb2.DeleteDocumentsResponse]  # type: ignore[assignment]
+    """Deletes a page of the documents of a collection, all or those that match. A document with a run under way
+    stays, and is named. Repeat the call with next_page_token until that is empty. A call whose answer was
+    lost may be repeated as it was; it then counts only what is deleted now.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    GetDocument: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetDocumentRequest, _orchestrator_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
+    """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
+    ListDocuments: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListDocumentsRequest, _orchestrator_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
+    """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListCollections: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListCollectionsRequest, _orchestrator_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
+    """Lists the collections that have a published document, by name.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListChunks: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListChunksRequest, _orchestrator_service_pb2.ListChunksResponse]  # type: ignore[assignment]
+    """Lists the published chunks of a document by ordinal.
+    Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND, VERSION_NOT_FOUND (nothing of it is published),
+    PAGE_TOKEN_INVALID (also where the document has a new version since: begin at its first page).
     """
     Search: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SearchRequest, _orchestrator_service_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds passages for a question, best first. The question's own embedding is paid, and stands in the
@@ -199,6 +241,57 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
         of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
         Reasons: RUN_UNFINISHED (cancel or await the document's run first).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteDocuments(
+        self,
+        request: _orchestrator_service_pb2.DeleteDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.DeleteDocumentsResponse, _abc.Awaitable[_orchestrator_service_pb2.DeleteDocumentsResponse]]:
+        """Deletes a page of the documents of a collection, all or those that match. A document with a run under way
+        stays, and is named. Repeat the call with next_page_token until that is empty. A call whose answer was
+        lost may be repeated as it was; it then counts only what is deleted now.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDocument(
+        self,
+        request: _orchestrator_service_pb2.GetDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.GetDocumentResponse, _abc.Awaitable[_orchestrator_service_pb2.GetDocumentResponse]]:
+        """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListDocuments(
+        self,
+        request: _orchestrator_service_pb2.ListDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.ListDocumentsResponse, _abc.Awaitable[_orchestrator_service_pb2.ListDocumentsResponse]]:
+        """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCollections(
+        self,
+        request: _orchestrator_service_pb2.ListCollectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.ListCollectionsResponse, _abc.Awaitable[_orchestrator_service_pb2.ListCollectionsResponse]]:
+        """Lists the collections that have a published document, by name.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ListChunks(
+        self,
+        request: _orchestrator_service_pb2.ListChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.ListChunksResponse, _abc.Awaitable[_orchestrator_service_pb2.ListChunksResponse]]:
+        """Lists the published chunks of a document by ordinal.
+        Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND, VERSION_NOT_FOUND (nothing of it is published),
+        PAGE_TOKEN_INVALID (also where the document has a new version since: begin at its first page).
         """
 
     @_abc_1.abstractmethod

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.storage.v1 import chunk_pb2 as _chunk_pb2
+from waybill.storage.v1 import document_pb2 as _document_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -13,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class BeginVersionRequest(_message.Message):
-    __slots__ = ("collection", "document_key", "source_sha256", "recipe", "space", "run_id", "validate_only", "keep_until", "metadata")
+    __slots__ = ("collection", "document_key", "source_sha256", "recipe", "space", "run_id", "validate_only", "keep_until", "metadata", "origin")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +31,7 @@ class BeginVersionRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     KEEP_UNTIL_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     collection: str
     document_key: str
     source_sha256: str
@@ -39,10 +41,11 @@ class BeginVersionRequest(_message.Message):
     validate_only: bool
     keep_until: _timestamp_pb2.Timestamp
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., recipe: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., run_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    origin: str
+    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., recipe: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., run_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class BeginVersionResponse(_message.Message):
-    __slots__ = ("outcome", "version_id", "document_id", "chunk_count")
+    __slots__ = ("outcome", "version_id", "document_id", "chunk_count", "description_differs")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OUTCOME_UNSPECIFIED: _ClassVar[BeginVersionResponse.Outcome]
@@ -55,11 +58,13 @@ class BeginVersionResponse(_message.Message):
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_DIFFERS_FIELD_NUMBER: _ClassVar[int]
     outcome: BeginVersionResponse.Outcome
     version_id: str
     document_id: str
     chunk_count: int
-    def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ...) -> None: ...
+    description_differs: bool
+    def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., description_differs: _Optional[bool] = ...) -> None: ...
 
 class PutChunksRequest(_message.Message):
     __slots__ = ("version_id", "chunks")
@@ -76,28 +81,34 @@ class PutChunksResponse(_message.Message):
     def __init__(self, reused_vectors: _Optional[int] = ...) -> None: ...
 
 class ListChunksRequest(_message.Message):
-    __slots__ = ("version_id", "page_size", "page_token", "start_ordinal", "end_ordinal", "pending_only")
+    __slots__ = ("version_id", "page_size", "page_token", "start_ordinal", "end_ordinal", "pending_only", "collection", "document_key")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     START_ORDINAL_FIELD_NUMBER: _ClassVar[int]
     END_ORDINAL_FIELD_NUMBER: _ClassVar[int]
     PENDING_ONLY_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     page_size: int
     page_token: str
     start_ordinal: int
     end_ordinal: int
     pending_only: bool
-    def __init__(self, version_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_ordinal: _Optional[int] = ..., end_ordinal: _Optional[int] = ..., pending_only: _Optional[bool] = ...) -> None: ...
+    collection: str
+    document_key: str
+    def __init__(self, version_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_ordinal: _Optional[int] = ..., end_ordinal: _Optional[int] = ..., pending_only: _Optional[bool] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ...) -> None: ...
 
 class ListChunksResponse(_message.Message):
-    __slots__ = ("chunks", "next_page_token")
+    __slots__ = ("chunks", "next_page_token", "version_id")
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     chunks: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Chunk]
     next_page_token: str
-    def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    version_id: str
+    def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., version_id: _Optional[str] = ...) -> None: ...
 
 class PutVectorsRequest(_message.Message):
     __slots__ = ("version_id", "space", "vectors")
@@ -152,6 +163,67 @@ class DeleteDocumentResponse(_message.Message):
     vectors: int
     orphaned_source_sha256: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, versions: _Optional[int] = ..., chunks: _Optional[int] = ..., vectors: _Optional[int] = ..., orphaned_source_sha256: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetDocumentRequest(_message.Message):
+    __slots__ = ("collection", "document_key")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    document_key: str
+    def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ...) -> None: ...
+
+class GetDocumentResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: _document_pb2.Document
+    def __init__(self, document: _Optional[_Union[_document_pb2.Document, _Mapping]] = ...) -> None: ...
+
+class ListDocumentsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "collection", "metadata", "origin", "source_sha256")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    collection: str
+    metadata: _containers.ScalarMap[str, str]
+    origin: str
+    source_sha256: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., collection: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., source_sha256: _Optional[str] = ...) -> None: ...
+
+class ListDocumentsResponse(_message.Message):
+    __slots__ = ("documents", "next_page_token")
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    documents: _containers.RepeatedCompositeFieldContainer[_document_pb2.Document]
+    next_page_token: str
+    def __init__(self, documents: _Optional[_Iterable[_Union[_document_pb2.Document, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListCollectionsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListCollectionsResponse(_message.Message):
+    __slots__ = ("collections", "next_page_token")
+    COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    collections: _containers.RepeatedCompositeFieldContainer[_document_pb2.Collection]
+    next_page_token: str
+    def __init__(self, collections: _Optional[_Iterable[_Union[_document_pb2.Collection, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
     __slots__ = ("collection", "query", "vector", "space", "mode", "limit", "document_keys", "metadata", "first_page", "last_page")

@@ -69,6 +69,21 @@ class DocumentIndexServiceStub:
                 request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentRequest.SerializeToString,
                 response_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentResponse.FromString,
                 _registered_method=True)
+        self.GetDocument = channel.unary_unary(
+                '/waybill.storage.v1.DocumentIndexService/GetDocument',
+                request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.GetDocumentRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.GetDocumentResponse.FromString,
+                _registered_method=True)
+        self.ListDocuments = channel.unary_unary(
+                '/waybill.storage.v1.DocumentIndexService/ListDocuments',
+                request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListDocumentsRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListDocumentsResponse.FromString,
+                _registered_method=True)
+        self.ListCollections = channel.unary_unary(
+                '/waybill.storage.v1.DocumentIndexService/ListCollections',
+                request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListCollectionsRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListCollectionsResponse.FromString,
+                _registered_method=True)
         self.Search = channel.unary_unary(
                 '/waybill.storage.v1.DocumentIndexService/Search',
                 request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.SearchRequest.SerializeToString,
@@ -103,7 +118,9 @@ class DocumentIndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListChunks(self, request, context):
-        """Lists chunks of a version by ordinal. Reasons: VERSION_NOT_FOUND, PAGE_TOKEN_INVALID.
+        """Lists chunks by ordinal: of a version, or of what is published of a document.
+        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
+        document has a new version since: begin at its first page).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,6 +147,29 @@ class DocumentIndexServiceServicer:
     def DeleteDocument(self, request, context):
         """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
         finding it at once. Deleting what is not there is OK: the counts are 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDocument(self, request, context):
+        """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDocuments(self, request, context):
+        """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCollections(self, request, context):
+        """Lists the collections that have a published document, by name.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,6 +216,21 @@ def add_DocumentIndexServiceServicer_to_server(servicer, server):
                     servicer.DeleteDocument,
                     request_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentRequest.FromString,
                     response_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentResponse.SerializeToString,
+            ),
+            'GetDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDocument,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.GetDocumentRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.GetDocumentResponse.SerializeToString,
+            ),
+            'ListDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDocuments,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListDocumentsRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListDocumentsResponse.SerializeToString,
+            ),
+            'ListCollections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCollections,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListCollectionsRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListCollectionsResponse.SerializeToString,
             ),
             'Search': grpc.unary_unary_rpc_method_handler(
                     servicer.Search,
@@ -350,6 +405,87 @@ class DocumentIndexService:
             '/waybill.storage.v1.DocumentIndexService/DeleteDocument',
             waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentRequest.SerializeToString,
             waybill_dot_storage_dot_v1_dot_document__index__service__pb2.DeleteDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.DocumentIndexService/GetDocument',
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.GetDocumentRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.GetDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.DocumentIndexService/ListDocuments',
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListDocumentsRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCollections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.DocumentIndexService/ListCollections',
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListCollectionsRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListCollectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

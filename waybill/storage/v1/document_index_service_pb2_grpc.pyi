@@ -49,7 +49,10 @@ class DocumentIndexServiceStub:
     Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
     """
     ListChunks: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.ListChunksRequest, _document_index_service_pb2.ListChunksResponse]
-    """Lists chunks of a version by ordinal. Reasons: VERSION_NOT_FOUND, PAGE_TOKEN_INVALID."""
+    """Lists chunks by ordinal: of a version, or of what is published of a document.
+    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
+    document has a new version since: begin at its first page).
+    """
     PutVectors: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]
     """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
     repeating the call changes nothing.
@@ -63,6 +66,16 @@ class DocumentIndexServiceStub:
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]
     """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
     finding it at once. Deleting what is not there is OK: the counts are 0.
+    """
+    GetDocument: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.GetDocumentRequest, _document_index_service_pb2.GetDocumentResponse]
+    """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
+    ListDocuments: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.ListDocumentsRequest, _document_index_service_pb2.ListDocumentsResponse]
+    """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListCollections: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.ListCollectionsRequest, _document_index_service_pb2.ListCollectionsResponse]
+    """Lists the collections that have a published document, by name.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]
     """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
@@ -91,7 +104,10 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
     """
     ListChunks: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.ListChunksRequest, _document_index_service_pb2.ListChunksResponse]  # type: ignore[assignment]
-    """Lists chunks of a version by ordinal. Reasons: VERSION_NOT_FOUND, PAGE_TOKEN_INVALID."""
+    """Lists chunks by ordinal: of a version, or of what is published of a document.
+    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
+    document has a new version since: begin at its first page).
+    """
     PutVectors: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]  # type: ignore[assignment]
     """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
     repeating the call changes nothing.
@@ -105,6 +121,16 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
     finding it at once. Deleting what is not there is OK: the counts are 0.
+    """
+    GetDocument: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.GetDocumentRequest, _document_index_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
+    """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
+    ListDocuments: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.ListDocumentsRequest, _document_index_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
+    """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListCollections: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.ListCollectionsRequest, _document_index_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
+    """Lists the collections that have a published document, by name.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
     Search: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
@@ -148,7 +174,10 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_index_service_pb2.ListChunksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.ListChunksResponse, _abc.Awaitable[_document_index_service_pb2.ListChunksResponse]]:
-        """Lists chunks of a version by ordinal. Reasons: VERSION_NOT_FOUND, PAGE_TOKEN_INVALID."""
+        """Lists chunks by ordinal: of a version, or of what is published of a document.
+        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
+        document has a new version since: begin at its first page).
+        """
 
     @_abc_1.abstractmethod
     def PutVectors(
@@ -180,6 +209,34 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_index_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_document_index_service_pb2.DeleteDocumentResponse]]:
         """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
         finding it at once. Deleting what is not there is OK: the counts are 0.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDocument(
+        self,
+        request: _document_index_service_pb2.GetDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_index_service_pb2.GetDocumentResponse, _abc.Awaitable[_document_index_service_pb2.GetDocumentResponse]]:
+        """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListDocuments(
+        self,
+        request: _document_index_service_pb2.ListDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_index_service_pb2.ListDocumentsResponse, _abc.Awaitable[_document_index_service_pb2.ListDocumentsResponse]]:
+        """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCollections(
+        self,
+        request: _document_index_service_pb2.ListCollectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_index_service_pb2.ListCollectionsResponse, _abc.Awaitable[_document_index_service_pb2.ListCollectionsResponse]]:
+        """Lists the collections that have a published document, by name.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,99 @@
+"""Runs as a caller lists them: newest first, by state, document, time and label."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg.types.json import Jsonb
+
+from services.orchestrator.runs.rows import Row, new_run_id
+from waybill.runtime.postgres import Database
+
+_MATCHING = """
+(%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
+    and (%(document_key)s::text is null or (collection, document_key) = (%(collection)s, %(document_key)s))
+    and (%(first)s::uuid is null or run_id >= %(first)s)
+    and (%(before)s::uuid is null or run_id < %(before)s)
+"""
+
+LIST = f"""
+select * from waybill_runs.runs
+where {_MATCHING} and (%(states)s::waybill_runs.run_state[] is null or state = any(%(states)s))
+order by run_id desc limit %(limit)s
+"""  # noqa: S608  (constants only)
+
+# The newest of each state walk an index: those of a rare state do not wait behind all the others.
+LIST_BY_STATE = f"""
+select listed.* from unnest(%(states)s::waybill_runs.run_state[]) wanted (state)
+cross join lateral (
+    select * from waybill_runs.runs
+    where runs.state = wanted.state and {_MATCHING}
+    order by run_id desc limit %(limit)s
+) listed
+order by run_id desc limit %(limit)s
+"""  # noqa: S608  (constants only)
+
+UNFINISHED = """
+select run_id, document_key from waybill_runs.runs
+where ended_at is null and collection = %(collection)s and metadata @> %(metadata)s
+order by run_id limit %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are listed; what is empty or None does not count.
+
+    Attributes:
+        collection: Of the document.
+        accepted_from: At this time or later.
+        accepted_before: Before this time.
+    """
+
+    correlation_id: str = ""
+    states: Sequence[str] = ()
+    collection: str = ""
+    document_key: str = ""
+    accepted_from: datetime.datetime | None = None
+    accepted_before: datetime.datetime | None = None
+
+
+class RunListing:
+    """Pages of a tenant's runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, tenant: str, wanted: RunFilter, limit: int, before: str | None) -> list[Row]:
+        """Runs, newest first, older than run `before`."""
+        bounds = [run_id for run_id in (before, _first_of(wanted.accepted_before)) if run_id]
+        values = {
+            "correlation_id": wanted.correlation_id or None,
+            "states": list(wanted.states) or None,
+            "collection": wanted.collection,
+            "document_key": wanted.document_key or None,
+            "first": _first_of(wanted.accepted_from),
+            "before": min(bounds, default=None),
+            "limit": limit,
+        }
+        narrow = wanted.document_key or wanted.correlation_id
+        query = LIST_BY_STATE if wanted.states and not narrow else LIST
+        async with self._database.transaction(tenant) as connection:
+            return await (await connection.execute(query, values)).fetchall()
+
+    async def unfinished(
+        self, tenant: str, collection: str, metadata: Mapping[str, str], limit: int
+    ) -> list[Row]:
+        """Runs under way of documents of a collection that have these values: run_id and document_key."""
+        values = {"collection": collection, "metadata": Jsonb(dict(metadata)), "limit": limit}
+        async with self._database.transaction(tenant) as connection:
+            return await (await connection.execute(UNFINISHED, values)).fetchall()
+
+
+def _first_of(moment: datetime.datetime | None) -> str | None:
+    """The lowest run id of a millisecond: ids begin with the time that their run was accepted at."""
+    if moment is None:
+        return None
+    return new_run_id(max(0, int(moment.timestamp() * 1000)), bytes(10))

@@ -1,0 +1,63 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from waybill.common.v1 import space_pb2 as _space_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Document(_message.Message):
+    __slots__ = ("document_id", "collection", "document_key", "state", "version_id", "run_id", "source_sha256", "size_bytes", "pages", "chunks", "space", "metadata", "origin", "create_time", "publish_time")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Document.State]
+        STATE_READY: _ClassVar[Document.State]
+        STATE_READY_DEGRADED: _ClassVar[Document.State]
+        STATE_UNPUBLISHED: _ClassVar[Document.State]
+    STATE_UNSPECIFIED: Document.State
+    STATE_READY: Document.State
+    STATE_READY_DEGRADED: Document.State
+    STATE_UNPUBLISHED: Document.State
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    document_id: str
+    collection: str
+    document_key: str
+    state: Document.State
+    version_id: str
+    run_id: str
+    source_sha256: str
+    size_bytes: int
+    pages: int
+    chunks: int
+    space: _space_pb2.Space
+    metadata: _containers.ScalarMap[str, str]
+    origin: str
+    create_time: _timestamp_pb2.Timestamp
+    publish_time: _timestamp_pb2.Timestamp
+    def __init__(self, document_id: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., state: _Optional[_Union[Document.State, str]] = ..., version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., publish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
