@@ -75,8 +75,8 @@ class EmbedderServiceServicer:
         """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
         last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
         repeated call is paid again.
-        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
-        vendor refuses (VENDOR_…).
+        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
+        (VENDOR_…).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ class EmbedderServiceServicer:
         repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
         ledger before it is sent.
         Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-        INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
+        INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

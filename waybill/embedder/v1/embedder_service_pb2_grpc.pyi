@@ -37,15 +37,15 @@ class EmbedderServiceStub:
     """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
     last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
     repeated call is paid again.
-    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
-    vendor refuses (VENDOR_…).
+    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
+    (VENDOR_…).
     """
     CreateBatchJob: _grpc.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]
     """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
     repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
     ledger before it is sent.
     Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-    INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
+    INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
     """
     GetBatchJob: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.GetBatchJobRequest, _embedder_service_pb2.GetBatchJobResponse]
     """Asks the vendor where a job stands. Reasons: BATCH_JOB_NOT_FOUND, also for another tenant's job."""
@@ -73,15 +73,15 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
     last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
     repeated call is paid again.
-    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
-    vendor refuses (VENDOR_…).
+    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
+    (VENDOR_…).
     """
     CreateBatchJob: _aio.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]  # type: ignore[assignment]
     """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
     repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
     ledger before it is sent.
     Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-    INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
+    INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
     """
     GetBatchJob: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.GetBatchJobRequest, _embedder_service_pb2.GetBatchJobResponse]  # type: ignore[assignment]
     """Asks the vendor where a job stands. Reasons: BATCH_JOB_NOT_FOUND, also for another tenant's job."""
@@ -112,8 +112,8 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
         last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
         repeated call is paid again.
-        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, LEDGER_UNAVAILABLE, and what the
-        vendor refuses (VENDOR_…).
+        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
+        (VENDOR_…).
         """
 
     @_abc_1.abstractmethod
@@ -126,7 +126,7 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         repeat with the same job_key and texts returns the job that exists. Every vendor request is held in the
         ledger before it is sent.
         Reasons: BATCHES_NOT_OFFERED, SPACE_MISMATCH, TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS,
-        INVALID_REQUEST, LEDGER_UNAVAILABLE, and what the vendor refuses (VENDOR_…).
+        INVALID_REQUEST, and what the vendor refuses (VENDOR_…).
         """
 
     @_abc_1.abstractmethod
