@@ -217,6 +217,23 @@ class Meter:
         """
         return await self._settle(ledger_service_pb2.SettleRequest(entry_id=entry_id, doubt_reason=reason))
 
+    async def adjust(
+        self, entry_id: str, model: str, unit: str, quantity: int, reason: str
+    ) -> entry_pb2.Entry:
+        """Says what the vendor charged in the end. Repeated while the ledger restarts.
+
+        Raises:
+            NotFound: ENTRY_NOT_FOUND.
+            Precondition: PRICE_UNKNOWN.
+        """
+        request = ledger_service_pb2.AdjustRequest(
+            entry_id=entry_id, model=model, unit=unit, quantity=quantity, reason=reason
+        )
+        response = await insist(
+            lambda: self._ledger.Adjust(request, timeout=CALL_SECONDS), seconds=LAST_WORD_SECONDS
+        )
+        return response.entry
+
     def record(self, entry: entry_pb2.Entry) -> None:
         """Makes the span of an entry of `hold` that has ended; again, it is the same span."""
         spender = dataclasses.replace(

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -47,7 +47,17 @@ where spend_key = %(spend_key)s and run_id = %(run_id)s
     and state = 'HELD' and owner <> %(owner)s
 """
 
-FIND = "select * from waybill_ledger.entries where entry_id = %s"
+ADJUSTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
+    where a.entry_id = entries.entry_id) adjusted_nano_usd"""
+FIND = f"select *, {ADJUSTED} from waybill_ledger.entries where entry_id = %s"  # noqa: S608  (constants only)
+# One at a time for each entry, so that a difference is appended once.
+LOCK = f"{FIND} for update"
+ADJUST = """
+insert into waybill_ledger.adjustments (
+    tenant, entry_id, run_id, correlation_id, kind, model, unit, quantity, nano_usd, reason)
+values (%(tenant)s, %(entry_id)s, %(run_id)s, %(correlation_id)s, %(kind)s, %(model)s, %(unit)s,
+    %(quantity)s, %(nano_usd)s, %(reason)s)
+"""
 
 # Only from a state that may be left; the row that comes back has the end that was asked for.
 END = """
@@ -71,7 +81,7 @@ MATCHING = """
 """
 
 LIST = f"""
-select * from waybill_ledger.entries
+select *, {ADJUSTED} from waybill_ledger.entries
 where {MATCHING}
     and (%(after)s::timestamptz is null or (held_at, entry_id) > (%(after)s, %(after_id)s::uuid))
 order by held_at, entry_id
@@ -87,7 +97,12 @@ select run_id,
         uncertain,
     coalesce(sum(expected_nano_usd) filter (where state in ('HELD', 'IN_DOUBT') and kind = 'SIMULATED'), 0)
         uncertain_simulated
-from waybill_ledger.entries
+from (
+    select run_id, correlation_id, kind, state, reported_nano_usd, expected_nano_usd
+    from waybill_ledger.entries
+    union all
+    select run_id, correlation_id, kind, 'SETTLED', nano_usd, 0 from waybill_ledger.adjustments
+) owed
 where {MATCHING} and run_id <> '{NO_RUN}'
 group by run_id
 limit %(limit)s
@@ -178,6 +193,30 @@ class Entries:
         async with self._database.transaction(tenant) as connection:
             return await _end(connection, await _find(connection, entry_id), "IN_DOUBT", reason, {})
 
+    async def adjust(
+        self, tenant: str, entry_id: str, model: str, unit: str, quantity: int, reason: str
+    ) -> Row:
+        """The vendor charged so many units in the end, by another price of its own.
+
+        Raises:
+            NotFound: ENTRY_NOT_FOUND.
+            Precondition: PRICE_UNKNOWN.
+        """
+        async with self._database.transaction(tenant) as connection:
+            found = await _find(connection, entry_id, LOCK)
+            price = self._prices.find(found["vendor"], model, unit, found["held_at"].date())
+            if found["state"] in ("HELD", "IN_DOUBT"):
+                wanted = {"quantity": found["quantity"], "reported_nano_usd": found["expected_nano_usd"]}
+                found = {**found, **await _end(connection, found, "SETTLED", "", wanted)}
+            known = (found["reported_nano_usd"] or 0) + found["adjusted_nano_usd"]
+            if more := price.cost_nano_usd(quantity) - known:
+                corrected = {
+                    **found, "model": model, "unit": unit, "quantity": quantity, "nano_usd": more,
+                    "reason": reason,
+                }  # fmt: skip
+                await connection.execute(ADJUST, corrected)
+            return {**found, "adjusted_nano_usd": found["adjusted_nano_usd"] + more}
+
     async def _insert(self, tenant: str, values: dict[str, Any]) -> Row:
         """Inserts with the next attempt number, or answers the entry that has this id already."""
         async with self._database.transaction(tenant) as connection:
@@ -220,8 +259,8 @@ async def expire_holds(owner_database: Database) -> int:
         return (await connection.execute(EXPIRE)).rowcount
 
 
-async def _find(connection: Connection, entry_id: str) -> Row:
-    row = await (await connection.execute(FIND, [entry_id])).fetchone()
+async def _find(connection: Connection, entry_id: str, statement: LiteralString = FIND) -> Row:
+    row = await (await connection.execute(statement, [entry_id])).fetchone()
     if row is None:
         raise NotFound("ENTRY_NOT_FOUND", "No ledger entry has this id. Hold before you settle.")
     return row

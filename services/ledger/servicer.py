@@ -48,6 +48,20 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
         return ledger_service_pb2.ReleaseResponse(entry=_entry(row))
 
+    async def Adjust(self, request: ledger_service_pb2.AdjustRequest, context: Any) -> Any:  # noqa: N802
+        """Corrects what an attempt cost."""
+        if request.quantity < 0 or not (request.model and request.unit and request.reason):
+            raise InvalidRequest("INVALID_REQUEST", "Name model, unit, reason and a quantity of at least 0.")
+        row = await self._entries.adjust(
+            identity.caller().tenant,
+            _uuid("entry_id", request.entry_id),
+            request.model,
+            request.unit,
+            request.quantity,
+            request.reason,
+        )
+        return ledger_service_pb2.AdjustResponse(entry=_entry(row))
+
     async def ListEntries(  # noqa: N802
         self, request: ledger_service_pb2.ListEntriesRequest, context: Any
     ) -> ledger_service_pb2.ListEntriesResponse:
@@ -110,6 +124,8 @@ def _entry(row: Row) -> entry_pb2.Entry:
         kind=f"COST_KIND_{row['kind']}",
         reported_nano_usd=row["reported_nano_usd"],
         invoiced_nano_usd=row["invoiced_nano_usd"],
+        # A row that has just been written has none.
+        adjusted_nano_usd=row.get("adjusted_nano_usd", 0),
         hold_time=timestamp(row["held_at"]),
         expire_time=timestamp(row["expires_at"]),
         span=entry_pb2.SpanLink(

@@ -24,6 +24,7 @@ from tests.inprocess import channel, served, server_config, someone
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import (
+    AdjustRequest,
     HoldRequest,
     ListEntriesRequest,
     ReleaseRequest,
@@ -260,6 +261,77 @@ async def test_totals_keep_real_and_simulated_and_settled_and_uncertain_apart(
             (total,) = (await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id], page_size=1))).totals
     assert (total.cost_nano_usd, total.simulated_nano_usd) == (200, 220)
     assert (total.uncertain_nano_usd, total.uncertain_simulated_nano_usd) == (2000, 2020)
+
+
+@pytest.mark.parametrize(("credit", "more"), [(0, -7_500_000), (6, 0), (7.5, 1_875_000)])
+async def test_what_the_vendor_charged_in_the_end_is_appended_once_and_the_row_stays(
+    database: MigratedPostgres, credit: float, more: int
+) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            settled = await settled_parse(stub)
+            for _ in range(2):
+                adjusted = (await stub.Adjust(charged(settled.entry_id, credit))).entry
+                assert (adjusted.reported_nano_usd, adjusted.adjusted_nano_usd) == (7_500_000, more)
+            listed = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
+    assert listed.entries[0] == adjusted
+    assert listed.totals[0].simulated_nano_usd == 7_500_000 + more
+
+
+async def test_a_charge_that_changes_again_is_corrected_again(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            entry_id = (await settled_parse(stub)).entry_id
+            for credit in (9, 0, 3):
+                entry = (await stub.Adjust(charged(entry_id, credit))).entry
+                assert entry.reported_nano_usd + entry.adjusted_nano_usd == credit * 1_250_000
+
+
+async def test_a_charge_ends_a_doubt_and_follows_a_release(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            doubtful, released = [(await stub.Hold(parse_hold(f"parse:{name}"))).entry for name in "ab"]
+            await stub.Settle(SettleRequest(entry_id=doubtful.entry_id, doubt_reason="lost"))
+            await stub.Release(ReleaseRequest(entry_id=released.entry_id, reason="refused"))
+            for entry in (doubtful, released):
+                await stub.Adjust(charged(entry.entry_id, 3))
+            listed = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
+    assert [entry.state for entry in listed.entries] == [Entry.STATE_SETTLED, Entry.STATE_RELEASED]
+    total = listed.totals[0]
+    assert (total.simulated_nano_usd, total.uncertain_simulated_nano_usd) == (2 * 3_750_000, 0)
+
+
+async def test_nobody_adjusts_an_entry_of_another_tenant_or_by_an_unknown_price(
+    database: MigratedPostgres,
+) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(a_run()):
+            entry_id = (await settled_parse(stub)).entry_id
+            unknown = (grpc.StatusCode.FAILED_PRECONDITION, "PRICE_UNKNOWN")
+            assert await refused(stub.Adjust(charged(entry_id, 1, unit="coin"))) == unknown
+        with identity.acting_as(a_run()):
+            assert await refused(stub.Adjust(charged(entry_id, 1))) == (
+                grpc.StatusCode.NOT_FOUND,
+                "ENTRY_NOT_FOUND",
+            )
+
+
+def parse_hold(spend_key: str) -> HoldRequest:
+    """Two pages of LlamaParse, 3 credits each."""
+    return hold(
+        spend_key, quantity=2, operation="parse", vendor="llamaparse", model="cost_effective", unit="page"
+    )
+
+
+async def settled_parse(stub: LedgerServiceAsyncStub) -> Entry:
+    entry = (await stub.Hold(parse_hold("parse:1"))).entry
+    return (await stub.Settle(SettleRequest(entry_id=entry.entry_id, quantity=2))).entry
+
+
+def charged(entry_id: str, credit: float, unit: str = "microcredit") -> AdjustRequest:
+    return AdjustRequest(
+        entry_id=entry_id, model="credit", unit=unit, quantity=int(credit * 1e6), reason="credits"
+    )
 
 
 async def test_a_listing_without_a_filter_has_no_totals(database: MigratedPostgres) -> None:

@@ -53,13 +53,11 @@ class Figures:
     @classmethod
     def _of_entry(cls, entry: Entry) -> Figures:
         real = entry.kind == CostKind.COST_KIND_REAL
-        if entry.state == Entry.STATE_SETTLED:
-            settled = entry.reported_nano_usd
-            return cls(cost_nano_usd=settled) if real else cls(simulated_nano_usd=settled)
         if entry.state in (Entry.STATE_HELD, Entry.STATE_IN_DOUBT):
             held = entry.expected_nano_usd
             return cls(uncertain_nano_usd=held) if real else cls(uncertain_simulated_nano_usd=held)
-        return cls()
+        settled = entry.reported_nano_usd + entry.adjusted_nano_usd
+        return cls(cost_nano_usd=settled) if real else cls(simulated_nano_usd=settled)
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(

@@ -112,6 +112,7 @@ def entry_object(entry: Entry) -> Shape:
         "price_nano_usd_per_million": entry.price_nano_usd_per_million,
         "expected_nano_usd": entry.expected_nano_usd,
         "reported_nano_usd": entry.reported_nano_usd if entry.HasField("reported_nano_usd") else None,
+        "adjusted_nano_usd": entry.adjusted_nano_usd,
         "invoiced_nano_usd": entry.invoiced_nano_usd if entry.HasField("invoiced_nano_usd") else None,
         "hold_time": _time(entry, "hold_time"),
         "end_time": _time(entry, "end_time"),

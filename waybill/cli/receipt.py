@@ -103,7 +103,8 @@ def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
 
 
 def _amount(entry: Entry) -> int:
-    return entry.reported_nano_usd if entry.HasField("reported_nano_usd") else entry.expected_nano_usd
+    known = entry.reported_nano_usd if entry.HasField("reported_nano_usd") else entry.expected_nano_usd
+    return known + entry.adjusted_nano_usd
 
 
 def _sums(figures: Figures, width: int) -> Iterator[Text]:

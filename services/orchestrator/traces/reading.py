@@ -240,7 +240,7 @@ def _from_ledger(entry: Entry) -> Span:
 
 def _price(span: Span, entry: Entry) -> None:
     """Truth for cost is the ledger, whatever the exported span says."""
-    cost = entry.reported_nano_usd if entry.state == Entry.STATE_SETTLED else 0
+    cost = entry.reported_nano_usd + entry.adjusted_nano_usd
     if entry.kind == CostKind.COST_KIND_REAL:
         span.cost_nano_usd = cost
     else:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwaybill/ledger/v1/entry.proto\x12\x11waybill.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cwaybill/common/v1/cost.proto\"\xac\x06\n\x05\x45ntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\x12\x11\n\tspend_key\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12-\n\x05state\x18\x06 \x01(\x0e\x32\x1e.waybill.ledger.v1.Entry.State\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x08 \x01(\t\x12\x11\n\toperation\x18\t \x01(\t\x12\x0e\n\x06vendor\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x10\n\x08quantity\x18\x0c \x01(\x03\x12\x0c\n\x04unit\x18\r \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x0e \x01(\x03\x12\x19\n\x11\x65xpected_nano_usd\x18\x0f \x01(\x03\x12\x1e\n\x11reported_nano_usd\x18\x10 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11invoiced_nano_usd\x18\x11 \x01(\x03H\x01\x88\x01\x01\x12-\n\thold_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x15 \x01(\t\x12\x12\n\nend_reason\x18\x16 \x01(\t\x12)\n\x04span\x18\x17 \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x11\n\rSTATE_SETTLED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x12\n\x0eSTATE_IN_DOUBT\x10\x04\x12\x15\n\x11STATE_WRITTEN_OFF\x10\x05\x42\x14\n\x12_reported_nano_usdB\x14\n\x12_invoiced_nano_usd\"J\n\x08SpanLink\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_span_id\x18\x02 \x01(\t\x12\x14\n\x0cstep_span_id\x18\x03 \x01(\t\"\x8f\x01\n\x08RunTotal\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rcost_nano_usd\x18\x02 \x01(\x03\x12\x1a\n\x12simulated_nano_usd\x18\x03 \x01(\x03\x12\x1a\n\x12uncertain_nano_usd\x18\x04 \x01(\x03\x12$\n\x1cuncertain_simulated_nano_usd\x18\x05 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwaybill/ledger/v1/entry.proto\x12\x11waybill.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cwaybill/common/v1/cost.proto\"\xc7\x06\n\x05\x45ntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\x12\x11\n\tspend_key\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12-\n\x05state\x18\x06 \x01(\x0e\x32\x1e.waybill.ledger.v1.Entry.State\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x08 \x01(\t\x12\x11\n\toperation\x18\t \x01(\t\x12\x0e\n\x06vendor\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x10\n\x08quantity\x18\x0c \x01(\x03\x12\x0c\n\x04unit\x18\r \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x0e \x01(\x03\x12\x19\n\x11\x65xpected_nano_usd\x18\x0f \x01(\x03\x12\x1e\n\x11reported_nano_usd\x18\x10 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11invoiced_nano_usd\x18\x11 \x01(\x03H\x01\x88\x01\x01\x12-\n\thold_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x15 \x01(\t\x12\x12\n\nend_reason\x18\x16 \x01(\t\x12)\n\x04span\x18\x17 \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x19\n\x11\x61\x64justed_nano_usd\x18\x18 \x01(\x03\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x11\n\rSTATE_SETTLED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x12\n\x0eSTATE_IN_DOUBT\x10\x04\x12\x15\n\x11STATE_WRITTEN_OFF\x10\x05\x42\x14\n\x12_reported_nano_usdB\x14\n\x12_invoiced_nano_usd\"J\n\x08SpanLink\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_span_id\x18\x02 \x01(\t\x12\x14\n\x0cstep_span_id\x18\x03 \x01(\t\"\x8f\x01\n\x08RunTotal\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rcost_nano_usd\x18\x02 \x01(\x03\x12\x1a\n\x12simulated_nano_usd\x18\x03 \x01(\x03\x12\x1a\n\x12uncertain_nano_usd\x18\x04 \x01(\x03\x12$\n\x1cuncertain_simulated_nano_usd\x18\x05 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.ledger.v1.entry_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENTRY']._serialized_start=116
-  _globals['_ENTRY']._serialized_end=928
-  _globals['_ENTRY_STATE']._serialized_start=756
-  _globals['_ENTRY_STATE']._serialized_end=884
-  _globals['_SPANLINK']._serialized_start=930
-  _globals['_SPANLINK']._serialized_end=1004
-  _globals['_RUNTOTAL']._serialized_start=1007
-  _globals['_RUNTOTAL']._serialized_end=1150
+  _globals['_ENTRY']._serialized_end=955
+  _globals['_ENTRY_STATE']._serialized_start=783
+  _globals['_ENTRY_STATE']._serialized_end=911
+  _globals['_SPANLINK']._serialized_start=957
+  _globals['_SPANLINK']._serialized_end=1031
+  _globals['_RUNTOTAL']._serialized_start=1034
+  _globals['_RUNTOTAL']._serialized_end=1177
 # @@protoc_insertion_point(module_scope)

@@ -75,6 +75,26 @@ class ReleaseResponse(_message.Message):
     entry: _entry_pb2.Entry
     def __init__(self, entry: _Optional[_Union[_entry_pb2.Entry, _Mapping]] = ...) -> None: ...
 
+class AdjustRequest(_message.Message):
+    __slots__ = ("entry_id", "model", "unit", "quantity", "reason")
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    entry_id: str
+    model: str
+    unit: str
+    quantity: int
+    reason: str
+    def __init__(self, entry_id: _Optional[str] = ..., model: _Optional[str] = ..., unit: _Optional[str] = ..., quantity: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AdjustResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: _entry_pb2.Entry
+    def __init__(self, entry: _Optional[_Union[_entry_pb2.Entry, _Mapping]] = ...) -> None: ...
+
 class ListEntriesRequest(_message.Message):
     __slots__ = ("run_ids", "correlation_id", "page_size", "page_token")
     RUN_IDS_FIELD_NUMBER: _ClassVar[int]

@@ -50,6 +50,11 @@ class LedgerServiceStub:
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
+        self.Adjust = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/Adjust',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
+                _registered_method=True)
         self.ListEntries = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/ListEntries',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
@@ -86,6 +91,15 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Adjust(self, request, context):
+        """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
+        an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+        Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEntries(self, request, context):
         """Lists entries, oldest first, with each run's sums.
         Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
@@ -111,6 +125,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'Adjust': grpc.unary_unary_rpc_method_handler(
+                    servicer.Adjust,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.SerializeToString,
             ),
             'ListEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEntries,
@@ -200,6 +219,33 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/Release',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Adjust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/Adjust',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
             options,
             channel_credentials,
             insecure,

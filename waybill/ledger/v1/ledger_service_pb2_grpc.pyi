@@ -46,6 +46,11 @@ class LedgerServiceStub:
     """Says that the vendor surely did not act. Repeating it is OK.
     Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way).
     """
+    Adjust: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.AdjustRequest, _ledger_service_pb2.AdjustResponse]
+    """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
+    an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+    Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+    """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
     """Lists entries, oldest first, with each run's sums.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
@@ -68,6 +73,11 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     Release: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseRequest, _ledger_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Says that the vendor surely did not act. Repeating it is OK.
     Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way).
+    """
+    Adjust: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.AdjustRequest, _ledger_service_pb2.AdjustResponse]  # type: ignore[assignment]
+    """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
+    an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+    Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists entries, oldest first, with each run's sums.
@@ -106,6 +116,17 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_service_pb2.ReleaseResponse, _abc.Awaitable[_ledger_service_pb2.ReleaseResponse]]:
         """Says that the vendor surely did not act. Repeating it is OK.
         Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it has ended in another way).
+        """
+
+    @_abc_1.abstractmethod
+    def Adjust(
+        self,
+        request: _ledger_service_pb2.AdjustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.AdjustResponse, _abc.Awaitable[_ledger_service_pb2.AdjustResponse]]:
+        """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
+        an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+        Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
