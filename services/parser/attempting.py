@@ -35,21 +35,19 @@ import datetime
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 
 import structlog
-from opentelemetry import trace
 
-from services.parser.backends.port import HEAD_BYTES, Order, Parse, Parser, Source, Stage
+from services.parser.backends.port import HEAD_BYTES, Parse, Parser, Source, Stage
 from services.parser.documents.limits import Limits
 from services.parser.job import Job, JobState
 from services.parser.jobs import Jobs, Superseded
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
-from services.parser.work import Work
+from services.parser.work import Now, Work, on_behalf_of, order_of
 from waybill.metering import (
     HOLD_TTL_SECONDS,
     Attempt,
@@ -58,9 +56,8 @@ from waybill.metering import (
     refusals_of,
     refused_for_nothing,
 )
-from waybill.runtime import identity, semconv
+from waybill.runtime import semconv
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
-from waybill.runtime.telemetry import remote_parent
 
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
@@ -70,17 +67,11 @@ AGAIN_SECONDS = 10.0
 OUTAGE_SECONDS = 3600
 # Of a hold on a parse that goes on without us; whoever takes the job ends it sooner.
 KEPT_HOLD_SECONDS = 86_400
-Now = Callable[[], datetime.datetime]
 log = structlog.get_logger()
 
 
 class PlaceNeeded(Exception):
     """The document is not as light as its name had it."""
-
-
-def utc_now() -> datetime.datetime:
-    """The time."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 class GoesOn(Exception):
@@ -115,7 +106,7 @@ class Attempts:
         Raises:
             Unavailable, Deadline: A neighbour is away; when it is the last try, the job has FAILED.
         """
-        with _on_behalf_of(job):
+        with on_behalf_of(job):
             if job.state is not JobState.CANCELLED:
                 with suppress(Superseded):
                     try:
@@ -133,7 +124,7 @@ class Attempts:
         if job.entry_id:
             parse = await self._parse_of(job)
             if parse is not None and parse.stage is Stage.RUNNING:
-                parse = await self._engine.cancel(parse.id, _order(job))
+                parse = await self._engine.cancel(parse.id, order_of(job))
             await self._objects.delete(job.artifact_key)
             await self._end(job, 0 if parse is None else parse.charged_pages, CANCELLED)
             if parse is not None and not job.parse_id:
@@ -220,7 +211,7 @@ class Attempts:
     async def _parse_of(self, job: Job) -> Parse | None:
         """What the engine has of an attempt that was cut off; None: surely nothing."""
         if not job.parse_id:
-            return await self._engine.find(_order(job))
+            return await self._engine.find(order_of(job))
         try:
             return await self._engine.look(job.parse_id)
         except NotFound:
@@ -228,7 +219,7 @@ class Attempts:
 
     async def _attach(self, job: Job, parse: Parse) -> Job:
         """Names what the engine has begun."""
-        return await self._jobs.attach_parse(job, parse.id, self._engine.longest_seconds(_order(job)))
+        return await self._jobs.attach_parse(job, parse.id, self._engine.longest_seconds(order_of(job)))
 
     async def _end(self, job: Job, pages: int | None, reason: str) -> bool:
         """Ends an entry as the engine charges; None: nobody knows. False where it had ended otherwise."""
@@ -261,7 +252,7 @@ class Attempts:
             kept = self._engine.capabilities.keeps_parses
             seconds = KEPT_HOLD_SECONDS if kept else HOLD_TTL_SECONDS
             async with self._meter.attempt(self._purchase(job, expected), entry_id, seconds) as attempt:
-                parse = await work.stoppable(partial(self._engine.begin, source, _order(job), artifact))
+                parse = await work.stoppable(partial(self._engine.begin, source, order_of(job), artifact))
                 if parse.id:
                     job = await self._attach(job, parse)
                 return await self._bring_in(job, work, parse, artifact, attempt)
@@ -281,7 +272,7 @@ class Attempts:
                 raise GoesOn(parse.look_in_seconds, parse.pages_done)
             await self._cancel_stuck(job)
         if parse.id:
-            await work.stoppable(partial(self._engine.collect, parse.id, _order(job), artifact))
+            await work.stoppable(partial(self._engine.collect, parse.id, order_of(job), artifact))
         reading = artifact.whole()
 
         async def store(_: int) -> None:
@@ -302,7 +293,7 @@ class Attempts:
 
     async def _cancel_stuck(self, job: Job) -> None:
         """Ends a parse at its deadline. Raises Precondition VENDOR_STUCK, unless it ended in that moment."""
-        charged = (await self._engine.cancel(job.parse_id, _order(job))).charged_pages
+        charged = (await self._engine.cancel(job.parse_id, order_of(job))).charged_pages
         if charged == 0:
             with refusals_of(self._vendor):
                 raise refusal("VENDOR_STUCK")
@@ -320,19 +311,3 @@ class Attempts:
     def _purchase(self, job: Job, pages: int) -> Purchase:
         able = self._engine.capabilities
         return Purchase(job.spend_key, "parse", able.vendor, job.tier, "page", pages, able.cost_kind)
-
-
-def _order(job: Job) -> Order:
-    return Order(job.entry_id, job.tier, job.created_at, job.expected_pages)
-
-
-@contextmanager
-def _on_behalf_of(job: Job) -> Iterator[None]:
-    """Calls and spans go to the caller who first asked for the job, also in a later process."""
-    _, trace_id, span_id, _ = job.traceparent.split("-")
-    parent = remote_parent(trace_id, span_id)
-    with (
-        identity.acting_as(job.caller),
-        trace.use_span(trace.get_current_span(parent), record_exception=False, set_status_on_exception=False),
-    ):
-        yield

@@ -78,6 +78,7 @@ class Job(NewJob):
         page_count: Above 0 once the artifact is stored; from then on a job is not cancelled.
         reading: How the document was read; empty until the artifact is stored.
         deaths: Processes that have died while they worked on it.
+        charge_of: The entry whose charge its engine has still to tell; empty where none is.
         leased: Whether a process works on it, or did until it died.
     """
 
@@ -97,6 +98,7 @@ class Job(NewJob):
     created_at: datetime.datetime
     ended_at: datetime.datetime | None
     deaths: int
+    charge_of: str
     leased: bool
 
     @property
@@ -163,5 +165,6 @@ def job_of(row: Mapping[str, Any]) -> Job:
         created_at=row["created_at"],
         ended_at=row["ended_at"],
         deaths=row["deaths"],
+        charge_of=str(row["charge_of"] or ""),
         leased=row["leased_until"] is not None,
     )

@@ -61,4 +61,14 @@ FORGET = "delete from waybill_parser.jobs where job_id = any(%(job_ids)s)"
 # Of a job that ends: what its engine charged is asked from now on, where the engine has a parse of it.
 CHARGED_LATER = """
 charge_of = case when parse_id <> '' or %(in_doubt)s then entry_id end,
-charge_at = case when (parse_id <> '' or %(in_doubt)s) and entry_id is not null then now() end"""
+charge_at = case when (parse_id <> '' or %(in_doubt)s) and entry_id is not null
+    then now() + interval '5 seconds' end"""
+CHARGES_DUE = """
+update waybill_parser.jobs
+set charge_at = now() + greatest(interval '5 seconds', least((now() - ended_at) / 2, interval '1 hour'))
+where job_id in (
+    select job_id from waybill_parser.jobs where charge_at <= now()
+    order by charge_at limit %(limit)s for update skip locked)
+returning *
+"""
+CHARGE_KNOWN = "update waybill_parser.jobs set charge_of = null, charge_at = null where job_id = %(job_id)s"

@@ -199,6 +199,16 @@ class Jobs:
             job, f"entry_id = null, leased_until = null, {sql.CHARGED_LATER}", in_doubt=False
         )
 
+    async def charged_late(self, limit: int) -> Sequence[Job]:
+        """Ended jobs of any tenant whose engine is to be asked for its charge now; later and later again."""
+        async with self._owner_database.transaction(None) as connection:
+            rows = await (await connection.execute(sql.CHARGES_DUE, {"limit": limit})).fetchall()
+        return [job_of(row) for row in rows]
+
+    async def charge_known(self, job: Job) -> None:
+        """Nothing more is to be asked of the engine."""
+        await self._rows(job.caller.tenant, sql.CHARGE_KNOWN, job_id=job.job_id)
+
     async def cancel(self, tenant: str, target: uuid.UUID, *, of_run: bool) -> Sequence[Job]:
         """Cancels a job, or a run's; answers all open ones, also those that it is too late for."""
         statement = sql.CANCEL_OF_RUN if of_run else sql.CANCEL

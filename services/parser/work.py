@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import datetime
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
+from opentelemetry import trace
 
+from services.parser.backends.port import Order
 from services.parser.job import Job
 from services.parser.jobs import Superseded
+from waybill.runtime import identity
 from waybill.runtime.errors import Deadline, Unavailable
+from waybill.runtime.telemetry import remote_parent
 
 # A neighbour that restarts is back in seconds; one that stays away for five minutes fails the job.
 TRIES = 64
 LONGEST_PAUSE_SECONDS = 5.0
 Pause = Callable[[float], Awaitable[None]]
+Now = Callable[[], datetime.datetime]
 T = TypeVar("T")
 log = structlog.get_logger()
+
+
+def utc_now() -> datetime.datetime:
+    """The time."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 class Work:
@@ -76,3 +87,20 @@ class Work:
             with suppress(Superseded):  # stopped: clear at once what is left
                 await (pause() if self.stopped else self.stoppable(pause))
         raise AssertionError("unreachable: the last try raises")
+
+
+def order_of(job: Job) -> Order:
+    """What a job's newest attempt buys."""
+    return Order(job.entry_id or job.charge_of, job.tier, job.created_at, job.expected_pages)
+
+
+@contextmanager
+def on_behalf_of(job: Job) -> Iterator[None]:
+    """Calls and spans go to the caller who first asked for the job, also in a later process."""
+    _, trace_id, span_id, _ = job.traceparent.split("-")
+    parent = remote_parent(trace_id, span_id)
+    with (
+        identity.acting_as(job.caller),
+        trace.use_span(trace.get_current_span(parent), record_exception=False, set_status_on_exception=False),
+    ):
+        yield

@@ -14,13 +14,14 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from services.parser.attempting import Attempts, Now, utc_now
+from services.parser.attempting import Attempts
 from services.parser.backends.port import Parser
+from services.parser.charging import Charges
 from services.parser.documents.limits import Limits
 from services.parser.job import Job, JobState, Lane
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
-from services.parser.work import LONGEST_PAUSE_SECONDS, TRIES, Pause, Work
+from services.parser.work import LONGEST_PAUSE_SECONDS, TRIES, Now, Pause, Work, utc_now
 from waybill.metering import Meter
 from waybill.runtime.errors import NotFound, Unavailable
 from waybill.runtime.loops import repeating
@@ -63,6 +64,7 @@ class Runner:
         self._jobs = jobs
         self._objects = objects
         self._attempts = Attempts(jobs, objects, engine, meter, limits, now)
+        self._charges = Charges(jobs, engine, meter, now)
         self._meter = meter
         self._pause = pause
         self._size = 0
@@ -83,6 +85,7 @@ class Runner:
             async with (
                 repeating("leases of parse jobs", self._keep, BEAT_SECONDS),
                 repeating("parse jobs", self._take, BEAT_SECONDS, self._woken),
+                self._charges.running(),
             ):
                 yield
         finally:
@@ -164,6 +167,9 @@ class Runner:
         try:
             # A cancel may be under way; it must not meet a row that is gone.
             await self.stop([job for job in jobs if job.open])
+            for job in jobs:
+                if job.charge_of:
+                    await self._charges.ask(job, last=True)
             results = sum([await self._objects.delete(job.artifact_key) for job in ended])
             await self._jobs.forget(tenant, jobs)
         finally:

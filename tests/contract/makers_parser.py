@@ -257,7 +257,7 @@ class RemoteEngine:
         charged = self._one(parse_id).charged_pages
         return None if charged is None else Charge("cost_effective", "page", charged)
 
-    async def forget(self, parse_id: str) -> None:
+    async def forget(self, parse_id: str, order: Order) -> None:
         self._one(parse_id)
         del self._kept[parse_id]
 

@@ -46,7 +46,7 @@ class KeepsNothing:
         await self.look(parse_id)
         return None
 
-    async def forget(self, parse_id: str) -> None:
+    async def forget(self, parse_id: str, order: Order) -> None:
         """There is no such parse."""
         await self.look(parse_id)
 

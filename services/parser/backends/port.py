@@ -162,7 +162,7 @@ class Parser(Protocol):
     async def charge(self, parse_id: str) -> Charge | None:
         """What a parse that has ended has cost; None while the engine does not say."""
 
-    async def forget(self, parse_id: str) -> None:
+    async def forget(self, parse_id: str, order: Order) -> None:
         """Deletes what the vendor keeps of a parse that has ended."""
 
     async def check(self) -> bool:
