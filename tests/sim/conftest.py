@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.sim.receiver import Receiver
 from waybill.sim.llamacloud.settings import LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.openai.settings import OpenAISettings
@@ -28,3 +29,10 @@ async def cloud() -> AsyncIterator[LlamaCloudSimulator]:
         LlamaCloudSettings(seed=7, latency_seconds=0, clock_start=NOON), 0, 0
     ) as running:
         yield running
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    made = Receiver()
+    yield made
+    await made.server.close()

@@ -53,6 +53,8 @@ async def receive(
         TooLarge: It has more than `most_bytes`.
         ConnectionError: The client left before its end.
     """
+    if int(request.headers.get("content-length", 0)) > most_bytes:
+        raise TooLarge
     kind, options = multipart.parse_options_header(request.headers.get("content-type", ""))
     if kind != "multipart/form-data" or not options.get("boundary"):
         return None
