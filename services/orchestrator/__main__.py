@@ -20,6 +20,7 @@ from services.orchestrator.batch.waits import BatchWaits
 from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
 from services.orchestrator.inventory import Inventory
+from services.orchestrator.parse_waits import ParseWaits
 from services.orchestrator.peers import connected
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.runs import engine
@@ -27,8 +28,8 @@ from services.orchestrator.runs.durable import Durable
 from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
-from services.orchestrator.runs.waiting import WaitPoller
-from services.orchestrator.runs.waits import BATCH, Waits
+from services.orchestrator.runs.waiting import Kind, WaitPoller
+from services.orchestrator.runs.waits import BATCH, PARSE, Waits
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.steps import Steps
@@ -54,14 +55,17 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         connected(config, telemetry.tracer) as peers,
     ):
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
-        steps, step_log = Steps(peers, config.chunk_sizes), StepLog(database)
+        waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
+        steps, step_log = Steps(peers, waits, config.chunk_sizes), StepLog(database)
         durable = Durable(runs, step_log, engine.unqueue)
         jobs = BatchJobs(database)
         batches = BatchTier(peers, runs, steps, jobs, _now)
         pipeline = Pipeline(steps, batches)
-        waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
-        kinds = {BATCH: BatchWaits(peers, jobs, batches, _now)}
         listing = RunListing(database)
+        kinds: dict[str, Kind] = {
+            BATCH: BatchWaits(peers, jobs, batches, _now),
+            PARSE: ParseWaits(peers, _now),
+        }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)
         servicer = OrchestratorServicer(

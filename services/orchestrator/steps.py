@@ -20,8 +20,9 @@ from services.orchestrator.batch import tiers
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embedded_text
 from services.orchestrator.chunks.packing import Packer
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
-from services.orchestrator.runs.outcomes import Noted
+from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.waits import PARSE, Waits
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -32,10 +33,10 @@ from waybill.parser.v1.parser_service_pb2 import (
 )
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import Deadline, InvalidRequest, Unavailable, VendorContract
+from waybill.runtime.errors import Deadline, InvalidRequest, NotFound, Unavailable, VendorContract
 from waybill.runtime.fair import Places
 from waybill.runtime.retry import insist
-from waybill.runtime.wire import timestamp
+from waybill.runtime.wire import moment, timestamp
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
 
@@ -87,10 +88,12 @@ class Steps:
     def __init__(
         self,
         peers: Peers,
+        waits: Waits,
         sizes: ChunkSizes = DEFAULT_SIZES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._peers = peers
+        self._waits = waits
         self._sizes = sizes
         self._clock = clock
         self._offer, self._offer_ends = EmbedResponse(), -math.inf
@@ -113,13 +116,7 @@ class Steps:
 
     async def parse(self, row: Row) -> Noted[Parsed]:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
-        request = CreateParseJobRequest(
-            source_key=row["source_key"],
-            source_sha256=row["source_sha256"],
-            filename=row["filename"],
-            wait=JOB_WAIT,
-        )
-        job = await self._ended(request)
+        job = await self._ended(await self._waited_for(row) or await self._begun(row))
         if job.state != ParseJob.STATE_SUCCEEDED:
             raise InvalidRequest(job.reason or "PARSE_FAILED", job.message)
         reading = Jsonb(MessageToDict(job.reading, preserving_proto_field_name=True))
@@ -216,9 +213,35 @@ class Steps:
         if not self._offer.HasField("space"):
             raise VendorContract("SPACE_UNKNOWN", "The embedder named no space. Look at its log.")
 
-    async def _ended(self, request: CreateParseJobRequest) -> ParseJob:
-        job = (await steady(lambda: self._peers.parser.CreateParseJob(request))).job
+    async def _waited_for(self, row: Row) -> ParseJob | None:
+        """The job that this try has waited for, also where it failed: nothing is bought a second time."""
+        run = RunRef(row["tenant"], str(row["run_id"]))
+        job_id = await self._waits.waited_for(run, PARSE) if row["wakes"] else ""
+        if not job_id:
+            return None
+        try:
+            read = GetParseJobRequest(job_id=job_id)
+            job = (await steady(partial(self._peers.parser.GetParseJob, read))).job
+        except NotFound:
+            return None
+        # It was cancelled for another run of the same content.
+        return None if job.state == ParseJob.STATE_CANCELLED else job
+
+    async def _begun(self, row: Row) -> ParseJob:
+        """A new job, or the living one for the same content."""
+        request = CreateParseJobRequest(
+            source_key=row["source_key"],
+            source_sha256=row["source_sha256"],
+            filename=row["filename"],
+            wait=JOB_WAIT,
+        )
+        return (await steady(partial(self._peers.parser.CreateParseJob, request))).job
+
+    async def _ended(self, job: ParseJob) -> ParseJob:
+        """The job at its end. Raises RunWaits: its parse goes on at a vendor."""
         while job.state in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
+            if job.HasField("look_at"):
+                raise RunWaits(PARSE, job.job_id, moment(job.look_at))
             read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT)
             job = (await steady(partial(self._peers.parser.GetParseJob, read))).job
         if job.state == ParseJob.STATE_CANCELLED:

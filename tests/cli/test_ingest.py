@@ -228,6 +228,14 @@ def test_only_what_is_published_is_success(
     assert (objects(result.stdout)["a.md"]["error"] is None) == (code == 0)
 
 
+def test_a_document_that_waits_for_its_parse_is_stayed_for(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.runs_begin_as = {"state": Run.STATE_WAITING_ON_VENDOR, "step": "parse"}
+    result = waybill("ingest", str(make_folder(tmp_path, "a.md")), "--json")
+    assert objects(result.stdout)["a.md"]["state"] == "READY"
+
+
 def test_a_document_that_waits_on_a_vendor_is_handed_over_and_said(
     waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
 ) -> None:

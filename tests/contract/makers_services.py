@@ -25,6 +25,18 @@ from tests.inprocess import served, server_config
 @asynccontextmanager
 async def everything(database: MigratedPostgres, folder: Path) -> AsyncIterator[Mapping[str, str]]:
     """All five services; their addresses by name."""
+    async with all_but_orchestrator(database, folder) as at:
+        config = OrchestratorConfig(
+            server_config("orchestrator"), database.url("orchestrator"), database.owner_url("orchestrator"),
+            at["storage"], at["parser"], at["embedder"], at["ledger"], "fuzz", 4, 4, 5_000,
+        )  # fmt: skip
+        async with served("orchestrator", partial(build_orchestrator, config)) as address:
+            yield {**at, "orchestrator": address}
+
+
+@asynccontextmanager
+async def all_but_orchestrator(database: MigratedPostgres, folder: Path) -> AsyncIterator[Mapping[str, str]]:
+    """The four services that it calls; their addresses by name."""
 
     def urls(name: str) -> tuple[str, str]:
         return database.url(name), database.owner_url(name)
@@ -46,9 +58,4 @@ async def everything(database: MigratedPostgres, folder: Path) -> AsyncIterator[
             build_embedder,
             EmbedderConfig(server_config("embedder"), at["ledger"], "local", None, ""),
         )
-        config = OrchestratorConfig(
-            server_config("orchestrator"), *urls("orchestrator"),
-            at["storage"], at["parser"], at["embedder"], at["ledger"], "fuzz", 4, 4, 5_000,
-        )  # fmt: skip
-        await serve("orchestrator", build_orchestrator, config)
         yield at

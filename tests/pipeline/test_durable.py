@@ -230,7 +230,7 @@ async def test_a_parse_job_that_was_cancelled_is_made_again_only_for_a_run_that_
 ) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, parser = await house.run(), Parser()
-    steps = Steps(SimpleNamespace(parser=parser))  # type: ignore[arg-type]
+    steps = Steps(SimpleNamespace(parser=parser), SimpleNamespace())  # type: ignore[arg-type]
     telling = await house.begin(here, run, Parses(steps=steps))
     await parser.began.wait()
     if whose == "its own":

@@ -71,7 +71,8 @@ class Neighbours:
 def steps_of(neighbours: Neighbours, now: Sequence[float] = (0.0,)) -> Steps:
     """Steps among these neighbours, at a time that the test changes."""
     peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours)
-    return Steps(peers, clock=lambda: now[0])
+    waits: Any = SimpleNamespace()
+    return Steps(peers, waits, clock=lambda: now[0])
 
 
 def cut(name: str, batches: int, **more: Any) -> Cut:

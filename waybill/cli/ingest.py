@@ -192,7 +192,7 @@ class _Sending:
             if run.state not in FINAL_STATES:
                 for changed in self._client.watch(run.run_id):
                     self._note(source, changed)
-                    if changed.state == Run.STATE_WAITING_ON_VENDOR:
+                    if changed.state == Run.STATE_WAITING_ON_VENDOR and changed.step == "batch":
                         break  # for up to a day, in which nobody watches
         except OSError as error:
             return Outcome(source, error=unreadable(source.path, error))

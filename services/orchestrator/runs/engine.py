@@ -59,7 +59,7 @@ async def launch(config: OrchestratorConfig, durable: Durable, story: Story) -> 
     await DBOS.register_queue_async(
         QUEUE,
         worker_concurrency=config.runs_in_flight,
-        partition_worker_concurrency=config.tenant_runs_in_flight,
+        partition_worker_concurrency=min(config.tenant_runs_in_flight, config.runs_in_flight),
         polling_interval_sec=QUEUE_POLL_SECONDS,
         on_conflict="always_update",
     )
