@@ -6,6 +6,7 @@ An SDK that behaves otherwise fails these tests before it meets a vendor. C1 to 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.sim.sdk import TWO_PAGES, Caller
 from waybill.sim.llamacloud.settings import TIERS, JobTimes, LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator as Cloud
 from waybill.sim.llamacloud.versions import VERSIONS
+from waybill.sim.remote import Remote
 
 FAST = LlamaCloudSettings(seed=7, latency_seconds=0, jobs=JobTimes(0.01, 0.001, 0.0))
 
@@ -311,3 +313,16 @@ async def test_the_guard_stops_bomb_redirect_and_drip(cloud: Cloud) -> None:
     assert len(await call(lambda client: client.projects.list())) == 1
     assert "foreign" not in [entry.operation for entry in cloud.journal]
     await call.close()
+
+
+def test_the_fixture_of_the_plugin_is_all_that_a_test_needs(llamacloud_simulator: Remote) -> None:
+    sim = llamacloud_simulator
+    with LlamaCloud(base_url=sim.base_url, api_key=sim.key, max_retries=0) as client:
+        file = client.files.create(file=TWO_PAGES, purpose="parse")
+        sim.faults.add("F08:n=1")
+        for _ in range(2):
+            with contextlib.suppress(llama_cloud.APIConnectionError):
+                client.parsing.create(file_id=file.id, tier="fast", version="latest", disable_cache=True)
+        sim.clock.advance(10)
+        assert [job.status for job in client.parsing.list()] == ["COMPLETED"] * 2
+    assert sim.invoice.total_nano_usd == 2 * 2 * 1_250_000

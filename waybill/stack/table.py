@@ -91,7 +91,8 @@ def _service(name: str, address: str, environment: Mapping[str, str]) -> Program
 def _simulator(vendor: Vendor, addresses: Mapping[str, str], environ: Mapping[str, str]) -> Program:
     name, control = vendor.name, addresses[vendor.control]
     port, control_port = (address.rpartition(":")[2] for address in (addresses[name], control))
-    command = (*MODULE, "waybill.sim", name, "--port", port, "--control-port", control_port, "--stop-on-eof")
+    ports = ("--port", port, "--control-port", control_port)
+    command = (*MODULE, "waybill.sim", vendor.simulator, *ports, "--stop-on-eof")
     return Program(
         name, command, _without_secrets(name, environ), ready=functools.partial(simulating, control)
     )

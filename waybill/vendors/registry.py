@@ -10,7 +10,7 @@ class Vendor:
     """A vendor, and how the stack and the doctor deal with it.
 
     Attributes:
-        name: In the ledger and in health; the backend's name and the simulator's.
+        name: In the ledger and in health; the backend's name.
         title: For people.
         service: Which alone speaks to it, and sees its settings.
         settings: How the names of its settings begin.
@@ -19,6 +19,7 @@ class Vendor:
         subject: What the question is about. Its setting has the same name.
         default_subject: Where that is not set.
         access: The setting to mend where a good key may not do something.
+        simulator: Its simulator, as `waybill sim` calls it.
         simulator_port: Of its simulator, whose own door is the next.
         simulator_path: Of the simulator's base URL.
         simulator_key: Good there, and nowhere else.
@@ -33,6 +34,7 @@ class Vendor:
     subject: str
     default_subject: str
     access: str
+    simulator: str
     simulator_port: int
     simulator_path: str
     simulator_key: str
@@ -62,6 +64,7 @@ OPENAI = Vendor(
     subject="model",
     default_subject="text-embedding-3-small",
     access="PROJECT",
+    simulator="openai",
     simulator_port=7407,
     simulator_path="/v1",
     simulator_key="sk-simulator",
