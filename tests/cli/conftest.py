@@ -27,10 +27,11 @@ def ledger() -> Ledger:
 
 @pytest.fixture
 def waybill(orchestrator: Orchestrator, ledger: Ledger) -> Iterator[Waybill]:
-    """Runs the command at 60 columns without a terminal; keywords are further variables."""
+    """Runs the command at 60 columns without a terminal; `input` is typed, other keywords are variables."""
     with serving(orchestrator, ledger) as addresses:
 
-        def run(*arguments: str, **environ: str) -> Result:
-            return CliRunner().invoke(app, arguments, env={"COLUMNS": "60", **addresses, **environ})
+        def run(*arguments: str, input: str | None = None, **environ: str) -> Result:
+            env = {"COLUMNS": "60", **addresses, **environ}
+            return CliRunner().invoke(app, arguments, input=input, env=env)
 
         yield run

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any, NoReturn
 
@@ -28,6 +29,7 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import (
     add_LedgerServiceServicer_to_server,
 )
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
+from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
     add_OrchestratorServiceServicer_to_server,
@@ -36,6 +38,7 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.runtime.errors import NotFound, Precondition, Quota, ServiceError, to_status
 from waybill.storage.v1.chunk_pb2 import Chunk, Coverage, Hit
+from waybill.storage.v1.document_pb2 import Collection
 
 RUN_ID = "0193e0c4-1111-7000-8000-{:012d}"
 # What a hostile document, name or vendor may hold: a colour, a title, a bell, bidi, C1, and Rich markup.
@@ -60,6 +63,24 @@ def make_run(number: int = 1, **fields: Any) -> Run:
         "tries": 1,
     }
     return Run(**(defaults | fields))
+
+
+def make_document(number: int = 1, **fields: Any) -> Document:
+    """A READY document that was published five minutes ago."""
+    defaults: dict[str, Any] = {
+        "document_id": f"id-{number}",
+        "collection": "default",
+        "document_key": f"document-{number}.md",
+        "state": Document.STATE_READY,
+        "version_id": f"version-{number}",
+        "run_id": RUN_ID.format(number),
+        "source_sha256": "a" * 64,
+        "size_bytes": 1_234_567,
+        "pages": 12,
+        "chunks": 5,
+        "publish_time": datetime.now(UTC) - timedelta(minutes=5),
+    }
+    return Document(**(defaults | fields))
 
 
 def make_entry(run_id: str, **fields: Any) -> Entry:
@@ -111,6 +132,9 @@ class Orchestrator(OrchestratorServiceServicer):
         self.metadata: dict[str, str | bytes] = {}
         self.hits: list[Hit] = []
         self.traces: list[orchestrator.GetTraceResponse.Trace] = []
+        self.documents: list[Document] = []
+        self.unfinished: list[orchestrator.DeleteDocumentsResponse.Unfinished] = []
+        self.chunks: list[Chunk] = []
 
     def Ingest(self, request_iterator: Any, context: Any) -> orchestrator.IngestResponse:
         self.metadata = dict(context.invocation_metadata())
@@ -144,8 +168,12 @@ class Orchestrator(OrchestratorServiceServicer):
 
     def ListRuns(self, request: Any, context: Any) -> orchestrator.ListRunsResponse:
         """Two a page."""
+        self.requests.append(orchestrator.ListRunsRequest.FromString(request.SerializeToString()))
         newest = [
-            run for run in reversed(self.runs.values()) if request.correlation_id in ("", run.correlation_id)
+            run
+            for run in reversed(self.runs.values())
+            if request.correlation_id in ("", run.correlation_id)
+            and (not request.states or run.state in request.states)
         ]
         start = int(request.page_token or 0)
         token = str(start + 2) if start + 2 < len(newest) else ""
@@ -173,6 +201,49 @@ class Orchestrator(OrchestratorServiceServicer):
         return orchestrator.DeleteDocumentResponse(
             versions=1, chunks=2_000, vectors=2_000, sources=1, parse_results=1
         )
+
+    def DeleteDocuments(self, request: Any, context: Any) -> orchestrator.DeleteDocumentsResponse:
+        """Two a page; what has a run under way stays."""
+        self.requests.append(request)
+        matching = self._matching(request)
+        gone, more = matching[:2], matching[2:]
+        self.documents = [one for one in self.documents if one not in gone]
+        return orchestrator.DeleteDocumentsResponse(
+            documents=len(gone),
+            versions=len(gone),
+            chunks=sum(one.chunks for one in gone),
+            unfinished=[] if more else self.unfinished,
+            next_page_token="more" if more else "",
+        )
+
+    def ListDocuments(self, request: Any, context: Any) -> orchestrator.ListDocumentsResponse:
+        """Two a page."""
+        matching, start = self._matching(request), int(request.page_token or 0)
+        token = str(start + 2) if start + 2 < len(matching) else ""
+        return orchestrator.ListDocumentsResponse(
+            documents=matching[start : start + 2], next_page_token=token
+        )
+
+    def _matching(self, request: Any) -> list[Document]:
+        return [
+            one
+            for one in self.documents
+            if request.collection in ("", one.collection)
+            and dict(request.metadata).items() <= dict(one.metadata).items()
+        ]
+
+    def ListCollections(self, request: Any, context: Any) -> orchestrator.ListCollectionsResponse:
+        counts = Counter(one.collection for one in self.documents)
+        listed = [
+            Collection(collection=name, documents=number, chunks=5 * number)
+            for name, number in counts.items()
+        ]
+        return orchestrator.ListCollectionsResponse(collections=listed)
+
+    def ListChunks(self, request: Any, context: Any) -> orchestrator.ListChunksResponse:
+        if request.document_key not in [one.document_key for one in self.documents]:
+            abort(context, NotFound("DOCUMENT_NOT_FOUND", "The collection has no document of this key."))
+        return orchestrator.ListChunksResponse(chunks=self.chunks, version_id="version-1")
 
     def Search(self, request: Any, context: Any) -> orchestrator.SearchResponse:
         self.requests.append(request)

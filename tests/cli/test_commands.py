@@ -150,7 +150,7 @@ def test_delete_counts_what_is_gone_and_says_when_nothing_was_there(
     assert orchestrator.requests[0].collection == "manuals"
     nothing = waybill("delete", "nothing.md", "--tenant", "acme")
     assert nothing.exit_code == 0
-    assert "waybill runs --tenant acme" in nothing.stderr
+    assert "waybill documents --tenant acme" in nothing.stderr
 
 
 def test_the_stacks_commands_have_the_documented_keys(waybill: Waybill, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from waybill.cli.money import Figures
 from waybill.cli.objects import Shape, entry_object
+from waybill.cli.paging import pages
 from waybill.client import Client
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
+from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, ListRunsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import NotFound
@@ -88,7 +89,7 @@ class _Bought:
         self._figures: dict[str, Figures] = {}
 
     def read(self, client: Client, request: ListEntriesRequest) -> None:
-        for answer in _pages(client, request):
+        for answer in pages(client.ledger.ListEntries, request):
             for entry in answer.entries:
                 self.entries[entry.run_id].append(entry)
             self._figures.update({total.run_id: Figures.of(total) for total in answer.totals})
@@ -97,15 +98,6 @@ class _Bought:
         run_id = run.run_id if run else ""
         entries = tuple(self.entries[run_id])
         return Bill(run, entries, self._figures.get(run_id, _NOTHING) if run else Figures.summed(entries))
-
-
-def _pages(client: Client, request: ListEntriesRequest) -> Iterator[ListEntriesResponse]:
-    while True:
-        answer = client.ledger.ListEntries(request)
-        yield answer
-        if not answer.next_page_token:
-            return
-        request.page_token = answer.next_page_token
 
 
 def run_or_none(client: Client, run_id: str) -> Run | None:
@@ -118,9 +110,5 @@ def run_or_none(client: Client, run_id: str) -> Run | None:
 
 def _labelled(client: Client, correlation_id: str) -> Iterator[Run]:
     request = ListRunsRequest(correlation_id=correlation_id, page_size=_RUNS_A_REQUEST)
-    while True:
-        answer = client.orchestrator.ListRuns(request)
+    for answer in pages(client.orchestrator.ListRuns, request):
         yield from answer.runs
-        if not answer.next_page_token:
-            return
-        request.page_token = answer.next_page_token

@@ -35,7 +35,39 @@ Within = Annotated[
     ),
 ]
 
+Since = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--since",
+        parser=duration,
+        metavar="DURATION",
+        help="Only what came so long ago or later: 90s, 10m, 2h.",
+    ),
+]
+
 
 def from_now(within: timedelta | None) -> datetime | None:
     """The moment that is so far ahead; None where no length was given."""
     return None if within is None else datetime.now(UTC) + within
+
+
+def spent(nano: int) -> str:
+    """How long something took, in three digits at most; an ellipsis for what has not ended."""
+    if nano <= 0:
+        return "…"
+    if nano < 10_000_000:
+        return f"{nano / 1e6:.1f} ms"
+    if nano < 1_000_000_000:
+        return f"{nano / 1e6:.0f} ms"
+    if nano < 100_000_000_000:
+        return f"{nano / 1e9:.1f} s"
+    return f"{nano / 60e9:.0f} min"
+
+
+def ago(age: timedelta) -> str:
+    """How long ago something was, in its largest unit."""
+    seconds = max(0, int(age.total_seconds()))
+    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"

@@ -49,6 +49,12 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
         "Start the stack with `waybill up`, or set WAYBILL_ORCHESTRATOR_ADDRESS and WAYBILL_LEDGER_ADDRESS.",
     ),
     (StatusCode.NOT_FOUND, ""): Advice(Exit.NOT_FOUND, _RUNS),
+    (StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"): Advice(
+        Exit.NOT_FOUND, "`waybill documents` lists what is there; name its --collection and --tenant."
+    ),
+    (StatusCode.NOT_FOUND, "VERSION_NOT_FOUND"): Advice(
+        Exit.NOT_FOUND, "`waybill runs --document KEY` says how far its runs came."
+    ),
     (StatusCode.NOT_FOUND, "FILE_NOT_FOUND"): Advice(Exit.NOT_FOUND, "Check the path."),
     (StatusCode.INVALID_ARGUMENT, ""): Advice(Exit.REFUSED, "Mend what it names and repeat the command."),
     (StatusCode.INVALID_ARGUMENT, "FILE_TYPE_UNSUPPORTED"): Advice(

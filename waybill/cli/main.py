@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from waybill.cli import bill, delete, demo, doctor, ingest, runs, search, stack, trace, types
+from waybill.cli import bill, delete, demo, doctor, documents, ingest, runs, search, stack, trace, types
 
 app = typer.Typer(
     name="waybill",
@@ -24,6 +24,9 @@ for command in (
     runs.run,
     runs.cancel,
     runs.retry,
+    documents.documents,
+    documents.chunks,
+    documents.collections,
     delete.delete,
     search.search,
     trace.trace,

@@ -11,14 +11,17 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunResponse,
     DeleteDocumentResponse,
+    DeleteDocumentsResponse,
     GetTraceResponse,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
-from waybill.storage.v1.chunk_pb2 import Hit
+from waybill.storage.v1.chunk_pb2 import Chunk, Hit
+from waybill.storage.v1.document_pb2 import Collection
 
 Shape = dict[str, Any]
 _KINDS = {CostKind.COST_KIND_REAL: "real", CostKind.COST_KIND_SIMULATED: "simulated"}
@@ -75,6 +78,52 @@ def reading_object(reading: Reading) -> Shape:
     return {"format": reading.format, "encoding": reading.encoding or None, "pages": reading.pages} | said
 
 
+def indexed_object(document: Document) -> Shape:
+    """A document of the index, as `documents` prints it."""
+    return {
+        "document_id": document.document_id,
+        "collection": document.collection,
+        "document_key": document.document_key,
+        "state": Document.State.Name(document.state).removeprefix("STATE_"),
+        "version_id": document.version_id or None,
+        "run_id": document.run_id or None,
+        "source_sha256": document.source_sha256 or None,
+        "size_bytes": document.size_bytes,
+        "pages": document.pages,
+        "chunks": document.chunks,
+        "space": space_object(document.space) if document.HasField("space") else None,
+        "metadata": dict(document.metadata),
+        "origin": document.origin or None,
+        "create_time": _time(document, "create_time"),
+        "publish_time": _time(document, "publish_time"),
+    }
+
+
+def collection_object(collection: Collection) -> Shape:
+    """A collection, as `collections` prints it."""
+    return {
+        "collection": collection.collection,
+        "documents": collection.documents,
+        "chunks": collection.chunks,
+    }
+
+
+def chunk_object(chunk: Chunk) -> Shape:
+    """A passage of a document, as `chunks` prints it."""
+    return {
+        "ordinal": chunk.ordinal,
+        "page": chunk.page,
+        "heading": chunk.heading,
+        "lead": chunk.lead,
+        "text": chunk.text,
+        "start_char": chunk.start_char,
+        "end_char": chunk.end_char,
+        "token_count": chunk.token_count,
+        "sha256": chunk.sha256,
+        "chunk_id": chunk.chunk_id,
+    }
+
+
 def cancelled_object(answer: CancelRunResponse) -> Shape:
     """What `cancel` prints: the run, and the holds that were given back."""
     return {
@@ -84,7 +133,7 @@ def cancelled_object(answer: CancelRunResponse) -> Shape:
     }
 
 
-def deleted_object(answer: DeleteDocumentResponse) -> Shape:
+def deleted_object(answer: DeleteDocumentResponse | DeleteDocumentsResponse) -> Shape:
     """How much `delete` has deleted."""
     return {
         "versions": answer.versions,
@@ -175,7 +224,7 @@ def space_object(space: Space) -> Shape:
     return {"model": space.model, "dimension": space.dimension, "revision": space.revision}
 
 
-def _time(message: Run | Entry, field: str) -> str | None:
+def _time(message: Run | Entry | Document, field: str) -> str | None:
     """RFC 3339 in UTC, or None where the field is unset."""
     value: Timestamp = getattr(message, field)
     return value.ToJsonString() if value.seconds or value.nanos else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from waybill.cli.durations import Within, from_now
+from waybill.cli.durations import Since, Within, ago, from_now, spent
 from waybill.cli.money import Figures, dollars
 from waybill.cli.objects import Shape, cancelled_object, run_object, state_name
+from waybill.cli.paging import first
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, spread
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
@@ -23,17 +25,28 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from waybill.orchestrator.v1.run_pb2 import Run
 
-_PAGE = 200
-
 
 def runs(
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="Only in this one, such as FAILED; may be repeated.")
+    ] = None,
+    document: Annotated[str, typer.Option("--document", metavar="KEY", help="Only of this one.")] = "",
+    collection: Annotated[str, typer.Option("--collection", help="Where --document is.")] = "default",
+    since: Since = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those that were UNCHANGED, too.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most runs.")] = 20,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
     """List runs, newest first."""
+    request = ListRunsRequest(
+        states=_states(state or [], everything),
+        document_key=document,
+        collection=collection,
+        accepted_from=timestamp(datetime.now(UTC) - since) if since else None,
+    )
     with session(tenant, as_json) as here:
-        show_runs(reachable(here.client), here.screen, limit)
+        show_runs(reachable(here.client), here.screen, request, limit)
 
 
 def run(
@@ -71,15 +84,18 @@ def retry(
         _show(here.screen, run_object(answer.run))
 
 
-def show_runs(client: Client, screen: Screen, limit: int) -> None:
-    """Prints the newest runs."""
-    newest = list(_newest(client, limit))
+def show_runs(client: Client, screen: Screen, request: ListRunsRequest, limit: int) -> None:
+    """Prints the newest runs that match."""
+    newest: list[Run] = first(client.orchestrator.ListRuns, request, "runs", limit)
     if screen.as_json:
         screen.emit({"runs": [run_object(run) for run in newest]})
-    elif not newest:
-        screen.note(f"No runs yet. Begin with: {screen.command('ingest PATH')}")
-    for run in () if screen.as_json else newest:
-        screen.show(*_two_lines(run, min(screen.out.width, 100)))
+        return
+    if not newest:
+        hint = f"begin with {screen.command('ingest PATH')}; UNCHANGED ones: {screen.command('runs --all')}"
+        screen.note(f"No such runs; {hint}")
+    now = datetime.now(UTC)
+    for run in newest:
+        screen.show(*_two_lines(run, now, min(screen.out.width, 100)))
 
 
 def show_run(client: Client, screen: Screen, run_id: str) -> None:
@@ -101,21 +117,28 @@ def _show(screen: Screen, shape: Shape) -> None:
         screen.out.print(shown, soft_wrap=not screen.out.is_terminal)
 
 
-def _newest(client: Client, limit: int) -> Iterator[Run]:
-    request = ListRunsRequest(page_size=min(limit, _PAGE))
-    while limit > 0:
-        answer = client.orchestrator.ListRuns(request)
-        yield from answer.runs[:limit]
-        limit -= len(answer.runs)
-        if not answer.next_page_token:
-            return
-        request.page_token = answer.next_page_token
+def _states(named: Sequence[str], everything: bool) -> list[Any]:
+    """Those that are named; else all, but what changed nothing only where everything is asked for."""
+    known = {name: state for name, state in Run.State.items() if state != Run.STATE_UNSPECIFIED}
+    try:
+        asked = [known[f"STATE_{name.upper()}"] for name in named]
+    except KeyError:
+        names = ", ".join(name.removeprefix("STATE_") for name in known)
+        raise typer.BadParameter(f"--state takes one of {names}") from None
+    if asked or everything:
+        return asked
+    return [state for state in known.values() if state != Run.STATE_UNCHANGED]
 
 
-def _two_lines(run: Run, width: int) -> Iterator[Text]:
+def _two_lines(run: Run, now: datetime, width: int) -> Iterator[Text]:
     state = Text(state_name(run), "green" if run.state in (Run.STATE_READY, Run.STATE_UNCHANGED) else "bold")
-    yield spread(Text(plain(run.run_id), "dim"), state, width)
+    accepted = run.create_time.ToDatetime(UTC)
+    when = ago(now - accepted)
+    if run.HasField("end_time"):
+        when += f", took {spent(run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds())}"
+    yield spread(Text(f"{plain(run.run_id)}  {when}", "dim"), state, width)
     cost = Figures(run.cost_nano_usd, run.simulated_nano_usd).short()
     chunks = counted(run.chunks, "chunk") if run.chunks else ""
     about = "  ".join(filter(None, (plain(run.reason or run.step), chunks, cost)))
-    yield spread(f"  {plain(run.document_key)}", about, width)
+    elsewhere = f"{run.collection}: " if run.collection not in ("", "default") else ""
+    yield spread(f"  {plain(elsewhere + run.document_key)}", about, width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,15 @@ def spread(left: Text | str, right: Text | str, width: int) -> Text:
     line = Text(cut(left.plain, max(1, width - right.cell_len - 2)), left.style)
     gap = " " * max(2, width - line.cell_len - right.cell_len)
     return Text.assemble(line, gap, right) if right.plain else line
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> Iterator[Text]:
+    """A line for the header and one for each row: the first column has what the others leave of `width`."""
+    lines = [header, *rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (f"{cell:>{wide}}" for cell, wide in zip(line[1:], widths[1:], strict=True))
+        yield spread(Text(line[0]), Text("  ".join(cells)), width)
 
 
 def cut(text: str, width: int) -> str:

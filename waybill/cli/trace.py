@@ -9,6 +9,7 @@ import typer
 
 from waybill.cli.bills import run_or_none
 from waybill.cli.objects import trace_object
+from waybill.cli.paging import pages
 from waybill.cli.screen import Screen
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.cli.waterfall import waterfall
@@ -42,16 +43,11 @@ def traces(client: Client, run_or_correlation_id: str) -> Iterator[GetTraceRespo
     else:
         request = GetTraceRequest(run_id=run_or_correlation_id)
     last = GetTraceResponse.Trace()
-    while True:
-        page = client.orchestrator.GetTrace(request)
-        for trace in page.traces:
-            if trace.run_id == last.run_id:
-                last.spans.extend(trace.spans)
-                continue
-            if last.run_id:
-                yield last
-            last = trace
-        if not page.next_page_token:
-            break
-        request.page_token = page.next_page_token
+    for trace in (trace for page in pages(client.orchestrator.GetTrace, request) for trace in page.traces):
+        if trace.run_id == last.run_id:
+            last.spans.extend(trace.spans)
+            continue
+        if last.run_id:
+            yield last
+        last = trace
     yield last

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from waybill.cli.durations import spent
 from waybill.cli.money import Figures
 from waybill.cli.plain import plain
 from waybill.cli.screen import spread
@@ -40,7 +41,7 @@ def waterfall(trace: GetTraceResponse.Trace, width: int) -> Iterator[Text]:
     width = min(width, MOST_WIDTH)
     rows = [_row(depth, span) for depth, span in _tree(trace.spans)]
     start, whole = _extent(trace.spans)
-    yield spread(Text(f"trace {plain(trace.trace_id)}", "bold"), _duration(whole), width)
+    yield spread(Text(f"trace {plain(trace.trace_id)}", "bold"), spent(whole), width)
     yield Text(f"run   {plain(trace.run_id)}", "dim")
     service_width = max((Text(row.service).cell_len for row in rows), default=0)
     cost_width = max((len(row.cost) for row in rows), default=0)
@@ -54,7 +55,7 @@ def waterfall(trace: GetTraceResponse.Trace, width: int) -> Iterator[Text]:
             _cell(row.service, service_width, "dim"),
             " ",
             (_bar(row.span, start, whole, bar_width), "yellow" if row.cost else "green"),
-            f" {_duration(row.span.duration_nano):>{_DURATION_WIDTH}}",
+            f" {spent(row.span.duration_nano):>{_DURATION_WIDTH}}",
             f" {row.cost:>{cost_width}}" if cost_width else "",
         )
     shown = {row.mark for row in rows} | {row.cost[:1] for row in rows}
@@ -95,19 +96,6 @@ def _bar(span: Span, start: int, whole: int, width: int) -> str:
     first = min(width - 1, (span.start_unix_nano - start) * width // whole)
     length = max(1, round(span.duration_nano * width / whole))
     return (" " * first + "█" * length)[:width].ljust(width)
-
-
-def _duration(nano: int) -> str:
-    """Three digits at most; an ellipsis for a span that has not ended."""
-    if nano <= 0:
-        return "…"
-    if nano < 10_000_000:
-        return f"{nano / 1e6:.1f} ms"
-    if nano < 1_000_000_000:
-        return f"{nano / 1e6:.0f} ms"
-    if nano < 100_000_000_000:
-        return f"{nano / 1e9:.1f} s"
-    return f"{nano / 60e9:.0f} min"
 
 
 def _cell(text: str, width: int, style: str = "") -> Text:

@@ -1,0 +1,25 @@
+"""A question before what cannot be undone."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from waybill.cli.exits import Exit
+from waybill.cli.screen import Screen
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def agree(screen: Screen, question: str, yes: bool) -> None:
+    """Returns where the answer is yes, or nothing had to be asked; else the command ends here."""
+    if yes:
+        return
+    screen.err.print(Text(f"{question} [y/N]"), end=" ", soft_wrap=not screen.err.is_terminal)
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return
+    screen.note("Nothing was deleted. With --yes the command does not ask.")
+    raise typer.Exit(Exit.REFUSED)

@@ -1,0 +1,146 @@
+"""`waybill documents`, `chunks` and `collections`: what is in the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from waybill.cli.durations import ago
+from waybill.cli.objects import chunk_object, collection_object, indexed_object
+from waybill.cli.paging import first
+from waybill.cli.pairs import pairs
+from waybill.cli.plain import plain
+from waybill.cli.screen import Screen, counted, cut, spread, table
+from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.orchestrator.v1.document_pb2 import Document
+from waybill.orchestrator.v1.orchestrator_service_pb2 import (
+    ListChunksRequest,
+    ListCollectionsRequest,
+    ListDocumentsRequest,
+)
+from waybill.storage.v1.chunk_pb2 import Chunk
+
+_MOST_WIDTH = 100
+_STATES = {
+    Document.STATE_READY_DEGRADED: "READY_DEGRADED: less than the whole; see its run",
+    Document.STATE_UNPUBLISHED: "UNPUBLISHED: no run has published it yet",
+}
+
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Most of them.")]
+
+
+def documents(
+    collection: Annotated[str, typer.Option("--collection", help="Only of this one.")] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="KEY=VALUE", help="Only those that say so; may be repeated."),
+    ] = None,
+    limit: Limit = 100,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """List the documents in the index, by collection and key."""
+    request = ListDocumentsRequest(collection=collection, metadata=pairs(where or [], "--where"))
+    with session(tenant, as_json) as here:
+        listed = first(reachable(here.client).orchestrator.ListDocuments, request, "documents", limit + 1)
+        if as_json:
+            here.screen.emit({"documents": [indexed_object(one) for one in listed[:limit]]})
+            return
+        here.screen.show(*_documents(listed[:limit], _width(here.screen)))
+        if not listed:
+            here.screen.note(f"No such documents. What was ingested: {here.screen.command('runs')}")
+        _say_more(here.screen, listed, limit)
+
+
+def collections(limit: Limit = 100, tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
+    """List the collections in the index, with what is published in each."""
+    with session(tenant, as_json) as here:
+        call = reachable(here.client).orchestrator.ListCollections
+        listed = first(call, ListCollectionsRequest(), "collections", limit + 1)
+        if as_json:
+            here.screen.emit({"collections": [collection_object(one) for one in listed[:limit]]})
+            return
+        rows = [(plain(one.collection), f"{one.documents:,}", f"{one.chunks:,}") for one in listed[:limit]]
+        if rows:
+            here.screen.show(*table(("collection", "documents", "chunks"), rows, _width(here.screen)))
+        else:
+            here.screen.note(f"Nothing is published yet. Begin with: {here.screen.command('ingest PATH')}")
+        _say_more(here.screen, listed, limit)
+
+
+def chunks(
+    document_key: Annotated[
+        str, typer.Argument(metavar="DOCUMENT_KEY", help="As `waybill documents` shows it.")
+    ],
+    collection: Annotated[str, typer.Option("--collection", help="Where it is.")] = "default",
+    limit: Limit = 20,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """List the passages of a document that searches find, in order."""
+    request = ListChunksRequest(collection=collection, document_key=document_key)
+    with session(tenant, as_json) as here:
+        listed = first(reachable(here.client).orchestrator.ListChunks, request, "chunks", limit + 1)
+        if as_json:
+            here.screen.emit({"chunks": [chunk_object(one) for one in listed[:limit]]})
+            return
+        for one in listed[:limit]:
+            here.screen.show(*_chunk(one, _width(here.screen)))
+        _say_more(here.screen, listed, limit)
+
+
+def _documents(listed: Sequence[Document], width: int) -> Iterator[Text]:
+    """A table for each collection, and below a document why it is not all there."""
+    now = datetime.now(UTC)
+    for collection, some in groupby(listed, lambda document: document.collection):
+        here = list(some)
+        lines = table(
+            ("key", "pages", "chunks", "size", "published"), (_row(one, now) for one in here), width
+        )
+        yield Text(f"collection {plain(collection)}", "bold")
+        yield next(lines)
+        for document, line in zip(here, lines, strict=True):
+            yield line
+            if document.state in _STATES:
+                yield Text(f"  {_STATES[document.state]}", "yellow")
+
+
+def _row(document: Document, now: datetime) -> tuple[str, ...]:
+    key = plain(document.document_key)
+    if not document.HasField("publish_time"):
+        return key, "", "", "", ""
+    published = ago(now - document.publish_time.ToDatetime(UTC))
+    # A run that is gone knows neither pages nor bytes.
+    known = (f"{document.pages:,}", _size(document.size_bytes)) if document.size_bytes else ("", "")
+    return key, known[0], f"{document.chunks:,}", known[1], published
+
+
+def _chunk(chunk: Chunk, width: int) -> Iterable[Text]:
+    place = Text(f"{chunk.ordinal:>4}  page {chunk.page}", "bold")
+    yield spread(place, Text(counted(chunk.token_count, "token"), "dim"), width)
+    if chunk.heading:
+        yield Text(f"      {cut(plain(chunk.heading), width - 6)}", "cyan")
+    text = Text(f"      {plain(chunk.text)}")
+    text.truncate(width, overflow="ellipsis")
+    yield text
+
+
+def _size(number: int) -> str:
+    """Bytes as people read them: `512 B`, `1.2 kB`, `10.2 MB`."""
+    if number < 1_000:
+        return f"{number} B"
+    return f"{number / 1e3:.1f} kB" if number < 999_950 else f"{number / 1e6:.1f} MB"
+
+
+def _width(screen: Screen) -> int:
+    return min(screen.out.width, _MOST_WIDTH)
+
+
+def _say_more(screen: Screen, listed: Sequence[object], limit: int) -> None:
+    if len(listed) > limit:
+        screen.note(f"There are more than these {limit:,}: --limit shows more.")

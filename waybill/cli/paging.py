@@ -1,0 +1,26 @@
+"""Listings: every page of one, or as much of it as somebody wants to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+A = TypeVar("A")
+
+
+def pages(call: Callable[[Any], A], request: Any) -> Iterator[A]:
+    """Every answer of a listing; the request's page_token moves on."""
+    while True:
+        answer: Any = call(request)
+        yield answer
+        if not answer.next_page_token:
+            return
+        request.page_token = answer.next_page_token
+
+
+def first(call: Callable[[Any], Any], request: Any, field: str, limit: int) -> list[Any]:
+    """What a listing begins with: at most so many of the field's messages."""
+    request.page_size = limit
+    listed = (one for answer in pages(call, request) for one in getattr(answer, field))
+    return list(islice(listed, limit))
