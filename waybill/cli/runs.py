@@ -137,7 +137,8 @@ def _two_lines(run: Run, now: datetime, width: int) -> Iterator[Text]:
     if run.HasField("end_time"):
         when += f", took {spent(run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds())}"
     yield spread(Text(f"{plain(run.run_id)}  {when}", "dim"), state, width)
-    cost = Figures(run.cost_nano_usd, run.simulated_nano_usd).short()
+    figures = Figures(run.cost_nano_usd, run.simulated_nano_usd)
+    cost = figures.short() if figures != Figures() else ""
     chunks = counted(run.chunks, "chunk") if run.chunks else ""
     about = "  ".join(filter(None, (plain(run.reason or run.step), chunks, cost)))
     elsewhere = f"{run.collection}: " if run.collection not in ("", "default") else ""
