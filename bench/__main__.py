@@ -31,6 +31,8 @@ def main() -> None:
             _print("By program", report.by_program(found))
             _print("A call for embeddings above the vendor's latency, ms", report.above_latency(found))
             _print("One document of 23 chunks at a time, median ms", report.alone(alone))
+            _print("Its calls", report.calls(alone.trips))
+            _print("Its transactions", report.transactions(alone.trips))
 
 
 def _options() -> argparse.Namespace:

@@ -18,13 +18,14 @@ from bench.overhead import Step, steps_of
 from bench.passes import Pass, median_of
 from bench.simulated import Vendor
 from bench.stack import Stack
+from bench.trips import Trips, counted
 from waybill.stack.table import at_simulators
 
 BOUND, STACK = "bound", "stack"
 # Where `make bench-env` installs them.
 FRAMEWORKS_PYTHON = Path(".venv-bench/bin/python")
 FRAMEWORKS = ("langchain", "llamaindex")
-WARM_DOCUMENTS, TRACED_DOCUMENTS, WARM_CHUNKS = 8, 10, 23
+WARM_DOCUMENTS, TRACED_DOCUMENTS, COUNTED_DOCUMENTS, WARM_CHUNKS = 8, 10, 20, 23
 # More than the orchestrator works on, so that it never waits for the client.
 IN_FLIGHT = 24
 
@@ -50,10 +51,10 @@ class Beside:
 
 @dataclass(frozen=True)
 class Alone:
-    """One document of 23 chunks with nothing beside it: its steps, and the transactions that it takes."""
+    """One document of 23 chunks with nothing beside it: its steps, and what it takes in trips."""
 
     steps: Mapping[str, Step]
-    transactions: float
+    trips: Trips
 
 
 def measured(
@@ -93,10 +94,10 @@ def _at(folder: Path, latency_ms: int, corpora: Sequence[Sequence[Corpus]]) -> t
         for beside, rounds in zip(found, corpora, strict=True):
             for corpus in rounds:
                 _pass(beside, corpus, hands, stack, vendor, traced=corpus is rounds[-1])
-        runs, transactions = stack.one_by_one(
-            markdown_corpus(folder / "alone", TRACED_DOCUMENTS, WARM_CHUNKS)
-        )
-        return found, Alone(steps_of(stack.client, runs), transactions)
+        runs = stack.one_by_one(markdown_corpus(folder / "alone", TRACED_DOCUMENTS, WARM_CHUNKS))
+        steps = steps_of(stack.client, runs)
+        exits.close()
+        return found, Alone(steps, _trips(folder, latency_ms, warm))
 
 
 def _pass(
@@ -120,7 +121,16 @@ def _hands(folder: Path, vendor: Vendor) -> Iterator[tuple[str, AbstractContextM
         yield side, ByHand.started(folder / side, command, vendor.remote.base_url, vendor.remote.key)
 
 
+def _trips(folder: Path, latency_ms: int, warm: Corpus) -> Trips:
+    corpus = markdown_corpus(folder / "counted", COUNTED_DOCUMENTS, WARM_CHUNKS)
+    with Vendor.started(latency_ms) as vendor:
+        return counted(folder / "trips", _settings(vendor), warm, corpus)
+
+
 def _stack(folder: Path, vendor: Vendor) -> AbstractContextManager[Stack]:
+    return Stack.started(folder / "stack", _settings(vendor), IN_FLIGHT)
+
+
+def _settings(vendor: Vendor) -> Mapping[str, str]:
     where = vendor.remote.base_url.removeprefix("http://").removesuffix("/v1")
-    settings = {"EMBEDDER_BACKEND": "openai", **at_simulators({"openai": where})}
-    return Stack.started(folder / "stack", settings, IN_FLIGHT)
+    return {"EMBEDDER_BACKEND": "openai", **at_simulators({"openai": where})}

@@ -8,6 +8,7 @@ from statistics import median
 
 from bench.latency import BOUND, STACK, Alone, Beside
 from bench.passes import Pass
+from bench.trips import EXPORT, Trips
 
 
 def comparison(found: Iterable[Beside]) -> str:
@@ -45,11 +46,25 @@ def alone(one: Alone) -> str:
         [step.name, f"{step.took_ms:.1f}", f"{step.own_ms:.1f}", str(step.rpcs), f"{step.way_ms:.1f}"]
         for step in one.steps.values()
     ]
-    rpcs = sum(step.rpcs for step in one.steps.values())
-    return (
-        table(["step", "took", "own", "RPCs", "RPCs' way"], rows)
-        + f"\nA document: {rpcs} RPCs, {one.transactions:.0f} transactions"
-    )
+    return table(["step", "took", "own", "RPCs", "RPCs' way"], rows)
+
+
+def calls(trips: Trips) -> str:
+    """Calls of one document, by service and method; exports of spans beside them."""
+    rows = [[f"{service} {method}", f"{count:.1f}"] for (service, method), count in trips.calls.items()]
+    total = sum(count for (_, method), count in trips.calls.items() if method != EXPORT)
+    return table(["", "calls"], [*rows, [f"all but {EXPORT}", f"{total:.1f}"]])
+
+
+def transactions(trips: Trips) -> str:
+    """Transactions and statements of one document, by role, without those of an idle stack."""
+    rows = [
+        [role, f"{count:.1f}", f"{trips.statements[role]:.1f}", f"{trips.idle[role]:.1f}"]
+        for role, count in trips.transactions.items()
+    ]
+    sums = [sum(each.values()) for each in (trips.transactions, trips.statements, trips.idle)]
+    header = ["", "transactions", "statements", "idle, transactions a second"]
+    return table(header, [*rows, ["all", *(f"{one:.1f}" for one in sums)]])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

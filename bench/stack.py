@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from bench.corpora import Corpus
 from bench.overhead import calls_of
@@ -20,10 +21,10 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.stack import operate
 from waybill.stack.home import Home
 from waybill.stack.state import StackState
+from waybill.stack.table import POSTGRES
 
 TENANT = "bench"
 DEADLINE_SECONDS = 600.0
-TRANSACTIONS = "select xact_commit from pg_stat_database where datname = current_database()"
 # Somewhat more than the orchestrator works on, so that it never waits for us.
 IN_FLIGHT = 8
 
@@ -31,8 +32,11 @@ IN_FLIGHT = 8
 class Stack:
     """A running stack, seen by one tenant."""
 
-    def __init__(self, client: Client, admin_url: str, programs: Programs, in_flight: int) -> None:
+    def __init__(
+        self, client: Client, admin_url: str, database_log: Path, programs: Programs, in_flight: int
+    ) -> None:
         self.client = client
+        self.database_log = database_log
         self._admin_url = admin_url
         self._programs = programs
         self._in_flight = in_flight
@@ -58,7 +62,8 @@ class Stack:
             with connect(
                 found.addresses, tenant=TENANT, deadline_seconds=DEADLINE_SECONDS, environ={}
             ) as client:
-                yield cls(client, operate.admin_url(home, found), _programs(found), in_flight)
+                log = home.log(POSTGRES)
+                yield cls(client, operate.admin_url(home, found), log, _programs(found), in_flight)
         finally:
             operate.down(home)
 
@@ -67,17 +72,17 @@ class Stack:
         done, runs = self._pass(corpus)
         return replace(done, calls=calls_of(self.client, (run.run_id for run in runs))) if traced else done
 
-    def one_by_one(self, corpus: Corpus) -> tuple[list[str], float]:
-        """Sends a corpus with nothing beside it; answers the ids of its runs, and transactions a document."""
-        before = self._transactions()
-        runs = [self._finished(file).run_id for file in corpus.files]
-        return runs, (self._transactions() - before) / len(runs)
+    def one_by_one(self, corpus: Corpus) -> list[str]:
+        """Sends a corpus with nothing beside it; answers the ids of its runs."""
+        return [self._finished(file).run_id for file in corpus.files]
 
-    def _transactions(self) -> int:
-        """All that were committed, of programs that look for work too; a session tells them when it idles."""
-        with psycopg.connect(self._admin_url) as connection:
-            row = connection.execute(TRANSACTIONS).fetchone()
-        return int(row[0]) if row else 0
+    def set_database(self, settings: Mapping[str, str]) -> None:
+        """Changes settings of its Postgres, which has taken them when this returns."""
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            for name, value in settings.items():
+                change = sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value))
+                connection.execute(change)
+            connection.execute("select pg_reload_conf()")
 
     def _pass(self, corpus: Corpus) -> tuple[Pass, list[Run]]:
         self._programs.forget_peaks()
