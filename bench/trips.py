@@ -22,6 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from bench.corpora import Corpus
 from bench.stack import Stack
+from waybill.stack.process import wait_until
 
 IDLE_SECONDS = 10.0
 # Spans are exported a moment after their ends.
@@ -60,7 +61,8 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def serving(cls) -> Iterator[tuple[Collector, str]]:
         """On a free port of this machine; yields its address, too."""
         collector, server = cls(), grpc.server(ThreadPoolExecutor(1))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+        add = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+        add(collector, server)  # type: ignore[no-untyped-call]  # OpenTelemetry's has none
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:
@@ -71,7 +73,8 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def Export(self, request: trace_service_pb2.ExportTraceServiceRequest, context: Any) -> Any:  # noqa: N802
         """Takes a batch of one process."""
         for group in request.resource_spans:
-            service = next(one.value.string_value for one in group.resource.attributes if one.key == "service.name")
+            named = {one.key: one.value.string_value for one in group.resource.attributes}
+            service = named["service.name"]
             self.calls[service, EXPORT] += 1
             for span in (span for scope in group.scope_spans for span in scope.spans):
                 if span.kind == Span.SPAN_KIND_SERVER:
@@ -88,12 +91,12 @@ def counted(folder: Path, settings: Mapping[str, str], warm: Corpus, corpus: Cor
             stack.set_database(_SETTINGS)
             log = _Log(stack.database_log)
             began = log.read()
-            time.sleep(IDLE_SECONDS)
+            wait_until(lambda: False, IDLE_SECONDS)
             idle = log.read() - began
             calls, before, since = Counter(collector.calls), log.read(), time.monotonic()
             stack.one_by_one(corpus)
             used, seconds = log.read() - before, time.monotonic() - since
-            time.sleep(ARRIVAL_SECONDS)
+            wait_until(lambda: False, ARRIVAL_SECONDS)
             return _trips(collector.calls - calls, used, idle, seconds, len(corpus.files))
 
 

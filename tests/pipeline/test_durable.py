@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from services.orchestrator.runs.durable import Durable, Step, side_by_side
-from services.orchestrator.runs.outcomes import Ending
+from services.orchestrator.runs.outcomes import Ending, Noted
 from services.orchestrator.runs.queueing import workflow_id
 from services.orchestrator.runs.rows import NewRun, Row, RunRef, new_run_id
 from services.orchestrator.runs.step_log import StepLog
@@ -28,7 +29,7 @@ from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.postgres import Database
 
 pytestmark = pytest.mark.timeout(60)
-Body = Callable[[Row], Awaitable[int]]
+Body = Callable[[Row], Awaitable[int | Noted[int]]]
 
 
 async def nothing(_: str) -> None:
@@ -68,6 +69,16 @@ class Told:
     async def stop(self, run: RunRef) -> None:
         """Notes what goes on elsewhere no more."""
         self.stopped.append(run)
+
+
+@dataclass
+class InTurn(Told):
+    """The same, one behind the other."""
+
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
+        for name, body in self.bodies.items():
+            await step(name, int, body)
+        return Ending()
 
 
 @dataclass
@@ -153,6 +164,76 @@ class House:
 async def house(database: MigratedPostgres) -> AsyncIterator[House]:
     async with Database.opened(database.url("orchestrator")) as opened:
         yield House(Runs(opened, "test", 1000), StepLog(opened), f"t{uuid.uuid4().hex[:12]}")
+
+
+class Counted(Database):
+    """Counts what is begun on it."""
+
+    begun = 0
+
+    def transaction(self, tenant: str | None, *, snapshot: bool = False) -> Any:
+        self.begun += 1
+        return super().transaction(tenant, snapshot=snapshot)
+
+
+async def test_a_step_ends_in_the_transaction_in_which_the_next_begins_or_the_run_ends(
+    database: MigratedPostgres,
+) -> None:
+    async with Counted.opened(database.url("orchestrator")) as opened:
+        assert isinstance(opened, Counted)
+        house = House(Runs(opened, "test", 1000), StepLog(opened), f"t{uuid.uuid4().hex[:12]}")
+        run, second = await house.run(), Held()
+
+        async def first(_: Row) -> Noted[int]:
+            return Noted(1, {"pages": 7})
+
+        story = InTurn({"parse": first, "chunk": second})
+        before = opened.begun
+        telling = await house.begin(house.orchestrator(), run, story)
+        await second.began.wait()
+        seen = opened.begun
+        rows = {row["name"]: row["status"] for row in await house.steps.of_run(house.tenant, run.run_id)}
+        row = await house.row(run)
+        looked = opened.begun - seen
+        second.let_go.set()
+        await telling
+        assert rows["parse"] == "OK"
+        assert rows["chunk"] == "UNSET"
+        assert (row["state"], row["step"], row["pages"], row["starts"]) == ("RUNNING", "chunk", 7, 1)
+        # Reading the row twice (here, and as it is told), and one for each of two begins and the end.
+        assert opened.begun - before - looked == 2 + 3
+        assert await house.open_steps(run) == []
+
+
+async def test_the_end_of_a_step_is_kept_where_the_process_drains_before_the_next_begins(
+    house: House,
+) -> None:
+    run, durable = await house.run(), house.orchestrator()
+    opening, again = asyncio.Event(), 0
+
+    class Slow(StepLog):
+        """Does not come to open the second step."""
+
+        async def open(self, ref: RunRef, name: str, *arguments: object) -> object:  # type: ignore[override]
+            if name == "chunk":
+                opening.set()
+                await asyncio.Event().wait()
+            return await super().open(ref, name, *arguments)  # type: ignore[arg-type]
+
+    async def once(_: Row) -> int:
+        nonlocal again
+        again += 1
+        return 1
+
+    durable._steps = Slow(house.steps._database)
+    telling = await house.begin(durable, run, InTurn({"parse": once, "chunk": done}))
+    await opening.wait()
+    await durable.drain()
+    with pytest.raises(asyncio.CancelledError):
+        await telling
+    assert (await house.row(run))["starts"] == 0
+    await (await house.begin(house.orchestrator(), run, InTurn({"parse": once, "chunk": done})))
+    assert ((await house.row(run))["state"], again) == ("READY", 1)
 
 
 async def refused() -> int:
@@ -244,13 +325,6 @@ async def test_a_parse_job_that_was_cancelled_is_made_again_only_for_a_run_that_
 async def test_a_try_that_was_left_behind_neither_begins_a_step_nor_ends_the_run(house: House) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, first, late = await house.run(), Held(), Held()
-
-    @dataclass
-    class InTurn(Told):
-        async def ingest(self, run: RunRef, step: Step) -> Ending:
-            for name, body in self.bodies.items():
-                await step(name, int, body)
-            return Ending()
 
     before = await house.begin(here, run, InTurn({"parse": first, "embed 1": late}))
     await first.began.wait()

@@ -22,13 +22,15 @@ class Run:
     def __init__(self, watches: Watches) -> None:
         self._watches = watches
         self.row = a_row(revision=1)
+        self.read = 0
 
     async def find(self) -> Row:
+        self.read += 1
         return self.row
 
-    def become(self, state: str, *, ended: bool = False) -> None:
+    def become(self, state: str) -> None:
         self.row = {**self.row, "state": state, "revision": self.row["revision"] + 1}
-        self._watches.tell("r", ended=ended)
+        self._watches.tell(self.row)
 
 
 async def test_changes_close_together_are_one_answer_and_the_end_does_not_wait() -> None:
@@ -41,7 +43,7 @@ async def test_changes_close_together_are_one_answer_and_the_end_does_not_wait()
         run.become("RUNNING")
         done, _ = await asyncio.wait({following}, timeout=0.02)
         assert not done
-    run.become("READY", ended=True)
+    run.become("READY")
     async with asyncio.timeout(SOON_SECONDS):
         assert (await following)["revision"] == 5
         assert [row async for row in answers] == []
@@ -63,6 +65,19 @@ async def test_who_has_seen_a_revision_is_not_sent_it_again() -> None:
     following = asyncio.ensure_future(anext(watches.follow("r", run.find, 1)))
     done, _ = await asyncio.wait({following}, timeout=0.05)
     assert not done
-    run.become("READY", ended=True)
+    run.become("READY")
     async with asyncio.timeout(SOON_SECONDS):
         assert (await following)["revision"] == 2
+
+
+async def test_what_this_process_changes_is_not_read_again_but_for_who_begins_to_watch() -> None:
+    watches = Watches(pace_seconds=0.01)
+    run = Run(watches)
+    answers = watches.follow("r", run.find, 0)
+    await anext(answers)
+    run.become("READY")
+    async with asyncio.timeout(SOON_SECONDS):
+        assert [row["revision"] async for row in answers] == [2]
+        assert run.read == 1
+        assert [row["revision"] async for row in watches.follow("r", run.find, 0)] == [2]
+    assert run.read == 2

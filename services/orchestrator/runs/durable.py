@@ -16,13 +16,14 @@ import datetime
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
 
+from services.orchestrator.runs.changes import Ended
 from services.orchestrator.runs.context import acting_for, in_trace
 from services.orchestrator.runs.outcomes import (
     CANCELLED,
@@ -84,13 +85,26 @@ class Story(Protocol):
         """Stops work of the run that goes on elsewhere."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Telling:
-    """A run, and all that it does here."""
+    """A run, and all that it does here.
+
+    Attributes:
+        workflow: The engine's name for it.
+        task: Ends with all of it.
+        counts: What the first step that begins changes of the run.
+        ended: The step whose end is written with what comes next: the next step's begin, or the run's end.
+        under_way: Steps.
+    """
 
     run: RunRef
     story: Story
-    task: asyncio.Task[None]
+    workflow: str
+    task: asyncio.Task[None] = field(init=False)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    ended: Ended | None = None
+    under_way: int = 0
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Durable:
@@ -127,15 +141,15 @@ class Durable:
         """
         if self._draining:
             raise asyncio.CancelledError
-        telling = asyncio.create_task(self._tell(run, story, workflow))
-        self._tellings[workflow] = _Telling(run, story, telling)
+        telling = self._tellings[workflow] = _Telling(run, story, workflow)
+        telling.task = asyncio.create_task(self._tell(telling))
         try:
-            await asyncio.wait([telling])
+            await asyncio.wait([telling.task])
         finally:
             del self._tellings[workflow]
         # One that is cut off otherwise has ended: its row says so, or names its successor.
-        if self._draining or not telling.cancelled():
-            telling.result()
+        if self._draining or not telling.task.cancelled():
+            telling.task.result()
 
     async def cancel(self, run: RunRef, story: Story) -> Row:
         """Cancels a run, and answers once its work has stopped; a final run stays as it is."""
@@ -174,53 +188,54 @@ class Durable:
                 # Its step may have begun work elsewhere behind the stop of who cancelled it.
                 await self._stop(told.run, row, told.story)
 
-    async def _tell(self, run: RunRef, story: Story, workflow: str) -> None:
+    async def _tell(self, telling: _Telling) -> None:
+        run, workflow = telling.run, telling.workflow
         row = await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)
         if not _is_told_by(row, workflow):
             return
         if row["alone_starts"]:
-            await self._change(run, workflow, {"state": "FAILED", **POISON})
+            await self._change(telling, {"state": "FAILED", **POISON})
             return
         # A try that another process ended may still be at it in this one.
         await self._cut_off(lambda name, telling: telling.run == run and name != workflow)
         suspect = row["starts"] + 1 >= SUSPECT_STARTS
         # The second run of the same finds what the first has made, instead of buying it, too.
         async with self._same_content(row), self._turns.turn(alone=suspect):
-            await self._tell_in_turn(run, story, workflow, {"starts": 1, "alone_starts": int(suspect)})
+            await self._tell_in_turn(telling, row, {"starts": 1, "alone_starts": int(suspect)})
 
     def _same_content(self, row: Row) -> asyncio.Lock:
         names = ("tenant", "collection", "document_key", "source_sha256")
         return self._same.setdefault(tuple(row[name] for name in names), asyncio.Lock())
 
-    async def _tell_in_turn(self, run: RunRef, story: Story, workflow: str, counts: dict[str, int]) -> None:
+    async def _tell_in_turn(self, telling: _Telling, row: Row, counts: dict[str, int]) -> None:
         """Only what has its turn is started, so that a death is counted against what was under way."""
-        row = await self._change(run, workflow, {"state": "RUNNING", **counts})
-        if not _is_told_by(row, workflow):
-            return
+        telling.counts = {"state": "RUNNING", **counts}
         try:
-            ending = await self._ending(run, row, story, workflow)
+            ending = await self._ending(telling, row)
         except asyncio.CancelledError:
-            back = {name: -count for name, count in counts.items()}
-            await self._change(run, workflow, back, DRAIN_SECONDS)
+            back = {} if telling.counts else {name: -count for name, count in counts.items()}
+            if back or telling.ended:
+                await self._change(telling, back, DRAIN_SECONDS)
             raise
         except RunWaits as waits:
-            await insist(partial(self._runs.wait, run, workflow, waits), seconds=PATIENCE_SECONDS)
+            wait = partial(self._runs.wait, telling.run, telling.workflow, waits)
+            await insist(wait, seconds=PATIENCE_SECONDS)
         else:
-            await self._change(run, workflow, vars(ending))
+            await self._change(telling, vars(ending))
 
-    async def _ending(self, run: RunRef, row: Row, story: Story, workflow: str) -> Ending:
+    async def _ending(self, telling: _Telling, row: Row) -> Ending:
         try:
-            return await story.ingest(run, partial(self._step, run, workflow))
+            return await telling.story.ingest(telling.run, partial(self._step, telling))
         except StepFailed as error:
             state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
             if state == "EXPIRED":
-                await self._stop(run, row, story)
+                await self._stop(telling.run, row, telling.story)
             return Ending(state, error.reason, error.message)
         except RunWaits:
             raise
         except Exception as error:
             # Whatever nobody foresaw: the run must not be RUNNING for ever.
-            log.exception("run broke", run_id=run.run_id)
+            log.exception("run broke", run_id=telling.run.run_id)
             return Ending("FAILED", **broken("run", error))
 
     async def _cut_off(self, which: Callable[[str, _Telling], bool]) -> None:
@@ -231,10 +246,11 @@ class Durable:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _change(
-        self, run: RunRef, workflow: str, columns: Mapping[str, Any], seconds: float = PATIENCE_SECONDS
-    ) -> Row:
+        self, telling: _Telling, columns: Mapping[str, Any], seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Changes a run's row as long as this is how it is told, whenever the database is back."""
-        return await insist(partial(self._runs.change, run, workflow=workflow, **columns), seconds=seconds)
+        change = partial(self._runs.change, telling.run, workflow=telling.workflow, ended=telling.ended)
+        await insist(partial(change, **columns), seconds=seconds)
 
     async def _stop(self, run: RunRef, row: Row, story: Story) -> None:
         deadline.clear()  # it has passed, and is why this is done
@@ -247,30 +263,45 @@ class Durable:
                 "work of a run that ended could not be stopped", run_id=run.run_id, reason=error.reason
             )
 
-    async def _step(self, run: RunRef, workflow: str, name: str, kind: Callable[..., T], body: Body[T]) -> T:
+    async def _step(self, telling: _Telling, name: str, kind: Callable[..., T], body: Body[T]) -> T:
         """A `Step`, again while something that it needs is away."""
+        telling.under_way += 1
         try:
-            once = partial(self._once, run, workflow, name, body)
-            outcome = await insist(once, seconds=PATIENCE_SECONDS)
+            outcome = await insist(partial(self._once, telling, name, body), seconds=PATIENCE_SECONDS)
         except ServiceError as error:
             outcome = failed(error)
+        finally:
+            telling.under_way -= 1
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
-    async def _once(self, run: RunRef, workflow: str, name: str, body: Body[Any]) -> Outcome:
-        place = f"step.{name.split()[0]}.start"
-        await faults.point(place, f"{place}.{run.run_id}")
-        row, outcome = await self._steps.open(run, name, partial(_refused, workflow))
+    async def _once(self, telling: _Telling, name: str, body: Body[Any]) -> Outcome:
+        run = telling.run
+        row, outcome = await self._open(telling, name)
         if outcome is not None:
             return outcome
-        self._runs.tell_watchers(run.run_id)
+        self._runs.tell_watchers(row)
+        place = f"step.{row['step']}.start"
+        await faults.point(place, f"{place}.{run.run_id}")
         with in_trace(run, row, name):
             outcome = await _in_time(_seconds_left(row), partial(body, row))
-        columns = outcome.pop("columns", {})
-        await self._runs.end_step(run, name, row["tries"], outcome, columns)
+        ended = Ended(name, row["tries"], outcome, outcome.pop("columns", {}))
+        if telling.under_way == 1:
+            # Nothing is awaited before the next step begins, or the run ends.
+            telling.ended = ended
+        else:
+            await self._runs.change(run, ended=ended)
         return outcome
+
+    async def _open(self, telling: _Telling, name: str) -> tuple[Row, Outcome | None]:
+        """Begins a step, and writes with it what was not written yet."""
+        async with telling.opening:
+            written = telling.counts, telling.ended
+            opened = await self._steps.open(telling.run, name, telling.workflow, _refused, *written)
+            telling.counts, telling.ended = {}, None
+        return opened
 
 
 async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most: int) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from psycopg.types.json import Json
-
+from services.orchestrator.runs.changes import Begun, Ended, write
 from services.orchestrator.runs.rows import Outcome, Row, RunRef, run_not_found
 from services.orchestrator.traces import ids as trace_ids
 from waybill.runtime.postgres import Connection, Database
@@ -20,36 +20,10 @@ select runs.*, steps.outcome as step_outcome from waybill_runs.runs left join wa
 where runs.run_id = %(run_id)s limit 1 for no key update of runs
 """
 
-# A step that is begun again keeps its first start: the span covers all that it took.
-BEGIN = """
-with reached as (
-    update waybill_runs.runs set step = %(step)s, revision = revision + 1
-    where run_id = %(run_id)s and ended_at is null and step <> %(step)s)
-insert into waybill_runs.steps (tenant, run_id, span_id, name, try, status, started_at)
-values (%(tenant)s, %(run_id)s, %(span_id)s, %(name)s, %(try)s, 'UNSET', clock_timestamp())
-on conflict (run_id, span_id) do update set starts = waybill_runs.steps.starts + 1, status = 'UNSET',
-    ended_at = null
-"""
-
-# What comes after was of the version before, which may be gone.
-FORGET_REST = """
-update waybill_runs.steps set valid_until = null where run_id = %(run_id)s and name not in ('parse', 'chunk')
-"""
-
-END = """
-update waybill_runs.steps set status = %(status)s, outcome = %(outcome)s, ended_at = clock_timestamp(),
-    valid_until = greatest(clock_timestamp(), complete_by) + %(validity)s
-from waybill_runs.runs
-where steps.run_id = %(run_id)s and span_id = %(span_id)s and runs.run_id = steps.run_id
-"""
-
 CUT_OFF = """
 update waybill_runs.steps set status = 'ERROR', ended_at = clock_timestamp()
 where run_id = %s and ended_at is null
 """
-
-# A good deal less than the day for which an unpublished version is kept.
-VALIDITY = datetime.timedelta(hours=20)
 
 
 class StepLog:
@@ -59,14 +33,23 @@ class StepLog:
         self._database = database
 
     async def open(
-        self, ref: RunRef, name: str, refused: Callable[[Row], Outcome | None]
+        self,
+        ref: RunRef,
+        name: str,
+        workflow: str,
+        refused: Callable[[str, Row], Outcome | None],
+        columns: Mapping[str, Any],
+        ended: Ended | None,
     ) -> tuple[Row, Outcome | None]:
         """Notes that a step is under way, and makes it the run's step.
 
         Args:
             ref: Whose step it is.
             name: As it stands in the trace.
-            refused: What the step answers instead of beginning, by the run's row.
+            workflow: Who tells the run; a telling left behind changes nothing of it.
+            refused: What the step answers instead of beginning, by who tells the run and its row.
+            columns: What else changes of the run.
+            ended: The step before it, whose end is to be noted in any case.
 
         Returns:
             The run's row; and the step's outcome where it does not begin, since it is refused, or ended
@@ -75,19 +58,17 @@ class StepLog:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        values = {"tenant": ref.tenant, "run_id": ref.run_id, "name": name, "step": name.split()[0]}
+        values = {"run_id": ref.run_id, "name": name}
         async with self._database.transaction(ref.tenant) as connection:
             row = await (await connection.execute(LOOK, values)).fetchone()
             if row is None:
                 raise run_not_found()
             done: Outcome | None = row.pop("step_outcome")
-            outcome = refused(row) or done
-            if outcome is None:
-                number = row["tries"]
-                values |= {"try": number, "span_id": trace_ids.step_span_id(ref.run_id, name, number)}
-                await connection.execute(BEGIN, values)
-                if name == "chunk":
-                    await connection.execute(FORGET_REST, values)
+            outcome = refused(workflow, row) or done
+            begun = None if outcome else Begun(name, row["tries"])
+            if columns or ended or begun:
+                change = write(connection, ref, columns, workflow=workflow, ended=ended, begun=begun)
+                row = await change or row
         return row, outcome
 
     async def of_run(self, tenant: str, run_id: str) -> list[Row]:
@@ -95,18 +76,6 @@ class StepLog:
         query = "select * from waybill_runs.steps where run_id = %s order by started_at"
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(query, [run_id])).fetchall()
-
-
-async def end(connection: Connection, ref: RunRef, name: str, number: int, outcome: Outcome) -> None:
-    """Notes how a step ended; `outcome` has a value, or says what failed."""
-    values = {
-        "run_id": ref.run_id,
-        "span_id": trace_ids.step_span_id(ref.run_id, name, number),
-        "status": "ERROR" if "failed" in outcome else "OK",
-        "outcome": None if "failed" in outcome else Json(outcome),
-        "validity": VALIDITY,
-    }
-    await connection.execute(END, values)
 
 
 async def cut_off(connection: Connection, ref: RunRef) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from services.orchestrator.runs.changes import Ended, write
 from services.orchestrator.runs.outcomes import RunWaits
 from services.orchestrator.runs.queueing import enqueue
 from services.orchestrator.runs.rows import (
     FINAL_STATES,
     RETRIABLE_STATES,
     NewRun,
-    Outcome,
     Row,
     RunRef,
     run_not_found,
 )
-from services.orchestrator.runs.step_log import cut_off, end, note_past
+from services.orchestrator.runs.step_log import cut_off, note_past
 from services.orchestrator.runs.waits import put
 from services.orchestrator.runs.watches import Watches
 from waybill.runtime.errors import Conflict, Precondition, Quota
@@ -39,26 +39,6 @@ values (
     %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s, %(reason)s, %(message)s,
     %(pages)s, %(reading)s, %(metadata)s, %(origin)s)
 on conflict do nothing
-returning *
-"""
-
-# Only columns that are named change, and a final run changes no more. `workflow` is who tells it, as
-# `queueing.workflow_id` names that: a telling left behind changes nothing.
-CHANGE = """
-update waybill_runs.runs set
-    state = coalesce(%(state)s::waybill_runs.run_state, state), step = coalesce(%(step)s, step),
-    reason = coalesce(%(reason)s, reason), message = coalesce(%(message)s, message),
-    document_id = coalesce(%(document_id)s, document_id),
-    version_id = coalesce(%(version_id)s, version_id), pages = coalesce(%(pages)s, pages),
-    chunks = coalesce(%(chunks)s, chunks), tier = coalesce(%(tier)s, tier),
-    tier_reason = coalesce(%(tier_reason)s, tier_reason),
-    reading = coalesce(%(reading)s, reading),
-    starts = starts + %(starts)s, alone_starts = alone_starts + %(alone_starts)s,
-    ended_at = case when %(state)s::text = any(%(final)s) then clock_timestamp() end,
-    embedded_chunks = greatest(embedded_chunks, coalesce(%(embedded_chunks)s, 0)),
-    revision = revision + 1
-where run_id = %(run_id)s and ended_at is null and (%(workflow)s::text is null or %(workflow)s =
-    concat_ws('.', run_id, tries, nullif(wakes, 0)))
 returning *
 """
 
@@ -194,53 +174,37 @@ class Runs:
             return await (await connection.execute(query, [correlation_id, first, limit])).fetchall()
 
     async def change(
-        self,
-        ref: RunRef,
-        *,
-        workflow: str | None = None,
-        starts: int = 0,
-        alone_starts: int = 0,
-        **columns: Any,
+        self, ref: RunRef, *, workflow: str | None = None, ended: Ended | None = None, **columns: Any
     ) -> Row:
         """Changes columns of a run that is not final, and tells who watches it.
 
         Args:
             ref: Which.
             workflow: Only while it is told under this name.
-            starts: To be added, as `alone_starts`.
-            alone_starts: The same.
-            columns: New values.
+            ended: A step whose end is to be noted in any case.
+            columns: New values; `starts` and `alone_starts` are added.
 
         Returns:
             Its row, changed or not.
         """
         async with self._database.transaction(ref.tenant) as connection:
-            row = await _change(connection, ref, columns, workflow, starts, alone_starts)
+            row = await write(connection, ref, columns, workflow=workflow, ended=ended)
             if row is not None and row["state"] in RETRIABLE_STATES:
                 await cut_off(connection, ref)
             row = row or await _find(connection, ref.run_id)
-        self._watches.tell(ref.run_id, ended=row["state"] in FINAL_STATES)
+        self.tell_watchers(row)
         return row
 
     async def wait(self, ref: RunRef, workflow: str, waits: RunWaits) -> None:
         """Lets a run go until the poller wakes it, if it is told under this name still."""
         async with self._database.transaction(ref.tenant) as connection:
-            row = await _change(connection, ref, {"state": "WAITING_ON_VENDOR"}, workflow)
+            row = await write(connection, ref, {"state": "WAITING_ON_VENDOR"}, workflow=workflow)
             if row is not None:
                 now = datetime.datetime.now(datetime.UTC)
                 look_at = min(waits.look_at, row["complete_by"] or waits.look_at)
                 await put(connection, ref, waits.kind, waits.ref, now=now, look_at=look_at)
-        self.tell_watchers(ref.run_id)
-
-    async def end_step(
-        self, ref: RunRef, name: str, number: int, outcome: Outcome, columns: Mapping[str, Any]
-    ) -> None:
-        """Notes how a step of a try ended, and what it found out of its run."""
-        async with self._database.transaction(ref.tenant) as connection:
-            if columns:
-                await _change(connection, ref, columns)
-            await end(connection, ref, name, number, outcome)
-        self.tell_watchers(ref.run_id)
+        if row is not None:
+            self.tell_watchers(row)
 
     async def retry(self, ref: RunRef, complete_by: datetime.datetime | None) -> Row:
         """Queues a run that ended badly again, as its next try; one under way is answered as it is.
@@ -264,7 +228,7 @@ class Runs:
             if complete_by is not None:
                 await connection.execute(FORGET_CHUNK, [ref.run_id])
             await enqueue(connection, row, self._version)
-        self.tell_watchers(ref.run_id)
+        self.tell_watchers(row)
         return row
 
     async def wake(self, ref: RunRef) -> None:
@@ -273,7 +237,8 @@ class Runs:
             row = await (await connection.execute(WAKE, [ref.run_id])).fetchone()
             if row is not None:
                 await enqueue(connection, row, self._version)
-        self.tell_watchers(ref.run_id)
+        if row is not None:
+            self.tell_watchers(row)
 
     async def delete_source(self, tenant: str, sha256: str, delete: Callable[[], Awaitable[None]]) -> bool:
         """Deletes a source unless an unfinished run needs it; answers whether it was deleted."""
@@ -315,27 +280,9 @@ class Runs:
         """A run's row when it has changed, from above a revision on, until it is final."""
         return self._watches.follow(ref.run_id, partial(self.find, ref), seen_revision)
 
-    def tell_watchers(self, run_id: str) -> None:
-        """Lets who watches a run look at it again."""
-        self._watches.tell(run_id)
-
-
-async def _change(
-    connection: Connection,
-    ref: RunRef,
-    columns: Mapping[str, Any],
-    workflow: str | None = None,
-    starts: int = 0,
-    alone_starts: int = 0,
-) -> Row | None:
-    """The run's row, where it changed."""
-    names = ("state", "step", "reason", "message", "document_id", "version_id", "pages", "chunks",
-             "embedded_chunks", "tier", "tier_reason", "reading")  # fmt: skip
-    if unknown := columns.keys() - names:
-        raise TypeError(f"no such column: {', '.join(unknown)}")
-    values = {**dict.fromkeys(names), **columns, "run_id": ref.run_id, "final": list(FINAL_STATES)}
-    values |= {"workflow": workflow, "starts": starts, "alone_starts": alone_starts}
-    return await (await connection.execute(CHANGE, values)).fetchone()
+    def tell_watchers(self, row: Row) -> None:
+        """Lets who watches a run see it as it is now."""
+        self._watches.tell(row)
 
 
 async def _insert(

@@ -21,6 +21,7 @@ class _Watch:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     watchers: int = 0
+    newest: Row | None = None
 
 
 class Watches:
@@ -33,13 +34,17 @@ class Watches:
     async def follow(
         self, run_id: str, find: Callable[[], Awaitable[Row]], seen_revision: int
     ) -> AsyncIterator[Row]:
-        """A run's row as `find` reads it, when its revision is above the one seen, until it is final."""
+        """A run's row, when its revision is above the one seen, until it is final.
+
+        What this process changes is told with its row; what another one does, `find` reads.
+        """
         watch = self._watches[run_id]
         watch.watchers += 1
+        told = None
         try:
             while True:
                 changed, ended = watch.changed, watch.ended
-                row = await find()
+                row = told if told and told["revision"] > seen_revision else await find()
                 if row["revision"] > seen_revision:
                     seen_revision = row["revision"]
                     yield row
@@ -47,19 +52,22 @@ class Watches:
                     return
                 await _set_within(ended, self._pace_seconds)
                 await _set_within(changed, RECHECK_SECONDS - self._pace_seconds)
+                told = watch.newest
         finally:
             watch.watchers -= 1
             if watch.watchers == 0:
                 self._watches.pop(run_id, None)
 
-    def tell(self, run_id: str, *, ended: bool = False) -> None:
-        """Lets who watches a run look at it again, without delay if it has ended."""
-        watch = self._watches.get(run_id)
+    def tell(self, row: Row) -> None:
+        """Lets who watches a run see its row, without delay if it has ended."""
+        watch = self._watches.get(str(row["run_id"]))
         if watch is None:
             return
+        if watch.newest is None or row["revision"] > watch.newest["revision"]:
+            watch.newest = row
         watch.changed.set()
         watch.changed = asyncio.Event()
-        if ended:
+        if row["state"] in FINAL_STATES:
             watch.ended.set()
             watch.ended = asyncio.Event()
 
