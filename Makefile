@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock call clean run-env dev-env
+.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock configuration call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -10,7 +10,7 @@ CODE := waybill services tests bench evals
 BUF := $(BIN)/buf
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: run-env ## ingest the examples, ask the questions, show trace and bill
 	@$(BIN)/waybill demo $(if $(MODE),--mode "$(MODE)")
@@ -48,6 +48,9 @@ proto: dev-env ## generate the code of protos/ again
 
 proto-check: dev-env ## fail where the committed generated code is not what protos/ gives
 	@sh scripts/protos.sh --check
+
+configuration: dev-env ## write docs/configuration.md from the settings that the code declares
+	@$(BIN)/python -m tests.configuration
 
 lock: ## resolve both lock files again (needs uv)
 	@sh scripts/lock.sh

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from waybill.settings import ROLES
 from waybill.stack import ports, postgres
-from waybill.stack.config import ROLES
 from waybill.stack.migrate import migrate
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from waybill.settings import ROLES
 from waybill.stack import ports, postgres
-from waybill.stack.config import ROLES
 from waybill.stack.migrate import migrate
 
 

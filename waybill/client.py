@@ -38,17 +38,11 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorSe
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import semconv, wire
-from waybill.runtime.errors import Deadline, Unavailable, from_status
+from waybill.runtime.errors import Deadline, ServiceError, Unavailable, from_status
+from waybill.stack import finding
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 
-FIXED_PORTS: Mapping[str, int] = {
-    "orchestrator": 7401,
-    "storage": 7402,
-    "parser": 7403,
-    "embedder": 7404,
-    "ledger": 7405,
-}
 FINAL_STATES = frozenset(
     {
         Run.STATE_READY,
@@ -79,25 +73,26 @@ def connect(
     correlation_id: str | None = None,
     token: str | None = None,
     deadline_seconds: float = 60.0,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> Client:
     """Opens a client; nothing is sent before the first call.
 
     Args:
         address: host:port of the orchestrator, or of services by name ("orchestrator", "storage",
             "parser", "embedder", "ledger"). One that is not given is read from WAYBILL_<NAME>_ADDRESS,
-            else it is the fixed port of a local stack.
+            else it is where the stack that runs here has it, else its fixed port.
         tenant: Whose data the calls touch.
         correlation_id: A label for the runs that the calls start; each call gets its own when absent.
         token: Sent as a bearer token.
         deadline_seconds: For each call that names no timeout, repeats included.
-        environ: Where addresses are read that are not given.
+        environ: Where settings are read; the process's own by default.
+
+    Raises:
+        Unavailable: NOT_REACHABLE, at once: no address is given or set, and no stack runs here. The text
+            says what was tried. An address that is given or set is waited for, until a call's deadline.
     """
     given = {"orchestrator": address} if isinstance(address, str) else address or {}
-    addresses = {
-        name: given.get(name) or environ.get(f"WAYBILL_{name.upper()}_ADDRESS") or f"127.0.0.1:{port}"
-        for name, port in FIXED_PORTS.items()
-    }
+    addresses = finding.addresses(given, os.environ if environ is None else environ, Path.cwd())
     metadata = [(semconv.TENANT_HEADER, tenant)]
     if correlation_id:
         metadata.append((semconv.CORRELATION_HEADER, correlation_id))
@@ -135,23 +130,24 @@ class CallPolicy:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = threading.Event().wait
 
-    def pause_or_raise(self, error: grpc.RpcError, attempt: int, ends_at: float) -> None:
-        """Waits before the next attempt, or raises what `error` means where none may follow."""
-        failure = from_status(error)
+    def paused(self, failure: ServiceError, attempt: int, ends_at: float) -> bool:
+        """Waits before the next attempt; False at once where none may follow."""
         pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
         pause = max(pause, failure.retry_after_seconds or 0.0)
         # A call that we did not cancel was cut off by a server that stops.
         if not isinstance(failure, Unavailable) or self.monotonic() + pause >= ends_at:
-            raise failure from error
+            return False
         self.sleep(pause)
+        return True
 
 
 class _Call:
     """One RPC of a stub, its plain call form alone."""
 
-    def __init__(self, path: str, send: Callable[..., Any], policy: CallPolicy) -> None:
+    def __init__(self, path: str, send: Callable[..., Any], policy: CallPolicy, address: str) -> None:
         self._send = send
         self._policy = policy
+        self._address = address
         self._repeatable = idempotent(path)
 
     def __call__(self, request: Any, timeout: float | None = None) -> Any:
@@ -171,9 +167,16 @@ class _Call:
         return self._policy.monotonic() + (self._policy.deadline_seconds if timeout is None else timeout)
 
     def _pause_or_raise(self, error: grpc.RpcError, attempt: int, ends_at: float) -> None:
-        if not self._repeatable:
-            raise from_status(error) from error
-        self._policy.pause_or_raise(error, attempt, ends_at)
+        failure = self._failure(error)
+        if not self._repeatable or not self._policy.paused(failure, attempt, ends_at):
+            raise failure from error
+
+    def _failure(self, error: grpc.RpcError) -> ServiceError:
+        failure = from_status(error)
+        # gRPC's own text, where no server has said anything.
+        if isinstance(failure, Deadline) and failure.message == "Deadline Exceeded":
+            failure.message = f"{self._address} has not answered in time."
+        return failure
 
 
 class _CallSendingStream(_Call):
@@ -184,7 +187,7 @@ class _CallSendingStream(_Call):
             return super()._begin(iter(request), ends_at)
         except grpc.RpcError as error:
             if iter(request) is request:
-                raise from_status(error) from error
+                raise self._failure(error) from error
             raise
 
 
@@ -202,7 +205,7 @@ class _CallReceivingStream(_Call):
                 return
             except grpc.RpcError as error:
                 if begun:
-                    raise from_status(error) from error
+                    raise self._failure(error) from error
                 self._pause_or_raise(error, attempt, ends_at)
             finally:
                 call.cancel()
@@ -215,17 +218,18 @@ class _Calls:
     calls are wrapped by hand.
     """
 
-    def __init__(self, channel: grpc.Channel, policy: CallPolicy) -> None:
-        self._channel, self._policy = channel, policy
+    def __init__(self, channel: grpc.Channel, policy: CallPolicy, address: str) -> None:
+        self._channel = channel
+        self._with = (policy, address)
 
     def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> _Call:
-        return _Call(path, self._channel.unary_unary(path, *args, **kwargs), self._policy)
+        return _Call(path, self._channel.unary_unary(path, *args, **kwargs), *self._with)
 
     def stream_unary(self, path: str, *args: Any, **kwargs: Any) -> _Call:
-        return _CallSendingStream(path, self._channel.stream_unary(path, *args, **kwargs), self._policy)
+        return _CallSendingStream(path, self._channel.stream_unary(path, *args, **kwargs), *self._with)
 
     def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> _Call:
-        return _CallReceivingStream(path, self._channel.unary_stream(path, *args, **kwargs), self._policy)
+        return _CallReceivingStream(path, self._channel.unary_stream(path, *args, **kwargs), *self._with)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +286,10 @@ class Client:
     ) -> None:
         self._channels, self._policy = channels, policy
         self.addresses = addresses or {}
-        wrapped = {name: cast(grpc.Channel, _Calls(channel, policy)) for name, channel in channels.items()}
+        wrapped = {
+            name: cast(grpc.Channel, _Calls(channel, policy, self.addresses.get(name, f"The {name}")))
+            for name, channel in channels.items()
+        }
         self.orchestrator = OrchestratorServiceStub(wrapped["orchestrator"])
         self.storage = ObjectStorageServiceStub(wrapped["storage"])
         self.index = DocumentIndexServiceStub(wrapped["storage"])

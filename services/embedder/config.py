@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from waybill import settings as declared
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.limits import REQUEST_TOKENS
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
+from waybill.runtime.settings import MODE
 from waybill.vendors.keys import Keys
 from waybill.vendors.registry import OPENAI
 
-# The vendor's limit is 300,000, by its own count.
-MOST_REQUEST_TOKENS = 290_000
 # Of OpenAI's models, by name; their tokens are counted here exactly as there.
 OPENAI_DIMENSIONS = {
     "text-embedding-3-small": 1536,
@@ -56,20 +56,20 @@ class OpenAIConfig:
     @classmethod
     def read(cls, settings: Settings) -> OpenAIConfig:
         """From the environment; what is missing is told by `settings.check`."""
-        file = settings.text("OPENAI_API_KEY_FILE", "")
-        first = settings.text("OPENAI_API_KEY", "" if file else None)
-        simulated = settings.text("WAYBILL_MODE", "local") == "simulator"
+        file = settings.text(declared.OPENAI_API_KEY_FILE)
+        first = settings.text(declared.OPENAI_API_KEY, "" if file else None)
+        simulated = settings.text(MODE) == "simulator"
         config = cls(
-            keys=Keys([first, settings.text("OPENAI_API_KEY_NEXT", "")], Path(file) if file else None),
+            keys=Keys([first, settings.text(declared.OPENAI_API_KEY_NEXT)], Path(file) if file else None),
             kind=CostKind.COST_KIND_SIMULATED if simulated else CostKind.COST_KIND_REAL,
-            base_url=settings.text("OPENAI_BASE_URL", "" if simulated else cls.base_url),
-            model=settings.text("OPENAI_MODEL", cls.model),
-            dimensions=settings.integer("OPENAI_DIMENSIONS", 0),
-            organization=settings.text("OPENAI_ORGANIZATION", ""),
-            project=settings.text("OPENAI_PROJECT", ""),
-            request_tokens=settings.integer("OPENAI_REQUEST_TOKENS", cls.request_tokens, minimum=1),
-            concurrency=settings.integer("OPENAI_CONCURRENCY", cls.concurrency, minimum=1),
-            attempt_seconds=settings.integer("OPENAI_ATTEMPT_SECONDS", int(cls.attempt_seconds), minimum=1),
+            base_url=settings.text(declared.OPENAI_BASE_URL, "" if simulated else None),
+            model=settings.text(declared.OPENAI_MODEL),
+            dimensions=settings.integer(declared.OPENAI_DIMENSIONS),
+            organization=settings.text(declared.OPENAI_ORGANIZATION),
+            project=settings.text(declared.OPENAI_PROJECT),
+            request_tokens=settings.integer(declared.OPENAI_REQUEST_TOKENS),
+            concurrency=settings.integer(declared.OPENAI_CONCURRENCY),
+            attempt_seconds=settings.integer(declared.OPENAI_ATTEMPT_SECONDS),
         )
         config._judge(settings)
         return config
@@ -86,10 +86,6 @@ class OpenAIConfig:
             settings.fault("OPENAI_BASE_URL holds a password; keys belong in OPENAI_API_KEY or its file")
         if not self.dimension:
             settings.fault(f"OPENAI_DIMENSIONS is not set, and {self.model} is no model of OpenAI's")
-        if self.request_tokens > MOST_REQUEST_TOKENS:
-            settings.fault(
-                f"OPENAI_REQUEST_TOKENS is {self.request_tokens}; the most is {MOST_REQUEST_TOKENS}"
-            )
 
 
 @dataclass(frozen=True)
@@ -114,14 +110,14 @@ class EmbedderConfig:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EmbedderConfig:
         """Raises ConfigError naming everything that is missing."""
-        settings = Settings(environ)
-        backend = settings.backend("EMBEDDER_BACKEND", ("local", "openai"))
+        settings = declared.read(environ)
+        backend = settings.backend(declared.EMBEDDER_BACKEND)
         config = cls(
-            server=ServerConfig.read(settings, "embedder", 7404),
-            ledger_address=settings.text("WAYBILL_LEDGER_ADDRESS", "127.0.0.1:7405"),
+            server=ServerConfig.read(settings, "embedder", declared.FIXED_PORTS["embedder"]),
+            ledger_address=settings.text(declared.ADDRESSES["ledger"]),
             backend=backend,
             openai=OpenAIConfig.read(settings) if backend == "openai" else None,
-            local_model=settings.text("EMBEDDER_LOCAL_MODEL", ""),
+            local_model=settings.text(declared.EMBEDDER_LOCAL_MODEL),
         )
         settings.check()
         return config

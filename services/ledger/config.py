@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from waybill.runtime.config import Settings
+from waybill import settings as declared
 from waybill.runtime.server import ServerConfig
 
 
@@ -26,11 +26,11 @@ class LedgerConfig:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> LedgerConfig:
         """Raises ConfigError naming everything that is missing."""
-        settings = Settings(environ)
+        settings = declared.read(environ)
         config = cls(
-            server=ServerConfig.read(settings, "ledger", 7405),
-            database_url=settings.text("WAYBILL_DATABASE_URL"),
-            owner_database_url=settings.text("WAYBILL_OWNER_DATABASE_URL"),
+            server=ServerConfig.read(settings, "ledger", declared.FIXED_PORTS["ledger"]),
+            database_url=settings.text(declared.DATABASE_URL),
+            owner_database_url=settings.text(declared.OWNER_DATABASE_URL),
         )
         settings.check()
         return config

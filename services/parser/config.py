@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.parser.documents import tesseract
 from services.parser.documents.tesseract import Tesseract
-from waybill.runtime.config import Settings
+from waybill import settings as declared
 from waybill.runtime.server import ServerConfig
 
 
@@ -38,15 +38,15 @@ class ParserConfig:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ParserConfig:
         """Raises ConfigError naming everything that is missing."""
-        settings = Settings(environ)
-        languages = settings.text("WAYBILL_PARSER_OCR_LANGUAGES", "")
+        settings = declared.read(environ)
+        languages = settings.text(declared.PARSER_OCR_LANGUAGES)
         config = cls(
-            server=ServerConfig.read(settings, "parser", 7403),
-            database_url=settings.text("WAYBILL_DATABASE_URL"),
-            owner_database_url=settings.text("WAYBILL_OWNER_DATABASE_URL"),
-            storage_address=settings.text("WAYBILL_STORAGE_ADDRESS", "127.0.0.1:7402"),
-            ledger_address=settings.text("WAYBILL_LEDGER_ADDRESS", "127.0.0.1:7405"),
-            children=settings.integer("WAYBILL_PARSER_CHILDREN", os.cpu_count() or 1, minimum=1),
+            server=ServerConfig.read(settings, "parser", declared.FIXED_PORTS["parser"]),
+            database_url=settings.text(declared.DATABASE_URL),
+            owner_database_url=settings.text(declared.OWNER_DATABASE_URL),
+            storage_address=settings.text(declared.ADDRESSES["storage"]),
+            ledger_address=settings.text(declared.ADDRESSES["ledger"]),
+            children=settings.integer(declared.PARSER_CHILDREN, os.cpu_count() or 1),
             tesseract=None if languages == "none" else tesseract.installed(languages, environ),
         )
         settings.check()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from waybill.runtime.config import Settings
+from waybill import settings as declared
 from waybill.runtime.server import ServerConfig
 
 
@@ -29,12 +29,12 @@ class StorageConfig:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> StorageConfig:
         """Raises ConfigError naming everything that is missing."""
-        settings = Settings(environ)
+        settings = declared.read(environ)
         config = cls(
-            server=ServerConfig.read(settings, "storage", 7402),
-            database_url=settings.text("WAYBILL_DATABASE_URL"),
-            owner_database_url=settings.text("WAYBILL_OWNER_DATABASE_URL"),
-            objects_dir=settings.path("WAYBILL_OBJECTS_DIR"),
+            server=ServerConfig.read(settings, "storage", declared.FIXED_PORTS["storage"]),
+            database_url=settings.text(declared.DATABASE_URL),
+            owner_database_url=settings.text(declared.OWNER_DATABASE_URL),
+            objects_dir=settings.path(declared.OBJECTS_DIR),
         )
         settings.check()
         return config

@@ -18,7 +18,6 @@ import grpc
 from grpc_status import rpc_status
 
 from waybill.cli.screen import Screen, plain_console
-from waybill.client import FIXED_PORTS
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.file_type_pb2 import FileType
 from waybill.common.v1.space_pb2 import Space
@@ -37,6 +36,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.runtime.errors import NotFound, Precondition, Quota, ServiceError, to_status
+from waybill.settings import FIXED_PORTS
 from waybill.storage.v1.chunk_pb2 import Chunk, Coverage, Hit
 from waybill.storage.v1.document_pb2 import Collection
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,16 +19,22 @@ import pytest
 from grpc_status import rpc_status
 
 from tests.cli.fakes import Ledger, Orchestrator, make_run, serving
+from tests.conftest import open_folder
 from waybill.cli.exits import ADVICE, Exit, advice, code_of
-from waybill.client import FIXED_PORTS, CallPolicy, Client, connect, idempotent
+from waybill.client import CallPolicy, Client, connect, idempotent
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
     add_OrchestratorServiceServicer_to_server,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import CODES, Quota, ServiceError, Unavailable, to_status
+from waybill.runtime.errors import CODES, Deadline, Quota, ServiceError, Unavailable, to_status
+from waybill.settings import FIXED_PORTS
+from waybill.stack import finding, state
+from waybill.stack.home import Home
 from waybill.stack.ports import free_ports
+from waybill.stack.process import Process
+from waybill.stack.state import Phase, StackState
 
 SERVICE = pb.DESCRIPTOR.services_by_name["OrchestratorService"]
 KINDS = {code: kind for kind, code in CODES.items()}
@@ -241,12 +249,52 @@ def test_label_token_and_default_deadline_go_over_the_wire() -> None:
     assert 4 < seen["left"] < 6  # the wire rounds
 
 
-def test_addresses_are_those_given_then_the_environments_then_the_fixed_ports() -> None:
-    with connect(
-        {"ledger": "a:1"}, environ={"WAYBILL_LEDGER_ADDRESS": "b:2", "WAYBILL_STORAGE_ADDRESS": "c:3"}
-    ) as c:
+def test_addresses_are_those_given_then_the_environments_then_the_fixed_ports(tmp_path: Path) -> None:
+    environ = {
+        "WAYBILL_LEDGER_ADDRESS": "b:2",
+        "WAYBILL_STORAGE_ADDRESS": "c:3",
+        "WAYBILL_HOME": str(tmp_path),
+    }
+    with connect({"ledger": "a:1"}, environ=environ) as c:
         assert (c.addresses["ledger"], c.addresses["storage"]) == ("a:1", "c:3")
         assert c.addresses["orchestrator"] == "127.0.0.1:7401"
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A state folder where nothing has run yet."""
+    return Home(open_folder(tmp_path_factory))
+
+
+def test_a_stack_on_free_ports_is_found_by_its_state(home: Home) -> None:
+    where = {name: f"127.0.0.1:{place}" for place, name in enumerate(FIXED_PORTS)}
+    state.write(home, StackState(Process.of(os.getpid()), Phase.SERVING, where))
+    with connect(environ={"WAYBILL_HOME": str(home.folder)}) as client:
+        assert client.addresses == where
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_where_no_stack_runs_what_was_tried_is_told_at_once(home: Home, down: bool) -> None:
+    nowhere = {name: f"127.0.0.1:{port}" for name, port in zip(FIXED_PORTS, free_ports(5), strict=True)}
+    if down:
+        ended = Process(os.getpid(), "long ago")
+        state.write(home, StackState(ended, Phase.SERVING, nowhere))
+    with pytest.raises(Unavailable) as caught:
+        finding.addresses({}, {"WAYBILL_HOME": str(home.folder)}, home.folder, nowhere)
+    assert caught.value.reason == "NOT_REACHABLE"
+    told = f"{home.state} ({'its stack is down' if down else 'not there'})"
+    for tried in ("WAYBILL_ORCHESTRATOR_ADDRESS (not set)", told, f"{nowhere['orchestrator']} (nothing"):
+        assert tried in caught.value.message
+
+
+def test_an_address_without_an_answer_is_named_when_time_is_up() -> None:
+    nobody = connect("127.0.0.1:1", environ={}, deadline_seconds=0.05)
+    with nobody, pytest.raises(Deadline, match=r"127\.0\.0\.1:1 has not answered in time"):
+        nobody.orchestrator.ListRuns(pb.ListRunsRequest())
+
+
+def test_the_signature_of_connect_tells_nothing_of_the_environment() -> None:
+    assert "environ: 'Mapping[str, str] | None' = None" in str(inspect.signature(connect))
 
 
 def test_a_call_waits_for_a_server_that_is_still_starting() -> None:

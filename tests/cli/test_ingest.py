@@ -26,12 +26,13 @@ from waybill.cli.outcome import exit_of
 from waybill.cli.progress import Lines, Picture, watcher
 from waybill.cli.screen import Screen, cut
 from waybill.cli.sources import Gathering, Source, gather
-from waybill.client import FIXED_PORTS, CallPolicy, Client, connect
+from waybill.client import CallPolicy, Client, connect
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import InvalidRequest, Quota, Unavailable
+from waybill.settings import FIXED_PORTS
 
 
 def make_folder(root: Path, *names: str) -> Path:

@@ -51,7 +51,7 @@ def main(stack: str, own: str) -> int:
     ports = free_ports(len(NAMES))
     addresses = {name: f"127.0.0.1:{port}" for name, port in zip(NAMES, ports, strict=True)}
     tiers = [[_replica(name, addresses, found.programs[name].process.pid)] for name in REPLICATED]
-    return asyncio.run(supervise(Home(Path(own)), addresses, tiers))
+    return asyncio.run(supervise(Home(Path(own)), addresses, tiers, {}))
 
 
 def _replica(name: str, addresses: Mapping[str, str], pid: int) -> Program:

@@ -56,4 +56,4 @@ def programs(home: Home, addresses: dict[str, str]) -> Sequence[Sequence[Program
 
 if __name__ == "__main__":
     place, where = Home(Path(sys.argv[1])), json.loads(sys.argv[2])
-    sys.exit(asyncio.run(supervise(place, where, programs(place, where))))
+    sys.exit(asyncio.run(supervise(place, where, programs(place, where), {})))

@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from waybill.runtime.places import ROOT
-from waybill.stack.config import ROLES, password_variable
+from waybill.settings import ROLES, password_variable
 from waybill.stack.ports import FIXED
 from waybill.stack.table import SERVICES
 

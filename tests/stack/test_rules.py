@@ -17,9 +17,9 @@ from tests.conftest import MigratedPostgres, open_folder
 from waybill.runtime import schema
 from waybill.runtime.config import Settings
 from waybill.runtime.places import ROOT
+from waybill.settings import DATABASE_SERVICES
 from waybill.stack import home as homes
 from waybill.stack import migrate, ports, postgres
-from waybill.stack.config import DATABASE_SERVICES
 from waybill.stack.home import Home, HomeUnusable
 from waybill.stack.postgres import Postgres
 

@@ -30,6 +30,7 @@ from waybill.runtime.channel import reading
 from waybill.runtime.config import ConfigError, Settings
 from waybill.runtime.errors import InvalidRequest, ServiceError, from_status, to_status
 from waybill.runtime.server import ServerConfig, Service
+from waybill.runtime.settings import Setting
 from waybill.runtime.wire import page_size
 
 Handler = Callable[[], Awaitable[None]]
@@ -239,11 +240,26 @@ def test_a_page_has_the_usual_size_where_none_is_asked_and_never_more_than_the_m
         page_size(-1, 50, 200)
 
 
+def declared(name: str, **more: Any) -> Setting:
+    return Setting(name=name, group="", meaning="", **more)
+
+
+@pytest.mark.parametrize(("value", "told"), [("0", "the least is 1"), ("9", "the most is 8"), ("8", "")])
+def test_a_number_out_of_bounds_is_told(value: str, told: str) -> None:
+    settings = Settings({"COUNT": value})
+    assert settings.integer(declared("COUNT", least=1, most=8)) == int(value)
+    if told:
+        with pytest.raises(ConfigError, match=f"COUNT is {value}; {told}"):
+            settings.check()
+    else:
+        settings.check()
+
+
 def test_everything_that_is_missing_is_named_at_once() -> None:
     settings = Settings({"COUNT": "many", "WAYBILL_BIND": "0.0.0.0:1"})
-    settings.text("URL")
-    settings.integer("COUNT", 1)
-    settings.choice("MODE", "x", ("a", "b"))
+    settings.text(declared("URL"))
+    settings.integer(declared("COUNT"), 1)
+    settings.choice(declared("MODE", choices=("a", "b")), "x")
     ServerConfig.read(settings, "ledger", 1)
     with pytest.raises(ConfigError) as caught:
         settings.check()
@@ -252,6 +268,6 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
 
 def test_production_refuses_a_local_backend() -> None:
     settings = Settings({"WAYBILL_ENV": "production"})
-    settings.backend("PARSER_BACKEND", ("local",))
+    settings.backend(declared("PARSER_BACKEND", choices=("local",)))
     with pytest.raises(ConfigError, match="production"):
         settings.check()

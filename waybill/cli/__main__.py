@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
+from waybill.settings import unknown
+
+_USAGE = 2  # `exits.Exit` cannot be imported where parts are missing
+
 
 def main() -> None:
-    """Entry point."""
+    """Entry point. A variable of ours that nothing reads is an error, not silence."""
+    if faults := list(unknown(os.environ)):
+        sys.stderr.write("\n".join((*(f"error: {fault}" for fault in faults), "next: rename or unset it\n")))
+        sys.exit(_USAGE)
     try:
         from waybill.cli.main import main as command
     except ModuleNotFoundError as error:

@@ -37,6 +37,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.places import EXAMPLES
+from waybill.runtime.settings import MODE
 from waybill.stack import home, operate
 from waybill.stack.home import Home
 from waybill.stack.process import Process
@@ -60,7 +61,9 @@ def demo(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Also write waterfall and receipt to this SVG file.")
     ] = None,
-    mode: Annotated[Mode, typer.Option(help="Local engines, or vendors' simulators.")] = Mode.LOCAL,
+    mode: Annotated[
+        Mode, typer.Option(envvar=MODE.name, help="Local engines, or vendors' simulators.")
+    ] = Mode.LOCAL,
 ) -> None:
     """Ingest the example documents through two kills, ask the example questions, show trace and bill."""
     width = _PICTURE_WIDTH if picture else None

@@ -7,7 +7,20 @@ import sys
 
 import typer
 
-from waybill.cli import bill, delete, demo, doctor, documents, ingest, runs, search, stack, trace, types
+from waybill.cli import (
+    bill,
+    config,
+    delete,
+    demo,
+    doctor,
+    documents,
+    ingest,
+    runs,
+    search,
+    stack,
+    trace,
+    types,
+)
 
 app = typer.Typer(
     name="waybill",
@@ -37,6 +50,7 @@ for command in (
     stack.health,
     stack.migrate,
     doctor.doctor,
+    config.config,
     demo.demo,
 ):
     app.command()(command)

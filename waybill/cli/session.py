@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from waybill.cli.exits import advice
 from waybill.cli.screen import Screen
-from waybill.client import FIXED_PORTS, Client, connect
+from waybill.client import Client, connect
 from waybill.runtime.errors import InvalidRequest, ServiceError
 
 Tenant = Annotated[str, typer.Option("--tenant", help="Whose documents.")]
@@ -35,7 +33,7 @@ def session(tenant: str, as_json: bool, correlation_id: str | None = None) -> It
     """Opens what a command needs. A ServiceError inside ends the command with its exit code."""
     screen = Screen.open(as_json, "" if tenant == DEFAULT_TENANT else tenant)
     try:
-        with connect(stack_addresses(os.environ), tenant=tenant, correlation_id=correlation_id) as client:
+        with connect(tenant=tenant, correlation_id=correlation_id) as client:
             yield Session(client, screen)
     except ServiceError as error:
         screen.fail(error)
@@ -51,19 +49,3 @@ def reachable(client: Client, *services: str) -> Client:
     for service in services or ("orchestrator",):
         client.wait_until_reachable(service, PATIENCE_SECONDS)
     return client
-
-
-def stack_addresses(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Addresses that the environment names, else those of the stack that runs here."""
-    named = {name: environ.get(f"WAYBILL_{name.upper()}_ADDRESS", "") for name in FIXED_PORTS}
-    if all(named.values()):
-        return named
-    try:
-        # A caller may have the CLI without the stack's own parts.
-        from waybill.stack import home, state
-    except ImportError:
-        return named
-    running = state.read(home.find(environ, Path.cwd()))
-    if running is None or not running.supervisor.alive():
-        return named
-    return {name: address or running.addresses.get(name, "") for name, address in named.items()}

@@ -12,9 +12,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from waybill.runtime.settings import MODE
+from waybill.settings import ROLES
 from waybill.stack import home as homes
 from waybill.stack import operate, probe
-from waybill.stack.config import ROLES, MigrateConfig, migrations_folder
+from waybill.stack.config import MigrateConfig, migrations_folder
 from waybill.stack.home import Home, HomeUnusable
 from waybill.stack.operate import ServiceStatus, StackFailed
 from waybill.stack.ports import PortTaken
@@ -46,7 +48,9 @@ def here() -> Home:
 def up(
     ports: Annotated[Ports, typer.Option(help="7401 to 7406, or any that are free.")] = Ports.FIXED,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; Ctrl-C stops it.")] = False,
-    mode: Annotated[Mode, typer.Option(help="Local engines, or vendors' simulators.")] = Mode.LOCAL,
+    mode: Annotated[
+        Mode, typer.Option(envvar=MODE.name, help="Local engines, or vendors' simulators.")
+    ] = Mode.LOCAL,
     as_json: Json = False,
 ) -> None:
     """Start the stack; returns when all of it is SERVING."""

@@ -1,86 +1,89 @@
-"""Settings from the environment: typed, and every missing or wrong name told at once.
+"""Settings from the environment: declared once, typed, and every missing or wrong one told at once.
 
-A service's `config.py` declares a frozen dataclass and builds it with `Settings`:
+A setting is declared as a `Setting`: those of every process in `runtime.settings`, all others in
+`waybill.settings`. A service's `config.py` builds a frozen dataclass from what is declared:
 
-    settings = Settings(os.environ)
-    config = StorageConfig(bind=settings.text("WAYBILL_BIND", "127.0.0.1:7402"), ...)
+    settings = read(os.environ)
+    config = StorageConfig(objects_dir=settings.path(OBJECTS_DIR), ...)
     settings.check()
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from waybill.runtime.places import MIGRATIONS
+from waybill.runtime.places import MIGRATIONS as OUR_MIGRATIONS
+from waybill.runtime.settings import ENV, MIGRATIONS, MODE, Setting
 
 
 class ConfigError(SystemExit):
     """The environment does not say enough to start; the text names every variable at fault."""
 
 
+@dataclass
 class Settings:
     """Reads variables and collects what is wrong with them, so that one message can tell all."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    _environ: Mapping[str, str]
+
+    def __post_init__(self) -> None:
         self._faults: list[str] = []
 
-    def text(self, name: str, default: str | None = None) -> str:
-        """A variable's text; without a default it is required."""
-        value = self._environ.get(name, "")
-        if value:
-            return value
-        if default is None:
-            self._faults.append(f"{name} is not set")
-        return default or ""
+    def text(self, setting: Setting, default: str | None = None) -> str:
+        """A variable's text. One with no default, here or declared, is required."""
+        value = self._environ.get(setting.name, "") or default
+        if value is None:
+            value = setting.default
+        if value is None:
+            self._faults.append(f"{setting.name} is not set")
+        return value or ""
 
-    def integer(self, name: str, default: int, *, minimum: int = 0, maximum: int | None = None) -> int:
-        """A whole number of at least `minimum` and, where there is one, at most `maximum`."""
-        raw = self._environ.get(name, "")
-        if not raw:
-            return default
+    def integer(self, setting: Setting, default: int | None = None, maximum: int | None = None) -> int:
+        """A whole number within the setting's bounds, and `maximum` where another setting gives one."""
+        raw = self.text(setting, None if default is None else str(default))
         try:
-            value = int(raw)
+            value = int(raw or 0)
         except ValueError:
-            self._faults.append(f"{name} is {raw!r}, which is not a whole number")
-            return default
-        if value < minimum:
-            self._faults.append(f"{name} is {value}; the least is {minimum}")
-        if maximum is not None and value > maximum:
-            self._faults.append(f"{name} is {value}; the most is {maximum}")
+            self._faults.append(f"{setting.name} is {raw!r}, which is not a whole number")
+            return int(setting.default or 0)
+        most = setting.most if maximum is None else maximum
+        if setting.least is not None and value < setting.least:
+            self._faults.append(f"{setting.name} is {value}; the least is {setting.least}")
+        if most is not None and value > most:
+            self._faults.append(f"{setting.name} is {value}; the most is {most}")
         return value
 
-    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        """One of a closed set of words."""
-        value = self._environ.get(name, "") or default
-        if value not in choices:
-            self._faults.append(f"{name} is {value!r}; it may be {', '.join(choices)}")
+    def choice(self, setting: Setting, default: str | None = None) -> str:
+        """One of the setting's closed set of words."""
+        value = self.text(setting, default)
+        if value not in setting.choices:
+            self._faults.append(f"{setting.name} is {value!r}; it may be {', '.join(setting.choices)}")
         return value
 
-    def backend(self, name: str, working: tuple[str, ...]) -> str:
+    def backend(self, setting: Setting) -> str:
         """A service's backend: its own variable, else WAYBILL_MODE's. Production is never local.
 
         Args:
-            name: The variable.
-            working: `local`, and the vendor that simulator mode takes.
+            setting: Its choices are `local`, and last the vendor that simulator mode takes.
         """
-        mode = self.choice("WAYBILL_MODE", "local", ("local", "simulator"))
-        backend = self.choice(name, working[-1] if mode == "simulator" else "local", working)
-        if self._environ.get("WAYBILL_ENV") == "production":
+        mode = self.choice(MODE)
+        backend = self.choice(setting, setting.choices[-1] if mode == "simulator" else "local")
+        if self.text(ENV) == "production":
             if backend == "local":
-                self._faults.append(f"{name} is 'local', which WAYBILL_ENV=production refuses")
+                self._faults.append(f"{setting.name} is 'local', which WAYBILL_ENV=production refuses")
             if mode == "simulator":
                 self._faults.append("WAYBILL_MODE is 'simulator', which WAYBILL_ENV=production refuses")
         return backend
 
-    def path(self, name: str, default: str | None = None) -> Path:
+    def path(self, setting: Setting, default: str | None = None) -> Path:
         """A path, as given."""
-        return Path(self.text(name, default))
+        return Path(self.text(setting, default))
 
     def migrations(self) -> Path:
         """WAYBILL_MIGRATIONS, else those that belong to this code."""
-        return self.path("WAYBILL_MIGRATIONS", str(MIGRATIONS))
+        return self.path(MIGRATIONS, str(OUR_MIGRATIONS))
 
     def fault(self, text: str) -> None:
         """Adds a rule of the caller's own that does not hold."""

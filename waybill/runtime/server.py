@@ -21,6 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from waybill.runtime import faults, logs
+from waybill.runtime import settings as declared
 from waybill.runtime.channel import TRANSPORT_OPTIONS
 from waybill.runtime.config import Settings
 from waybill.runtime.interceptors import ServerInterceptor
@@ -30,7 +31,6 @@ from waybill.runtime.telemetry import Telemetry
 # A last bound, health included; before it the interceptor's refuses, with a reason and by tenant.
 MAX_CONCURRENT_RPCS = 2_048
 DRAIN_SECONDS = 10.0
-KEEP_DAYS = 90
 # Objects that are made before the collector looks at the youngest; a call makes and drops some thousands.
 GC_THRESHOLD = 50_000
 ORPHAN_SECONDS = 5.0
@@ -70,21 +70,18 @@ class ServerConfig:
 
     @classmethod
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
-        """From WAYBILL_BIND, _OTLP_ADDRESS, _STOP_ON_EOF, _FAULTS, _MIGRATIONS, _KEEP_DAYS and OTEL's own.
-
-        OTEL_METRICS_EXPORTER=none keeps metrics from a collector that takes spans alone.
-        """
-        bind = settings.text("WAYBILL_BIND", f"127.0.0.1:{port}")
+        """From the settings of `runtime.settings`."""
+        bind = settings.text(declared.BIND, f"127.0.0.1:{port}")
         if bind.rpartition(":")[0] not in LOOPBACK:
             settings.fault(f"WAYBILL_BIND is {bind!r}; only loopback is allowed without TLS and auth")
-        standard = settings.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-        metrics = settings.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", standard)
-        if settings.text("OTEL_METRICS_EXPORTER", "otlp") == "none":
+        standard = settings.text(declared.OTEL_ENDPOINT)
+        metrics = settings.text(declared.OTEL_METRICS_ENDPOINT, standard)
+        if settings.text(declared.OTEL_METRICS_EXPORTER) == "none":
             metrics = ""
         viewer = standard.removeprefix("http://").rstrip("/")
-        collectors = [settings.text("WAYBILL_OTLP_ADDRESS", ""), viewer]
-        faults_folder = settings.text("WAYBILL_FAULTS", "")
-        if faults_folder and settings.text("WAYBILL_ENV", "") == "production":
+        collectors = [settings.text(declared.OTLP_ADDRESS), viewer]
+        faults_folder = settings.text(declared.FAULTS)
+        if faults_folder and settings.text(declared.ENV) == "production":
             settings.fault("WAYBILL_FAULTS is set, which WAYBILL_ENV=production refuses")
         return cls(
             name,
@@ -92,10 +89,10 @@ class ServerConfig:
             [one for one in collectors if one],
             viewer,
             metrics,
-            settings.text("WAYBILL_STOP_ON_EOF", "0") == "1",
+            settings.text(declared.STOP_ON_EOF) == "1",
             Path(faults_folder) if faults_folder else None,
             settings.migrations(),
-            settings.integer("WAYBILL_KEEP_DAYS", KEEP_DAYS, maximum=36_500),
+            settings.integer(declared.KEEP_DAYS),
         )
 
 

@@ -11,17 +11,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from waybill.runtime.settings import MODE
+from waybill.settings import shown
 from waybill.stack import state
 from waybill.stack.home import Home
 from waybill.stack.process import Process
 from waybill.stack.state import Phase, ProgramState, StackState
 from waybill.stack.supervisor import Program, Supervisor
-from waybill.stack.table import tiers
+from waybill.stack.table import at_simulators, tiers
 
 
-async def supervise(home: Home, addresses: Mapping[str, str], programs: Sequence[Sequence[Program]]) -> int:
+async def supervise(
+    home: Home,
+    addresses: Mapping[str, str],
+    programs: Sequence[Sequence[Program]],
+    settings: Mapping[str, str],
+) -> int:
     """Runs tiers of programs until SIGTERM or Ctrl-C, and keeps the state file; the exit code."""
-    current = StackState(Process.of(os.getpid()), Phase.STARTING, addresses)
+    current = StackState(Process.of(os.getpid()), Phase.STARTING, addresses, settings=settings)
 
     def report(phase: Phase, programs: Mapping[str, ProgramState], failure: str) -> None:
         nonlocal current
@@ -52,7 +59,8 @@ def main(folder: str, addresses: str, mode: str) -> int:
             sys.stderr.write(f"another supervisor has {home.folder}\n")
             return 1
         where = json.loads(addresses)
-        return asyncio.run(supervise(home, where, tiers(home, where, os.environ, mode)))
+        settings = shown({**os.environ, **at_simulators(where), MODE.name: mode})
+        return asyncio.run(supervise(home, where, tiers(home, where, os.environ, mode), settings))
 
 
 if __name__ == "__main__":

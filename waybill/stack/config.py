@@ -1,4 +1,4 @@
-"""What the stack reads from the environment, and who there is on this machine."""
+"""What the migrate job reads from the environment."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from waybill import settings as declared
 from waybill.runtime.config import Settings
+from waybill.settings import PASSWORDS
 
-DATABASE_SERVICES = ("storage", "parser", "ledger", "orchestrator")
-ROLES = tuple(f"waybill_{service}{kind}" for service in DATABASE_SERVICES for kind in ("", "_owner"))
+ADMIN = "postgres"
 
 
 def migrations_folder(environ: Mapping[str, str]) -> Path:
@@ -21,9 +22,10 @@ def migrations_folder(environ: Mapping[str, str]) -> Path:
 class MigrateConfig:
     """The migrate job.
 
-    WAYBILL_ADMIN_DATABASE_URL  a direct connection as a role that may create roles
-    WAYBILL_PASSWORD_<ROLE>     optional, e.g. WAYBILL_PASSWORD_WAYBILL_STORAGE_OWNER
-    WAYBILL_MIGRATIONS          optional, the folder of the files
+    Attributes:
+        database_url: A direct connection as a role that may create roles.
+        passwords: By role, where one shall be set.
+        migrations: The folder of the files.
     """
 
     database_url: str
@@ -33,17 +35,12 @@ class MigrateConfig:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> MigrateConfig:
         """Reads it; what is missing is named at once."""
-        settings = Settings(environ)
-        passwords = {role: settings.text(password_variable(role), "") for role in ROLES}
+        settings = declared.read(environ)
+        passwords = {role: settings.text(setting) for role, setting in PASSWORDS.items()}
         config = cls(
-            database_url=settings.text("WAYBILL_ADMIN_DATABASE_URL"),
+            database_url=settings.text(declared.ADMIN_DATABASE_URL),
             passwords={role: password for role, password in passwords.items() if password},
             migrations=migrations_folder(environ),
         )
         settings.check()
         return config
-
-
-def password_variable(role: str) -> str:
-    """The variable that carries a role's password to the migrate job."""
-    return f"WAYBILL_PASSWORD_{role.upper()}"

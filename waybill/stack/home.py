@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waybill.runtime.places import INSTALLED, ROOT
-from waybill.stack.config import ROLES
-from waybill.stack.postgres import ADMIN
+from waybill.settings import ROLES
+from waybill.stack.config import ADMIN
 
 NAME = ".waybill"
 SHARED = Path("/var/lib/waybill")

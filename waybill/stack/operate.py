@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from waybill.runtime.settings import BIND
 from waybill.stack import ports, probe, state
 from waybill.stack.home import Home
 from waybill.stack.postgres import STOP_SIGNAL, Postgres, binaries
@@ -101,6 +102,12 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
         StackFailed: A program cannot be started.
         PortTaken, HomeUnusable, PostgresFailed: As they say.
     """
+    if bind := os.environ.get(BIND.name):
+        raise StackFailed(
+            f"{BIND.name} is {bind!r}, but the stack gives each service an address of its own, on loopback "
+            "alone: its calls are neither encrypted nor authenticated. Unset it. `--ports` chooses ports; a "
+            "tunnel such as `ssh -L` reaches them from another machine."
+        )
     binaries()  # what is not installed is said here, not in the supervisor's log
     home.prepare()
     found = running(home)

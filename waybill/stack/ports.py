@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 
-from waybill.client import FIXED_PORTS
+from waybill.settings import FIXED_PORTS
 from waybill.vendors.registry import VENDORS
 
 FIXED: Mapping[str, int] = {**FIXED_PORTS, "postgres": 7406}

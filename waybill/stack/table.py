@@ -8,10 +8,11 @@ import urllib.request
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
+from waybill.settings import DATABASE_SERVICES, ROLES, password_variable
 from waybill.stack import postgres, probe
-from waybill.stack.config import DATABASE_SERVICES, ROLES, password_variable
+from waybill.stack.config import ADMIN
 from waybill.stack.home import Home
-from waybill.stack.postgres import ADMIN, Postgres
+from waybill.stack.postgres import Postgres
 from waybill.stack.supervisor import Program
 from waybill.vendors.registry import VENDORS, Vendor
 
@@ -45,7 +46,6 @@ def tiers(
         "WAYBILL_STOP_ON_EOF": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    common.setdefault("WAYBILL_ENV", "development")
     migrate = common | {
         "WAYBILL_ADMIN_DATABASE_URL": server.url(),
         **{password_variable(role): passwords[role] for role in ROLES},

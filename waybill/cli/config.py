@@ -1,0 +1,100 @@
+"""`waybill config`: each setting that is in force, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+import typer
+
+from waybill.cli.plain import plain
+from waybill.cli.session import Json
+from waybill.cli.stack import here
+from waybill.runtime.settings import Setting
+from waybill.settings import ADDRESSES, HOME, MASK, SETTINGS, shown
+from waybill.stack import operate
+from waybill.stack.home import Home
+from waybill.stack.state import StackState
+
+DEFAULT, ENVIRONMENT = "default", "environment"
+# Read by the command line itself, whatever the running stack was started with.
+_OURS = {HOME.name, *(one.name for one in ADDRESSES.values())}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A setting in force.
+
+    Attributes:
+        setting: Its name.
+        group: Its heading in docs/configuration.md.
+        value: What holds; empty where nothing is set. Secrets are masked.
+        source: `default`, `environment`, or the file that says it.
+        waiting: What this shell has instead, which a restarted stack will use.
+    """
+
+    setting: str
+    group: str
+    value: str
+    source: str
+    waiting: str = ""
+
+
+def config(as_json: Json = False) -> None:
+    """Show every setting in force, and where it comes from: default, environment or a file."""
+    home = here()
+    lines = list(in_force(home, operate.running(home), os.environ))
+    if as_json:
+        typer.echo(json.dumps({"settings": [asdict(line) for line in lines]}))
+        return
+    told = [line for line in lines if line.value]
+    for group in dict.fromkeys(line.group for line in told):
+        typer.echo(group)
+        for line in told:
+            if line.group == group:
+                _show(line, max(len(one.setting) for one in told))
+    typer.echo(f"{len(lines) - len(told)} others are not set. docs/configuration.md says what each one does.")
+
+
+def _show(line: Line, width: int) -> None:
+    typer.echo(f"  {line.setting:<{width}}  {plain(line.value)}  ({plain(line.source)})")
+    if line.waiting:
+        typer.echo(f"  {'':<{width}}  {plain(line.waiting)} in this shell; restart the stack to use it")
+
+
+def in_force(home: Home, found: StackState | None, environ: Mapping[str, str]) -> Iterator[Line]:
+    """Every setting: the running stack's, else what this environment would start.
+
+    Args:
+        home: The state folder.
+        found: The running stack.
+        environ: Ours.
+    """
+    own = shown(environ)
+    for name, one in SETTINGS.items():
+        given: Mapping[str, str] = own
+        source = ENVIRONMENT
+        if found is not None and (name not in _OURS or name not in own):
+            given, source = _of(found), str(home.state)
+        if name in given:
+            value = given[name]
+        else:
+            value, source = _otherwise(one, home, given)
+        waiting = own[name] if found and name in own and own[name] != value else ""
+        yield Line(name, one.group, value, source, waiting)
+
+
+def _of(found: StackState) -> Mapping[str, str]:
+    """What the stack was started with, and where its services are."""
+    return {**found.settings, **{one.name: found.addresses[name] for name, one in ADDRESSES.items()}}
+
+
+def _otherwise(setting: Setting, home: Home, given: Mapping[str, str]) -> tuple[str, str]:
+    """What holds for a setting that is not set, and who says so."""
+    if setting is HOME:
+        return str(home.folder), DEFAULT
+    if file := given.get(f"{setting.name}_FILE"):
+        return MASK, file
+    return setting.default or setting.otherwise.replace("`", ""), DEFAULT

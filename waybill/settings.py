@@ -1,0 +1,296 @@
+"""Every setting of Waybill: the one list that services, `waybill config` and docs/configuration.md share.
+
+A module-level `Setting` is in the list by being there. After a change: `make configuration`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+
+from waybill.limits import REQUEST_TOKENS
+from waybill.runtime import settings as every_process
+from waybill.runtime.config import Settings
+from waybill.runtime.settings import Setting
+from waybill.vendors.registry import OPENAI
+
+PREFIX = "WAYBILL_"
+MASK = "***"
+FIXED_PORTS: Mapping[str, int] = {
+    "orchestrator": 7401,
+    "storage": 7402,
+    "parser": 7403,
+    "embedder": 7404,
+    "ledger": 7405,
+}
+DATABASE_SERVICES = ("storage", "parser", "ledger", "orchestrator")
+ROLES = tuple(f"waybill_{service}{kind}" for service in DATABASE_SERVICES for kind in ("", "_owner"))
+_STACK, _WHERE, _DATABASE = "The stack", "Where services are", "The database"
+_RUNS, _CHUNKS, _PARSER, _EMBEDDER, _OPENAI = "Runs", "Chunks", "Parser", "Embedder", "OpenAI"
+
+HOME = Setting(
+    name="WAYBILL_HOME",
+    group=_STACK,
+    meaning="The state folder: data, secrets, logs, and where the running stack listens.",
+    otherwise="the nearest `.waybill/` upward, else the checkout's, else `./.waybill`",
+)
+OBJECTS_DIR = Setting(
+    name="WAYBILL_OBJECTS_DIR",
+    group=_STACK,
+    meaning="Folder of the stored files, which no other process writes to. `waybill up` sets it.",
+    otherwise="`objects/` in the state folder",
+)
+
+
+def _address(service: str) -> Setting:
+    return Setting(
+        name=f"WAYBILL_{service.upper()}_ADDRESS",
+        group=_WHERE,
+        meaning=f"host:port of the {service}, for the command line, `connect()` and the other services. "
+        "`waybill up` sets it for its own.",
+        default=f"127.0.0.1:{FIXED_PORTS[service]}",
+        otherwise="where the running stack has it",
+    )
+
+
+ADDRESSES: Mapping[str, Setting] = {service: _address(service) for service in FIXED_PORTS}
+DATABASE_URL = Setting(
+    name="WAYBILL_DATABASE_URL",
+    group=_DATABASE,
+    meaning="postgresql:// URL of a service's login role, which sees one tenant at a time. "
+    "`waybill up` sets it.",
+    otherwise="made by `waybill up`",
+    secret=True,
+)
+OWNER_DATABASE_URL = Setting(
+    name="WAYBILL_OWNER_DATABASE_URL",
+    group=_DATABASE,
+    meaning="The same for the role that sees every tenant. `waybill up` sets it.",
+    otherwise="made by `waybill up`",
+    secret=True,
+)
+ADMIN_DATABASE_URL = Setting(
+    name="WAYBILL_ADMIN_DATABASE_URL",
+    group=_DATABASE,
+    meaning="Where `waybill migrate` connects: directly, as a role that may create roles.",
+    otherwise="the running stack's",
+    secret=True,
+)
+
+
+def password_variable(role: str) -> str:
+    """The variable that carries a role's password to the migrate job."""
+    return f"WAYBILL_PASSWORD_{role.upper()}"
+
+
+def _password(role: str, meaning: str) -> Setting:
+    name = password_variable(role)
+    return Setting(name=name, group=_DATABASE, meaning=meaning, default="", secret=True)
+
+
+PASSWORDS: Mapping[str, Setting] = {
+    role: _password(role, f"What `waybill migrate` makes the password of {role}.") for role in ROLES
+}
+ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml.")
+
+EXECUTOR_ID = Setting(
+    name="WAYBILL_EXECUTOR_ID",
+    group=_RUNS,
+    meaning="Name of an orchestrator's process, kept over restarts: it takes its own runs up again. "
+    "Each of several orchestrators needs its own.",
+    default="orchestrator-1",
+)
+RUNS_IN_FLIGHT = Setting(
+    name="WAYBILL_RUNS_IN_FLIGHT",
+    group=_RUNS,
+    meaning="Concurrency: documents worked on at a time.",
+    default="16",
+    least=1,
+)
+TENANT_RUNS_IN_FLIGHT = Setting(
+    name="WAYBILL_TENANT_RUNS_IN_FLIGHT",
+    group=_RUNS,
+    meaning="The same for one tenant.",
+    default="12",
+    least=1,
+)
+TENANT_UNFINISHED_RUNS = Setting(
+    name="WAYBILL_TENANT_UNFINISHED_RUNS",
+    group=_RUNS,
+    meaning="Limit: a tenant's runs that are queued or worked on. More are refused with QUEUE_FULL.",
+    default="5000",
+    least=1,
+)
+CHUNK_TOKENS = Setting(
+    name="WAYBILL_CHUNK_TOKENS",
+    group=_CHUNKS,
+    meaning="Chunk size: most tokens of a chunk, its heading path included. "
+    "A document that is ingested again after a change is cut anew.",
+    default="512",
+    least=64,
+    most=512,
+)
+CHUNK_OVERLAP_TOKENS = Setting(
+    name="WAYBILL_CHUNK_OVERLAP_TOKENS",
+    group=_CHUNKS,
+    meaning="Chunk overlap: most tokens of a chunk's end that the next one begins with, "
+    "at most a quarter of the size.",
+    default="0",
+    least=0,
+)
+PARSER_CHILDREN = Setting(
+    name="WAYBILL_PARSER_CHILDREN",
+    group=_PARSER,
+    meaning="Concurrency: documents parsed at a time.",
+    otherwise="one a core",
+    least=1,
+)
+PARSER_OCR_LANGUAGES = Setting(
+    name="WAYBILL_PARSER_OCR_LANGUAGES",
+    group=_PARSER,
+    meaning="Languages in which Tesseract reads scans, such as `deu+eng`; `none`: scans are not read.",
+    default="",
+    otherwise="all that are installed",
+)
+EMBEDDER_BACKEND = Setting(
+    name="EMBEDDER_BACKEND",
+    group=_EMBEDDER,
+    meaning="What makes vectors. `openai` costs real money, but for simulator mode.",
+    otherwise="`local`; `openai` in simulator mode",
+    choices=("local", "openai"),
+)
+EMBEDDER_LOCAL_MODEL = Setting(
+    name="EMBEDDER_LOCAL_MODEL",
+    group=_EMBEDDER,
+    meaning="Model of the local backend: `sentences`, or the full path of a folder with an ONNX model and "
+    "its tokenizer.json.",
+    default="",
+    otherwise="word vectors",
+)
+OPENAI_API_KEY = Setting(
+    name="OPENAI_API_KEY",
+    group=_OPENAI,
+    meaning="The key. Needed by the `openai` backend, here or in OPENAI_API_KEY_FILE.",
+    secret=True,
+)
+OPENAI_API_KEY_NEXT = Setting(
+    name="OPENAI_API_KEY_NEXT",
+    group=_OPENAI,
+    meaning="A second key, used when the first is refused: set it while you rotate keys.",
+    default="",
+    secret=True,
+)
+OPENAI_API_KEY_FILE = Setting(
+    name="OPENAI_API_KEY_FILE",
+    group=_OPENAI,
+    meaning="A file with a key a line, read again when it changes.",
+    default="",
+)
+OPENAI_BASE_URL = Setting(
+    name="OPENAI_BASE_URL",
+    group=_OPENAI,
+    meaning="Address of the API, or of a server compatible with it, with its /v1. "
+    "`waybill up --mode simulator` sets it.",
+    default=OPENAI.base_url,
+)
+OPENAI_MODEL = Setting(
+    name="OPENAI_MODEL",
+    group=_OPENAI,
+    meaning="Embedding model, as the vendor spells it.",
+    default=OPENAI.default_subject,
+)
+OPENAI_DIMENSIONS = Setting(
+    name="OPENAI_DIMENSIONS",
+    group=_OPENAI,
+    meaning="Dimension: numbers in each vector; 0 is the model's own. Needed where OpenAI has no such model.",
+    default="0",
+    least=0,
+)
+OPENAI_ORGANIZATION = Setting(
+    name="OPENAI_ORGANIZATION", group=_OPENAI, meaning="Sent along with each request.", default=""
+)
+OPENAI_PROJECT = Setting(
+    name="OPENAI_PROJECT", group=_OPENAI, meaning="Sent along with each request.", default=""
+)
+OPENAI_REQUEST_TOKENS = Setting(
+    name="OPENAI_REQUEST_TOKENS",
+    group=_OPENAI,
+    meaning="Tokens that a request is packed to. Raise it only where requests per minute are what binds. "
+    "OpenAI's own limit is 300,000, by its own count.",
+    default=str(REQUEST_TOKENS),
+    least=1,
+    most=290_000,
+)
+OPENAI_CONCURRENCY = Setting(
+    name="OPENAI_CONCURRENCY",
+    group=_OPENAI,
+    meaning="Concurrency: requests of runs at a time. Searches have as many places of their own.",
+    default="8",
+    least=1,
+)
+OPENAI_ATTEMPT_SECONDS = Setting(
+    name="OPENAI_ATTEMPT_SECONDS",
+    group=_OPENAI,
+    meaning="The longest that one request may take.",
+    default="20",
+    least=1,
+)
+KILL_SEEDS = Setting(
+    name="WAYBILL_KILL_SEEDS",
+    group="For tests",
+    meaning="How many seeds the kill test of the embedder takes, instead of 10.",
+    default="",
+)
+LIVE_OPENAI_API_KEY = Setting(
+    name="WAYBILL_LIVE_OPENAI_API_KEY",
+    group="For tests",
+    meaning="A key for tests that spend real money; without it they are skipped.",
+    default="",
+    secret=True,
+)
+
+_LAST_GROUPS = ("Telemetry", "For tests")
+
+
+def _all() -> Iterator[Setting]:
+    """Group by group, in the order in which the groups are begun."""
+    values = (*vars(every_process).values(), *ADDRESSES.values(), *globals().values(), *PASSWORDS.values())
+    declared = [one for one in values if isinstance(one, Setting)]
+    first = dict.fromkeys(one.group for one in declared if one.group not in _LAST_GROUPS)
+    for group in (*first, *_LAST_GROUPS):
+        yield from (one for one in declared if one.group == group)
+
+
+SETTINGS: Mapping[str, Setting] = {one.name: one for one in _all()}
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """The environment, with a fault for each variable of ours that nothing reads."""
+    settings = Settings(environ)
+    for fault in unknown(environ):
+        settings.fault(fault)
+    return settings
+
+
+def shown(environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings that are set, by name, as they may be shown: without secrets and passwords in URLs."""
+    return {
+        name: _masked(one, environ[name]) for name, one in SETTINGS.items() if environ.get(name, "") != ""
+    }
+
+
+def _masked(setting: Setting, value: str) -> str:
+    if setting.secret and "://" not in value:
+        return MASK
+    return re.sub(r"(?<=:)[^:/@]+(?=@)", MASK, value)
+
+
+def unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each WAYBILL_ variable that is no setting, with the name that may be meant."""
+    known = [name.removeprefix(PREFIX) for name in SETTINGS]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in SETTINGS:
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1)
+            meant = f"did you mean {PREFIX}{near[0]}?" if near else "`waybill config` lists all"
+            yield f"{name} is no setting of Waybill; {meant}"

@@ -1,0 +1,65 @@
+"""Where the services are: what was given, what the environment says, or the stack that runs here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from waybill.runtime.errors import Unavailable
+from waybill.settings import ADDRESSES
+from waybill.stack import home, state
+
+_FIRST = "orchestrator"
+_DEFAULTS = {name: one.default or "" for name, one in ADDRESSES.items()}
+# Loopback answers or refuses in microseconds; a laden machine may take longer.
+_LOOK_SECONDS = 1.0
+
+
+def addresses(
+    given: Mapping[str, str],
+    environ: Mapping[str, str],
+    start: Path,
+    defaults: Mapping[str, str] = MappingProxyType(_DEFAULTS),
+) -> Mapping[str, str]:
+    """host:port of each service: given, else of the environment, else of the running stack, else the default.
+
+    Args:
+        given: host:port by service.
+        environ: Where WAYBILL_<NAME>_ADDRESS and WAYBILL_HOME are read.
+        start: The folder to look upward from for a stack's state.
+        defaults: host:port by service.
+
+    Raises:
+        Unavailable: NOT_REACHABLE: nothing is given or set, and no stack runs here.
+    """
+    named = {name: given.get(name) or environ.get(one.name, "") for name, one in ADDRESSES.items()}
+    if all(named.values()):
+        return named
+    file = home.find(environ, start).state
+    running, seen = _running(file)
+    if not any(named.values()) and not running and not _answers(defaults[_FIRST]):
+        tried = f"{ADDRESSES[_FIRST].name} (not set), {file} ({seen}), {defaults[_FIRST]} (nothing answers)"
+        raise Unavailable("NOT_REACHABLE", f"No stack runs here. Tried {tried}.")
+    return {name: address or running.get(name, defaults[name]) for name, address in named.items()}
+
+
+def _running(file: Path) -> tuple[Mapping[str, str], str]:
+    """The addresses of the stack whose state this is, none if it does not run; and what the file says."""
+    try:
+        found = state.read(home.Home(file.parent))
+    except OSError as error:
+        return {}, f"cannot be read: {error.strerror}"
+    if found is None:
+        return {}, "not there"
+    return (found.addresses, "") if found.supervisor.alive() else ({}, "its stack is down")
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _LOOK_SECONDS).close()
+    except OSError:
+        return False
+    return True
