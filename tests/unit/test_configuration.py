@@ -22,7 +22,7 @@ from waybill.settings import MASK, SETTINGS, shown, unknown
 
 NAME = re.compile(r"(?<!declared\.)\b(?:WAYBILL|EMBEDDER|PARSER|OPENAI|OTEL)_[A-Z_]*[A-Z]\b")
 # Words of this shape that name no variable of the environment, or one that a library reads.
-OTHER_WORDS = {"PARSER_CRASHED", "PARSER_CRASHES", "OTEL_METRIC_EXPORT_INTERVAL"}
+OTHER_WORDS = {"PARSER_CRASHED", "PARSER_CRASHES", "OPENAI_KEY", "OTEL_METRIC_EXPORT_INTERVAL"}
 DECLARING = {ROOT / "waybill" / "settings.py", ROOT / "waybill" / "runtime" / "settings.py"}
 DATABASES = {"WAYBILL_DATABASE_URL": "postgresql://", "WAYBILL_OWNER_DATABASE_URL": "postgresql://"}
 
