@@ -10,11 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from waybill.settings import ROLES
 from waybill.stack import ports, postgres
 from waybill.stack.migrate import migrate
+
+# A busy machine is no failure: what hangs is ended by pytest's own timeout.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @dataclass(frozen=True)

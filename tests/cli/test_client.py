@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 
 from tests.cli.fakes import Ledger, Orchestrator, make_run, serving
 from tests.conftest import open_folder
+from tests.waiting import PATIENCE_SECONDS
 from waybill.cli.exits import ADVICE, Exit, advice, code_of
 from waybill.client import CallPolicy, Client, connect, idempotent
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -78,7 +79,7 @@ def answer_error(rpc: Any, error: ServiceError, *, streaming: bool = False) -> N
 
 def raised(future: Future[Any]) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
-        future.result(timeout=5)
+        future.result(timeout=PATIENCE_SECONDS)
     return caught.value
 
 
@@ -140,7 +141,7 @@ def test_an_idempotent_call_is_repeated_with_growing_pauses_while_a_service_rest
         wire.refuse("GetRun", Unavailable("RESTARTING", ""))
     wire.take("GetRun")[2].terminate(None, (), grpc.StatusCode.CANCELLED, "cut off as the server stops")
     wire.take("GetRun")[2].terminate(pb.GetRunResponse(run=make_run()), (), grpc.StatusCode.OK, "")
-    assert waiting.result(timeout=5).run == make_run()
+    assert waiting.result(timeout=PATIENCE_SECONDS).run == make_run()
     assert wire.sleeps == [0.1, 0.2, 0.4, 0.8, 1.0]
 
 
@@ -172,7 +173,7 @@ def test_calls_carry_the_tenant(wire: Wire) -> None:
     assert dict(metadata)["x-waybill-tenant"] == "acme"
     assert request.run_id == "r"
     rpc.terminate(pb.GetRunResponse(), (), grpc.StatusCode.OK, "")
-    waiting.result(timeout=5)
+    waiting.result(timeout=PATIENCE_SECONDS)
 
 
 def test_an_upload_is_repeated_whole_under_the_same_request_id(wire: Wire, tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_an_upload_is_repeated_whole_under_the_same_request_id(wire: Wire, tmp_p
     _, second = wire.channel.take_stream_unary(method)
     assert [second.take_request() for _ in range(3)] == sent
     second.terminate(pb.IngestResponse(run=make_run()), (), grpc.StatusCode.OK, "")
-    assert waiting.result(timeout=5) == make_run()
+    assert waiting.result(timeout=PATIENCE_SECONDS) == make_run()
     assert (sent[0].header.document_key, sent[0].header.size_bytes) == ("a.txt", 300_000)
     assert len(sent[0].header.request_id) == 36
 
@@ -211,14 +212,14 @@ def test_watching_resumes_after_the_last_message_seen(wire: Wire) -> None:
     _, _, stream = wire.take("WatchRun")
     stream.send_response(pb.WatchRunResponse(run=running, resume_token="7"))
     # The testing channel drops what is unread when a call fails.
-    assert seen.get(timeout=5) == Run.STATE_RUNNING
+    assert seen.get(timeout=PATIENCE_SECONDS) == Run.STATE_RUNNING
     answer_error(stream, Unavailable("RESTARTING", ""), streaming=True)
     wire.take("GetRun")[2].terminate(pb.GetRunResponse(run=running), (), grpc.StatusCode.OK, "")
     _, request, stream = wire.take("WatchRun")
     assert request.resume_token == "7"
     stream.send_response(pb.WatchRunResponse(run=make_run(), resume_token="8"))
     stream.terminate((), grpc.StatusCode.OK, "")
-    waiting.result(timeout=5)
+    waiting.result(timeout=PATIENCE_SECONDS)
     assert seen.get_nowait() == Run.STATE_READY
     assert seen.empty()
 

@@ -15,7 +15,7 @@ from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import Index, chunk, found, refused, unit_vector
 from tests.contract.test_document_delete import NOT_FOUND, building, counts, delete, rows_of, sha256, steps
 from tests.contract.test_document_index import contents, index, owner_of
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 
 __all__ = ["index"]
 
@@ -139,7 +139,7 @@ async def test_a_sweep_gives_up_old_versions_without_waiting_for_one_that_is_in_
         async with owner.transaction(None) as connection:
             await connection.execute(age, [version_id])
         lock = "select 1 from document_versions where version_id = %s for update"
-        async with held(database, lock, [version_id]), asyncio.timeout(5):
+        async with held(database, lock, [version_id]), asyncio.timeout(PATIENCE_SECONDS):
             await Sweeper(owner, Patience()).sweep()
         assert await contents(database, version_id) == (2, 2)
         await Sweeper(owner, Patience()).sweep()

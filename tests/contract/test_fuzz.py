@@ -117,7 +117,6 @@ async def test_no_rpc_answers_a_defect_whatever_it_is_sent(
 
         @settings(
             max_examples=EXAMPLES,
-            deadline=None,
             database=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),

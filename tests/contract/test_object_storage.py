@@ -27,7 +27,7 @@ from tests.contract.makers_storage import (
     refused,
     tenant_headers,
 )
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.runtime import errors
 from waybill.runtime.server import Service
 from waybill.storage.v1 import object_storage_service_pb2 as pb
@@ -240,7 +240,7 @@ async def test_an_object_is_seen_only_when_whole_and_a_cancelled_put_leaves_noth
         await asyncio.Event().wait()
 
     call = storage.stub.PutObject(stuck(), metadata=me)
-    await asyncio.wait_for(written.wait(), 5)
+    await asyncio.wait_for(written.wait(), PATIENCE_SECONDS)
     await until(storage.has_files)
     async with refused("OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
         await storage.stub.StatObject(pb.StatObjectRequest(key="k"), metadata=me)

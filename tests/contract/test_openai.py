@@ -18,6 +18,7 @@ from services.embedder.backends.openai_client import opened
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import KEY, at, embedder, new_run
 from tests.inprocess import Recorder, someone
+from tests.waiting import PATIENCE_SECONDS
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity, semconv
 from waybill.sim.limits import Limits
@@ -144,12 +145,12 @@ async def test_a_question_is_answered_while_ingests_have_every_place(
                 asyncio.create_task(bench.vectors([f"text {number}"]))
                 for number in range(config.concurrency + 1)
             ]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while _sent(sim) < config.concurrency:  # noqa: ASYNC110 - a journal has no event
                     await asyncio.sleep(0.01)
         sim.faults.heal()
         with identity.acting_as(someone(who.tenant)):
-            await bench.vectors(["a question"], timeout=5)
+            await bench.vectors(["a question"], timeout=PATIENCE_SECONDS)
         assert _sent(sim) == config.concurrency + 1
         for ingest in ingests:
             ingest.cancel()
@@ -195,7 +196,7 @@ async def test_health_says_whether_the_vendor_works_and_whether_the_key_is_good(
 
 
 async def _settled_health(stub: health_pb2_grpc.HealthStub, name: str) -> bool:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for answer in stub.Watch(health_pb2.HealthCheckRequest(service=name)):
             if answer.status in (answer.SERVING, answer.NOT_SERVING):
                 return bool(answer.status == answer.SERVING)
@@ -208,7 +209,7 @@ async def test_a_caller_that_goes_away_stops_the_request(sim: OpenAISimulator) -
     async with opened(config) as client:
         backend = OpenAIEmbedder(config, Limiter("openai", 8), client)
         task = asyncio.create_task(backend.embed(TEXTS, "attempt-1"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not sim.journal:  # noqa: ASYNC110 - a journal has no event
                 await asyncio.sleep(0.01)
         task.cancel()

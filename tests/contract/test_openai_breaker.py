@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import at, embedder, failure, new_run
 from tests.inprocess import Recorder
+from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime import identity, semconv
 from waybill.runtime.telemetry import Telemetry
 from waybill.sim.openai.settings import OpenAISettings
@@ -42,7 +43,7 @@ class Collector(metrics_service_pb2_grpc.MetricsServiceServicer):
         return pb.ExportMetricsServiceResponse()
 
     async def sees(self, value: int) -> None:
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._changed:
             await self._changed.wait_for(lambda: self.last == ("openai", value))
 
 
@@ -75,7 +76,7 @@ class Reporting(Recorder):
 
 
 async def becomes(stub: health_pb2_grpc.HealthStub, status: health_pb2.HealthCheckResponse) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for answer in stub.Watch(health_pb2.HealthCheckRequest(service=HEALTH)):
             if answer.status == status:
                 return

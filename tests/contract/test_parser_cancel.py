@@ -29,7 +29,7 @@ from tests.contract.makers_parser import (
     started,
 )
 from tests.inprocess import someone
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
@@ -70,7 +70,7 @@ async def test_cancelling_a_running_job_kills_its_child_and_releases_its_entry_b
             assert (parse_children(), await entry_states(near)) == ([], RELEASED)
             assert (job.job_id, job.state) == (job_id, ParseJob.STATE_CANCELLED)
             assert job.HasField("end_time")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 assert (await poll).job == job, "who waits for the job is told"
             row = await store.get(who.tenant, uuid.UUID(job_id))
             assert not await exists(near, row.artifact_key)

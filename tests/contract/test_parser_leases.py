@@ -37,7 +37,7 @@ from tests.contract.makers_parser import (
     time_passes,
 )
 from tests.inprocess import Recorder
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -252,7 +252,7 @@ async def test_work_ends_when_another_process_has_taken_it(
                 return await next_one.claim(who.tenant, job.job_id) is not None
 
             await until(taken)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await engine.stopped.wait()
         now = await next_one.get(who.tenant, job.job_id)
         assert (now.state, now.leased) == (JobState.RUNNING, True), "it is the other one's still"

@@ -170,7 +170,6 @@ async def totals_are_those_of(database: MigratedPostgres, corpus: Corpus) -> Non
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(STEPS)

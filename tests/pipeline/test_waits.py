@@ -25,7 +25,7 @@ from services.orchestrator.runs.waits import PARSE, Wait, Waits
 from tests.conftest import MigratedPostgres
 from tests.contract.test_vector_index import another_database
 from tests.pipeline.test_durable import House, Told
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.runtime.errors import Unavailable
 from waybill.runtime.places import MIGRATIONS
 from waybill.runtime.postgres import Database
@@ -208,7 +208,7 @@ async def test_a_look_that_fails_or_hangs_stops_no_other_and_is_repeated_later(p
 async def test_more_than_are_looked_at_at_a_time_are_all_looked_at_without_a_pause(place: Place) -> None:
     runs = [await place.waiting(f"p{number}") for number in range(40)]
     things = Things()
-    async with place.poller(things).running(), asyncio.timeout(10):
+    async with place.poller(things).running(), asyncio.timeout(PATIENCE_SECONDS):
         await until(lambda: len(things.looked) == len(runs))
 
 

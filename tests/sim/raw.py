@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.waiting import PATIENCE_SECONDS
+
 SMALL = "text-embedding-3-small"
 KEY = "sk-test-0000000000"
 
@@ -76,7 +78,7 @@ async def connected(url: str) -> AsyncIterator[Line]:
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             yield Line(reader, writer)
     finally:
         writer.close()

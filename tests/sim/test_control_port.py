@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.sim.raw import KEY, SMALL, ask, embed
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
 from waybill.sim.threaded import threaded
@@ -86,12 +86,12 @@ async def command(*options: str) -> AsyncIterator[tuple[asyncio.subprocess.Proce
     assert process.stdin
     assert process.stdout
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             base = (await process.stdout.readline()).decode().split()
             control = (await process.stdout.readline()).decode().split()
         assert (base[0], control[0]) == ("base_url", "control_url")
         yield process, base[1], control[1]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -141,7 +141,7 @@ async def test_the_documents_example_runs_in_a_project_of_ones_own(tmp_path: Pat
         *("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)),
         stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()
 

@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from tests.sim.raw import KEY, SMALL
+from tests.waiting import PATIENCE_SECONDS
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
 from waybill.sim.threaded import threaded
@@ -26,7 +27,9 @@ LINE = json.dumps(
 
 @pytest.fixture
 async def client(sim: OpenAISimulator) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(api_key=KEY, base_url=sim.base_url, max_retries=0, timeout=5) as made:
+    async with openai.AsyncOpenAI(
+        api_key=KEY, base_url=sim.base_url, max_retries=0, timeout=PATIENCE_SECONDS
+    ) as made:
         yield made
 
 

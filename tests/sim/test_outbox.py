@@ -22,7 +22,7 @@ async def clock() -> Clock:
 
 @pytest.fixture
 async def outbox(clock: Clock) -> AsyncIterator[Outbox]:
-    made = Outbox(clock, attempt_seconds=0.2)
+    made = Outbox(clock, attempt_seconds=2.0)
     yield made
     await made.close()
 

@@ -121,7 +121,7 @@ def filled(groups: Iterator[list[Page]]) -> tuple[list[PutChunksRequest], Packer
     return requests + packer.rest(), packer
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 39), max_size=5))
 def test_requests_and_batches_are_the_same_however_the_pages_come(borders: list[int]) -> None:
     groups = (PAGES[left:right] for left, right in itertools.pairwise([0, *sorted(borders), 40]))

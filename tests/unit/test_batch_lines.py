@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.embedder.backends.local import LocalEmbedder
@@ -23,7 +23,6 @@ async def parts(texts: Sequence[str], cuts: Sequence[int]) -> AsyncIterator[tupl
         yield start, texts[start:end]
 
 
-@settings(deadline=None)  # the first loads the vocabulary
 @given(st.lists(st.integers(1, 59), max_size=8))
 async def test_the_lines_do_not_depend_on_the_messages(cuts: list[int]) -> None:
     texts = [WORDS] * 60

@@ -48,7 +48,7 @@ def sentences(about: str, count: int) -> str:
     return " ".join(f"{about} is sentence number {n} of them." for n in range(count))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.tuples(KINDS, TEXTS), min_size=1, max_size=6), min_size=1, max_size=3),
     st.sampled_from([64, 128, 512]),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime.fair import Places
 
 Want = tuple[str, str]
@@ -69,5 +70,5 @@ async def test_a_place_is_not_lost_with_who_waited_for_it(given: bool) -> None:
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert waiting.cancelled()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await take()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.inprocess import someone
+from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime import deadline, identity
 from waybill.runtime.errors import Quota
 from waybill.vendors.limiter import Limiter
@@ -194,7 +195,7 @@ async def test_a_question_is_sent_while_an_ingest_waits_for_its_tokens() -> None
 
 async def test_a_question_has_a_place_while_ingests_have_all_of_theirs() -> None:
     limits = limiter(Time(), concurrency=1)
-    async with limits.turn(32_000), asyncio.timeout(5):
+    async with limits.turn(32_000), asyncio.timeout(PATIENCE_SECONDS):
         with asking():
             await take(limits)
 

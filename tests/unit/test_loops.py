@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.storage.sweep import Patience, Sweeper
+from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime.errors import Precondition, Unavailable
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
@@ -47,7 +48,7 @@ async def test_a_loop_goes_on_after_any_error_and_tells_it(error: Exception) -> 
         again.set()
 
     with capture_logs() as logs:
-        async with repeating("test", turn, 0.0), asyncio.timeout(5):
+        async with repeating("test", turn, 0.0), asyncio.timeout(PATIENCE_SECONDS):
             await again.wait()
     assert [(entry["loop"], entry["exc_info"]) for entry in logs] == [("test", error)]
 
@@ -61,7 +62,7 @@ async def test_a_loop_that_is_woken_takes_its_turn_at_once_also_where_that_was_d
             woken.set()
         await turns.put(None)
 
-    async with repeating("test", turn, 3_600.0, woken), asyncio.timeout(5):
+    async with repeating("test", turn, 3_600.0, woken), asyncio.timeout(PATIENCE_SECONDS):
         await turns.get()
         await turns.get()
         woken.set()
@@ -80,7 +81,7 @@ async def test_leaving_the_block_cancels_a_turn_and_waits_for_its_end() -> None:
             await asyncio.sleep(0)
             ended = True
 
-    async with repeating("test", turn, 0.0), asyncio.timeout(5):
+    async with repeating("test", turn, 0.0), asyncio.timeout(PATIENCE_SECONDS):
         await begun.wait()
     assert ended
 
@@ -88,7 +89,7 @@ async def test_leaving_the_block_cancels_a_turn_and_waits_for_its_end() -> None:
 async def test_the_sweeper_outlives_a_broken_statement() -> None:
     database = BrokenOnce()
     sweeper = Sweeper(cast("Database", database), Patience(superseded_seconds=0))
-    async with sweeper.running(), asyncio.timeout(5):
+    async with sweeper.running(), asyncio.timeout(PATIENCE_SECONDS):
         while database.asked == 0:  # noqa: ASYNC110  (the first turn has no event of its own)
             await asyncio.sleep(0)
         sweeper.wake()

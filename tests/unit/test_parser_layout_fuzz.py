@@ -80,7 +80,7 @@ def check_order(page: Page, expected: list[int]) -> None:
     assert seen == expected
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(pages, min_size=1, max_size=4))
 def test_any_boxes_in_any_order_give_every_word_in_the_order_of_lines(
     document: list[list[list[Word]]],

@@ -110,7 +110,7 @@ def shaken(lines: list[Line], how: str, random: Random) -> list[Line]:
     return [Line([random.choice(changes)(word) for word in line.words]) for line in lines]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["shuffled", "mirrored", "turned", "lost"]), st.integers(0, 1 << 30))
 def test_a_real_page_keeps_its_letters_whatever_happens_to_their_places(how: str, seed: int) -> None:
     random = Random(seed)

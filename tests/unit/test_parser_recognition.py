@@ -21,6 +21,7 @@ from services.parser.documents.tesseract import Tesseract, installed
 from services.parser.pages import Artifact, Mark, Page, load
 from tests import raw_pdfs
 from tests.raw_pdfs import shown
+from tests.waiting import PATIENCE_SECONDS
 
 HEAD = r"level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n"
 ROWS = (
@@ -106,7 +107,7 @@ async def test_a_cancelled_reading_leaves_no_process(folder: Path) -> None:
         await sandbox.check()
         (pid,) = sandbox.pids
         task = asyncio.create_task(read_in(sandbox, raw_pdfs.document([DRAWING])))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(descendants(pid)) < 3:  # noqa: ASYNC110 - the kernel does not call
                 await asyncio.sleep(0.001)
         task.cancel()

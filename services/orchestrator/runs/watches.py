@@ -27,8 +27,8 @@ class _Watch:
 class Watches:
     """The runs that are watched through this process."""
 
-    def __init__(self, pace_seconds: float = PACE_SECONDS) -> None:
-        self._pace_seconds = pace_seconds
+    def __init__(self, pace_seconds: float = PACE_SECONDS, recheck_seconds: float = RECHECK_SECONDS) -> None:
+        self._pace_seconds, self._recheck_seconds = pace_seconds, recheck_seconds
         self._watches: dict[str, _Watch] = defaultdict(_Watch)
 
     async def follow(
@@ -51,7 +51,7 @@ class Watches:
                 if row["state"] in FINAL_STATES:
                     return
                 await _set_within(ended, self._pace_seconds)
-                await _set_within(changed, RECHECK_SECONDS - self._pace_seconds)
+                await _set_within(changed, self._recheck_seconds - self._pace_seconds)
                 told = watch.newest
         finally:
             watch.watchers -= 1
