@@ -23,6 +23,8 @@ from waybill.runtime.postgres import Connection, Database
 # The open part at most, but for what comes while an index is built.
 MOST_OPEN = 2_000
 LOOK_SECONDS = 5.0
+# A build that fails for want of disk or memory may take minutes of CPU each time.
+MOST_PAUSE_SECONDS = 600.0
 # The end of the open part, and of an index from before there were parts.
 NEVER = 2**63 - 1
 log = structlog.get_logger()
@@ -91,7 +93,7 @@ class Builder:
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Builds until the block is left."""
-        return repeating("vector indexes", self._turn, LOOK_SECONDS)
+        return repeating("vector indexes", self._turn, LOOK_SECONDS, most_seconds=MOST_PAUSE_SECONDS)
 
     async def _turn(self) -> None:
         await self.build()

@@ -53,6 +53,24 @@ async def test_a_loop_goes_on_after_any_error_and_tells_it(error: Exception) -> 
     assert [(entry["loop"], entry["exc_info"]) for entry in logs] == [("test", error)]
 
 
+async def test_a_loop_that_goes_on_to_fail_takes_its_turns_ever_more_seldom_until_one_works() -> None:
+    turns, enough = 0, asyncio.Event()
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 8:
+            enough.set()
+        if turns != 6:
+            raise ValueError("odd")
+
+    with capture_logs() as logs:
+        async with repeating("test", turn, 0.001, most_seconds=0.008), asyncio.timeout(5):
+            await enough.wait()
+    pauses = [entry["again_in_seconds"] for entry in logs]
+    assert pauses == [0.001, 0.002, 0.004, 0.008, 0.008, 0.001, 0.002]
+
+
 async def test_a_loop_that_is_woken_takes_its_turn_at_once_also_where_that_was_during_a_turn() -> None:
     turns: asyncio.Queue[None] = asyncio.Queue()
     woken = asyncio.Event()
