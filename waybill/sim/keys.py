@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from waybill.sim.limits import Limits
@@ -26,6 +26,23 @@ class Account:
     limits: Limits | None = None
     traits: Mapping[str, str] = field(default_factory=dict)
 
+    def acting_in(
+        self, named: Mapping[str, str], shared: Mapping[str, str], refused: Callable[[str], Exception]
+    ) -> Account:
+        """The account with the organization and project that a request acts in.
+
+        Args:
+            named: What the request says of each, if anything.
+            shared: Of keys that have none, where the request says nothing either.
+            refused: The error where a request names another than the key's.
+        """
+        own = {"organization": self.organization, "project": self.project}
+        for name, mine in own.items():
+            if mine and named.get(name, mine) not in ("", mine):
+                raise refused(name)
+        acting = {name: mine or named.get(name) or shared.get(name, "") for name, mine in own.items()}
+        return replace(self, organization=acting["organization"], project=acting["project"])
+
 
 class Keys:
     """Good and revoked keys.
@@ -34,11 +51,13 @@ class Keys:
         prefix: What every good key begins with, while there is no file.
         file: One key a line, behind it `organization=… project=…` where a request must match them, and the
             project's `requests_per_minute=… tokens_per_minute=…`, and the vendor's traits.
-        traits: Their names.
+        traits: Their names, and the values that each may have.
     """
 
-    def __init__(self, prefix: str, file: Path | None = None, traits: Collection[str] = ()) -> None:
-        self._traits = traits
+    def __init__(
+        self, prefix: str, file: Path | None = None, traits: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        self._traits = traits or {}
         self._prefix = prefix if file is None else None
         self._accounts: dict[str, Account] = {}
         self._revoked: set[str] = set()
@@ -59,10 +78,11 @@ class Keys:
         """Makes a key good, also one that was revoked.
 
         Raises:
-            TypeError: This vendor's keys have no such trait.
+            ValueError: This vendor's keys have no such trait, or not with this value.
         """
-        if unknown := sorted(set(traits) - set(self._traits)):
-            raise TypeError(f"a key has no {', '.join(unknown)}")
+        for name, value in traits.items():
+            if value not in self._traits.get(name, ()):
+                raise ValueError(f"a key has no {name}={value}")
         digest = _digest(key)
         self._revoked.discard(digest)
         limits = Limits(int(requests_per_minute), int(tokens_per_minute))

@@ -70,7 +70,7 @@ class Vendor:
     scopes: Mapping[str, str]
     default_scope: str
     transport: Mapping[str, Transport]
-    key_traits: Sequence[str] = ()
+    key_traits: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Simulator(abc.ABC):

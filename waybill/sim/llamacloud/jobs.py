@@ -131,7 +131,7 @@ class Jobs:
             Refused: The plan has no credits left.
         """
         quota = PLANS[who["plan"]].credits
-        if quota is not None and self._spent[who["organization"]] >= quota:
+        if quota is not None and self._spent[self._month(who["organization"])] >= quota:
             raise Refused(402, NO_CREDITS)
         now = self._clock.now()
         job = Job(
@@ -276,8 +276,11 @@ class Jobs:
         if job.configuration.confident:
             self._invoice.charge(job.updated, job.id, "confidence", pages)
             rate += CONFIDENCE_CREDITS
-        self._spent[job.organization] += pages * rate
+        self._spent[self._month(job.organization)] += pages * rate
         return float(pages * rate)
+
+    def _month(self, organization: str) -> str:
+        return f"{organization} {stamp(self._clock.now())[:7]}"
 
     def _is_cached(self, job: Job) -> bool:
         at = self._results.get(_cache_key(job))

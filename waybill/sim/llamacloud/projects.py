@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from waybill.sim.keys import Account
@@ -13,8 +12,10 @@ from waybill.sim.routing import Call, Done, Route
 from waybill.sim.wire import Request
 
 # Of keys that name none.
-SHARED_ORGANIZATION = "5a1e0000-0000-4000-8000-000000000001"
-SHARED_PROJECT = "5a1e0000-0000-4000-8000-000000000002"
+SHARED = {
+    "organization": "5a1e0000-0000-4000-8000-000000000001",
+    "project": "5a1e0000-0000-4000-8000-000000000002",
+}
 
 
 def acting(account: Account, request: Request) -> Account:
@@ -23,14 +24,10 @@ def acting(account: Account, request: Request) -> Account:
     Raises:
         Refused: They are not the key's.
     """
-    named = request.query
-    for name, own in (("organization", account.organization), ("project", account.project)):
-        wanted = named.get(f"{name}_id", own)
-        if own and wanted != own:
-            raise Refused(403, f"The API key does not belong to {name} {wanted}.")
-    organization = account.organization or named.get("organization_id") or SHARED_ORGANIZATION
-    project = account.project or named.get("project_id") or SHARED_PROJECT
-    return dataclasses.replace(account, organization=organization, project=project)
+    named = {name: request.query[f"{name}_id"] for name in SHARED if f"{name}_id" in request.query}
+    return account.acting_in(
+        named, SHARED, lambda name: Refused(403, f"The API key does not belong to this {name}.")
+    )
 
 
 class Projects:

@@ -29,7 +29,7 @@ from waybill.sim.llamacloud.webhooks import Webhooks
 from waybill.sim.simulator import Simulator, Vendor
 from waybill.sim.wire import Reply, Request
 
-KEY_TRAITS = ("region", "plan", "state")
+KEY_TRAITS = {"region": ("na", "eu"), "plan": tuple(PLANS), "state": ("active", "disabled")}
 UPLOADS = Limits(UPLOADS_PER_SECOND * 60, burst_requests=UPLOADS_PER_SECOND * UPLOAD_WINDOW_SECONDS)
 _UPLOAD_PATHS = ("/api/v1/beta/files", "/api/v2/parse", "/api/v2/parse/upload")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 from waybill.sim.faults import Fault
@@ -56,14 +55,8 @@ class OpenAISimulator(Simulator):
         account = self.keys.find(key)
         if account is None:
             raise bad_key(key)
-        for name, own in (("organization", account.organization), ("project", account.project)):
-            named = request.headers.get(f"openai-{name}", own)
-            if own and named != own:
-                raise Refused(
-                    401, f"OpenAI-{name.title()} should match the API key.", code=f"mismatched_{name}"
-                )
-        project = account.project or request.headers.get("openai-project", SHARED_PROJECT)
-        return dataclasses.replace(account, project=project)
+        named = {name: request.headers.get(f"openai-{name}", "") for name in ("organization", "project")}
+        return account.acting_in(named, {"project": SHARED_PROJECT}, _mismatch)
 
     def refusal(self, fault: Fault) -> Reply | None:
         """As OpenAI writes it."""
@@ -88,6 +81,11 @@ class OpenAISimulator(Simulator):
             "openai-processing-ms": str(round(latency_seconds * 1000)),
             "openai-version": "2020-10-01",
         }
+
+
+def _mismatch(name: str) -> Refused:
+    message = f"OpenAI-{name.title()} should match the API key."
+    return Refused(401, message, code=f"mismatched_{name}")
 
 
 def simulator(
