@@ -24,6 +24,7 @@ up: run-env ## start the stack on fixed ports (MODE=simulator: real backends aga
 
 up-docker: ## start the stack by docker compose (stop: sh scripts/docker.sh down)
 	@sh scripts/docker.sh up --build --detach --wait
+	@echo 'traces: http://localhost:16686 (Jaeger), or .venv/bin/waybill trace ID'
 
 down: run-env ## stop the stack; the data stays
 	@$(BIN)/waybill down
@@ -34,7 +35,7 @@ status: run-env ## show every program of the stack
 test: dev-env ## the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: dev-env proto-check ## style, types, import arrows, protos
+lint: dev-env proto-check ## style, types, import arrows, protos, container files
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy $(CODE)
@@ -42,6 +43,9 @@ lint: dev-env proto-check ## style, types, import arrows, protos
 	@$(BUF) lint protos
 	@$(BUF) format protos --diff --exit-code
 	@$(BUF) breaking protos --against protos/baseline.binpb
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@! docker compose version >/dev/null 2>&1 || sh scripts/docker.sh config --quiet
 
 proto: dev-env ## generate the code of protos/ again
 	@sh scripts/protos.sh .

@@ -1,51 +1,76 @@
-"""What runs elsewhere is checked here as far as it can be: containers by schema and linter."""
+"""Files that run elsewhere, beside the code: containers, the locks, the script of the environment."""
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from waybill import settings as declared
 from waybill.runtime.places import ROOT
+from waybill.runtime.server import DRAIN_SECONDS
+from waybill.runtime.settings import Setting
 from waybill.settings import ROLES, password_variable
 from waybill.stack.ports import FIXED
 from waybill.stack.table import SERVICES
 
-BIN = Path(sys.executable).parent
 ENVIRONMENT = ROOT / "scripts" / "environment.sh"
 
 
-def run(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def compose() -> Mapping[str, Any]:
+    services: Mapping[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return services
 
 
-def test_the_compose_file_keeps_the_schema_of_compose() -> None:
-    checker = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec")
-    result = run(*checker, "docker-compose.yml")
-    assert result.returncode == 0, result.stdout
-
-
-def test_the_dockerfile_passes_its_linter() -> None:
-    result = run(BIN / "hadolint", "Dockerfile")
-    assert result.returncode == 0, result.stdout
-
-
-def test_compose_runs_the_five_services_with_a_probe_each_on_the_fixed_ports() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    assert set(services) == {"postgres", "migrate", "jaeger", *SERVICES}
+def test_compose_runs_the_five_services_with_a_probe_each_on_the_fixed_ports(
+    compose: Mapping[str, Any],
+) -> None:
+    assert set(compose) == {"postgres", "migrate", "jaeger", *SERVICES}
     for name in SERVICES:
-        address = f"127.0.0.1:{FIXED[name]}"
-        assert services[name]["environment"]["WAYBILL_BIND"] == address
-        assert services[name]["environment"][f"WAYBILL_{name.upper()}_ADDRESS"] == address
-        assert services[name]["healthcheck"]["test"] == ["CMD", "waybill", "health", address]
-        for other, condition in services[name]["depends_on"].items():
-            assert other in services
+        service, port = compose[name], FIXED[name]
+        assert service["environment"]["WAYBILL_BIND"] == f"0.0.0.0:{port}"
+        assert service["environment"][f"WAYBILL_{name.upper()}_ADDRESS"] == f"{name}:{port}"
+        assert service["healthcheck"]["test"][-2:] == ["waybill.stack.probe", f"127.0.0.1:{port}"]
+        for other, condition in service["depends_on"].items():
+            assert other in compose
             jobs = {"migrate": "service_completed_successfully"}
             assert condition["condition"] == jobs.get(other, "service_healthy")
+
+
+def test_compose_lets_nobody_but_this_machine_in(compose: Mapping[str, Any]) -> None:
+    for service in compose.values():
+        assert "network_mode" not in service
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_compose_builds_an_image_for_each_service_from_its_own_target(compose: Mapping[str, Any]) -> None:
+    targets = re.findall(r"^FROM .* AS (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for name in (*SERVICES, "migrate"):
+        assert (compose[name]["image"], compose[name]["build"]["target"]) == (f"waybill-{name}", name)
+        assert name in targets
+
+
+def test_compose_gives_a_service_longer_to_stop_than_it_drains(compose: Mapping[str, Any]) -> None:
+    for name in SERVICES:
+        assert int(compose[name]["stop_grace_period"].removesuffix("s")) >= 2 * DRAIN_SECONDS
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_compose_passes_on_every_setting_that_a_user_may_change(
+    compose: Mapping[str, Any], name: str
+) -> None:
+    """Those that the service's own config reads, less what compose sets and paths of this machine."""
+    config = (ROOT / "services" / name / "config.py").read_text()
+    read = [getattr(declared, word) for word in re.findall(r"declared\.([A-Z_]+)\b", config)]
+    own = {setting.name for setting in read if isinstance(setting, Setting)}
+    paths = {one for one in own if one.endswith(("_FILE", "_DIR", "_LOCAL_MODEL"))}
+    assert own - paths <= set(compose[name]["environment"])
 
 
 def test_compose_knows_every_role_and_no_password() -> None:

@@ -72,8 +72,12 @@ class ServerConfig:
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
         """From the settings of `runtime.settings`."""
         bind = settings.text(declared.BIND, f"127.0.0.1:{port}")
-        if bind.rpartition(":")[0] not in LOOPBACK:
-            settings.fault(f"WAYBILL_BIND is {bind!r}; only loopback is allowed without TLS and auth")
+        closed = bind.rpartition(":")[0] in LOOPBACK or settings.choice(declared.PRIVATE_NETWORK) == "1"
+        if not closed:
+            settings.fault(
+                f"WAYBILL_BIND is {bind!r}; without TLS and auth only loopback is allowed, or a network that"
+                f" {declared.PRIVATE_NETWORK.name}=1 says is closed"
+            )
         standard = settings.text(declared.OTEL_ENDPOINT)
         metrics = settings.text(declared.OTEL_METRICS_ENDPOINT, standard)
         if settings.text(declared.OTEL_METRICS_EXPORTER) == "none":

@@ -55,6 +55,14 @@ BIND = Setting(
     "authenticated. For a service that you start yourself; `waybill up` binds each of its own.",
     otherwise="127.0.0.1 and the service's port, 7401 to 7405",
 )
+PRIVATE_NETWORK = Setting(
+    name="WAYBILL_PRIVATE_NETWORK",
+    group=_SERVICE,
+    meaning="1: WAYBILL_BIND may be any address, because whoever reaches it may see every tenant. "
+    "For a closed network such as that of docker-compose.yml.",
+    default="0",
+    choices=("0", "1"),
+)
 MIGRATIONS = Setting(
     name="WAYBILL_MIGRATIONS",
     group=_SERVICE,

@@ -1,7 +1,11 @@
-"""Asks a server how it is: grpc.health.v1."""
+"""Asks a server how it is: grpc.health.v1.
+
+`python -m waybill.stack.probe HOST:PORT` exits 0 where it is SERVING; a container's health check.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 import grpc
@@ -48,3 +52,7 @@ def check_all(address: str, timeout_seconds: float = 1.0) -> Mapping[str, str]:
 
 def _word(status: int) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+
+
+if __name__ == "__main__":
+    sys.exit(check(sys.argv[1]) != SERVING)
