@@ -1,4 +1,4 @@
--- What a caller lists: documents by name, collections with their counts, runs by state.
+-- What a caller lists: documents by name, collections with their counts.
 
 -- The folder that it was last ingested from, as the caller names it; empty where it was none.
 alter table waybill_index.documents add column origin text not null default '';
@@ -55,6 +55,3 @@ begin
     return null;
 end
 $$;
-
--- Runs of some states, newest first, however many there are of others.
-create index runs_by_state on waybill_runs.runs (tenant, state, run_id desc);

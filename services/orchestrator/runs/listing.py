@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,29 +12,28 @@ from psycopg.types.json import Jsonb
 from services.orchestrator.runs.rows import Row, new_run_id
 from waybill.runtime.postgres import Database
 
-_MATCHING = """
-(%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
+LOWEST, HIGHEST = str(uuid.UUID(int=0)), str(uuid.UUID(int=2**128 - 1))
+
+LIST = """
+select * from waybill_runs.runs
+where (%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
     and (%(document_key)s::text is null or (collection, document_key) = (%(collection)s, %(document_key)s))
-    and (%(first)s::uuid is null or run_id >= %(first)s)
-    and (%(before)s::uuid is null or run_id < %(before)s)
+    and (%(states)s::waybill_runs.run_state[] is null or state = any(%(states)s))
+    and run_id >= %(first)s and run_id < %(before)s
+order by run_id desc limit %(limit)s
 """
 
-LIST = f"""
-select * from waybill_runs.runs
-where {_MATCHING} and (%(states)s::waybill_runs.run_state[] is null or state = any(%(states)s))
-order by run_id desc limit %(limit)s
-"""  # noqa: S608  (constants only)
-
 # The newest of each state walk an index: those of a rare state do not wait behind all the others.
-LIST_BY_STATE = f"""
-select listed.* from unnest(%(states)s::waybill_runs.run_state[]) wanted (state)
-cross join lateral (
-    select * from waybill_runs.runs
-    where runs.state = wanted.state and {_MATCHING}
+LIST_BY_STATE = """
+select runs.* from (
+    select newest.run_id
+    from unnest(%(states)s::waybill_runs.run_state[]) wanted (state)
+    cross join lateral waybill_runs.newest_of_state(state, %(first)s, %(before)s, %(limit)s) newest (run_id)
     order by run_id desc limit %(limit)s
-) listed
-order by run_id desc limit %(limit)s
-"""  # noqa: S608  (constants only)
+) newest
+join waybill_runs.runs using (run_id)
+order by run_id desc
+"""
 
 UNFINISHED = """
 select run_id, document_key from waybill_runs.runs
@@ -68,14 +68,13 @@ class RunListing:
 
     async def page(self, tenant: str, wanted: RunFilter, limit: int, before: str | None) -> list[Row]:
         """Runs, newest first, older than run `before`."""
-        bounds = [run_id for run_id in (before, _first_of(wanted.accepted_before)) if run_id]
         values = {
             "correlation_id": wanted.correlation_id or None,
             "states": list(wanted.states) or None,
             "collection": wanted.collection,
             "document_key": wanted.document_key or None,
-            "first": _first_of(wanted.accepted_from),
-            "before": min(bounds, default=None),
+            "first": _first_of(wanted.accepted_from) or LOWEST,
+            "before": min(before or HIGHEST, _first_of(wanted.accepted_before) or HIGHEST),
             "limit": limit,
         }
         narrow = wanted.document_key or wanted.correlation_id
