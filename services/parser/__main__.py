@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from services.parser import retention
 from services.parser.backends.local import LocalParser
+from services.parser.backends.port import Parser
 from services.parser.config import ParserConfig
 from services.parser.documents.limits import DEFAULT_LIMITS, Limits
 from services.parser.documents.sandbox import Sandbox
@@ -26,25 +29,55 @@ from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+from waybill.vendors.calls import Calls
+from waybill.vendors.health import Probe, watched
+from waybill.vendors.limiter import Limiter
+from waybill.vendors.registry import LLAMAPARSE
+from waybill.vendors.retrying import Policy
+
+HEALTH_SECONDS = 60.0
+# Requests to LlamaParse under way at a time; its rate binds sooner.
+VENDOR_CONCURRENCY = 16
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The parts that depend on the backend."""
+
+    engine: Parser
+    limits: Limits
+    probes: Mapping[str, Probe]
 
 
 @asynccontextmanager
 async def build(
-    config: ParserConfig, telemetry: Telemetry, limits: Limits = DEFAULT_LIMITS
+    config: ParserConfig,
+    telemetry: Telemetry,
+    limits: Limits = DEFAULT_LIMITS,
+    policy: Policy | None = None,
 ) -> AsyncIterator[server.Service]:
     """Joins the parser's parts; tests call it with a configuration of their own."""
+    async with (
+        _chosen(config, telemetry, limits, policy) as chosen,
+        assembled(config, telemetry, chosen) as one,
+    ):
+        yield one
+
+
+@asynccontextmanager
+async def assembled(
+    config: ParserConfig, telemetry: Telemetry, chosen: Chosen
+) -> AsyncIterator[server.Service]:
+    """Everything around an engine."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.opened(config.database_url))
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
         storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
         ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
-        # One more than places, so that light jobs find theirs whatever the others do.
-        sandbox = await stack.enter_async_context(Sandbox.open(limits, config.children + 1, config.tesseract))
-        telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
-        engine = LocalParser(sandbox, limits)
         jobs = Jobs(database, owner, f"parser/{uuid.uuid4()}")
         objects = Objects(ObjectStorageServiceStub(storage))
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
+        engine, limits = chosen.engine, chosen.limits
         runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
         forget = partial(prune, owner, (retention.JOBS,))
@@ -57,8 +90,34 @@ async def build(
                     "waybill.parser.v1.ParserService",
                 )
             ],
-            backends={f"parser/{engine.capabilities.name}": engine.check, "parser/postgres": database.ping},
+            backends={**chosen.probes, "parser/postgres": database.ping},
         )
+
+
+@asynccontextmanager
+async def _chosen(
+    config: ParserConfig, telemetry: Telemetry, limits: Limits, policy: Policy | None
+) -> AsyncIterator[Chosen]:
+    # One more than places, so that light jobs find theirs whatever the others do.
+    size = config.children + 1
+    if config.llamaparse is None:
+        async with Sandbox.open(limits, size, config.tesseract) as sandbox:
+            telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
+            engine = LocalParser(sandbox, limits)
+            yield Chosen(engine, limits, {f"parser/{engine.capabilities.name}": engine.check})
+        return
+    # The SDK is heavy, and only this backend needs it installed.
+    from services.parser.backends.llamaparse import MOST_FILE_BYTES, LlamaParse
+    from services.parser.backends.llamaparse_client import opened
+
+    limits = dataclasses.replace(limits, source_bytes=MOST_FILE_BYTES)
+    calls = Calls(LLAMAPARSE.name, policy)
+    limiter = Limiter(LLAMAPARSE.name, VENDOR_CONCURRENCY, config.llamaparse.requests_per_minute)
+    async with Sandbox.open(limits, size) as sandbox, opened(config.llamaparse, limiter, calls) as cloud:
+        telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
+        vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits)
+        probes = watched(LLAMAPARSE, vendor.check, calls.breaker, telemetry, HEALTH_SECONDS)
+        yield Chosen(vendor, limits, probes)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from services.parser.documents import tesseract
 from services.parser.documents.tesseract import Tesseract
+from services.parser.llamaparse_config import LlamaParseConfig
 from waybill import settings as declared
 from waybill.runtime.server import ServerConfig
 
@@ -22,6 +23,8 @@ class ParserConfig:
         owner_database_url: WAYBILL_OWNER_DATABASE_URL, the role that sees every tenant.
         storage_address: WAYBILL_STORAGE_ADDRESS, host:port.
         ledger_address: WAYBILL_LEDGER_ADDRESS, host:port.
+        backend: PARSER_BACKEND, or by WAYBILL_MODE.
+        llamaparse: For that backend alone.
         children: WAYBILL_PARSER_CHILDREN, documents parsed at a time; one a core unless told.
         tesseract: What recognises text in scans, if it is installed: in the languages of
             WAYBILL_PARSER_OCR_LANGUAGES ("deu+eng"), in all that it has unless told, never for "none".
@@ -32,6 +35,8 @@ class ParserConfig:
     owner_database_url: str
     storage_address: str = "127.0.0.1:7402"
     ledger_address: str = "127.0.0.1:7405"
+    backend: str = "local"
+    llamaparse: LlamaParseConfig | None = None
     children: int = 1
     tesseract: Tesseract | None = None
 
@@ -40,12 +45,17 @@ class ParserConfig:
         """Raises ConfigError naming everything that is missing."""
         settings = declared.read(environ)
         languages = settings.text(declared.PARSER_OCR_LANGUAGES)
+        backend = settings.backend(declared.PARSER_BACKEND)
+        if backend == "llamaparse" and environ.get("LLAMA_CLOUD_CUSTOM_HEADERS"):
+            settings.fault("LLAMA_CLOUD_CUSTOM_HEADERS would go with every request; unset it")
         config = cls(
             server=ServerConfig.read(settings, "parser", declared.FIXED_PORTS["parser"]),
             database_url=settings.text(declared.DATABASE_URL),
             owner_database_url=settings.text(declared.OWNER_DATABASE_URL),
             storage_address=settings.text(declared.ADDRESSES["storage"]),
             ledger_address=settings.text(declared.ADDRESSES["ledger"]),
+            backend=backend,
+            llamaparse=LlamaParseConfig.read(settings) if backend == "llamaparse" else None,
             children=settings.integer(declared.PARSER_CHILDREN, os.cpu_count() or 1),
             tesseract=None if languages == "none" else tesseract.installed(languages, environ),
         )

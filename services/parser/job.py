@@ -14,8 +14,6 @@ from services.parser.pages import Reading
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.identity import Caller
 
-DEFAULT_TIER = "cost_effective"
-
 
 class JobState(Enum):
     """As in the contract and in SQL."""

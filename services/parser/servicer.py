@@ -13,7 +13,7 @@ from opentelemetry import trace
 
 from services.parser.backends.port import Parser
 from services.parser.documents.limits import Limits
-from services.parser.job import DEFAULT_TIER, Job, JobState, NewJob
+from services.parser.job import Job, JobState, NewJob
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.refusals import refusal
@@ -116,11 +116,11 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         return job
 
     def _new_job(self, request: parser_service_pb2.CreateParseJobRequest) -> NewJob:
-        sha256, tier = request.source_sha256.lower(), request.options.tier or DEFAULT_TIER
+        sha256, tier = request.source_sha256.lower(), request.options.tier or self._able.default_tier
         if not request.source_key or not _SHA256.fullmatch(sha256):
             raise InvalidRequest("INVALID_REQUEST", "Name source_key, and source_sha256 as 64 hex digits.")
         if not _TIER.fullmatch(tier):
-            raise InvalidRequest("INVALID_REQUEST", f"A tier is a word such as {DEFAULT_TIER}.")
+            raise InvalidRequest("INVALID_REQUEST", f"A tier is a word such as {self._able.default_tier}.")
         return NewJob(
             caller=identity.caller(),
             traceparent=traceparent(trace.get_current_span().get_span_context()),
@@ -130,7 +130,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             tier=tier,
             backend=self._able.name,
             cost_kind=self._able.cost_kind,
-            revision=self._able.revision,
+            revision=self._able.revision_of(tier),
         )
 
 

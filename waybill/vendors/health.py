@@ -30,11 +30,15 @@ class VendorHealth:
     Args:
         probe: Free of charge; raises a ServiceError.
         clock: Monotonic seconds.
+        fresh_seconds: How long a good probe holds.
     """
 
-    def __init__(self, probe: Probe, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, probe: Probe, clock: Callable[[], float] = time.monotonic, fresh_seconds: float = FRESH_SECONDS
+    ) -> None:
         self._probe = probe
         self._clock = clock
+        self._fresh_seconds = fresh_seconds
         self._due_at = 0.0
         self._misses = MISSES
         self._reason = "UNKNOWN"
@@ -60,7 +64,7 @@ class VendorHealth:
             self._note(error)
             return
         self._misses, self._key_good = 0, True
-        self._due_at = self._clock() + FRESH_SECONDS
+        self._due_at = self._clock() + self._fresh_seconds
         self._become("", "")
 
     def _note(self, error: ServiceError) -> None:
@@ -83,7 +87,13 @@ class VendorHealth:
             self._reason = reason
 
 
-def watched(vendor: Vendor, probe: Probe, breaker: Breaker, telemetry: Telemetry) -> Mapping[str, Probe]:
+def watched(
+    vendor: Vendor,
+    probe: Probe,
+    breaker: Breaker,
+    telemetry: Telemetry,
+    fresh_seconds: float = FRESH_SECONDS,
+) -> Mapping[str, Probe]:
     """A vendor in the health of its service, by name, and its breaker among the metrics.
 
     Args:
@@ -92,8 +102,9 @@ def watched(vendor: Vendor, probe: Probe, breaker: Breaker, telemetry: Telemetry
         breaker: Before the vendor. A probe that succeeds closes it too, so that it does not stay open for
             want of calls.
         telemetry: Of the service.
+        fresh_seconds: See VendorHealth.
     """
-    health = VendorHealth(partial(breaker.call, probe))
+    health = VendorHealth(partial(breaker.call, probe), fresh_seconds=fresh_seconds)
     telemetry.gauge(semconv.BREAKER_OPEN, lambda: int(not breaker.closed), {semconv.VENDOR: vendor.name})
 
     async def is_closed() -> bool:

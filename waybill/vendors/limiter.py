@@ -33,6 +33,7 @@ class Limiter:
     Args:
         vendor: For errors.
         concurrency: Requests of each lane under way at a time.
+        requests_per_minute: Where the vendor's answers do not tell it; 0 where they do, or there is no limit.
         clock: Monotonic seconds.
         sleep: Waits so many seconds.
     """
@@ -41,6 +42,7 @@ class Limiter:
         self,
         vendor: str,
         concurrency: int,
+        requests_per_minute: int = 0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -52,6 +54,8 @@ class Limiter:
         self._buckets = {name: _Bucket(clock()) for name in NAMES}
         self._share = {name: _Bucket(clock()) for name in NAMES}
         self._paused_until = 0.0
+        if requests_per_minute:
+            self._learn("requests", Allowance(requests_per_minute, requests_per_minute, None), clock())
 
     @asynccontextmanager
     async def turn(self, tokens: int) -> AsyncIterator[None]:
@@ -82,9 +86,7 @@ class Limiter:
             sent_at: When its request was sent, on this limiter's clock.
         """
         for name, allowance in allowances(headers).items():
-            now, share = self._clock(), allowance.limit * QUESTIONS_SHARE
-            self._buckets[name].learn(allowance, now, sent_at)
-            self._share[name].learn(Allowance(share, share, None), now, now)
+            self._learn(name, allowance, sent_at)
 
     def pause(self, seconds: float) -> None:
         """The vendor asks for silence."""
@@ -93,6 +95,11 @@ class Limiter:
     def now(self) -> float:
         """The limiter's clock, for `learn`."""
         return self._clock()
+
+    def _learn(self, name: str, allowance: Allowance, sent_at: float) -> None:
+        now, share = self._clock(), allowance.limit * QUESTIONS_SHARE
+        self._buckets[name].learn(allowance, now, sent_at)
+        self._share[name].learn(Allowance(share, share, None), now, now)
 
     async def _draw(self, tokens: int, lane: _Lane, until: float) -> None:
         """Takes a request's need out of the buckets, once they have it."""

@@ -69,4 +69,19 @@ OPENAI = Vendor(
     simulator_path="/v1",
     simulator_key="sk-simulator",
 )
-VENDORS = (OPENAI,)
+LLAMAPARSE = Vendor(
+    name="llamaparse",
+    title="LlamaParse",
+    service="parser",
+    settings="LLAMA_CLOUD_",
+    base_url="https://api.cloud.llamaindex.ai",
+    question="api/v1/projects",
+    subject="tier",
+    default_subject="cost_effective",
+    access="PROJECT",
+    simulator="llamacloud",
+    simulator_port=7409,
+    simulator_path="",
+    simulator_key="llx-simulator",
+)
+VENDORS = (OPENAI, LLAMAPARSE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import BinaryIO, Protocol
 
@@ -16,6 +16,7 @@ from services.parser.pages import Artifact
 from waybill.common.v1.cost_pb2 import CostKind
 
 HEAD_BYTES = 1024
+DEFAULT_TIER = "cost_effective"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Capabilities:
         formats: What it takes: stable name → (name for people, suffixes with the dot).
         any_text: It takes text whatever the file's name is.
         keeps_parses: A parse goes on without us, and its charge may be told after its end.
+        default_tier: Of a parse that names none.
+        tier_revisions: Of tiers with a revision of their own.
     """
 
     name: str
@@ -52,6 +55,12 @@ class Capabilities:
     formats: Mapping[str, tuple[str, Sequence[str]]]
     any_text: bool
     keeps_parses: bool = False
+    default_tier: str = DEFAULT_TIER
+    tier_revisions: Mapping[str, str] = field(default_factory=dict)
+
+    def revision_of(self, tier: str) -> str:
+        """The engine's way of reading in a tier."""
+        return self.tier_revisions.get(tier, self.revision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def read(document: Document) -> Iterator[Page]:
         Refused: TEXT_UNDECODABLE, FILE_TYPE_UNSUPPORTED (binary content).
     """
     text = whole(document)
-    return paging.pages(text, _paragraphs(text), document.limits.pages)
+    return paging.pages(text, paragraphs(text), document.limits.pages)
 
 
 def read_code(document: Document) -> Iterator[Page]:
@@ -62,7 +62,7 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start + body.rfind("\n", 0, indent) + 1, start + len(body)
 
 
-def _paragraphs(text: str) -> Iterator[Block]:
+def paragraphs(text: str) -> Iterator[Block]:
     styles: list[str] = []
     for start, end in _runs(text):
         head = text[start : min(end, start + 4 * _MOST_TITLE_CHARS)]

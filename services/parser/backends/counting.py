@@ -1,0 +1,59 @@
+"""Counts pages here before a vendor is paid for them: what is not counted is not bought."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from services.parser.backends.port import Source
+from services.parser.documents.sandbox import Sandbox
+from services.parser.pages import Artifact
+from waybill.runtime.errors import ServiceError
+
+# Types that our readers do not open, and how many pages of one are bought at most.
+UNREAD = {".png": 1, ".jpg": 1, ".jpeg": 1, ".gif": 1, ".bmp": 1, ".webp": 1, ".heic": 1, ".heif": 1,
+          ".svg": 1, ".tif": 50, ".tiff": 50}  # fmt: skip
+# Where a format has no pages of its own, the vendor makes them; ours are about as long as printed ones.
+MARGIN, MORE = 2, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many pages a parse may have.
+
+    Attributes:
+        most: No more are bought.
+        exact: The document has as many.
+    """
+
+    most: int
+    exact: bool
+
+
+def of_read(source: Source, pages: int, artifact: Artifact) -> Count:
+    """What a count in the sandbox says.
+
+    Args:
+        source: Counted.
+        pages: That it gave.
+        artifact: Whole where the document was read for it.
+    """
+    if artifact.reading is None and os.pread(source.file.fileno(), 5, 0) == b"%PDF-":
+        return Count(pages, exact=True)
+    if artifact.reading is None:
+        return Count(pages, exact=False)
+    return Count(MARGIN * pages + MORE, exact=False)
+
+
+async def count(sandbox: Sandbox, source: Source, artifact: Artifact) -> Count:
+    """Counts in the sandbox; of what our readers do not open the name decides. Raises as `Sandbox.count`."""
+    try:
+        pages = await sandbox.count(source.file.fileno(), source.filename, artifact)
+    except ServiceError as error:
+        unread = UNREAD.get(PurePosixPath(source.filename).suffix.lower(), 0)
+        if error.reason != "FILE_TYPE_UNSUPPORTED" or not unread:
+            raise
+        artifact.clear()
+        return Count(unread, exact=False)
+    return of_read(source, pages, artifact)

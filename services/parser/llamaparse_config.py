@@ -1,0 +1,179 @@
+"""How to reach LlamaParse: the settings that begin with LLAMA_CLOUD_."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from waybill import settings as declared
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.runtime.config import Settings
+from waybill.runtime.settings import MODE
+from waybill.vendors.keys import Keys
+from waybill.vendors.registry import LLAMAPARSE
+
+# The newest of each tier when llama-cloud 2.19 was made (its documentation of `version`).
+VERSIONS: Mapping[str, str] = {
+    "fast": "2026-06-15",
+    "cost_effective": "2026-09-28",
+    "agentic": "2026-10-16",
+    "agentic_plus": "2026-09-28",
+}
+# Keys of one region are unknown in the other.
+REGIONS: Mapping[str, str] = {"na": LLAMAPARSE.base_url, "eu": "https://api.cloud.eu.llamaindex.ai"}
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LONGEST_WEBHOOK_URL = 200
+
+
+@dataclass(frozen=True)
+class Webhooks:
+    """Where LlamaCloud tells of parses that end, and how it is believed.
+
+    Attributes:
+        url: LLAMA_CLOUD_WEBHOOK_URL, public and https: what LlamaCloud sends to; none, no listener.
+        bind: LLAMA_CLOUD_WEBHOOK_BIND, host:port where the parser listens for it.
+        secrets: LLAMA_CLOUD_WEBHOOK_SECRET and, while it is changed, LLAMA_CLOUD_WEBHOOK_SECRET_PREVIOUS.
+    """
+
+    url: str
+    bind: str
+    secrets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Webhooks({self.url!r}, {self.bind!r}, secrets not shown)"
+
+
+@dataclass(frozen=True)
+class LlamaParseConfig:
+    """How to reach LlamaParse, and what to ask of it.
+
+    Attributes:
+        keys: LLAMA_CLOUD_API_KEY and, while it is rotated, LLAMA_CLOUD_API_KEY_NEXT; or
+            LLAMA_CLOUD_API_KEY_FILE, a key a line, read again when it changes.
+        kind: What its money is: simulated under WAYBILL_MODE=simulator.
+        base_url: LLAMA_CLOUD_BASE_URL, else the host of LLAMA_CLOUD_REGION, na or eu.
+        organization: LLAMA_CLOUD_ORGANIZATION, its id, sent along where set.
+        project: LLAMA_CLOUD_PROJECT, the same.
+        tier: LLAMA_CLOUD_TIER, of a parse that names none.
+        versions: Of each tier the dated version that is asked for; LLAMA_CLOUD_VERSION is that of `tier`.
+        requests_per_minute: LLAMA_CLOUD_REQUESTS_PER_MINUTE, what the account's plan allows; 0 is any number.
+        attempt_seconds: LLAMA_CLOUD_ATTEMPT_SECONDS, the longest that one attempt may take, but for files.
+        failed_jobs_charged: LLAMA_CLOUD_FAILED_JOBS_CHARGED, 1 where a job that fails costs something.
+        download_hosts: LLAMA_CLOUD_DOWNLOAD_HOSTS, comma-separated, where results may lie besides the host
+            of base_url; one that begins with a dot is any host below it.
+        webhooks: Where the settings name a public address.
+    """
+
+    keys: Keys
+    kind: CostKind
+    base_url: str = LLAMAPARSE.base_url
+    organization: str = ""
+    project: str = ""
+    tier: str = LLAMAPARSE.default_subject
+    versions: Mapping[str, str] = VERSIONS
+    requests_per_minute: int = int(declared.LLAMA_CLOUD_REQUESTS_PER_MINUTE.default or 0)
+    attempt_seconds: float = 30.0
+    failed_jobs_charged: bool = False
+    download_hosts: tuple[str, ...] = (".amazonaws.com",)
+    webhooks: Webhooks | None = None
+
+    @classmethod
+    def read(cls, settings: Settings) -> LlamaParseConfig:
+        """From the environment; what is missing is told by `settings.check`."""
+        file = settings.text(declared.LLAMA_CLOUD_API_KEY_FILE)
+        first = settings.text(declared.LLAMA_CLOUD_API_KEY, "" if file else None)
+        simulated = settings.text(MODE) == "simulator"
+        tier, region = (
+            settings.choice(declared.LLAMA_CLOUD_TIER),
+            settings.choice(declared.LLAMA_CLOUD_REGION),
+        )
+        version = settings.text(declared.LLAMA_CLOUD_VERSION, VERSIONS.get(tier, ""))
+        hosts = settings.text(declared.LLAMA_CLOUD_DOWNLOAD_HOSTS)
+        config = cls(
+            keys=Keys(
+                [first, settings.text(declared.LLAMA_CLOUD_API_KEY_NEXT)], Path(file) if file else None
+            ),
+            kind=CostKind.COST_KIND_SIMULATED if simulated else CostKind.COST_KIND_REAL,
+            base_url=settings.text(
+                declared.LLAMA_CLOUD_BASE_URL, "" if simulated else REGIONS.get(region, "")
+            ),
+            organization=settings.text(declared.LLAMA_CLOUD_ORGANIZATION),
+            project=settings.text(declared.LLAMA_CLOUD_PROJECT),
+            tier=tier,
+            versions={**VERSIONS, tier: version},
+            requests_per_minute=settings.integer(
+                declared.LLAMA_CLOUD_REQUESTS_PER_MINUTE, 0 if simulated else None
+            ),
+            attempt_seconds=settings.integer(declared.LLAMA_CLOUD_ATTEMPT_SECONDS),
+            failed_jobs_charged=settings.choice(declared.LLAMA_CLOUD_FAILED_JOBS_CHARGED) == "1",
+            download_hosts=tuple(filter(None, (host.strip() for host in hosts.split(",")))),
+            webhooks=_webhooks(settings, allow_local=simulated),
+        )
+        config._judge(settings, region, version)
+        return config
+
+    @property
+    def seconds_a_request(self) -> float:
+        """How long to wait after the vendor said that it is too much."""
+        return 60.0 / self.requests_per_minute if self.requests_per_minute else 1.0
+
+    def revision(self, tier: str) -> str:
+        """Names what is asked of a tier: another one parses a known content anew."""
+        return f"llamaparse-{self.versions.get(tier, 'unknown')}"
+
+    def _judge(self, settings: Settings, region: str, version: str) -> None:
+        place = urlsplit(self.base_url)
+        if place.scheme not in ("http", "https") or not place.hostname:
+            text = "LLAMA_CLOUD_BASE_URL must be an address with https:// in front (http:// of a simulator)"
+            settings.fault(f"{text}; simulator mode has no default")
+        if "@" in place.netloc:
+            settings.fault("LLAMA_CLOUD_BASE_URL holds a password; keys belong in LLAMA_CLOUD_API_KEY")
+        named = next((one for one, url in REGIONS.items() if url == self.base_url.rstrip("/")), region)
+        if named != region:
+            settings.fault(f"LLAMA_CLOUD_BASE_URL is of region {named}, LLAMA_CLOUD_REGION is {region}")
+        if not _DATED.fullmatch(version):
+            settings.fault(
+                f"LLAMA_CLOUD_VERSION is {version!r}; it is a date such as {VERSIONS['fast']}: what "
+                "`latest` means changes under results that are kept"
+            )
+
+
+def webhook_fault(url: str, *, allow_local: bool = False) -> str:
+    """Why LlamaCloud could not send there; empty where it could (facts: LlamaParse, "Webhooks")."""
+    place = urlsplit(url)
+    host = place.hostname or ""
+    local = host == "localhost" or host.endswith((".local", ".internal", ".localhost"))
+    try:
+        local = local or not ipaddress.ip_address(host).is_global
+    except ValueError:
+        local = local or "." not in host
+    if local and not allow_local:
+        return f"{host or 'it'} is no public host: LlamaCloud does not send to private addresses"
+    if place.scheme != "https" and not (local and allow_local):
+        return "it must begin with https://"
+    if place.query or place.fragment or "@" in place.netloc:
+        return "it must be an address without a password, a query or a fragment"
+    return f"it is over {_LONGEST_WEBHOOK_URL} characters" if len(url) > _LONGEST_WEBHOOK_URL else ""
+
+
+def _webhooks(settings: Settings, *, allow_local: bool) -> Webhooks | None:
+    url = settings.text(declared.LLAMA_CLOUD_WEBHOOK_URL)
+    secrets = (
+        settings.text(declared.LLAMA_CLOUD_WEBHOOK_SECRET),
+        settings.text(declared.LLAMA_CLOUD_WEBHOOK_SECRET_PREVIOUS),
+    )
+    if not url:
+        return None
+    if fault := webhook_fault(url, allow_local=allow_local):
+        settings.fault(f"LLAMA_CLOUD_WEBHOOK_URL: {fault}")
+    if not secrets[0]:
+        settings.fault("LLAMA_CLOUD_WEBHOOK_URL is set without LLAMA_CLOUD_WEBHOOK_SECRET: nothing is signed")
+    return Webhooks(
+        url.rstrip("/"),
+        settings.text(declared.LLAMA_CLOUD_WEBHOOK_BIND),
+        tuple(filter(None, secrets)),
+    )

@@ -1,0 +1,117 @@
+"""A parser over the simulated LlamaCloud, and what its tests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from services.parser.__main__ import build as build_parser
+from services.parser.config import ParserConfig
+from services.parser.llamaparse_config import LlamaParseConfig
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_parser import Neighbours, job_request
+from tests.inprocess import Recorder, channel, served, server_config
+from tests.waiting import until
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
+from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
+from waybill.sim.llamacloud.settings import JobTimes, LlamaCloudSettings
+from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
+from waybill.vendors.keys import Keys
+from waybill.vendors.retrying import Policy
+
+if TYPE_CHECKING:
+    from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
+
+KEY = "llx-planted-0123456789abcdefghij"
+SOON = Policy(first_seconds=0.01, most_seconds=0.05)
+FINAL = (ParseJob.STATE_SUCCEEDED, ParseJob.STATE_FAILED, ParseJob.STATE_CANCELLED)
+# A vendor that takes no time to speak of.
+QUICK = LlamaCloudSettings(seed=1, latency_seconds=0.0, jobs=JobTimes(0.05, 0.001, 0.0))
+
+
+def at(sim: LlamaCloudSimulator, *keys: str, **more: Any) -> LlamaParseConfig:
+    """Settings that lead to a simulator."""
+    config = LlamaParseConfig(
+        keys=Keys(keys or [KEY]),
+        kind=CostKind.COST_KIND_SIMULATED,
+        base_url=sim.base_url,
+        requests_per_minute=0,
+        attempt_seconds=2.0,
+    )
+    return replace(config, **more)
+
+
+@asynccontextmanager
+async def llamaparse(
+    database: MigratedPostgres,
+    near: Neighbours,
+    config: LlamaParseConfig,
+    recorder: Recorder | None = None,
+    policy: Policy = SOON,
+) -> AsyncIterator[ParserServiceAsyncStub]:
+    """A parser whose backend is LlamaParse."""
+    settings = ParserConfig(
+        server_config("parser"),
+        database.url("parser"),
+        database.owner_url("parser"),
+        near.storage_address,
+        near.ledger_address,
+        "llamaparse",
+        config,
+        children=2,
+    )
+    build = partial(build_parser, settings, policy=policy)
+    async with served("parser", build, recorder) as address, channel(address) as opened:
+        yield ParserServiceStub(opened)
+
+
+async def begun(
+    stub: ParserServiceAsyncStub, near: Neighbours, filename: str, content: bytes, **more: Any
+) -> ParseJob:
+    """A job that the vendor has, or that has ended without it."""
+    wait = Duration(seconds=20)
+    request = job_request(await near.store(content), filename, content, wait=wait, **more)
+    return (await stub.CreateParseJob(request)).job
+
+
+async def final(stub: ParserServiceAsyncStub, job_id: str) -> ParseJob:
+    """The job at its end."""
+    found: list[ParseJob] = []
+
+    async def ended() -> bool:
+        found[:] = [(await stub.GetParseJob(GetParseJobRequest(job_id=job_id))).job]
+        return found[0].state in FINAL
+
+    await until(ended)
+    return found[0]
+
+
+async def parsed_there(
+    stub: ParserServiceAsyncStub, near: Neighbours, filename: str, content: bytes, **more: Any
+) -> ParseJob:
+    """A job at its end."""
+    return await final(stub, (await begun(stub, near, filename, content, **more)).job_id)
+
+
+def owed(entries: Sequence[Entry]) -> int:
+    """What the ledger says was spent, nano-USD."""
+    return sum(entry.reported_nano_usd + entry.adjusted_nano_usd for entry in entries)
+
+
+def doubtful(entries: Sequence[Entry]) -> int:
+    """What may be owed besides, nano-USD."""
+    uncertain = (Entry.STATE_HELD, Entry.STATE_IN_DOUBT)
+    return sum(entry.expected_nano_usd for entry in entries if entry.state in uncertain)
+
+
+def operations(sim: LlamaCloudSimulator) -> list[str]:
+    """What was asked of the vendor, in order."""
+    return [one.operation for one in sim.journal]

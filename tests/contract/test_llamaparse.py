@@ -1,0 +1,47 @@
+"""LlamaParse over its simulator: a document is sent once, waited for by nobody, and paid as it was charged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_llamaparse import QUICK, at, begun, final, llamaparse, operations, owed
+from tests.contract.makers_parser import MARKDOWN, a_run, neighbours
+from tests.waiting import until
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.runtime import identity
+from waybill.sim.llamacloud.simulator import simulator
+
+
+async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with (
+        simulator(QUICK) as sim,
+        neighbours(database, tmp_path) as near,
+        llamaparse(database, near, at(sim)) as stub,
+    ):
+        with identity.acting_as(a_run()):
+            there = await begun(stub, near, "tides.md", MARKDOWN)
+            assert there.vendor_job_id.startswith("pjb-")
+            assert there.state == ParseJob.STATE_RUNNING
+            assert there.HasField("look_at")
+            job = await final(stub, there.job_id)
+            assert (job.state, job.reason, job.page_count) == (ParseJob.STATE_SUCCEEDED, "", 2)
+            assert (job.backend, job.HasField("look_at")) == ("llamaparse", False)
+            pages = await near.result(job.result_key)
+            assert [page.markdown.splitlines()[0] for page in pages] == ["# Heading 1", "# Heading 2"]
+            assert [block.kind for block in pages[0].blocks] == ["heading", "text", "text"]
+
+            async def forgotten() -> bool:
+                return operations(sim)[-1] == "parse.delete"
+
+            await until(forgotten)
+            (entry,) = await near.entries()
+            assert (entry.state, entry.quantity, entry.model) == (Entry.STATE_SETTLED, 2, "cost_effective")
+            assert owed([entry]) == sim.invoice.total_nano_usd == 2 * 3_750_000
+            assert entry.spend_key.endswith(":cost_effective:llamaparse-2026-09-28")
+        assert operations(sim).count("files.create") == operations(sim).count("parse.create") == 1
+        assert "files.delete" in operations(sim)
+        assert not [one.violation for one in sim.journal if one.violation]
