@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from waybill import settings as declared
+from waybill import llamaparse_settings as own
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import Settings
 from waybill.runtime.settings import MODE
@@ -74,8 +74,8 @@ class LlamaParseConfig:
     organization: str = ""
     project: str = ""
     tier: str = LLAMAPARSE.default_subject
-    versions: Mapping[str, str] = VERSIONS
-    requests_per_minute: int = int(declared.LLAMA_CLOUD_REQUESTS_PER_MINUTE.default or 0)
+    versions: Mapping[str, str] = field(default_factory=lambda: VERSIONS)
+    requests_per_minute: int = int(own.LLAMA_CLOUD_REQUESTS_PER_MINUTE.default or 0)
     attempt_seconds: float = 30.0
     failed_jobs_charged: bool = False
     download_hosts: tuple[str, ...] = (".amazonaws.com",)
@@ -84,32 +84,28 @@ class LlamaParseConfig:
     @classmethod
     def read(cls, settings: Settings) -> LlamaParseConfig:
         """From the environment; what is missing is told by `settings.check`."""
-        file = settings.text(declared.LLAMA_CLOUD_API_KEY_FILE)
-        first = settings.text(declared.LLAMA_CLOUD_API_KEY, "" if file else None)
+        file = settings.text(own.LLAMA_CLOUD_API_KEY_FILE)
+        first = settings.text(own.LLAMA_CLOUD_API_KEY, "" if file else None)
         simulated = settings.text(MODE) == "simulator"
         tier, region = (
-            settings.choice(declared.LLAMA_CLOUD_TIER),
-            settings.choice(declared.LLAMA_CLOUD_REGION),
+            settings.choice(own.LLAMA_CLOUD_TIER),
+            settings.choice(own.LLAMA_CLOUD_REGION),
         )
-        version = settings.text(declared.LLAMA_CLOUD_VERSION, VERSIONS.get(tier, ""))
-        hosts = settings.text(declared.LLAMA_CLOUD_DOWNLOAD_HOSTS)
+        version = settings.text(own.LLAMA_CLOUD_VERSION, VERSIONS.get(tier, ""))
+        hosts = settings.text(own.LLAMA_CLOUD_DOWNLOAD_HOSTS)
         config = cls(
-            keys=Keys(
-                [first, settings.text(declared.LLAMA_CLOUD_API_KEY_NEXT)], Path(file) if file else None
-            ),
+            keys=Keys([first, settings.text(own.LLAMA_CLOUD_API_KEY_NEXT)], Path(file) if file else None),
             kind=CostKind.COST_KIND_SIMULATED if simulated else CostKind.COST_KIND_REAL,
-            base_url=settings.text(
-                declared.LLAMA_CLOUD_BASE_URL, "" if simulated else REGIONS.get(region, "")
-            ),
-            organization=settings.text(declared.LLAMA_CLOUD_ORGANIZATION),
-            project=settings.text(declared.LLAMA_CLOUD_PROJECT),
+            base_url=settings.text(own.LLAMA_CLOUD_BASE_URL, "" if simulated else REGIONS.get(region, "")),
+            organization=settings.text(own.LLAMA_CLOUD_ORGANIZATION),
+            project=settings.text(own.LLAMA_CLOUD_PROJECT),
             tier=tier,
             versions={**VERSIONS, tier: version},
             requests_per_minute=settings.integer(
-                declared.LLAMA_CLOUD_REQUESTS_PER_MINUTE, 0 if simulated else None
+                own.LLAMA_CLOUD_REQUESTS_PER_MINUTE, 0 if simulated else None
             ),
-            attempt_seconds=settings.integer(declared.LLAMA_CLOUD_ATTEMPT_SECONDS),
-            failed_jobs_charged=settings.choice(declared.LLAMA_CLOUD_FAILED_JOBS_CHARGED) == "1",
+            attempt_seconds=settings.integer(own.LLAMA_CLOUD_ATTEMPT_SECONDS),
+            failed_jobs_charged=settings.choice(own.LLAMA_CLOUD_FAILED_JOBS_CHARGED) == "1",
             download_hosts=tuple(filter(None, (host.strip() for host in hosts.split(",")))),
             webhooks=_webhooks(settings, allow_local=simulated),
         )
@@ -161,10 +157,10 @@ def webhook_fault(url: str, *, allow_local: bool = False) -> str:
 
 
 def _webhooks(settings: Settings, *, allow_local: bool) -> Webhooks | None:
-    url = settings.text(declared.LLAMA_CLOUD_WEBHOOK_URL)
+    url = settings.text(own.LLAMA_CLOUD_WEBHOOK_URL)
     secrets = (
-        settings.text(declared.LLAMA_CLOUD_WEBHOOK_SECRET),
-        settings.text(declared.LLAMA_CLOUD_WEBHOOK_SECRET_PREVIOUS),
+        settings.text(own.LLAMA_CLOUD_WEBHOOK_SECRET),
+        settings.text(own.LLAMA_CLOUD_WEBHOOK_SECRET_PREVIOUS),
     )
     if not url:
         return None
@@ -174,6 +170,6 @@ def _webhooks(settings: Settings, *, allow_local: bool) -> Webhooks | None:
         settings.fault("LLAMA_CLOUD_WEBHOOK_URL is set without LLAMA_CLOUD_WEBHOOK_SECRET: nothing is signed")
     return Webhooks(
         url.rstrip("/"),
-        settings.text(declared.LLAMA_CLOUD_WEBHOOK_BIND),
+        settings.text(own.LLAMA_CLOUD_WEBHOOK_BIND),
         tuple(filter(None, secrets)),
     )
