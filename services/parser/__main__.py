@@ -112,7 +112,8 @@ async def _chosen(
 
     limits = dataclasses.replace(limits, source_bytes=MOST_FILE_BYTES)
     calls = Calls(LLAMAPARSE.name, policy)
-    limiter = Limiter(LLAMAPARSE.name, VENDOR_CONCURRENCY, config.llamaparse.requests_per_minute)
+    rate = config.llamaparse.requests_per_minute
+    limiter = Limiter(LLAMAPARSE.name, VENDOR_CONCURRENCY, requests_per_minute=rate)
     async with Sandbox.open(limits, size) as sandbox, opened(config.llamaparse, limiter, calls) as cloud:
         telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
         vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits)

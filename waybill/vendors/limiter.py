@@ -33,18 +33,19 @@ class Limiter:
     Args:
         vendor: For errors.
         concurrency: Requests of each lane under way at a time.
-        requests_per_minute: Where the vendor's answers do not tell it; 0 where they do, or there is no limit.
         clock: Monotonic seconds.
         sleep: Waits so many seconds.
+        requests_per_minute: Where the vendor's answers do not tell it; 0 where they do, or there is no limit.
     """
 
     def __init__(
         self,
         vendor: str,
         concurrency: int,
-        requests_per_minute: int = 0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        requests_per_minute: int = 0,
     ) -> None:
         self._vendor = vendor
         self._clock = clock

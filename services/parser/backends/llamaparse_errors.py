@@ -61,7 +61,7 @@ def of_response(response: httpx2.Response) -> ServiceError:
                 "The LlamaCloud account has no credits left. Buy some at cloud.llamaindex.ai, or raise its "
                 "plan; then ingest the document again."
             )
-            return Quota("VENDOR_CREDITS_EXHAUSTED", text, facts)
+            return Quota("VENDOR_QUOTA_EXHAUSTED", text, facts)
         case 403:
             text = "The API key may not do this. Give it the project, or mend LLAMA_CLOUD_PROJECT."
             return Credential("VENDOR_ACCESS_REFUSED", text, facts)
@@ -102,7 +102,7 @@ def not_yet() -> ServiceError:
 def of_download(response: httpx2.Response) -> ServiceError:
     """The same of a presigned download: whatever refuses it, another link may work."""
     facts = {semconv.VENDOR: LLAMAPARSE.name, "status": str(response.status_code)}
-    return Unavailable("VENDOR_LINK_EXPIRED", "LlamaParse's link to the result does not work.", facts)
+    return Unavailable("VENDOR_RESULT_MISSING", "LlamaParse's link to the result does not work.", facts)
 
 
 def of_failed_job(message: str, *, charged: bool) -> ServiceError:
