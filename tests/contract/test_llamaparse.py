@@ -1,4 +1,4 @@
-"""LlamaParse over its simulator: a document is sent once, waited for by nobody, and paid as it was charged."""
+"""LlamaParse over its simulator: a document is sent once, waited for by nobody, and paid as charged."""
 
 from __future__ import annotations
 

@@ -146,7 +146,11 @@ def complaints() -> list[str]:
         place = Path(folder)
         place.chmod(0o711)
         clock = Clock(place)
-        environment = {"OPENAI_REQUEST_TOKENS": REQUEST_TOKENS, **clock.environment}
+        environment = {
+            "OPENAI_REQUEST_TOKENS": REQUEST_TOKENS,
+            "PARSER_BACKEND": "local",
+            **clock.environment,
+        }
         home = stack.enter_context(started(Home(place / "stack"), "simulator", **environment))
         vendor = simulated_openai(home)
         start = clock.now() + datetime.timedelta(minutes=2)
