@@ -35,10 +35,10 @@ class Environment:
         """Its interpreter."""
         return self.folder / "bin" / "python"
 
-    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        """Runs one of its programs, named without a path, in the work folder."""
-        command = [self.folder / "bin" / words[0], *words[1:]]
-        return subprocess.run(command, cwd=self.work, env=environ(), capture_output=True, text=True)
+    def run(self, *words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Runs one of its programs, named without a path, in the work folder, with more variables."""
+        command, told = [self.folder / "bin" / words[0], *words[1:]], {**environ(), **more}
+        return subprocess.run(command, cwd=self.work, env=told, capture_output=True, text=True)
 
 
 def environ() -> Mapping[str, str]:

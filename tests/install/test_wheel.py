@@ -73,10 +73,10 @@ def test_a_plain_install_leaves_pytest_alone(bare: Environment) -> None:
 
 def test_the_command_without_its_extra_says_what_to_install(bare: Environment) -> None:
     done = bare.run("waybill", "status")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "error: this command needs typer, which is not installed",
-        "next: pip install 'waybill[cli]', or 'waybill[stack]' to run the services here",
+        "error: NOT_INSTALLED: This command needs typer.",
+        "next:  pip install 'waybill[cli]', or 'waybill[stack]' to run the services here",
     ]
 
 

@@ -68,7 +68,7 @@ def test_every_setting_that_is_declared_is_read() -> None:
     [
         ("WAYBILL_CHUNK_TOKEN", "did you mean WAYBILL_CHUNK_TOKENS?"),
         ("WAYBILL_HOEM", "did you mean WAYBILL_HOME?"),
-        ("WAYBILL_XYZZY", "`waybill config` lists all"),
+        ("WAYBILL_XYZZY", "docs/configuration.md lists all"),
     ],
 )
 def test_an_unknown_variable_is_told_with_the_name_that_may_be_meant(name: str, told: str) -> None:
@@ -83,8 +83,8 @@ def test_the_command_refuses_an_unknown_variable() -> None:
     command = [sys.executable, "-m", "waybill.cli", "types"]
     done = subprocess.run(command, env={"WAYBILL_TENNANT": "x"}, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: WAYBILL_TENNANT is no setting of Waybill")
-    assert "next:" in done.stderr
+    assert done.stderr.startswith("error: SETTING_UNKNOWN: WAYBILL_TENNANT is no setting of Waybill")
+    assert "next:  Rename" in done.stderr
 
 
 def test_what_is_shown_of_the_environment_holds_no_secret() -> None:

@@ -6,30 +6,33 @@ import os
 import sys
 from typing import NoReturn
 
+from waybill.cli.exits import Exit
 from waybill.settings import unknown
-
-_USAGE = 2  # `exits.Exit` cannot be imported where parts are missing
 
 
 def main() -> None:
     """Entry point. A variable of ours that nothing reads is an error, not silence."""
     if faults := list(unknown(os.environ)):
-        sys.stderr.write("\n".join((*(f"error: {fault}" for fault in faults), "next: rename or unset it\n")))
-        sys.exit(_USAGE)
+        _leave("SETTING_UNKNOWN", "; ".join(faults), "Rename or unset it; then `waybill config` lists all.")
     try:
         from waybill.cli.main import main as command
     except ModuleNotFoundError as error:
-        _leave(error, "'waybill[cli]', or 'waybill[stack]' to run the services here")
+        _lacking(error, "'waybill[cli]', or 'waybill[stack]' to run the services here")
     try:
         command()
     except ModuleNotFoundError as error:
-        _leave(error, "'waybill[stack]'")
+        _lacking(error, "'waybill[stack]'")
 
 
-def _leave(error: ModuleNotFoundError, wanted: str) -> NoReturn:
+def _lacking(error: ModuleNotFoundError, wanted: str) -> NoReturn:
     if (error.name or "waybill").startswith(("waybill", "services")):
         raise error
-    sys.exit(f"error: this command needs {error.name}, which is not installed\nnext: pip install {wanted}")
+    _leave("NOT_INSTALLED", f"This command needs {error.name}", f"pip install {wanted}")
+
+
+def _leave(reason: str, sentence: str, step: str) -> NoReturn:
+    sys.stderr.write(f"error: {reason}: {sentence}.\nnext:  {step}\n")
+    sys.exit(Exit.USAGE)
 
 
 if __name__ == "__main__":
