@@ -459,13 +459,15 @@ async def test_a_suspect_that_dies_alone_is_poison(house: House) -> None:
     assert (row["state"], row["reason"], held.began.is_set()) == ("FAILED", "POISON", False)
 
 
-async def test_the_second_run_of_a_documents_content_waits_for_the_first(house: House) -> None:
-    durable, first, second, other = house.orchestrator(), Held(), Held(), Held()
+@pytest.mark.parametrize("where", ["in one process", "in two"])
+async def test_the_second_run_of_a_documents_content_waits_for_the_first(house: House, where: str) -> None:
+    here, first, second, other = house.orchestrator(), Held(), Held(), Held()
+    there = here if where == "in one process" else house.orchestrator()
     content = {"source_sha256": "5a" * 32}
-    tellings = [await house.begin(durable, await house.run(**content), Told({"parse": first}))]
+    tellings = [await house.begin(here, await house.run(**content), Told({"parse": first}))]
     await first.began.wait()
-    tellings.append(await house.begin(durable, await house.run(**content), Told({"parse": second})))
-    tellings.append(await house.begin(durable, await house.run(), Told({"parse": other})))
+    tellings.append(await house.begin(there, await house.run(**content), Told({"parse": second})))
+    tellings.append(await house.begin(there, await house.run(), Told({"parse": other})))
     await other.began.wait()
     await house.settle()
     assert not second.began.is_set()
@@ -473,3 +475,46 @@ async def test_the_second_run_of_a_documents_content_waits_for_the_first(house: 
         held.let_go.set()
     await asyncio.gather(*tellings)
     assert (first.bought, second.bought) == (1, 1)
+
+
+async def test_two_runs_of_a_content_that_begin_in_two_processes_at_once_are_told_one_after_the_other(
+    house: House,
+) -> None:
+    bodies = Held(), Held()
+    tellings = [
+        await house.begin(
+            house.orchestrator(), await house.run(source_sha256="5b" * 32), Told({"parse": body})
+        )
+        for body in bodies
+    ]
+    began = [asyncio.create_task(body.began.wait()) for body in bodies]
+    await asyncio.wait(began, return_when=asyncio.FIRST_COMPLETED)
+    await house.settle()
+    assert [body.began.is_set() for body in bodies].count(True) == 1
+    for body in bodies:
+        body.let_go.set()
+    await asyncio.gather(*tellings, *began)
+
+
+async def test_a_run_that_a_dead_process_was_at_goes_on_before_the_second_of_its_content(
+    house: House,
+) -> None:
+    content = {"source_sha256": "5c" * 32}
+    dead, first, second = Held(), Held(), Held()
+    run = await house.run(**content)
+    killed = await house.begin(house.orchestrator(), run, Told({"parse": dead}))
+    await dead.began.wait()
+    durable = house.orchestrator()
+    # The queue is quicker than what brings back the run of the dead process.
+    waiting = await house.begin(durable, await house.run(**content), Told({"parse": second}))
+    await house.settle()
+    going_on = await house.begin(durable, run, Told({"parse": first}))
+    await first.began.wait()
+    assert not second.began.is_set()
+    for body in (first, second):
+        body.let_go.set()
+    await asyncio.gather(going_on, waiting)
+    assert (first.bought, second.bought) == (1, 1)
+    killed.cancel()
+    dead.let_go.set()
+    await asyncio.wait([killed])

@@ -272,3 +272,18 @@ async def test_two_documents_of_one_content_wait_for_one_parse(house: House) -> 
     await stub.CancelRun(CancelRunRequest(run_id=waiting[0]))
     house.vendor.done = True
     await come_to(stub, READY, waiting[1])
+
+
+async def test_a_content_sent_to_two_orchestrators_at_once_is_made_once_and_paid_once(house: House) -> None:
+    stubs = [(await house.orchestrator(name))[0] for name in ("one", "two")]
+    for number in range(12):
+        text = f"at once {uuid.uuid4()}"
+        sent = [ingested(stub, f"{number}.txt", text=text) for stub in stubs]
+        run_ids = await asyncio.gather(*sent)
+
+        async def ended(run_ids: Sequence[str] = run_ids) -> bool:
+            states = [(await look(stubs[0], run_id)).state for run_id in run_ids]
+            return sorted(states) == [READY, Run.STATE_UNCHANGED]
+
+        await until(ended)
+        assert len(await house.entries(run_ids, "embed")) == 1

@@ -20,6 +20,7 @@ _SETTING = {
     "embedded_chunks": "embedded_chunks = greatest(embedded_chunks, %(embedded_chunks)s)",
     "starts": "starts = starts + %(starts)s",
     "alone_starts": "alone_starts = alone_starts + %(alone_starts)s",
+    "sole": "sole = %(sole)s",
 } | {
     name: f"{name} = %({name})s"
     for name in ("step", "reason", "message", "document_id", "version_id", "pages", "chunks", "tier",

@@ -33,6 +33,7 @@ from services.orchestrator.runs.outcomes import (
     Noted,
     RunWaits,
     StepFailed,
+    TwinUnderWay,
     broken,
     failed,
     outcome_of,
@@ -199,17 +200,28 @@ class Durable:
         # A try that another process ended may still be at it in this one.
         await self._cut_off(lambda name, telling: telling.run == run and name != workflow)
         suspect = row["starts"] + 1 >= SUSPECT_STARTS
+        counts = {"starts": 1, "alone_starts": int(suspect)}
+        clock = asyncio.get_running_loop().time
+        sole_until = clock() + PATIENCE_SECONDS
         # The second run of the same finds what the first has made, instead of buying it, too.
-        async with self._same_content(row), self._turns.turn(alone=suspect):
-            await self._tell_in_turn(telling, row, {"starts": 1, "alone_starts": int(suspect)})
+        while True:
+            try:
+                async with self._same_content(row), self._turns.turn(alone=suspect):
+                    await self._tell_in_turn(telling, row, counts, sole=clock() < sole_until)
+                return
+            except TwinUnderWay:
+                # In another process, or about to be brought back in this one.
+                await asyncio.sleep(LOOK_SECONDS)
 
     def _same_content(self, row: Row) -> asyncio.Lock:
         names = ("tenant", "collection", "document_key", "source_sha256")
         return self._same.setdefault(tuple(row[name] for name in names), asyncio.Lock())
 
-    async def _tell_in_turn(self, telling: _Telling, row: Row, counts: dict[str, int]) -> None:
+    async def _tell_in_turn(
+        self, telling: _Telling, row: Row, counts: Mapping[str, int], *, sole: bool
+    ) -> None:
         """Only what has its turn is started, so that a death is counted against what was under way."""
-        telling.counts = {"state": "RUNNING", **counts}
+        telling.counts = {"state": "RUNNING", "sole": sole, **counts}
         try:
             ending = await self._ending(telling, row)
         except asyncio.CancelledError:
@@ -231,7 +243,7 @@ class Durable:
             if state == "EXPIRED":
                 await self._stop(telling.run, row, telling.story)
             return Ending(state, error.reason, error.message)
-        except RunWaits:
+        except (RunWaits, TwinUnderWay):
             raise
         except Exception as error:
             # Whatever nobody foresaw: the run must not be RUNNING for ever.

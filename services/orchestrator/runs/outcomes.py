@@ -69,6 +69,10 @@ class RunWaits(Exception):
     look_at: datetime.datetime
 
 
+class TwinUnderWay(Exception):
+    """Another run of the same content of the document is under way: this one begins after it."""
+
+
 async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
     """Runs a step's body under a deadline.
 

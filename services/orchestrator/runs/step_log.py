@@ -6,7 +6,10 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from psycopg.errors import UniqueViolation
+
 from services.orchestrator.runs.changes import Begun, Ended, write
+from services.orchestrator.runs.outcomes import TwinUnderWay
 from services.orchestrator.runs.rows import Outcome, Row, RunRef, run_not_found
 from services.orchestrator.traces import ids as trace_ids
 from waybill.runtime.postgres import Connection, Database
@@ -57,6 +60,7 @@ class StepLog:
 
         Raises:
             NotFound: RUN_NOT_FOUND.
+            TwinUnderWay: The run was to be the sole one of its content.
         """
         values = {"run_id": ref.run_id, "name": name}
         async with self._database.transaction(ref.tenant) as connection:
@@ -68,7 +72,10 @@ class StepLog:
             begun = None if outcome else Begun(name, row["tries"])
             if columns or ended or begun:
                 change = write(connection, ref, columns, workflow=workflow, ended=ended, begun=begun)
-                row = await change or row
+                try:
+                    row = await change or row
+                except UniqueViolation as error:
+                    raise TwinUnderWay from error
         return row, outcome
 
     async def of_run(self, tenant: str, run_id: str) -> list[Row]:
