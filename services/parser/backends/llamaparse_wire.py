@@ -173,8 +173,8 @@ class Wire:
         """Files that were sent for an order."""
 
         async def send(headers: Headers) -> dict[str, Any]:
-            answer = await self._cloud.sdk.files.with_raw_response.query(
-                filter={"external_file_id": order.entry_id}, extra_headers=headers
+            answer = await self._cloud.sdk.files.with_raw_response.list(
+                external_file_id=order.entry_id, extra_headers=headers
             )
             return await content(answer)
 
