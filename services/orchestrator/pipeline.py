@@ -1,5 +1,7 @@
 """One document's way, as a story: parse → chunk → (batch →) embed → publish.
 
+A document of one embedding request is embedded and published within its chunk step, as parts of it.
+
 `receive` and `store` are behind it when it begins; what goes wrong, and what makes a step durable, is
 in `runs/durable.py`.
 """
@@ -28,6 +30,13 @@ class Pipeline:
         """Brings a stored document to where searches find it."""
         parsed = await step("parse", Parsed, self._steps.parse)
         cut = await step("chunk", Cut, partial(self._steps.chunk, parsed))
+        if not cut.published:
+            await self._embed_and_publish(run, cut, step)
+        if parsed.missing:
+            return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing)
+        return Ending("UNCHANGED" if cut.unchanged else "READY")
+
+    async def _embed_and_publish(self, run: RunRef, cut: Cut, step: Step) -> None:
         if cut.tier == tiers.BATCH:
             # What it leaves without a vector is embedded at once.
             await step("batch", int, partial(self._batches.embed, run, cut))
@@ -37,9 +46,6 @@ class Pipeline:
         )
         await side_by_side(embeddings, BATCHES_IN_MEMORY)
         await step("publish", str, partial(self._steps.publish, cut))
-        if parsed.missing:
-            return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing)
-        return Ending("UNCHANGED" if cut.unchanged else "READY")
 
     async def stop(self, run: RunRef) -> None:
         """Stops what goes on elsewhere for a run: its parse jobs, and its batch."""

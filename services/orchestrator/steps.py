@@ -21,8 +21,10 @@ from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embe
 from services.orchestrator.chunks.packing import Packer
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
 from services.orchestrator.runs.outcomes import Noted, RunWaits
+from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import PARSE, Waits
+from services.orchestrator.versions import NewVersion
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -69,6 +71,7 @@ class Cut:
         tier: How they are to be embedded.
         edition: When the content came, among others of the document.
         unchanged: Another run had published the same; the version is that one's.
+        published: Nothing is left to do: it was one request, embedded and published as soon as it was cut.
         space: That the version's vectors are in, by the fields of a Space; none where an older release cut.
     """
 
@@ -79,6 +82,7 @@ class Cut:
     tier: str = tiers.SYNCHRONOUS
     edition: int = 0
     unchanged: bool = False
+    published: bool = False
     space: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -126,7 +130,8 @@ class Steps:
     async def chunk(self, parsed: Parsed, row: Row) -> Noted[Cut]:
         """Cuts the pages and writes the chunks, without vectors, under an unpublished version.
 
-        Where the same is published already, there is nothing to cut: the version is that one.
+        Where the same is published already, there is nothing to cut: the version is that one. What is one
+        request is embedded and published at once, as parts of this step: that saves calls and transactions.
         """
         offer = await steady(self._offered)
         now = datetime.datetime.now(datetime.UTC)
@@ -141,24 +146,30 @@ class Steps:
             metadata=row["metadata"],
             origin=row["origin"],
         )
-        begun = await steady(lambda: self._peers.index.BeginVersion(begin))
-        unchanged = begun.outcome == index.BeginVersionResponse.OUTCOME_UNCHANGED
+        version = NewVersion(self._peers.index, begin)
+        packer = await self._fill(version, parsed)
+        begun, kind = version.begun, index.BeginVersionResponse
         cut = Cut(
             version_id=begun.version_id,
             document_id=begun.document_id,
-            chunks=begun.chunk_count,
-            batches=(),
+            chunks=begun.chunk_count if version.settled else packer.chunks,
+            batches=() if version.settled else packer.batches,
             edition=row["edition"],
-            unchanged=unchanged,
+            unchanged=begun.outcome == kind.OUTCOME_UNCHANGED,
+            published=begun.outcome == kind.OUTCOME_PUBLISHED,
             space=MessageToDict(offer.space, preserving_proto_field_name=True),
         )
         decision = tiers.Decision("", "")
-        if not unchanged:
-            packer = await self._fill(cut.version_id, parsed)
-            decision = tiers.decide(row["complete_by"], now, packer.chunks, offer.batches_offered)
-            cut = replace(cut, chunks=packer.chunks, batches=packer.batches, tier=decision.tier)
+        if not cut.unchanged:
+            decision = tiers.decide(row["complete_by"], now, cut.chunks, offer.batches_offered)
+            cut = replace(cut, tier=decision.tier)
+        if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS:
+            # A request is never more than a message, so that all of it was put last.
+            await self._embed_and_publish(cut, version.pending, row)
+            cut = replace(cut, published=True)
         columns = {
             "chunks": cut.chunks,
+            "embedded_chunks": cut.chunks if cut.published else 0,
             "document_id": cut.document_id,
             "version_id": cut.version_id,
             "tier": decision.tier,
@@ -182,10 +193,7 @@ class Steps:
 
     async def publish(self, cut: Cut, row: Row) -> str:
         """Makes the version the one that searches see; answers the document's id."""
-        request = index.PublishVersionRequest(
-            version_id=cut.version_id, chunk_count=cut.chunks, edition=cut.edition
-        )
-        response = await steady(lambda: self._peers.index.PublishVersion(request))
+        response = await steady(lambda: self._peers.index.PublishVersion(_publication(cut)))
         return response.document_id
 
     async def stop(self, run: RunRef) -> None:
@@ -249,21 +257,27 @@ class Steps:
             raise Unavailable("PARSE_CANCELLED", "The parse job was cancelled for a run of the same content.")
         return job
 
-    async def _fill(self, version_id: str, parsed: Parsed) -> Packer:
+    async def _fill(self, version: NewVersion, parsed: Parsed) -> Packer:
         """Puts a document's chunks as its pages come; in memory are one range and one request."""
-        packer = Packer(version_id, self._sizes)
+        packer = Packer(self._sizes)
         async for lines in artifacts.lines(self._peers.objects, parsed.result_key, PATIENCE_SECONDS):
-            await self._put(await asyncio.to_thread(packer.add, artifacts.pages(lines)))
-        await self._put(packer.rest())
+            await version.put(await asyncio.to_thread(packer.add, artifacts.pages(lines)))
+            if version.settled:
+                return packer
+        await version.put(packer.rest())
         if not packer.chunks:
             raise InvalidRequest(
                 "DOCUMENT_EMPTY", "The document has no text to cut into chunks. Look at the file."
             )
         return packer
 
-    async def _put(self, requests: Sequence[index.PutChunksRequest]) -> None:
-        for request in requests:
-            await steady(partial(self._peers.index.PutChunks, request))
+    async def _embed_and_publish(self, cut: Cut, chunks: Sequence[Chunk], row: Row) -> None:
+        space = await self.space_of(cut)
+        async with self._in_memory.turn(row["tenant"], str(row["run_id"])):
+            async with part("embed 1"), self._embedding:
+                bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+            async with part("publish"), self._writing:
+                await vectors.publish(self._peers.index, _publication(cut), space, bought)
 
     async def _vectors(self, space: Space, chunks: Sequence[Chunk]) -> list[ChunkVector]:
         texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in chunks]
@@ -282,3 +296,7 @@ class Steps:
                 "EMBEDDING_INVALID", "The embedder's answer ended early. Nothing was stored."
             )
         return bought
+
+
+def _publication(cut: Cut) -> index.PublishVersionRequest:
+    return index.PublishVersionRequest(version_id=cut.version_id, chunk_count=cut.chunks, edition=cut.edition)

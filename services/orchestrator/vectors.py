@@ -10,7 +10,11 @@ from services.orchestrator.chunks.packing import MESSAGE_BYTES
 from services.orchestrator.peers import steady
 from waybill.common.v1.space_pb2 import Space
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
-from waybill.storage.v1.document_index_service_pb2 import ListChunksRequest, PutVectorsRequest
+from waybill.storage.v1.document_index_service_pb2 import (
+    ListChunksRequest,
+    PublishVersionRequest,
+    PutVectorsRequest,
+)
 
 if TYPE_CHECKING:  # the async stubs exist for type checkers only
     from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceAsyncStub
@@ -37,6 +41,22 @@ async def put(
 ) -> None:
     """Writes vectors; again is harmless."""
     for request in _requests(version_id, space, vectors):
+        await steady(partial(index.PutVectors, request))
+
+
+async def publish(
+    index: DocumentIndexServiceAsyncStub,
+    wanted: PublishVersionRequest,
+    space: Space,
+    vectors: Sequence[ChunkVector],
+) -> None:
+    """Writes the last vectors of a version and publishes it; again is harmless."""
+    requests = list(_requests(wanted.version_id, space, vectors))
+    if not requests:
+        await steady(partial(index.PublishVersion, wanted))
+        return
+    requests[-1].publish.CopyFrom(wanted)
+    for request in requests:
         await steady(partial(index.PutVectors, request))
 
 

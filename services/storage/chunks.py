@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-
-import psycopg
-from psycopg.rows import DictRow
 
 from services.storage import inventory, postings, spaces, versions
 from services.storage.spaces import Space
-from services.storage.versions import Version
+from services.storage.versions import Beginning, Begun, Version
+from services.storage.words import Words
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
 from waybill.runtime.postgres import Connection, Database
 from waybill.runtime.wire import page_size
@@ -50,9 +48,13 @@ where chunk.version_id = %(version_id)s and chunk.ordinal = any(%(ordinals)s)
 on conflict do nothing
 """
 
-COUNT_VECTORS = """
-select count(*) as count from vectors
-where version_id = %(version_id)s and ordinal = any(%(ordinals)s) and space_id = %(space_id)s
+# Those of some chunks that have no vector, in order.
+PENDING = """
+select ordinal from unnest(%(ordinals)s::int[]) ordinal
+where not exists (
+    select from vectors
+    where version_id = %(version_id)s and vectors.ordinal = ordinal.ordinal and space_id = %(space_id)s)
+order by ordinal
 """
 
 COUNT_CHUNKS = """
@@ -128,47 +130,80 @@ class Listing:
     pending_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What became of chunks.
+
+    Attributes:
+        pending: Ordinals of those without a vector, in order.
+        begun: How their version was begun with them, where it was.
+    """
+
+    pending: Sequence[int]
+    begun: Begun | None = None
+
+
 def chunk_id(version_id: uuid.UUID, ordinal: int) -> str:
     """A chunk's id: the same for the same place of the same version, wherever it is derived."""
     return str(uuid.uuid5(version_id, str(ordinal)))
 
 
-async def put_chunks(database: Database, tenant: str, version_id: str, chunks: Sequence[Chunk]) -> int:
+async def put_chunks(
+    database: Database, tenant: str, version: str | Beginning, chunks: Sequence[Chunk]
+) -> Put:
     """Writes chunks of an unpublished version; those whose ordinal is there stay.
 
-    Returns:
-        How many of them have a vector now, because the tenant had embedded the same text before.
+    Args:
+        database: The index.
+        tenant: Whose it is.
+        version: Its id; or what it is to be made of, and it begins with these chunks. Where the same is
+            published already, or this run's version is, none is written.
+        chunks: To be written.
 
     Raises:
         InvalidRequest: INVALID_REQUEST.
         NotFound: VERSION_NOT_FOUND.
-        Precondition: VERSION_PUBLISHED.
+        Precondition: VERSION_PUBLISHED, SPACE_UNKNOWN.
+        Conflict: RUN_ID_REUSED.
     """
     _check_chunks(chunks)
     read = await postings.of_passages(chunks)
     async with database.transaction(tenant) as connection:
-        version = await versions.find(connection, version_id, to_write=True)
-        if version.state != "BUILDING":
-            raise Precondition(
-                "VERSION_PUBLISHED", "A published version takes no more chunks. Begin a new version."
-            )
-        columns = list(zip(*map(astuple, chunks), strict=True)) or [()] * len(fields(Chunk))
-        lengths = [postings.length_of(read[chunk.ordinal]) for chunk in chunks]
-        values: list[object] = [tenant, version.version_id, *map(list, columns), lengths]
-        rows = await (await connection.execute(ADD_CHUNKS, values)).fetchall()
-        added = {row["ordinal"]: read[row["ordinal"]] for row in rows}
-        await postings.add(connection, tenant, version.collection, version.number, added)
-        sent = {
-            "version_id": version.version_id,
-            "space_id": version.space_id,
-            "ordinals": [chunk.ordinal for chunk in chunks],
-        }
-        await connection.execute(REUSE_VECTORS, sent)
-        return await _count(connection.execute(COUNT_VECTORS, sent))
+        if isinstance(version, str):
+            return Put(await _put_chunks(connection, tenant, version, chunks, read))
+        begun = await versions.begin(connection, tenant, version, validate_only=False)
+        if begun.unchanged or begun.published:
+            return Put([], begun)
+        return Put(await _put_chunks(connection, tenant, begun.version_id, chunks, read), begun)
+
+
+async def _put_chunks(
+    connection: Connection, tenant: str, version_id: str, chunks: Sequence[Chunk], read: Mapping[int, Words]
+) -> list[int]:
+    """Writes chunks and their words; answers which have no vector, though the tenant's are copied."""
+    version = await versions.find(connection, version_id, to_write=True)
+    if version.state != "BUILDING":
+        raise Precondition(
+            "VERSION_PUBLISHED", "A published version takes no more chunks. Begin a new version."
+        )
+    columns = list(zip(*map(astuple, chunks), strict=True)) or [()] * len(fields(Chunk))
+    lengths = [postings.length_of(read[chunk.ordinal]) for chunk in chunks]
+    values: list[object] = [tenant, version.version_id, *map(list, columns), lengths]
+    rows = await (await connection.execute(ADD_CHUNKS, values)).fetchall()
+    added = {row["ordinal"]: read[row["ordinal"]] for row in rows}
+    await postings.add(connection, tenant, version.collection, version.number, added)
+    sent = {
+        "version_id": version.version_id,
+        "space_id": version.space_id,
+        "ordinals": [chunk.ordinal for chunk in chunks],
+    }
+    await connection.execute(REUSE_VECTORS, sent)
+    pending = await (await connection.execute(PENDING, sent)).fetchall()
+    return [row["ordinal"] for row in pending]
 
 
 async def put_vectors(
-    database: Database, tenant: str, version_id: str, space: Space, vectors: dict[int, bytes]
+    connection: Connection, tenant: str, version_id: str, space: Space, vectors: Mapping[int, bytes]
 ) -> None:
     """Writes vectors of chunks, by ordinal; those that are there stay.
 
@@ -177,23 +212,22 @@ async def put_vectors(
         NotFound: VERSION_NOT_FOUND, CHUNK_NOT_FOUND.
         Precondition: SPACE_UNKNOWN.
     """
-    async with database.transaction(tenant) as connection:
-        version = await versions.find(connection, version_id, to_write=True)
-        if space != version.space:
-            await spaces.space_id(connection, space)
-            raise InvalidRequest(
-                "VECTOR_INVALID", f"The version's vectors are of {version.space}; these are of {space}."
-            )
-        ordinals = sorted(vectors)
-        counted = await connection.execute(COUNT_CHUNKS, [version.version_id, ordinals])
-        (found,) = await counted.fetchall()
-        in_order = {ordinal: vectors[ordinal] for ordinal in ordinals}
-        values = spaces.packed_array(in_order, space.dimension, found["halfvec"])
-        if missing := len(vectors) - found["count"]:
-            raise NotFound("CHUNK_NOT_FOUND", f"{missing} of these chunks are not there. Put chunks first.")
-        spaces.teach(connection)
-        place = [tenant, version.space_id, version.version_id]
-        await connection.execute(ADD_VECTORS, [*place, ordinals, values])
+    version = await versions.find(connection, version_id, to_write=True)
+    if space != version.space:
+        await spaces.space_id(connection, space)
+        raise InvalidRequest(
+            "VECTOR_INVALID", f"The version's vectors are of {version.space}; these are of {space}."
+        )
+    ordinals = sorted(vectors)
+    counted = await connection.execute(COUNT_CHUNKS, [version.version_id, ordinals])
+    (found,) = await counted.fetchall()
+    in_order = {ordinal: vectors[ordinal] for ordinal in ordinals}
+    values = spaces.packed_array(in_order, space.dimension, found["halfvec"])
+    if missing := len(vectors) - found["count"]:
+        raise NotFound("CHUNK_NOT_FOUND", f"{missing} of these chunks are not there. Put chunks first.")
+    spaces.teach(connection)
+    place = [tenant, version.space_id, version.version_id]
+    await connection.execute(ADD_VECTORS, [*place, ordinals, values])
 
 
 async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple[Version, list[Chunk], str]:
@@ -257,12 +291,6 @@ def _fault(chunk: Chunk, embedded: bytes) -> str:
     if hashlib.sha256(embedded).hexdigest() != chunk.sha256:
         return "sha256 is not that of heading, blank line, lead and text"
     return ""
-
-
-async def _count(query: Awaitable[psycopg.AsyncCursor[DictRow]]) -> int:
-    row = await (await query).fetchone()
-    assert row is not None
-    return int(row["count"])
 
 
 def _token(version_id: uuid.UUID, ordinal: int) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from services.storage import chunks, delete, inventory, publish, search, spaces, versions
 from services.storage.chunks import MAX_PAGE_BYTES, Chunk, Listing, chunk_id
@@ -19,7 +19,7 @@ from services.storage.versions import Beginning, Begun
 from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
-from waybill.runtime.postgres import Database
+from waybill.runtime.postgres import Connection, Database
 from waybill.runtime.wire import moment, page_place, page_size, page_token, timestamp
 from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc, document_pb2
 from waybill.storage.v1 import document_index_service_pb2 as pb
@@ -30,6 +30,7 @@ DEFAULT_PAGE, MAX_PAGE = 100, 200
 MAX_DOCUMENT_KEYS = 1_000
 MAX_KNOWN_SOURCES = 1_000
 MAX_METADATA, MAX_METADATA_BYTES = 64, 64 * 1024
+T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_FIELDS = [field.name for field in fields(Chunk)]
 _MODES = {
@@ -55,21 +56,37 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
 
     async def BeginVersion(self, request: pb.BeginVersionRequest, context: Any) -> pb.BeginVersionResponse:  # noqa: N802
         """Begins a version."""
-        begun = await self._begun(_beginning(request), validate_only=request.validate_only)
-        kind = pb.BeginVersionResponse
-        return kind(
-            outcome=kind.OUTCOME_UNCHANGED if begun.unchanged else kind.OUTCOME_BEGUN,
-            version_id=begun.version_id,
-            document_id=begun.document_id,
-            chunk_count=begun.chunk_count,
-            description_differs=not begun.described,
-        )
+        wanted = _beginning(request)
+
+        async def begin() -> Begun:
+            async with self._database.transaction(_tenant()) as connection:
+                return await versions.begin(
+                    connection, _tenant(), wanted, validate_only=request.validate_only
+                )
+
+        begun = await self._with_room(wanted.space, begin)
+        # A repeat answers what the first call did, also behind the publishing.
+        return _begun(replace(begun, published=False, chunk_count=0) if begun.published else begun)
 
     async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:  # noqa: N802
         """Writes chunks."""
         sent = [Chunk(**{name: getattr(chunk, name) for name in _CHUNK_FIELDS}) for chunk in request.chunks]
-        reused = await chunks.put_chunks(self._database, _tenant(), request.version_id, sent)
-        return pb.PutChunksResponse(reused_vectors=reused)
+        if not request.HasField("begin"):
+            put = await chunks.put_chunks(self._database, _tenant(), request.version_id, sent)
+        else:
+            if request.version_id or request.begin.validate_only:
+                raise InvalidRequest(
+                    "INVALID_REQUEST", "With begin there is no version_id yet, and nothing is validated only."
+                )
+            wanted = _beginning(request.begin)
+            begin = partial(chunks.put_chunks, self._database, _tenant(), wanted, sent)
+            put = await self._with_room(wanted.space, begin)
+        written = put.begun is None or not (put.begun.unchanged or put.begun.published)
+        return pb.PutChunksResponse(
+            reused_vectors=len(sent) - len(put.pending) if written else 0,
+            begun=_begun(put.begun) if put.begun else None,
+            pending_ordinals=put.pending,
+        )
 
     async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:  # noqa: N802
         """Lists chunks."""
@@ -88,29 +105,24 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
     async def PutVectors(self, request: pb.PutVectorsRequest, context: Any) -> pb.PutVectorsResponse:  # noqa: N802
         """Writes vectors."""
         vectors = {vector.ordinal: vector.values for vector in request.vectors}
-        space = _space(request.space)
-        await chunks.put_vectors(self._database, _tenant(), request.version_id, space, vectors)
-        return pb.PutVectorsResponse()
+        version_id, space = request.version_id, _space(request.space)
+
+        async def write(connection: Connection) -> None:
+            await chunks.put_vectors(connection, _tenant(), version_id, space, vectors)
+
+        if not request.HasField("publish"):
+            async with self._database.transaction(_tenant()) as connection:
+                await write(connection)
+            return pb.PutVectorsResponse()
+        if request.publish.version_id not in ("", version_id):
+            raise InvalidRequest("INVALID_REQUEST", "publish.version_id stays empty: it is version_id.")
+        return pb.PutVectorsResponse(published=await self._publish(version_id, request.publish, write))
 
     async def PublishVersion(  # noqa: N802
         self, request: pb.PublishVersionRequest, context: Any
     ) -> pb.PublishVersionResponse:
         """Publishes a version."""
-        if request.chunk_count < 1:
-            raise InvalidRequest(
-                "INVALID_REQUEST", "chunk_count is at least 1: a document without text fails."
-            )
-        if request.edition < 0:
-            raise InvalidRequest("INVALID_REQUEST", "edition is 0, or a number that grows.")
-        published = await publish.publish(
-            self._database, _tenant(), request.version_id, request.chunk_count, request.edition
-        )
-        if published.replaced_version_id:
-            self._on_replaced()
-        return pb.PublishVersionResponse(
-            document_id=str(published.document_id),
-            replaced_version_id=str(published.replaced_version_id or ""),
-        )
+        return await self._publish(request.version_id, request)
 
     async def DeleteDocument(  # noqa: N802
         self, request: pb.DeleteDocumentRequest, context: Any
@@ -177,20 +189,53 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             hint=answer.hint,
         )
 
-    async def _begun(self, wanted: Beginning, *, validate_only: bool) -> Begun:
+    async def _publish(
+        self,
+        version_id: str,
+        wanted: pb.PublishVersionRequest,
+        complete: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> pb.PublishVersionResponse:
+        if wanted.chunk_count < 1:
+            raise InvalidRequest(
+                "INVALID_REQUEST", "chunk_count is at least 1: a document without text fails."
+            )
+        if wanted.edition < 0:
+            raise InvalidRequest("INVALID_REQUEST", "edition is 0, or a number that grows.")
+        published = await publish.publish(
+            self._database, _tenant(), version_id, wanted.chunk_count, wanted.edition, complete
+        )
+        if published.replaced_version_id:
+            self._on_replaced()
+        return pb.PublishVersionResponse(
+            document_id=str(published.document_id),
+            replaced_version_id=str(published.replaced_version_id or ""),
+        )
+
+    async def _with_room(self, space: Space, operation: Callable[[], Awaitable[T]]) -> T:
         """Begins a version; a space that is new gets its room first."""
-        begin = partial(versions.begin, self._database, _tenant(), wanted, validate_only=validate_only)
         try:
-            return await begin()
+            return await operation()
         except Precondition as error:
             if error.reason != "SPACE_UNKNOWN":
                 raise
-        await spaces.make(self._owner, wanted.space)
-        return await begin()
+        await spaces.make(self._owner, space)
+        return await operation()
 
 
 def _tenant() -> str:
     return identity.caller().tenant
+
+
+def _begun(begun: Begun) -> pb.BeginVersionResponse:
+    kind = pb.BeginVersionResponse
+    outcome = kind.OUTCOME_UNCHANGED if begun.unchanged else kind.OUTCOME_BEGUN
+    return kind(
+        outcome=kind.OUTCOME_PUBLISHED if begun.published else outcome,
+        version_id=begun.version_id,
+        document_id=begun.document_id,
+        chunk_count=begun.chunk_count,
+        description_differs=not begun.described,
+    )
 
 
 def _beginning(request: pb.BeginVersionRequest) -> Beginning:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.storage import versions
@@ -69,7 +70,12 @@ class Published:
 
 
 async def publish(
-    database: Database, tenant: str, version_id: str, chunk_count: int, edition: int
+    database: Database,
+    tenant: str,
+    version_id: str,
+    chunk_count: int,
+    edition: int,
+    complete: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> Published:
     """Makes a version the one that searches see. Repeated it changes nothing, also once replaced.
 
@@ -79,6 +85,7 @@ async def publish(
         version_id: Which.
         chunk_count: Chunks that it must have.
         edition: When its content came, as a number that grows; one of a higher edition stays. 0: the newest.
+        complete: Writes what the version lacks, in the same transaction; not for one that is published.
 
     Raises:
         NotFound: VERSION_NOT_FOUND.
@@ -93,6 +100,8 @@ async def publish(
         if locked["state"] != "BUILDING":
             await connection.execute(RENEW, [edition, version])
             return Published(document["document_id"])
+        if complete is not None:
+            await complete(connection)
         await _publish_whole(connection, version, chunk_count, edition)
         await faults.point("publish.inside")
         if 0 < edition < document["edition"]:

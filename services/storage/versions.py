@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from services.storage.spaces import Space, space_id
 from waybill.runtime.errors import Conflict, NotFound
-from waybill.runtime.postgres import Connection, Database
+from waybill.runtime.postgres import Connection
 
 # The published version of a document, and whether it was made from this content in this way.
 CURRENT = """
@@ -53,7 +53,7 @@ on conflict (document_id, run_id) do update
 
 # The version that a run began, and whether it was the same that it begins now.
 BEGUN = """
-select version_id,
+select version_id, state, chunk_count,
     (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as same
 from document_versions
 where document_id = %(document_id)s and run_id = %(run_id)s
@@ -99,6 +99,7 @@ class Begun:
 
     Attributes:
         unchanged: The published version is the same.
+        published: The version of this run is, or was until another replaced it.
         described: Unchanged too is what is said of it: metadata and origin.
     """
 
@@ -107,6 +108,7 @@ class Begun:
     version_id: str = ""
     chunk_count: int = 0
     described: bool = True
+    published: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,38 +123,37 @@ class Version:
     space: Space
 
 
-async def begin(database: Database, tenant: str, wanted: Beginning, *, validate_only: bool) -> Begun:
+async def begin(connection: Connection, tenant: str, wanted: Beginning, *, validate_only: bool) -> Begun:
     """Begins a version, or says that the published one is the same already.
 
     Raises:
         Precondition: SPACE_UNKNOWN.
         Conflict: RUN_ID_REUSED.
     """
-    async with database.transaction(tenant) as connection:
-        values: dict[str, Any] = {
-            "tenant": tenant,
-            "collection": wanted.collection,
-            "document_key": wanted.document_key,
-            "source_sha256": wanted.source_sha256,
-            "recipe": wanted.recipe,
-            "run_id": wanted.run_id,
-            "metadata": Jsonb(dict(wanted.metadata)) if wanted.metadata else None,
-            "origin": wanted.origin or None,
-            "keep_until": wanted.keep_until,
-            "space_id": await space_id(connection, wanted.space),
-        }
-        found = await (await connection.execute(CURRENT, values)).fetchone()
-        # The run that made the published version only repeats itself.
-        if found and found["unchanged"] and found["run_id"] != wanted.run_id:
-            described = found["described"]
-            if not described and not validate_only:
-                await connection.execute(DESCRIBE, values | {"document_id": found["document_id"]})
-                described = True
-            ids = str(found["document_id"]), str(found["version_id"])
-            return Begun(True, *ids, found["chunk_count"], described)
-        if validate_only:
-            return Begun(False, str(found["document_id"]) if found else "")
-        return await _begin(connection, values)
+    values: dict[str, Any] = {
+        "tenant": tenant,
+        "collection": wanted.collection,
+        "document_key": wanted.document_key,
+        "source_sha256": wanted.source_sha256,
+        "recipe": wanted.recipe,
+        "run_id": wanted.run_id,
+        "metadata": Jsonb(dict(wanted.metadata)) if wanted.metadata else None,
+        "origin": wanted.origin or None,
+        "keep_until": wanted.keep_until,
+        "space_id": await space_id(connection, wanted.space),
+    }
+    found = await (await connection.execute(CURRENT, values)).fetchone()
+    # The run that made the published version only repeats itself.
+    if found and found["unchanged"] and found["run_id"] != wanted.run_id:
+        described = found["described"]
+        if not described and not validate_only:
+            await connection.execute(DESCRIBE, values | {"document_id": found["document_id"]})
+            described = True
+        ids = str(found["document_id"]), str(found["version_id"])
+        return Begun(True, *ids, found["chunk_count"], described)
+    if validate_only:
+        return Begun(False, str(found["document_id"]) if found else "")
+    return await _begin(connection, values)
 
 
 async def find(connection: Connection, version_id: str, *, to_write: bool) -> Version:
@@ -196,4 +197,6 @@ async def _begin(connection: Connection, values: dict[str, Any]) -> Begun:
             "RUN_ID_REUSED",
             "This run began this document with other content, recipe or space. Use a new run.",
         )
-    return Begun(False, str(document["document_id"]), str(version["version_id"]))
+    ids = str(document["document_id"]), str(version["version_id"])
+    published = version["state"] in ("PUBLISHED", "SUPERSEDED", "SWEPT")
+    return Begun(False, *ids, version["chunk_count"], published=published)

@@ -73,12 +73,14 @@ class Corpus:
     async def _filled(self, key: str, texts: Sequence[str], space: Space) -> str:
         sha256 = hashlib.sha256(uuid.uuid4().bytes).hexdigest()
         beginning = Beginning("default", key, sha256, "", space, str(uuid.uuid4()))
-        begun = await versions.begin(self.database, self.tenant, beginning, validate_only=False)
+        async with self.database.transaction(self.tenant) as connection:
+            begun = await versions.begin(connection, self.tenant, beginning, validate_only=False)
         made = [made_chunk(ordinal, text) for ordinal, text in enumerate(texts)]
         for some in (made[:1], made, made[1:]):
             await chunks.put_chunks(self.database, self.tenant, begun.version_id, some)
         vectors = {one.ordinal: unit_vector(one.ordinal, space.dimension) for one in made}
-        await chunks.put_vectors(self.database, self.tenant, begun.version_id, space, vectors)
+        async with self.database.transaction(self.tenant) as connection:
+            await chunks.put_vectors(connection, self.tenant, begun.version_id, space, vectors)
         return begun.version_id
 
 

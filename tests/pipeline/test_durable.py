@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import itertools
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -15,14 +16,17 @@ from typing import Any
 
 import pytest
 
+from services.orchestrator.runs.changes import Begun
 from services.orchestrator.runs.durable import Durable, Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending, Noted
+from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.queueing import workflow_id
 from services.orchestrator.runs.rows import NewRun, Row, RunRef, new_run_id
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Parsed, Steps
 from tests.conftest import MigratedPostgres
+from tests.waiting import until
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, CreateParseJobResponse
 from waybill.runtime.errors import InvalidRequest
@@ -234,6 +238,53 @@ async def test_the_end_of_a_step_is_kept_where_the_process_drains_before_the_nex
     assert (await house.row(run))["starts"] == 0
     await (await house.begin(house.orchestrator(), run, InTurn({"parse": once, "chunk": done})))
     assert ((await house.row(run))["state"], again) == ("READY", 1)
+
+
+async def parted(held: Held, last: Body) -> int:
+    """A body of two parts."""
+    async with part("embed 1"):
+        await held({})
+    async with part("publish"):
+        await last({})
+    return 1
+
+
+async def test_parts_of_a_step_stand_in_its_place_and_one_that_lasts_is_shown_before_it_ends(
+    house: House,
+) -> None:
+    run, held = await house.run(), Held()
+
+    async def failing(_: Row) -> int:
+        return await refused()
+
+    telling = await house.begin(house.orchestrator(), run, Told({"chunk": lambda _: parted(held, failing)}))
+
+    async def shown() -> bool:
+        return bool((await house.row(run))["step"] == "embed")
+
+    await until(shown)
+    held.let_go.set()
+    await telling
+    row = await house.row(run)
+    assert (row["state"], row["step"], row["reason"]) == ("FAILED", "publish", "TEXT_TOO_LONG")
+    steps = await house.steps.of_run(house.tenant, run.run_id)
+    told = [(one["name"], one["status"]) for one in steps]
+    assert told[-3:] == [("chunk", "OK"), ("embed 1", "OK"), ("publish", "ERROR")]
+    assert [one["outcome"] for one in steps[-3:]] == [None] * 3, "a later try would take it for done"
+    assert all(one["started_at"] <= one["ended_at"] for one in steps)
+    for before, after in itertools.pairwise(steps[-3:]):
+        assert abs(after["started_at"] - before["ended_at"]) < datetime.timedelta(seconds=0.25)
+
+
+async def test_a_part_that_lasts_is_not_open_behind_the_cancel_of_its_run(house: House) -> None:
+    run, held, durable = await house.run(), Held(), house.orchestrator()
+    telling = await house.begin(durable, run, Told({"chunk": lambda _: parted(held, done)}))
+    await held.began.wait()
+    await durable.cancel(run, Told({}))
+    await telling
+    assert await house.open_steps(run) == []
+    await house.runs.change(run, begun=Begun("embed 1", 1))
+    assert await house.open_steps(run) == []
 
 
 async def refused() -> int:

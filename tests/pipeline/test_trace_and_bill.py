@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 from tests.pipeline.workbench import Workbench
@@ -32,7 +33,7 @@ def test_every_span_reaches_the_root_through_its_caller(bench: Workbench) -> Non
 
     def whole() -> bool:
         spans = bench.trace(run.run_id)
-        return [span.kind for span in spans if "PublishVersion" in span.name] == ["CLIENT", "SERVER"]
+        return [span.kind for span in spans if "PutVectors" in span.name] == ["CLIENT", "SERVER"]
 
     eventually(whole, "the last spans arrive")
     spans = bench.trace(run.run_id)
@@ -47,6 +48,17 @@ def test_every_span_reaches_the_root_through_its_caller(bench: Workbench) -> Non
         assert caller.start_unix_nano <= span.start_unix_nano + 1_000_000
     steps = [span.name for span in spans if span.parent_span_id == spans[0].span_id]
     assert steps == ["receive", "store", "parse", "chunk", "embed 1", "publish"]
+    by_step = defaultdict(list)
+    for span in spans:
+        if (
+            span.kind == "CLIENT"
+            and (step := by_id[span.parent_span_id]) in spans[1:]
+            and step.kind == "INTERNAL"
+        ):
+            by_step[step.name].append(span.name.rpartition("/")[2])
+    # What is one embedding request costs four calls once it is parsed.
+    assert by_step["chunk"] == ["GetObject", "PutChunks"]
+    assert (by_step["embed 1"], by_step["publish"]) == (["Embed"], ["PutVectors"])
 
 
 def test_an_unchanged_document_costs_nothing_and_calls_no_vendor(bench: Workbench) -> None:

@@ -19,7 +19,7 @@ from services.orchestrator.chunks.packing import MESSAGE_BYTES, Packer
 from waybill import tokens
 from waybill.limits import CALL_TEXTS, REQUEST_TOKENS
 from waybill.runtime.errors import VendorContract
-from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
+from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.object_pb2 import Object
 from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest, GetObjectResponse
 
@@ -102,7 +102,7 @@ async def test_memory_does_not_grow_with_the_document() -> None:
     async def peak(pages: int) -> int:
         storage: Any = Storage(artifact(pages))
         tracemalloc.start()
-        packer = Packer("version")
+        packer = Packer()
         async for lines in artifacts.lines(storage, "key", 5):
             packer.add(artifacts.pages(lines))
         _, most = tracemalloc.get_traced_memory()
@@ -115,29 +115,29 @@ async def test_memory_does_not_grow_with_the_document() -> None:
 PAGES = [Page(number, f"# Part {number}\n\n" + f"Word {number} of it. " * 300) for number in range(1, 241)]
 
 
-def filled(groups: Iterator[list[Page]]) -> tuple[list[PutChunksRequest], Packer]:
-    packer = Packer("version")
-    requests = [request for group in groups for request in packer.add(group)]
-    return requests + packer.rest(), packer
+def filled(groups: Iterator[list[Page]]) -> tuple[list[list[Chunk]], Packer]:
+    packer = Packer()
+    messages = [message for group in groups for message in packer.add(group)]
+    return messages + packer.rest(), packer
 
 
 @settings(max_examples=15)
 @given(st.lists(st.integers(1, 39), max_size=5))
-def test_requests_and_batches_are_the_same_however_the_pages_come(borders: list[int]) -> None:
+def test_messages_and_batches_are_the_same_however_the_pages_come(borders: list[int]) -> None:
     groups = (PAGES[left:right] for left, right in itertools.pairwise([0, *sorted(borders), 40]))
-    requests, packer = filled(groups)
+    messages, packer = filled(groups)
     expected, whole = filled(iter([PAGES[:40]]))
-    assert (requests, packer.batches) == (expected, whole.batches)
+    assert (messages, packer.batches) == (expected, whole.batches)
     assert len(packer.batches) > 1
 
 
 def test_every_chunk_is_put_once_in_messages_under_the_limit_and_is_in_one_batch() -> None:
-    requests, packer = filled(iter([PAGES]))
-    chunks = [chunk for request in requests for chunk in request.chunks]
+    messages, packer = filled(iter([PAGES]))
+    chunks = [chunk for message in messages for chunk in message]
     assert [chunk.ordinal for chunk in chunks] == list(range(packer.chunks))
     assert [chunk.text for chunk in chunks] == [passage.text for passage in cut(PAGES)]
-    assert len(requests) > 1
-    assert all(request.ByteSize() <= 1.1 * MESSAGE_BYTES for request in requests)
+    assert len(messages) > 1
+    assert all(sum(chunk.ByteSize() for chunk in message) <= MESSAGE_BYTES for message in messages)
     assert [start for start, _ in packer.batches] == [0, *(end for _, end in packer.batches[:-1])]
     assert packer.batches[-1][1] == packer.chunks
     for start, end in packer.batches:
@@ -150,5 +150,5 @@ def test_a_batch_of_many_short_chunks_is_one_that_an_embedder_takes() -> None:
 
 
 def test_pages_without_text_fill_nothing() -> None:
-    requests, packer = filled(iter([[Page(1, " \n")]]))
-    assert (requests, packer.chunks, packer.batches) == ([], 0, [])
+    messages, packer = filled(iter([[Page(1, " \n")]]))
+    assert (messages, packer.chunks, packer.batches) == ([], 0, [])

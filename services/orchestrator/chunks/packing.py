@@ -1,4 +1,4 @@
-"""Pages in, requests out: chunks to put as each request fills, and ranges of them to embed."""
+"""Pages in, chunks out: as many at a time as a message holds, and ranges of them to embed."""
 
 from __future__ import annotations
 
@@ -7,50 +7,48 @@ from collections.abc import Iterable, Iterator
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, Cutter, Page, Passage
 from waybill.limits import CALL_TEXTS, REQUEST_TOKENS
 from waybill.storage.v1.chunk_pb2 import Chunk
-from waybill.storage.v1.document_index_service_pb2 import PutChunksRequest
 
 # Under the message limit of 2 MiB, with room for ids.
 MESSAGE_BYTES = 1024 * 1024
 
 
 class Packer:
-    """Fills a version with a document's chunks. The same pages give the same chunks, however they come.
+    """Cuts a document into chunks. The same pages give the same chunks, however they come.
 
     Attributes:
         chunks: Those so far.
-        batches: (first ordinal, end exclusive) of each embedding request; whole once all requests are made.
+        batches: (first ordinal, end exclusive) of each embedding request; whole once all chunks are cut.
     """
 
-    def __init__(self, version_id: str, sizes: ChunkSizes = DEFAULT_SIZES) -> None:
+    def __init__(self, sizes: ChunkSizes = DEFAULT_SIZES) -> None:
         self.chunks = 0
         self.batches: list[tuple[int, int]] = []
-        self._version_id = version_id
         self._cutter = Cutter(sizes)
-        self._request = PutChunksRequest(version_id=version_id)
+        self._message: list[Chunk] = []
         self._size = 0
         self._batch_start = self._batch_tokens = self._batch_bytes = 0
 
-    def add(self, pages: Iterable[Page]) -> list[PutChunksRequest]:
-        """Cuts the next pages; answers the requests that are full. Blocks for as long as it counts tokens."""
+    def add(self, pages: Iterable[Page]) -> list[list[Chunk]]:
+        """Cuts the next pages; answers the messages that are full. Blocks for as long as it counts tokens."""
         passages = (passage for page in pages for passage in self._cutter.cut(page))
         return [full for passage in passages for full in self._take(passage)]
 
-    def rest(self) -> list[PutChunksRequest]:
-        """The last requests, which no more pages follow."""
+    def rest(self) -> list[list[Chunk]]:
+        """The last messages, which no more pages follow."""
         full = [full for passage in self._cutter.rest() for full in self._take(passage)]
         if not self.chunks:
             return []
         self.batches.append((self._batch_start, self.chunks))
-        return [*full, self._request]
+        return [*full, self._message]
 
-    def _take(self, passage: Passage) -> Iterator[PutChunksRequest]:
+    def _take(self, passage: Passage) -> Iterator[list[Chunk]]:
         chunk = _chunk(self.chunks, passage)
         size = chunk.ByteSize()
         self._batch(passage.token_count, size)
         if self._size and self._size + size > MESSAGE_BYTES:
-            yield self._request
-            self._request, self._size = PutChunksRequest(version_id=self._version_id), 0
-        self._request.chunks.append(chunk)
+            yield self._message
+            self._message, self._size = [], 0
+        self._message.append(chunk)
         self._size += size
         self.chunks += 1
 

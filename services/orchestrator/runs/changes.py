@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from psycopg.types.json import Json
 
+from services.orchestrator.runs.parts import Part
 from services.orchestrator.runs.rows import FINAL_STATES, Outcome, Row, RunRef
 from services.orchestrator.traces import ids as trace_ids
 from waybill.runtime.postgres import Connection
@@ -36,21 +37,33 @@ changed as (
     returning *)
 """
 
-# A step whose end is told twice ends once. Its times are the database's.
+# A step whose end is told twice ends once.
 _ENDED = """
 ended as (
     update waybill_runs.steps set status = %(status)s, outcome = %(outcome)s,
-        ended_at = clock_timestamp() - %(ago)s,
+        ended_at = greatest(started_at, %(ended_at)s),
         valid_until = greatest(clock_timestamp(), complete_by) + %(validity)s
     from waybill_runs.runs
     where steps.run_id = %(run_id)s and span_id = %(ended_span)s and runs.run_id = steps.run_id)
+"""
+
+_PARTS = """
+parts as (
+    insert into waybill_runs.steps (tenant, run_id, span_id, name, try, status, started_at, ended_at)
+    select %(tenant)s, %(run_id)s, span_id, name, %(try)s, status, began, ended
+    from unnest(%(part_spans)s::text[], %(part_names)s::text[], %(part_statuses)s::text[],
+        %(part_began)s::timestamptz[], %(part_ended)s::timestamptz[])
+        part(span_id, name, status, began, ended)
+    on conflict (run_id, span_id) do update set status = excluded.status, ended_at = excluded.ended_at)
 """
 
 # A step that is begun again keeps its first start: the span covers all that it took.
 _BEGUN = """
 begun as (
     insert into waybill_runs.steps (tenant, run_id, span_id, name, try, status, started_at)
-    values (%(tenant)s, %(run_id)s, %(begun_span)s, %(name)s, %(try)s, 'UNSET', clock_timestamp())
+    select tenant, run_id, %(begun_span)s, %(name)s, %(try)s, 'UNSET',
+        coalesce(%(begun_at)s, clock_timestamp())
+    from changed
     on conflict (run_id, span_id) do update set starts = waybill_runs.steps.starts + 1, status = 'UNSET',
         ended_at = null)
 """
@@ -74,33 +87,43 @@ class Ended:
         number: Of the try.
         outcome: Has a value, or says what failed.
         columns: What it found out of its run.
-        at: By the monotonic clock, in seconds.
+        parts: In order; the first begins where the step's own part ends.
+        at: By this process's clock, as live spans are.
     """
 
     name: str
     number: int
     outcome: Outcome
     columns: Mapping[str, Any]
-    at: float = field(default_factory=time.monotonic)
+    parts: Sequence[Part]
+    at: datetime.datetime
 
-    def values(self, run_id: str) -> dict[str, Any]:
-        """As its row has them."""
-        failed = "failed" in self.outcome
+    def values(self, run: RunRef) -> dict[str, Any]:
+        """As its rows have them."""
+        failed, spans = "failed" in self.outcome, partial(trace_ids.step_span_id, run.run_id)
         return {
-            "ended_span": trace_ids.step_span_id(run_id, self.name, self.number),
-            "status": "ERROR" if failed else "OK",
+            "tenant": run.tenant,
+            "try": self.number,
+            "ended_span": spans(self.name, self.number),
+            "status": "ERROR" if failed and not self.parts else "OK",
             "outcome": None if failed else Json(self.outcome),
-            "ago": datetime.timedelta(seconds=time.monotonic() - self.at),
+            "ended_at": self.parts[0].began if self.parts else self.at,
             "validity": VALIDITY,
+            "part_spans": [spans(part.name, self.number) for part in self.parts],
+            "part_names": [part.name for part in self.parts],
+            "part_statuses": ["ERROR" if part.failed else "OK" for part in self.parts],
+            "part_began": [part.began for part in self.parts],
+            "part_ended": [part.ended for part in self.parts],
         }
 
 
 @dataclass(frozen=True)
 class Begun:
-    """A step that begins in a try."""
+    """A step that begins in a try; or a part of one, which began at a time of its own."""
 
     name: str
     number: int
+    at: datetime.datetime | None = None
 
     @property
     def step(self) -> str:
@@ -110,7 +133,7 @@ class Begun:
     def values(self, run: RunRef) -> dict[str, Any]:
         """As its row has them."""
         span = trace_ids.step_span_id(run.run_id, self.name, self.number)
-        return {"tenant": run.tenant, "begun_span": span, "name": self.name, "try": self.number}
+        return {"begun_span": span, "name": self.name, "try": self.number, "begun_at": self.at}
 
 
 async def write(
@@ -135,7 +158,8 @@ async def write(
     Returns:
         The run's row, where it changed.
     """
-    columns = {**(ended.columns if ended else {}), **columns, **({"step": begun.step} if begun else {})}
+    step = begun or (ended.parts[-1] if ended and ended.parts else None)
+    columns = {**(ended.columns if ended else {}), **columns, **({"step": step.step} if step else {})}
     if unknown := columns.keys() - _SETTING:
         raise TypeError(f"no such column: {', '.join(unknown)}")
     values = {"run_id": run.run_id, "workflow": workflow, **columns}
@@ -144,8 +168,8 @@ async def write(
         settings.append("ended_at = clock_timestamp()")
     parts = [_CHANGED.format(settings=", ".join(settings))]
     if ended is not None:
-        parts.append(_ENDED)
-        values |= ended.values(run.run_id)
+        parts += [_ENDED, _PARTS] if ended.parts else [_ENDED]
+        values |= ended.values(run)
     if begun is not None:
         parts += [_BEGUN, _FORGOTTEN] if begun.name == "chunk" else [_BEGUN]
         values |= begun.values(run)

@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from services.orchestrator.runs.changes import Ended
+from services.orchestrator.runs.changes import Begun, Ended
 from services.orchestrator.runs.context import acting_for, in_trace
 from services.orchestrator.runs.outcomes import (
     CANCELLED,
@@ -38,6 +38,7 @@ from services.orchestrator.runs.outcomes import (
     failed,
     outcome_of,
 )
+from services.orchestrator.runs.parts import Part, Parts
 from services.orchestrator.runs.queueing import workflow_id
 from services.orchestrator.runs.rows import FINAL_STATES, Outcome, Row, RunRef
 from services.orchestrator.runs.step_log import StepLog
@@ -297,15 +298,21 @@ class Durable:
         self._runs.tell_watchers(row)
         place = f"step.{row['step']}.start"
         await faults.point(place, f"{place}.{run.run_id}")
-        with in_trace(run, row, name):
+        parts = Parts(run, row, partial(self._tell_part, telling, row["tries"]))
+        with in_trace(run, row, name), parts.noted():
             outcome = await _in_time(_seconds_left(row), partial(body, row))
-        ended = Ended(name, row["tries"], outcome, outcome.pop("columns", {}))
+        now = datetime.datetime.now(datetime.UTC)
+        ended = Ended(name, row["tries"], outcome, outcome.pop("columns", {}), parts.all, now)
         if telling.under_way == 1:
             # Nothing is awaited before the next step begins, or the run ends.
             telling.ended = ended
         else:
             await self._runs.change(run, ended=ended)
         return outcome
+
+    async def _tell_part(self, telling: _Telling, number: int, part: Part) -> None:
+        begun = Begun(part.name, number, part.began)
+        await self._runs.change(telling.run, workflow=telling.workflow, begun=begun)
 
     async def _open(self, telling: _Telling, name: str) -> tuple[Row, Outcome | None]:
         """Begins a step, and writes with it what was not written yet."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from services.orchestrator.runs.changes import Ended, write
+from services.orchestrator.runs.changes import Begun, Ended, write
 from services.orchestrator.runs.outcomes import RunWaits
 from services.orchestrator.runs.queueing import enqueue
 from services.orchestrator.runs.rows import (
@@ -174,7 +174,13 @@ class Runs:
             return await (await connection.execute(query, [correlation_id, first, limit])).fetchall()
 
     async def change(
-        self, ref: RunRef, *, workflow: str | None = None, ended: Ended | None = None, **columns: Any
+        self,
+        ref: RunRef,
+        *,
+        workflow: str | None = None,
+        ended: Ended | None = None,
+        begun: Begun | None = None,
+        **columns: Any,
     ) -> Row:
         """Changes columns of a run that is not final, and tells who watches it.
 
@@ -182,13 +188,14 @@ class Runs:
             ref: Which.
             workflow: Only while it is told under this name.
             ended: A step whose end is to be noted in any case.
+            begun: A part of a step, which is the run's step from now on.
             columns: New values; `starts` and `alone_starts` are added.
 
         Returns:
             Its row, changed or not.
         """
         async with self._database.transaction(ref.tenant) as connection:
-            row = await write(connection, ref, columns, workflow=workflow, ended=ended)
+            row = await write(connection, ref, columns, workflow=workflow, ended=ended, begun=begun)
             if row is not None and row["state"] in RETRIABLE_STATES:
                 await cut_off(connection, ref)
             row = row or await _find(connection, ref.run_id)

@@ -51,9 +51,11 @@ class BeginVersionResponse(_message.Message):
         OUTCOME_UNSPECIFIED: _ClassVar[BeginVersionResponse.Outcome]
         OUTCOME_BEGUN: _ClassVar[BeginVersionResponse.Outcome]
         OUTCOME_UNCHANGED: _ClassVar[BeginVersionResponse.Outcome]
+        OUTCOME_PUBLISHED: _ClassVar[BeginVersionResponse.Outcome]
     OUTCOME_UNSPECIFIED: BeginVersionResponse.Outcome
     OUTCOME_BEGUN: BeginVersionResponse.Outcome
     OUTCOME_UNCHANGED: BeginVersionResponse.Outcome
+    OUTCOME_PUBLISHED: BeginVersionResponse.Outcome
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -67,18 +69,24 @@ class BeginVersionResponse(_message.Message):
     def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., description_differs: _Optional[bool] = ...) -> None: ...
 
 class PutChunksRequest(_message.Message):
-    __slots__ = ("version_id", "chunks")
+    __slots__ = ("version_id", "chunks", "begin")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     chunks: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.Chunk]
-    def __init__(self, version_id: _Optional[str] = ..., chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ...) -> None: ...
+    begin: BeginVersionRequest
+    def __init__(self, version_id: _Optional[str] = ..., chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., begin: _Optional[_Union[BeginVersionRequest, _Mapping]] = ...) -> None: ...
 
 class PutChunksResponse(_message.Message):
-    __slots__ = ("reused_vectors",)
+    __slots__ = ("reused_vectors", "begun", "pending_ordinals")
     REUSED_VECTORS_FIELD_NUMBER: _ClassVar[int]
+    BEGUN_FIELD_NUMBER: _ClassVar[int]
+    PENDING_ORDINALS_FIELD_NUMBER: _ClassVar[int]
     reused_vectors: int
-    def __init__(self, reused_vectors: _Optional[int] = ...) -> None: ...
+    begun: BeginVersionResponse
+    pending_ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, reused_vectors: _Optional[int] = ..., begun: _Optional[_Union[BeginVersionResponse, _Mapping]] = ..., pending_ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ListChunksRequest(_message.Message):
     __slots__ = ("version_id", "page_size", "page_token", "start_ordinal", "end_ordinal", "pending_only", "collection", "document_key")
@@ -111,18 +119,22 @@ class ListChunksResponse(_message.Message):
     def __init__(self, chunks: _Optional[_Iterable[_Union[_chunk_pb2.Chunk, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., version_id: _Optional[str] = ...) -> None: ...
 
 class PutVectorsRequest(_message.Message):
-    __slots__ = ("version_id", "space", "vectors")
+    __slots__ = ("version_id", "space", "vectors", "publish")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     space: _space_pb2.Space
     vectors: _containers.RepeatedCompositeFieldContainer[_chunk_pb2.ChunkVector]
-    def __init__(self, version_id: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., vectors: _Optional[_Iterable[_Union[_chunk_pb2.ChunkVector, _Mapping]]] = ...) -> None: ...
+    publish: PublishVersionRequest
+    def __init__(self, version_id: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., vectors: _Optional[_Iterable[_Union[_chunk_pb2.ChunkVector, _Mapping]]] = ..., publish: _Optional[_Union[PublishVersionRequest, _Mapping]] = ...) -> None: ...
 
 class PutVectorsResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("published",)
+    PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    published: PublishVersionResponse
+    def __init__(self, published: _Optional[_Union[PublishVersionResponse, _Mapping]] = ...) -> None: ...
 
 class PublishVersionRequest(_message.Message):
     __slots__ = ("version_id", "chunk_count", "edition")
