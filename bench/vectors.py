@@ -172,14 +172,14 @@ class _Bench:
         rows = self._corpus.vectors[first : first + DOCUMENT_VECTORS]
         key, sha256 = f"{first}.md", hashlib.sha256(str(first).encode()).hexdigest()
         beginning = Beginning(COLLECTION, key, sha256, "bench", self._corpus.space, key)
-        begun = await versions.begin(self._database, TENANT, beginning, validate_only=False)
         passages = [_passage(place, f"passage {first + place}") for place in range(len(rows))]
-        await chunks.put_chunks(self._database, TENANT, begun.version_id, passages)
+        begun = (await chunks.put_chunks(self._database, TENANT, beginning, passages)).begun
+        assert begun is not None
         vectors = {place: row.tobytes() for place, row in enumerate(rows)}
-        await chunks.put_vectors(self._database, TENANT, begun.version_id, self._corpus.space, vectors)
-        await publish.publish(self._database, TENANT, begun.version_id, len(rows), 0)
         async with self._database.transaction(TENANT) as connection:
+            await chunks.put_vectors(connection, TENANT, begun.version_id, self._corpus.space, vectors)
             number = (await versions.find(connection, begun.version_id, to_write=False)).number
+        await publish.publish(self._database, TENANT, begun.version_id, len(rows), 0)
         self._places |= {(number, place): first + place for place in range(len(rows))}
 
     async def _search(self) -> tuple[float, float, int]:

@@ -46,18 +46,16 @@ class Ours:
         """Publishes documents."""
         for key, passages in documents.items():
             sha256 = hashlib.sha256(key.encode()).hexdigest()
-            begun = await versions.begin(
-                self._database,
-                TENANT,
-                Beginning(COLLECTION, key, sha256, "", self.space, "eval"),
-                validate_only=False,
-            )
+            beginning = Beginning(COLLECTION, key, sha256, "", self.space, "eval")
+            async with self._database.transaction(TENANT) as connection:
+                begun = await versions.begin(connection, TENANT, beginning, validate_only=False)
             for start in range(0, len(passages), _BATCH):
                 some = passages[start : start + _BATCH]
                 await chunks.put_chunks(self._database, TENANT, begun.version_id, some)
                 embedded = await self._vectors([one.embedded_text.decode() for one in some])
                 vectors = {one.ordinal: vector for one, vector in zip(some, embedded, strict=True)}
-                await chunks.put_vectors(self._database, TENANT, begun.version_id, self.space, vectors)
+                async with self._database.transaction(TENANT) as connection:
+                    await chunks.put_vectors(connection, TENANT, begun.version_id, self.space, vectors)
             await publish.publish(self._database, TENANT, begun.version_id, len(passages), 0)
 
     def searcher(self, mode: Mode) -> Searcher:
