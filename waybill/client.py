@@ -248,6 +248,7 @@ class Upload:
         request_id: str,
         complete_by: datetime | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
+        origin: str = "",
     ) -> Self:
         """Reads the file once for its size and hash. Raises OSError."""
         with path.open("rb") as file:
@@ -262,6 +263,7 @@ class Upload:
             request_id=request_id,
             complete_by=timestamp(complete_by),
             metadata=metadata,
+            origin=origin,
         )
         return cls(path, header)
 
@@ -331,6 +333,7 @@ class Client:
         request_id: str = "",
         complete_by: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
+        origin: str = "",
     ) -> Run:
         """Sends a file and returns its run, queued or UNCHANGED.
 
@@ -341,6 +344,7 @@ class Client:
             request_id: A UUID under which the call may be repeated for 24 h; a fresh one when empty.
             complete_by: When the run must be done, with a time zone; None: never late.
             metadata: The document's, to filter searches by.
+            origin: Where the file comes from, such as a folder; empty leaves what the document had.
 
         Raises:
             OSError: The file cannot be read.
@@ -348,7 +352,7 @@ class Client:
         """
         request_id = request_id or str(uuid.uuid4())
         upload = Upload.of(
-            path, document_key or path.name, collection, request_id, complete_by, metadata or {}
+            path, document_key or path.name, collection, request_id, complete_by, metadata or {}, origin
         )
         return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
 

@@ -151,6 +151,7 @@ class Orchestrator(OrchestratorServiceServicer):
             next(self._numbers),
             **self.runs_begin_as,
             document_key=header.document_key,
+            source_sha256=header.sha256,
             correlation_id=dict(context.invocation_metadata())["x-correlation-id"],
         )
         self.runs[run.run_id] = run
@@ -198,6 +199,8 @@ class Orchestrator(OrchestratorServiceServicer):
         self.requests.append(request)
         if request.document_key == "nothing.md":
             return orchestrator.DeleteDocumentResponse()
+        if request.document_key in self.refusals:
+            abort(context, self.refusals[request.document_key])
         return orchestrator.DeleteDocumentResponse(
             versions=1, chunks=2_000, vectors=2_000, sources=1, parse_results=1
         )
@@ -229,6 +232,8 @@ class Orchestrator(OrchestratorServiceServicer):
             one
             for one in self.documents
             if request.collection in ("", one.collection)
+            and getattr(request, "origin", "") in ("", one.origin)
+            and getattr(request, "source_sha256", "") in ("", one.source_sha256)
             and dict(request.metadata).items() <= dict(one.metadata).items()
         ]
 

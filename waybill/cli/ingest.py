@@ -14,8 +14,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from waybill.cli.asking import Yes
 from waybill.cli.bills import bills_of_runs
 from waybill.cli.durations import Within, from_now
+from waybill.cli.exits import Exit
 from waybill.cli.outcome import Outcome, document_object, error_object, exit_of
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
@@ -25,6 +27,7 @@ from waybill.cli.screen import Screen
 from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
 from waybill.cli.sources import FileTypes, Gathering, Source, alike, gather, kind_of, told_by_kind, unreadable
 from waybill.cli.summary import summary
+from waybill.cli.sync import remove_what_left, with_twin
 from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -74,12 +77,18 @@ def ingest(
         typer.Option("--metadata", metavar="KEY=VALUE", help="Said of each document; may be repeated."),
     ] = None,
     within: Within = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Then delete what came from these folders and left them.")
+    ] = False,
+    yes: Yes = False,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
     """Put documents into the index; ends in a receipt."""
     if "" in paths:
         raise typer.BadParameter("a path is empty; write . for the folder that you are in")
+    if sync and (other := next((path for path in paths if not Path(path).is_dir()), None)):
+        raise typer.BadParameter(f"--sync takes folders that are there; {plain(other)!r} is none")
     complete_by = from_now(within)
     correlation_id = str(uuid.uuid4())
     with session(tenant, as_json, correlation_id) as here:
@@ -87,7 +96,8 @@ def ingest(
         order = Order(collection, pairs(metadata or [], "--metadata"), complete_by)
         outcomes = ingest_sources(here.client, here.screen, found, correlation_id, order)
         show_receipt(here.client, here.screen, outcomes, correlation_id)
-    raise typer.Exit(exit_of(outcomes))
+        whole = not sync or remove_what_left(here.client, here.screen, found, outcomes, collection, yes)
+    raise typer.Exit(exit_of(outcomes) or (Exit.OK if whole else Exit.REFUSED))
 
 
 def ingest_sources(
@@ -124,7 +134,8 @@ def ingest_sources(
             watching_on(screen, len(taken)) as watching,
             closing(_Sending(client, watching, board, order).outcomes(taken)) as ending,
         ):
-            for outcome in ending:
+            for ended in ending:
+                outcome = with_twin(client, screen, ended)
                 outcomes.append(outcome)
                 _report(screen, outcome, correlation_id, f"{len(outcomes)}/{len(taken)}")
     except KeyboardInterrupt:
@@ -212,6 +223,7 @@ class _Sending:
                     collection=self._order.collection,
                     complete_by=self._order.complete_by,
                     metadata=self._order.metadata,
+                    origin=source.origin,
                 )
             except Quota as error:
                 if error.reason != QUEUE_FULL:
@@ -238,7 +250,8 @@ def _report(screen: Screen, outcome: Outcome, correlation_id: str, place: str) -
     elif error is None and outcome.run is not None and outcome.run.reason:
         screen.note(f"{said}: {plain(outcome.run.reason)}: {plain(outcome.run.message)}", "yellow")
     elif error is None:
-        screen.note(said, "green")
+        same = f": same content as {plain(outcome.same_content_as)}" if outcome.same_content_as else ""
+        screen.note(f"{said}{same}", "green")
     else:
         screen.note(f"{said}: {plain(error['reason'])}: {plain(error['message'])}", "red")
 

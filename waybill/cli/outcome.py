@@ -16,11 +16,16 @@ GOOD_STATES = frozenset({Run.STATE_READY, Run.STATE_READY_DEGRADED, Run.STATE_UN
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one document ended: its last known run, and what went wrong between us and the service."""
+    """How one document ended: its last known run, and what went wrong between us and the service.
+
+    Attributes:
+        same_content_as: Key of another document of the collection that was made from the same file.
+    """
 
     source: Source
     run: Run | None = None
     error: ServiceError | None = None
+    same_content_as: str = ""
 
     @property
     def good(self) -> bool:
@@ -60,6 +65,7 @@ def document_object(outcome: Outcome, correlation_id: str) -> Shape:
         "cost_nano_usd": run.cost_nano_usd if run else 0,
         "simulated_nano_usd": run.simulated_nano_usd if run else 0,
         "reading": reading_object(run.reading) if run and run.HasField("reading") else None,
+        "same_content_as": outcome.same_content_as or None,
         "error": error_object(outcome),
     }
 

@@ -17,6 +17,7 @@ from waybill.runtime.errors import InvalidRequest, NotFound, ServiceError
 
 # A binary file has a NUL among its first bytes; a text almost never.
 _HEAD_BYTES = 8 * 1024
+NAME_INVALID = "FILE_NAME_INVALID"
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -27,14 +28,19 @@ class Source:
     Attributes:
         path: Where it is.
         document_key: What it is called in the index.
-        from_folder: Nobody named it: it is not sent where its type is none that is read.
+        folder: The one that it was found in, by its whole path; None for a file that somebody named.
         fault: Why it cannot be sent; None where it can.
     """
 
     path: Path
     document_key: str
-    from_folder: bool = False
+    folder: Path | None = None
     fault: ServiceError | None = None
+
+    @property
+    def origin(self) -> str:
+        """What the index knows the folder by; nothing where there is none."""
+        return os.fsencode(self.folder or "").decode(errors="backslashreplace")
 
 
 @dataclass(slots=True)
@@ -56,7 +62,7 @@ def gather(paths: Iterable[Path]) -> Gathering:
         if path.is_dir():
             found.sources.extend(_folder(path, found))
         else:
-            found.sources.append(_file(path, path.name, from_folder=False))
+            found.sources.append(_file(path, path.name, None))
     return found
 
 
@@ -69,7 +75,7 @@ class FileTypes:
 
     def take(self, source: Source) -> bool:
         """Whether a file of a folder is one to send; a file that somebody named always is."""
-        if not source.from_folder or source.fault is not None:
+        if source.folder is None or source.fault is not None:
             return True
         return source.path.suffix.lower() in self.suffixes or (
             self.any_text and _looks_like_text(source.path)
@@ -119,6 +125,7 @@ def unreadable(path: Path, error: OSError) -> ServiceError:
 
 def _folder(folder: Path, found: Gathering) -> Iterator[Source]:
     errors: list[OSError] = []
+    whole = _whole(folder)
     for root, folders, files in os.walk(folder, onerror=errors.append):
         for name in sorted(name for name in (*folders, *files) if name.startswith(".")):
             found.pass_over("hidden", Path(root, name))
@@ -128,16 +135,24 @@ def _folder(folder: Path, found: Gathering) -> Iterator[Source]:
                 found.pass_over("link to a folder", path)
         for path in (Path(root, name) for name in sorted(files) if not name.startswith(".")):
             if path.is_file():
-                yield _file(path, path.relative_to(folder).as_posix(), from_folder=True)
+                yield _file(path, path.relative_to(folder).as_posix(), whole)
             else:
                 found.pass_over("not a regular file", path)
     for error in errors:
         path = Path(error.filename)
-        yield Source(path, path.relative_to(folder).as_posix(), True, unreadable(path, error))
+        yield Source(path, path.relative_to(folder).as_posix(), whole, unreadable(path, error))
 
 
-def _file(path: Path, key: str, *, from_folder: bool) -> Source:
-    return Source(path, key, from_folder, _fault(path, key))
+def _whole(folder: Path) -> Path:
+    """Its path from the root, without links; as it is where the folder that the command is in is gone."""
+    try:
+        return folder.resolve()
+    except OSError:
+        return folder
+
+
+def _file(path: Path, key: str, folder: Path | None) -> Source:
+    return Source(path, key, folder, _fault(path, key))
 
 
 def _fault(path: Path, key: str) -> ServiceError | None:
@@ -145,7 +160,7 @@ def _fault(path: Path, key: str) -> ServiceError | None:
         key.encode()
         path.stat()
     except UnicodeEncodeError:
-        return InvalidRequest("FILE_NAME_INVALID", f"The name of {path} is not valid UTF-8.")
+        return InvalidRequest(NAME_INVALID, f"The name of {path} is not valid UTF-8.")
     except OSError as error:
         return unreadable(path, error)
     if not path.is_file():

@@ -13,7 +13,7 @@ from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted
 
 # All were said as they ended; a list that scrolls the counts away helps nobody.
-MOST_FAILED = 20
+MOST_FAILED = MOST_TWINS = 20
 _STYLES = {"READY": "green", "UNCHANGED": "green", "READY_DEGRADED": "yellow", "WAITING_ON_VENDOR": "yellow"}
 
 
@@ -23,6 +23,12 @@ def summary(screen: Screen, outcomes: Sequence[Outcome], correlation_id: str) ->
     parts = (Text(f"{n:,} {state}", _STYLES.get(state, "bold red")) for state, n in states.most_common())
     yield Text(", ").join(parts)
     yield Text(f"correlation id {plain(correlation_id)}", "dim")
+    same = [outcome for outcome in outcomes if outcome.same_content_as]
+    for outcome in same[:MOST_TWINS]:
+        key, other = plain(outcome.source.document_key), plain(outcome.same_content_as)
+        yield Text(f"{key}: same content as {other}", "yellow")
+    if len(same) > MOST_TWINS:
+        yield Text(f"and {len(same) - MOST_TWINS:,} more have the content of another")
     failed = [outcome for outcome in outcomes if not outcome.good]
     for outcome in failed[:MOST_FAILED]:
         yield from _failure(outcome)
