@@ -31,15 +31,16 @@ from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.telemetry import EXPORT_TIMEOUT_SECONDS, unrecorded
 
-# Live spans come in before a run's own are sent: what is missing then was lost.
-LATE_SECONDS = 3
+# Live spans come in before a run's own are sent: what is missing then was lost. After a crash of ours the
+# others take a while to find us again.
+LATE_SECONDS, LATE_AFTER_CRASH_SECONDS = 3, 15
 LOOK_SECONDS = 1.0
 RUNS = 20
 # A viewer that is told of only now is not sent the whole past.
 DUE = """
 select * from waybill_runs.runs
-where ended_at between clock_timestamp() - interval '1 day' and clock_timestamp() - make_interval(secs => %s)
-    and exported_tries < tries
+where ended_at > clock_timestamp() - interval '1 day' and exported_tries < tries
+    and ended_at < clock_timestamp() - make_interval(secs => case when starts > 1 then %s else %s end)
 order by ended_at limit %s for no key update skip locked
 """
 SENT = "update waybill_runs.runs set exported_tries = tries where run_id = any(%s)"
@@ -74,7 +75,7 @@ class Sender:
 
     async def _some(self) -> int:
         async with self._owner.transaction(None) as connection:
-            due = await (await connection.execute(DUE, [LATE_SECONDS, RUNS])).fetchall()
+            due = await (await connection.execute(DUE, [LATE_AFTER_CRASH_SECONDS, LATE_SECONDS, RUNS])).fetchall()
             spans = [span for run in due for span in spans_to_send(run, await self._parts(run))]
             if spans and not await asyncio.to_thread(self._taken, spans):
                 raise Unavailable(
