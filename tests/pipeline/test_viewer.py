@@ -114,6 +114,3 @@ def test_a_run_whose_orchestrator_was_killed_is_whole_for_a_viewer(
     bench.kill("orchestrator")
     assert bench.finish(run.run_id).state == Run.STATE_READY
     eventually(lambda: viewer.whole(run.trace_id), "the trace is whole")
-    spans = viewer.trace(run.trace_id)
-    # Delivered at least once; but none beside what stands in for it.
-    assert len({(span.span_id, span.name) for span in spans}) == len({span.span_id for span in spans})

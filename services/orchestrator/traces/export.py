@@ -1,8 +1,9 @@
 """Traces for another viewer: the spans of a run that no process has sent, once the run has ended.
 
 Live spans go there by themselves. Their parents, the run and its steps, are rows: they are sent from here.
-So is a stand-in for each span that died with its process, so that every parent is there. What was sent is
-noted in the run's row, in the same transaction, so a restart goes on where the last process stopped.
+So is a stand-in for each span that died with its process, so that every parent is there; a span that reached
+the viewer and not us before it died has one beside it. What was sent is noted in the run's row, in the same
+transaction, so a restart goes on where the last process stopped.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class Sender:
 
     async def _some(self) -> int:
         async with self._owner.transaction(None) as connection:
-            due = await (await connection.execute(DUE, [LATE_AFTER_CRASH_SECONDS, LATE_SECONDS, RUNS])).fetchall()
+            limits = [LATE_AFTER_CRASH_SECONDS, LATE_SECONDS, RUNS]
+            due = await (await connection.execute(DUE, limits)).fetchall()
             spans = [span for run in due for span in spans_to_send(run, await self._parts(run))]
             if spans and not await asyncio.to_thread(self._taken, spans):
                 raise Unavailable(
