@@ -86,8 +86,9 @@ eval-search: dev-env ## how well questions about real documents find their passa
 soak: dev-env ## random faults for as long as you like (ARGS="--rounds 300 --minutes 40 --seed 7")
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-call: run-env ## call a service: SVC=storage METHOD=StatObject DATA='{}' TENANT=local
-	@sh scripts/call.sh
+call: run-env ## call a service; starts the stack where none runs (SVC=storage METHOD=StatObject DATA='{…}' TENANT=local)
+	@$(BIN)/waybill status >/dev/null 2>&1 || $(BIN)/waybill up >&2
+	@$(BIN)/waybill call "$$SVC" "$$METHOD" "$$DATA" --tenant "$${TENANT:-local}"
 
 clean: ## remove the environment and caches; data in .waybill stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

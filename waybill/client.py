@@ -92,7 +92,7 @@ def connect(
             says what was tried. An address that is given or set is waited for, until a call's deadline.
     """
     given = {"orchestrator": address} if isinstance(address, str) else address or {}
-    addresses = finding.addresses(given, os.environ if environ is None else environ, Path.cwd())
+    addresses = finding.addresses(given, os.environ if environ is None else environ)
     metadata = [(semconv.TENANT_HEADER, tenant)]
     if correlation_id:
         metadata.append((semconv.CORRELATION_HEADER, correlation_id))

@@ -109,6 +109,7 @@ def test_every_error_of_the_tree_has_advice() -> None:
         Exit.OK,
         Exit.DOCUMENT_FAILED,
         Exit.INTERRUPTED,
+        Exit.PIPE_CLOSED,
     }
 
 

@@ -10,9 +10,10 @@ import pytest
 from tests.cli.conftest import Waybill
 from tests.conftest import open_folder
 from waybill.cli.config import Line, in_force
+from waybill.runtime.errors import Precondition
 from waybill.settings import FIXED_PORTS, MASK, SETTINGS
 from waybill.stack.home import Home
-from waybill.stack.operate import StackFailed, up
+from waybill.stack.operate import up
 from waybill.stack.process import Process
 from waybill.stack.state import Phase, StackState
 
@@ -69,6 +70,6 @@ def test_the_command_shows_the_settings_by_group_and_as_json(
 
 def test_the_stack_refuses_an_address_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYBILL_BIND", "0.0.0.0:7401")
-    with pytest.raises(StackFailed, match=r"WAYBILL_BIND is '0\.0\.0\.0:7401'.*loopback alone"):
+    with pytest.raises(Precondition, match=r"WAYBILL_BIND is '0\.0\.0\.0:7401'.*loopback alone"):
         up(Home(tmp_path / "state"), "free")
     assert not (tmp_path / "state").exists()

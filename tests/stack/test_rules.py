@@ -16,11 +16,12 @@ import pytest
 from tests.conftest import MigratedPostgres, open_folder
 from waybill.runtime import schema
 from waybill.runtime.config import Settings
+from waybill.runtime.errors import Precondition
 from waybill.runtime.places import ROOT
 from waybill.settings import DATABASE_SERVICES
 from waybill.stack import home as homes
 from waybill.stack import migrate, ports, postgres
-from waybill.stack.home import Home, HomeUnusable
+from waybill.stack.home import Home
 from waybill.stack.postgres import Postgres
 
 
@@ -51,7 +52,7 @@ def test_root_below_a_closed_folder_gets_a_place_that_others_can_reach(tmp_path:
 
 def test_a_home_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HomeUnusable, match=r"cannot be written.*set WAYBILL_HOME"):
+    with pytest.raises(Precondition, match=r"HOME_UNUSABLE: .*cannot be written"):
         Home(tmp_path / "file" / "below").prepare()
 
 
@@ -65,14 +66,14 @@ def test_passwords_are_made_once_and_only_we_can_read_them(tmp_path: Path) -> No
 
 def test_data_without_its_passwords_is_not_started_empty(tmp_path: Path) -> None:
     (tmp_path / "postgres" / "data").mkdir(parents=True)
-    with pytest.raises(HomeUnusable, match="bring it back"):
+    with pytest.raises(Precondition, match=r"HOME_UNUSABLE: .*bring it back"):
         Home(tmp_path).passwords()
 
 
 def test_a_taken_port_is_told_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ports.PortTaken, match=f"Port {port} .*storage.*--ports free"):
+        with pytest.raises(Precondition, match=f"PORT_TAKEN: Port {port} .*storage"):
             ports.check("storage", port)
 
 

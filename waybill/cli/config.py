@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-import typer
+from rich.text import Text
 
 from waybill.cli.plain import plain
+from waybill.cli.screen import Screen
 from waybill.cli.session import Json
-from waybill.cli.stack import here
+from waybill.cli.stack import at_home
 from waybill.runtime.settings import Setting
 from waybill.settings import ADDRESSES, HOME, MASK, SETTINGS, shown
 from waybill.stack import operate
@@ -44,24 +44,28 @@ class Line:
 
 def config(as_json: Json = False) -> None:
     """Show every setting in force, and where it comes from: default, environment or a file."""
-    home = here()
-    lines = list(in_force(home, operate.running(home), os.environ))
-    if as_json:
-        typer.echo(json.dumps({"settings": [asdict(line) for line in lines]}))
-        return
-    told = [line for line in lines if line.value]
-    for group in dict.fromkeys(line.group for line in told):
-        typer.echo(group)
-        for line in told:
-            if line.group == group:
-                _show(line, max(len(one.setting) for one in told))
-    typer.echo(f"{len(lines) - len(told)} others are not set. docs/configuration.md says what each one does.")
+    with at_home(as_json) as (screen, home):
+        lines = list(in_force(home, operate.running(home), os.environ))
+        if as_json:
+            screen.emit({"settings": [asdict(line) for line in lines]})
+            return
+        told = [line for line in lines if line.value]
+        for group in dict.fromkeys(line.group for line in told):
+            screen.show(Text(group, "bold"))
+            for line in told:
+                if line.group == group:
+                    _show(screen, line)
+        unset = len(lines) - len(told)
+        screen.note(f"{unset} others are not set. docs/configuration.md says what each one does.")
 
 
-def _show(line: Line, width: int) -> None:
-    typer.echo(f"  {line.setting:<{width}}  {plain(line.value)}  ({plain(line.source)})")
+def _show(screen: Screen, line: Line) -> None:
+    """Two lines where one is too narrow: a value is for copying, and so is never cut."""
+    parts = (f"  {line.setting}  ", (plain(line.value), "bold"), (f"  ({plain(line.source)})", "dim"))
+    screen.tell(Text.assemble(*parts))
     if line.waiting:
-        typer.echo(f"  {'':<{width}}  {plain(line.waiting)} in this shell; restart the stack to use it")
+        waiting = f"    {plain(line.waiting)} in this shell; `waybill restart` puts it in force"
+        screen.tell(Text(waiting, "yellow"))
 
 
 def in_force(home: Home, found: StackState | None, environ: Mapping[str, str]) -> Iterator[Line]:

@@ -18,14 +18,15 @@ from rich.text import Text
 
 from waybill.cli.bills import bills_of_runs
 from waybill.cli.demo_kills import Aftermath, DemoKills, told
-from waybill.cli.exits import Exit, advice
+from waybill.cli.exits import Exit
 from waybill.cli.ingest import ingest_sources, show_receipt
 from waybill.cli.outcome import Outcome, exit_of
 from waybill.cli.plain import plain
 from waybill.cli.progress import watcher
 from waybill.cli.screen import Screen, plain_console, spread
+from waybill.cli.session import failing
 from waybill.cli.sources import Gathering, gather
-from waybill.cli.stack import Mode, saying_failures
+from waybill.cli.stack import Mode
 from waybill.cli.waterfall import waterfall
 from waybill.client import Client, connect
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
@@ -35,7 +36,6 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     SearchRequest,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import ServiceError
 from waybill.runtime.places import EXAMPLES
 from waybill.runtime.settings import MODE
 from waybill.stack import home, operate
@@ -69,18 +69,14 @@ def demo(
     width = _PICTURE_WIDTH if picture else None
     screen = Screen(plain_console(width=width, record=picture is not None), plain_console(stderr=True))
     correlation_id = f"demo-{uuid.uuid4()}"
-    try:
-        with (
-            saying_failures(),
-            _stack(screen, mode) as (folder, addresses),
-            connect(addresses, correlation_id=correlation_id) as client,
-        ):
-            code = run_demo(
-                client, screen, EXAMPLES, correlation_id, lambda: _orchestrator(folder), mode is Mode.LOCAL
-            )
-    except ServiceError as error:
-        screen.fail(error)
-        raise typer.Exit(advice(error).exit) from None
+    with (
+        failing(screen),
+        _stack(screen, mode) as (folder, addresses),
+        connect(addresses, correlation_id=correlation_id) as client,
+    ):
+        code = run_demo(
+            client, screen, EXAMPLES, correlation_id, lambda: _orchestrator(folder), mode is Mode.LOCAL
+        )
     if picture:
         picture.write_text(svg(screen), encoding="utf-8")
     raise typer.Exit(code)
@@ -164,7 +160,7 @@ def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
 @contextmanager
 def _stack(screen: Screen, mode: Mode) -> Iterator[tuple[Home, dict[str, str]]]:
     """A running stack's folder and addresses. One that ran before is left running, one of ours is stopped."""
-    folder = home.find(os.environ, Path.cwd())
+    folder = home.find(os.environ)
     screen.note(f"starting the stack, state in {folder.folder}", "bold")
     stack = operate.up(folder, "free", mode)
     try:

@@ -6,7 +6,6 @@ A vendor is asked only for what costs nothing.
 from __future__ import annotations
 
 import http.client
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,15 +14,20 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import typer
+from rich.text import Text
 
 from waybill.cli.plain import plain
-from waybill.cli.stack import Json, here
-from waybill.stack import operate
+from waybill.cli.session import Json
+from waybill.cli.stack import at_home
+from waybill.settings import MASK
+from waybill.stack import operate, process
+from waybill.stack.home import Home
+from waybill.stack.state import StackState
 from waybill.stack.table import at_simulators
 from waybill.vendors.registry import VENDORS, Vendor
 
 SECONDS = 10.0
-RESTART = "waybill down && waybill up"
+RESTART = "waybill restart"
 
 
 class State(StrEnum):
@@ -32,6 +36,9 @@ class State(StrEnum):
     OK = "OK"
     SKIPPED = "SKIPPED"
     FAILED = "FAILED"
+
+
+_STYLES = {State.OK: "green", State.SKIPPED: "dim", State.FAILED: "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +61,51 @@ class Reply:
 
 def doctor(as_json: Json = False) -> None:
     """Check the stack, and key, model, limits and reachability of vendors; exit 0 only when none failed."""
-    settings = _settings(os.environ)
-    findings = [*_stack(), *(one for vendor in VENDORS for one in vendor_findings(vendor, settings))]
-    if as_json:
-        typer.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
-    else:
-        for finding in findings:
-            typer.echo(f"{finding.state:<8} {finding.check:<20} {plain(finding.detail)}")
+    with at_home(as_json) as (screen, home):
+        found = operate.running(home)
+        settings = settings_in_force(found, os.environ)
+        findings = [*_stack(home), _asked(found)]
+        findings += (one for vendor in VENDORS for one in vendor_findings(vendor, settings))
+        if as_json:
+            screen.emit({"findings": [asdict(finding) for finding in findings]})
+        for finding in () if as_json else findings:
+            screen.tell(_line(finding))
             if finding.mend:
-                typer.echo(f"         mend it: {finding.mend}")
-    raise typer.Exit(any(finding.state is State.FAILED for finding in findings))
+                screen.tell(Text(f"         next: {finding.mend}"))
+        raise typer.Exit(any(finding.state is State.FAILED for finding in findings))
 
 
-def _stack() -> Iterator[Finding]:
-    found = operate.status(here())
+def _line(finding: Finding) -> Text:
+    state = (f"{finding.state:<8}", _STYLES[finding.state])
+    return Text.assemble(state, f" {finding.check:<20} {plain(finding.detail)}")
+
+
+def _stack(home: Home) -> Iterator[Finding]:
+    found = operate.status(home)
     lines = (*found.services, found.postgres)
     ill = [line.name for line in lines if line.health != "SERVING"]
     if not any(line.pid for line in lines):
         yield Finding("stack", State.FAILED, "no stack is running", "waybill up")
     elif ill:
-        yield Finding("stack", State.FAILED, f"not SERVING: {', '.join(ill)}", f"waybill health; {RESTART}")
+        yield Finding("stack", State.FAILED, f"not SERVING: {', '.join(ill)}", "waybill health; waybill logs")
     else:
         yield Finding("stack", State.OK, f"{len(lines)} programs are SERVING")
 
 
-def _settings(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Ours, or those of the running stack where it started a simulator."""
-    found = operate.running(here())
-    return {**environ, **at_simulators(found.addresses if found else {})}
+def _asked(found: StackState | None) -> Finding:
+    whose = "of this shell, as no stack runs" if found is None else "of the running stack"
+    return Finding("settings", State.OK, whose)
+
+
+def settings_in_force(found: StackState | None, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What the running stack was started with; ours where none runs.
+
+    A key of the stack's is masked where the system does not show what its process was started with.
+    """
+    if found is None:
+        return environ
+    told = process.environment(found.supervisor.pid) or found.settings
+    return {**told, **at_simulators(found.addresses)}
 
 
 def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Finding]:
@@ -99,6 +123,9 @@ def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Fin
         else:
             detail = f"none is set; the local {vendor.service} needs none"
             yield Finding(f"{vendor.name} key", State.SKIPPED, detail)
+        return
+    if key == MASK:
+        yield Finding(f"{vendor.name} key", State.SKIPPED, "of the stack; this system does not show it")
         return
     reached = f"{vendor.name} reachability"
     try:

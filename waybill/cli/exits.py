@@ -28,6 +28,7 @@ class Exit(IntEnum):
     CREDENTIAL = 8
     BROKEN_CONTRACT = 9
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,21 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
         Exit.NOT_REACHABLE,
         "Start the stack with `waybill up`, or set WAYBILL_ORCHESTRATOR_ADDRESS and WAYBILL_LEDGER_ADDRESS.",
     ),
+    (StatusCode.UNAVAILABLE, "STACK_NOT_STARTED"): Advice(
+        Exit.NOT_REACHABLE, "Mend what it names, then `waybill up`; `waybill logs` has more."
+    ),
+    (StatusCode.UNAVAILABLE, "STACK_NOT_SERVING"): Advice(
+        Exit.NOT_REACHABLE, "`waybill doctor` and `waybill logs` say why; then `waybill restart`."
+    ),
+    (StatusCode.UNAVAILABLE, "MIGRATION_FAILED"): Advice(
+        Exit.NOT_REACHABLE, "Mend what it names and repeat it: what was applied stays."
+    ),
     (StatusCode.NOT_FOUND, ""): Advice(Exit.NOT_FOUND, _RUNS),
+    (StatusCode.NOT_FOUND, "SERVICE_UNKNOWN"): Advice(Exit.NOT_FOUND, "Name one of those."),
+    (StatusCode.NOT_FOUND, "METHOD_UNKNOWN"): Advice(Exit.NOT_FOUND, "Name one of those."),
+    (StatusCode.NOT_FOUND, "WORKING_FOLDER_GONE"): Advice(
+        Exit.NOT_FOUND, "`cd` to a folder that is there, or set WAYBILL_HOME."
+    ),
     (StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"): Advice(
         Exit.NOT_FOUND, "`waybill documents` lists what is there; name its --collection and --tenant."
     ),
@@ -76,6 +91,17 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     ),
     (StatusCode.ALREADY_EXISTS, ""): Advice(Exit.REFUSED, "Use a fresh id."),
     (StatusCode.FAILED_PRECONDITION, ""): Advice(Exit.REFUSED, "Change what it names, then repeat."),
+    (StatusCode.FAILED_PRECONDITION, "PORT_TAKEN"): Advice(
+        Exit.REFUSED, "Stop that program, or start with free ports: `waybill up --ports free`."
+    ),
+    (StatusCode.FAILED_PRECONDITION, "HOME_UNUSABLE"): Advice(
+        Exit.REFUSED, "Mend that, or set WAYBILL_HOME to a folder of yours: WAYBILL_HOME=~/waybill-state."
+    ),
+    (StatusCode.FAILED_PRECONDITION, "POSTGRES_MISSING"): Advice(
+        Exit.REFUSED, "Install it: pip install 'waybill[stack]'."
+    ),
+    (StatusCode.FAILED_PRECONDITION, "STACK_RUNS"): Advice(Exit.REFUSED, "Stop it first: `waybill down`."),
+    (StatusCode.FAILED_PRECONDITION, "BIND_REFUSED"): Advice(Exit.REFUSED, "Unset WAYBILL_BIND."),
     (StatusCode.INVALID_ARGUMENT, "COMPLETE_BY_PAST"): Advice(Exit.REFUSED, _LATER),
     (StatusCode.FAILED_PRECONDITION, "COMPLETE_BY_PAST"): Advice(Exit.REFUSED, _LATER),
     (StatusCode.FAILED_PRECONDITION, "RUN_READY"): Advice(

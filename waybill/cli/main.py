@@ -1,69 +1,143 @@
-"""The command `waybill`: its groups, one file each, and nothing else."""
+"""The command `waybill`: its groups, one file each, and how what nobody has caught ends."""
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from waybill.cli import (
     bill,
+    call,
     config,
     delete,
     demo,
     doctor,
     documents,
     ingest,
+    logs,
     runs,
     search,
     stack,
     trace,
     types,
 )
+from waybill.cli.exits import Exit
+from waybill.cli.plain import plain
+
+GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
+    "Documents": (
+        ingest.ingest,
+        search.search,
+        documents.documents,
+        documents.chunks,
+        documents.collections,
+        delete.delete,
+        types.types,
+    ),
+    "Runs, and what they cost": (runs.runs, runs.run, runs.cancel, runs.retry, trace.trace, bill.bill),
+    "The stack on this machine": (
+        stack.up,
+        stack.down,
+        stack.restart,
+        stack.status,
+        stack.health,
+        logs.logs,
+        doctor.doctor,
+        config.config,
+        stack.migrate,
+    ),
+    "To try, and to test": (demo.demo, call.call),
+}
+
+
+class _Commands(TyperGroup):
+    """Says in our own words what is wrong with a command line, and with where output goes."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Runs a command and leaves with its exit code."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except TyperException as error:
+            where = getattr(error, "ctx", None)
+            command = where.command_path if where else "waybill"
+            _say(f"error: USAGE: {plain(error.format_message())}", f"next:  {command} --help")
+            code = Exit.USAGE
+        sys.exit(code)
+
+    def invoke(self, ctx: Any) -> Any:
+        """A reader that has gone ends the command without a word, as it ends `cat`."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _close_output()
+            raise typer.Exit(Exit.PIPE_CLOSED) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+                raise
+            _close_output()
+            _say(f"error: OUTPUT_FAILED: What was to be written cannot be: {error.strerror}.",
+                 "next:  Make room, or write elsewhere; what the command did stays done.")  # fmt: skip
+            raise typer.Exit(Exit.REFUSED) from None
+
 
 app = typer.Typer(
     name="waybill",
-    help="Every document carries its own bill. Exit codes and JSON keys: docs/cli.md",
+    cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    ingest.ingest,
-    types.types,
-    runs.runs,
-    runs.run,
-    runs.cancel,
-    runs.retry,
-    documents.documents,
-    documents.chunks,
-    documents.collections,
-    delete.delete,
-    search.search,
-    trace.trace,
-    bill.bill,
-    stack.up,
-    stack.down,
-    stack.status,
-    stack.health,
-    stack.migrate,
-    doctor.doctor,
-    config.config,
-    demo.demo,
-):
-    app.command()(command)
+for panel, commands in GROUPS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"waybill {version('waybill')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Every document carries its own bill. Exit codes and JSON keys: docs/cli.md"""
 
 
 @app.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+    rich_help_panel="To try, and to test",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
 )
 def sim(context: typer.Context) -> None:
     """A vendor's simulator to point tests at, and break: waybill sim openai --help"""
     from waybill.sim.command import app as simulators  # imports numpy, which no other command needs
 
     simulators(context.args, prog_name="waybill sim")
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201 a screen may be what failed
+
+
+def _close_output() -> None:
+    """Nothing more goes to stdout, at the interpreter's end neither."""
+    with suppress(io.UnsupportedOperation):  # no file of the system's, as in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:

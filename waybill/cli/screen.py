@@ -48,19 +48,33 @@ class Screen:
         for renderable in renderables:
             self.out.print(renderable, no_wrap=True, overflow="ellipsis", crop=True)
 
+    def tell(self, text: Text) -> None:
+        """Prints a line of a result that is not to be cut: wrapped on a terminal, one line elsewhere."""
+        self.out.print(text, soft_wrap=not self.out.is_terminal)
+
     def note(self, text: str, style: str = "") -> None:
         """Says something beside the result: wrapped on a terminal, one line elsewhere."""
         self.err.print(Text(text, style), soft_wrap=not self.err.is_terminal)
 
     def fail(self, error: ServiceError) -> None:
-        """Says what went wrong and what to do next."""
-        self.note(f"error: {error.reason}: {plain(error.message)}", "bold red")
+        """Says what went wrong and what to do next. Further lines of a message are of a log."""
+        first, *log = error.message.splitlines() or [""]
+        self.note(f"error: {error.reason}: {plain(first)}", "bold red")
+        for line in log:
+            self.note(f"  {plain(line)}", "dim")
         self.note(f"next:  {advice(error).next_step}")
+
+
+class _PlainConsole(Console):
+    """Tells a reader that has gone by the error that it is; Rich's own would leave the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def plain_console(**kwargs: Any) -> Console:
     """A console that takes text as text."""
-    return Console(markup=False, emoji=False, highlight=False, **kwargs)
+    return _PlainConsole(markup=False, emoji=False, highlight=False, **kwargs)
 
 
 def spread(left: Text | str, right: Text | str, width: int) -> Text:

@@ -30,11 +30,17 @@ class Session:
 
 @contextmanager
 def session(tenant: str, as_json: bool, correlation_id: str | None = None) -> Iterator[Session]:
-    """Opens what a command needs. A ServiceError inside ends the command with its exit code."""
+    """Opens what a command on documents needs; ends it as `failing` does."""
     screen = Screen.open(as_json, "" if tenant == DEFAULT_TENANT else tenant)
+    with failing(screen), connect(tenant=tenant, correlation_id=correlation_id) as client:
+        yield Session(client, screen)
+
+
+@contextmanager
+def failing(screen: Screen) -> Iterator[None]:
+    """A ServiceError inside is said, with what to do, and ends the command with its exit code."""
     try:
-        with connect(tenant=tenant, correlation_id=correlation_id) as client:
-            yield Session(client, screen)
+        yield
     except ServiceError as error:
         screen.fail(error)
         raise typer.Exit(advice(error).exit) from None

@@ -1,29 +1,30 @@
-"""`waybill up | down | status | health | migrate`."""
+"""`waybill up | down | restart | status | health | migrate`: the stack on this machine."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
+from waybill.cli.exits import Exit
+from waybill.cli.screen import Screen
+from waybill.cli.session import Json, failing
+from waybill.runtime.errors import NotFound, Precondition, Unavailable
 from waybill.runtime.settings import MODE
 from waybill.settings import ROLES
 from waybill.stack import home as homes
 from waybill.stack import operate, probe
 from waybill.stack.config import MigrateConfig, migrations_folder
-from waybill.stack.home import Home, HomeUnusable
-from waybill.stack.operate import ServiceStatus, StackFailed
-from waybill.stack.ports import PortTaken
-from waybill.stack.postgres import PostgresFailed
+from waybill.stack.home import Home
+from waybill.stack.operate import ServiceStatus, Stack
 from waybill.stack.table import SERVICES
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Ports(StrEnum):
@@ -40,9 +41,12 @@ class Mode(StrEnum):
     SIMULATOR = "simulator"
 
 
-def here() -> Home:
-    """The state folder for where we stand."""
-    return homes.find(os.environ, Path.cwd())
+@contextmanager
+def at_home(as_json: bool = False) -> Iterator[tuple[Screen, Home]]:
+    """The screen, and the state folder for where we stand; ends a command as `failing` does."""
+    screen = Screen.open(as_json)
+    with failing(screen):
+        yield screen, homes.find(os.environ)
 
 
 def up(
@@ -54,44 +58,42 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Start the stack; returns when all of it is SERVING."""
-    home = here()
-    with saying_failures():
+    with at_home(as_json) as (screen, home):
         if foreground:
             raise typer.Exit(_foreground(home, ports, mode))
-        stack = operate.up(home, ports, mode)
-    if as_json:
-        typer.echo(json.dumps({"started": stack.started, "addresses": dict(stack.addresses)}))
-        return
-    typer.echo(f"The stack {'is up' if stack.started else 'was up already'}; its state is in {home.folder}")
-    for name, address in stack.addresses.items():
-        typer.echo(f"  {name:<13} {address}")
+        _show_stack(screen, home, operate.up(home, ports, mode))
+
+
+def restart(as_json: Json = False) -> None:
+    """Stop the stack and start it again: same mode, same ports, this shell's settings."""
+    with at_home(as_json) as (screen, home):
+        _show_stack(screen, home, operate.restart(home))
 
 
 def down(as_json: Json = False) -> None:
     """Stop the stack; the data stays."""
-    home = here()
-    with saying_failures():
+    with at_home(as_json) as (screen, home):
         stopped = operate.down(home)
-    if as_json:
-        typer.echo(json.dumps({"stopped": stopped}))
-        return
-    typer.echo("The stack is down; its data stays." if stopped else "No stack is running.")
+        if as_json:
+            screen.emit({"stopped": stopped})
+        else:
+            screen.show("The stack is down; its data stays." if stopped else "No stack is running.")
 
 
 def status(as_json: Json = False) -> None:
     """Show every program; exit 0 only when all are SERVING."""
-    with saying_failures():
-        found = operate.status(here())
-    if as_json:
-        typer.echo(found.as_json())
-    else:
-        for line in (*found.services, found.postgres):
-            typer.echo(_line(line))
-        if found.connections:
-            typer.echo(f"{found.connections['used']} of {found.connections['limit']} Postgres connections")
-        if not any(line.pid for line in found.services):
-            typer.echo("No stack is running; start it: waybill up")
-    raise typer.Exit(0 if found.serving else 1)
+    with at_home(as_json) as (screen, home):
+        found = operate.status(home)
+        lines = (*found.services, found.postgres)
+        if as_json:
+            screen.emit(asdict(found))
+        else:
+            screen.show(*map(_line, lines))
+            if found.connections:
+                screen.show("{used} of {limit} Postgres connections".format(**found.connections))
+        if not any(line.pid for line in lines):
+            raise operate.no_stack(home)
+        raise typer.Exit(Exit.OK if found.serving else Exit.NOT_REACHABLE)
 
 
 def health(
@@ -100,18 +102,18 @@ def health(
     as_json: Json = False,
 ) -> None:
     """Ask servers and their backends how they are; exit 0 only when all asked are SERVING."""
-    answers = {
-        label: {name: probe.check(address, name)} if name else dict(probe.check_all(address))
-        for label, address in _targets(target).items()
-    }
-    if as_json:
-        typer.echo(json.dumps(answers))
-    else:
-        for label, statuses in answers.items():
-            for what, word in statuses.items():
-                typer.echo(f"{word:<16} {label} {what}".rstrip())
-    whole = [word for statuses in answers.values() for word in statuses.values()]
-    raise typer.Exit(0 if all(word == probe.SERVING for word in whole) else 1)
+    with at_home(as_json) as (screen, home):
+        answers: Mapping[str, Mapping[str, str]] = {
+            label: {name: probe.check(address, name)} if name else probe.check_all(address)
+            for label, address in _targets(home, target).items()
+        }
+        if as_json:
+            screen.emit(answers)
+        for label, statuses in () if as_json else answers.items():
+            screen.show(*(_health(word, f"{label} {what}".rstrip()) for what, word in statuses.items()))
+        words = [word for statuses in answers.values() for word in statuses.values()]
+        well = all(word == probe.SERVING for word in words)
+        raise typer.Exit(Exit.OK if well else Exit.NOT_REACHABLE)
 
 
 def migrate(as_json: Json = False) -> None:
@@ -120,18 +122,26 @@ def migrate(as_json: Json = False) -> None:
 
     from waybill.stack import migrate as migrations
 
-    with saying_failures():
-        config = _migrate_config(here())
+    with at_home(as_json) as (screen, home):
+        config = _migrate_config(home)
         try:
             applied = migrations.migrate(config.database_url, config.passwords, config.migrations)
         except (psycopg.Error, OSError) as error:
-            _fail(f"The database could not be brought up to date: {error}")
-    if as_json:
-        typer.echo(json.dumps({"applied": applied}))
+            raise Unavailable("MIGRATION_FAILED", f"The database is not up to date: {error}") from error
+        if as_json:
+            screen.emit({"applied": applied})
+        else:
+            screen.show(*(f"applied {line}" for line in applied), "The database is up to date.")
+
+
+def _show_stack(screen: Screen, home: Home, stack: Stack) -> None:
+    operate.check(home, stack)
+    if screen.as_json:
+        screen.emit({"started": stack.started, "addresses": dict(stack.addresses)})
         return
-    for line in applied:
-        typer.echo(f"applied {line}")
-    typer.echo("The database is up to date.")
+    said = "is up" if stack.started else "was up already"
+    screen.out.print(f"The stack {said}; its state is in {home.folder}", soft_wrap=True)
+    screen.show(*(f"  {name:<13} {address}" for name, address in stack.addresses.items()))
 
 
 def _migrate_config(home: Home) -> MigrateConfig:
@@ -139,21 +149,21 @@ def _migrate_config(home: Home) -> MigrateConfig:
         return MigrateConfig.from_env(os.environ)
     found = operate.running(home)
     if found is None:
-        _fail("No stack is running: start it (waybill up migrates), or set WAYBILL_ADMIN_DATABASE_URL.")
+        raise operate.no_stack(home)
     passwords = {role: password for role, password in home.passwords().items() if role in ROLES}
     return MigrateConfig(operate.admin_url(home, found), passwords, migrations_folder(os.environ))
 
 
-def _targets(target: str) -> dict[str, str]:
+def _targets(home: Home, target: str) -> dict[str, str]:
     if ":" in target:
         return {target: target}
-    found = operate.running(here())
+    found = operate.running(home)
     if found is None:
-        _fail("No stack is running; start it: waybill up")
+        raise operate.no_stack(home)
     if target and target not in SERVICES:
-        _fail(f"There is no service {target!r}; there are {', '.join(SERVICES)}, or give host:port.")
-    names = (target,) if target else SERVICES
-    return {name: found.addresses[name] for name in names}
+        known = ", ".join(SERVICES)
+        raise NotFound("SERVICE_UNKNOWN", f"There is no service {target!r}; there are {known}, or host:port.")
+    return {name: found.addresses[name] for name in ((target,) if target else SERVICES)}
 
 
 def _foreground(home: Home, ports: Ports, mode: Mode) -> int:
@@ -161,26 +171,16 @@ def _foreground(home: Home, ports: Ports, mode: Mode) -> int:
 
     home.prepare()
     if operate.running(home) is not None:
-        _fail("The stack runs already; stop it first: waybill down")
+        raise Precondition("STACK_RUNS", "The stack runs already.")
     operate.end_leftovers(home)
     return main(str(home.folder), json.dumps(operate.addresses(ports, mode)), mode)
 
 
-def _line(status: ServiceStatus) -> str:
+def _line(status: ServiceStatus) -> Text:
     pid = f"pid {status.pid}" if status.pid else "no process"
     restarts = f", restarted {status.restarts} ×" if status.restarts else ""
-    return f"{status.health:<12} {status.name:<13} {status.address} ({pid}{restarts})"
+    return _health(status.health, f"{status.name:<13} {status.address} ({pid}{restarts})", 12)
 
 
-@contextmanager
-def saying_failures() -> Iterator[None]:
-    """Failures that carry their own advice become that sentence and exit code 1."""
-    try:
-        yield
-    except (StackFailed, HomeUnusable, PortTaken, PostgresFailed) as failure:
-        _fail(str(failure))
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(1)
+def _health(word: str, what: str, width: int = 16) -> Text:
+    return Text.assemble((f"{word:<{width}}", "green" if word == probe.SERVING else "bold red"), f" {what}")

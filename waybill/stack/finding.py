@@ -20,7 +20,7 @@ _LOOK_SECONDS = 1.0
 def addresses(
     given: Mapping[str, str],
     environ: Mapping[str, str],
-    start: Path,
+    start: Path | None = None,
     defaults: Mapping[str, str] = MappingProxyType(_DEFAULTS),
 ) -> Mapping[str, str]:
     """host:port of each service: given, else of the environment, else of the running stack, else the default.
@@ -28,11 +28,12 @@ def addresses(
     Args:
         given: host:port by service.
         environ: Where WAYBILL_<NAME>_ADDRESS and WAYBILL_HOME are read.
-        start: The folder to look upward from for a stack's state.
+        start: The folder to look upward from for a stack's state; the one that we are in by default.
         defaults: host:port by service.
 
     Raises:
         Unavailable: NOT_REACHABLE: nothing is given or set, and no stack runs here.
+        NotFound: WORKING_FOLDER_GONE.
     """
     named = {name: given.get(name) or environ.get(one.name, "") for name, one in ADDRESSES.items()}
     if all(named.values()):

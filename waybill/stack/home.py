@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from waybill.runtime.errors import NotFound, Precondition
 from waybill.runtime.places import INSTALLED, ROOT
 from waybill.settings import ROLES
 from waybill.stack.config import ADMIN
 
 NAME = ".waybill"
 SHARED = Path("/var/lib/waybill")
-
-
-class HomeUnusable(Exception):
-    """The state folder cannot be used; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +58,22 @@ class Home:
         """Makes the folders.
 
         Raises:
-            HomeUnusable: They cannot be written, or belong to someone else.
+            Precondition: HOME_UNUSABLE, they cannot be written, or belong to someone else.
         """
-        advice = "set WAYBILL_HOME to a folder of yours, such as WAYBILL_HOME=~/waybill-state"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.folder.stat().st_uid != os.geteuid():
-                raise HomeUnusable(f"The state folder {self.folder} belongs to another user: {advice}.")
+                raise Precondition(
+                    "HOME_UNUSABLE", f"The state folder {self.folder} belongs to another user."
+                )
             # Others may pass, not look: as root, Postgres' unprivileged user has its folder in here.
             self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
             for place in (self.logs, self.objects):
                 place.mkdir(mode=0o700, exist_ok=True)
             self.lock.touch(mode=0o600)
         except OSError as error:
-            raise HomeUnusable(
-                f"The state folder {self.folder} cannot be written ({error.strerror}): {advice}."
+            raise Precondition(
+                "HOME_UNUSABLE", f"The state folder {self.folder} cannot be written: {error.strerror}."
             ) from error
 
     def passwords(self) -> Mapping[str, str]:
@@ -83,9 +81,10 @@ class Home:
         path = self.folder / "secrets.json"
         if not path.exists():
             if (self.postgres / "data").exists():
-                raise HomeUnusable(
+                raise Precondition(
+                    "HOME_UNUSABLE",
                     f"{path} is missing, and without it the data beside it cannot be opened: "
-                    f"bring it back, or move {self.postgres} away to start empty."
+                    f"bring it back, or move {self.postgres} away to start empty.",
                 )
             made = {role: secrets.token_urlsafe(24) for role in (ADMIN, *ROLES)}
             write_private(path, json.dumps(made, indent=1))
@@ -93,17 +92,20 @@ class Home:
         return found
 
 
-def find(environ: Mapping[str, str], start: Path, *, root: bool | None = None) -> Home:
+def find(environ: Mapping[str, str], start: Path | None = None, *, root: bool | None = None) -> Home:
     """WAYBILL_HOME, else the nearest `.waybill/` upward, else the checkout's, or `./.waybill`.
 
     For root below a closed folder it is a place that Postgres' unprivileged user can reach.
 
     Args:
         environ: Where WAYBILL_HOME may be.
-        start: The folder to look upward from.
+        start: The folder to look upward from; the one that we are in by default.
         root: Whether we are root; asked of the system by default.
+
+    Raises:
+        NotFound: WORKING_FOLDER_GONE, where it is needed and was deleted.
     """
-    folder = _wanted(environ, start.resolve())
+    folder = _wanted(environ, start)
     if root if root is not None else os.geteuid() == 0:
         closed = (
             parent for parent in folder.parents if parent.exists() and not parent.stat().st_mode & 0o001
@@ -122,10 +124,14 @@ def write_private(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _wanted(environ: Mapping[str, str], start: Path) -> Path:
+def _wanted(environ: Mapping[str, str], start: Path | None) -> Path:
     named = environ.get("WAYBILL_HOME", "")
     if named:
         return Path(named).expanduser().resolve()
+    try:
+        start = (start or Path.cwd()).resolve()
+    except FileNotFoundError:
+        raise NotFound("WORKING_FOLDER_GONE", "The folder that you are in was deleted.") from None
     for folder in (start, *start.parents):
         candidate = folder / NAME
         # Another user's folder above us must not choose our database and secrets.

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from waybill.runtime.settings import BIND
+from waybill.runtime.errors import Precondition, Unavailable
+from waybill.runtime.settings import BIND, MODE
 from waybill.stack import ports, probe, state
 from waybill.stack.home import Home
 from waybill.stack.postgres import STOP_SIGNAL, Postgres, binaries
@@ -24,10 +25,8 @@ from waybill.vendors.registry import VENDORS
 UP_SECONDS = 240.0
 DOWN_SECONDS = 90.0
 LEFTOVER_SECONDS = 15.0
-
-
-class StackFailed(Exception):
-    """The stack did not start; the text says what to do."""
+# A server says SERVING before it has looked at its backends for the first time.
+CHECK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,6 @@ class Status:
         """Whether everything works."""
         return all(one.health == probe.SERVING for one in (*self.services, self.postgres))
 
-    def as_json(self) -> str:
-        """The documented keys."""
-        return json.dumps(asdict(self))
-
 
 def addresses(kind: str, mode: str) -> dict[str, str]:
     """Where each program will listen.
@@ -99,14 +94,15 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
     """Starts the stack and returns when all of it is SERVING; a running one is left as it is.
 
     Raises:
-        StackFailed: A program cannot be started.
-        PortTaken, HomeUnusable, PostgresFailed: As they say.
+        Unavailable: STACK_NOT_STARTED, a program cannot be started.
+        Precondition: PORT_TAKEN, HOME_UNUSABLE, POSTGRES_MISSING, STACK_RUNS, BIND_REFUSED.
     """
     if bind := os.environ.get(BIND.name):
-        raise StackFailed(
+        raise Precondition(
+            "BIND_REFUSED",
             f"{BIND.name} is {bind!r}, but the stack gives each service an address of its own, on loopback "
-            "alone: its calls are neither encrypted nor authenticated. Unset it. `--ports` chooses ports; a "
-            "tunnel such as `ssh -L` reaches them from another machine."
+            "alone: its calls are neither encrypted nor authenticated. `--ports` chooses ports; a "
+            "tunnel such as `ssh -L` reaches them from another machine.",
         )
     binaries()  # what is not installed is said here, not in the supervisor's log
     home.prepare()
@@ -116,12 +112,54 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
         found = None
     if found is not None:
         if set(found.addresses) != set(ports.of_mode(mode)):
-            raise StackFailed("The stack runs in another mode; stop it first: waybill down")
+            raise Precondition("STACK_RUNS", "The stack runs already, in another mode.")
         return Stack(_serving(home, None).addresses, started=False)
     end_leftovers(home)
-    child = _detached(home, addresses(kind, mode), mode)
+    return _started(home, addresses(kind, mode), mode)
+
+
+def restart(home: Home) -> Stack:
+    """Stops the running stack and starts it in its mode and on its ports, with the settings of now.
+
+    Raises:
+        Unavailable: NOT_REACHABLE, none runs; and as `up`.
+    """
+    found = running(home)
+    if found is None:
+        raise no_stack(home)
+    mode = next(mode for mode in MODE.choices if set(ports.of_mode(mode)) == set(found.addresses))
+    down(home)
+    return _started(home, found.addresses, mode)
+
+
+def no_stack(home: Home) -> Unavailable:
+    """What to raise where a running stack is needed."""
+    return Unavailable("NOT_REACHABLE", f"No stack runs here; its state would be in {home.folder}.")
+
+
+def _started(home: Home, where: Mapping[str, str], mode: str) -> Stack:
+    child = _detached(home, where, mode)
     serving = _serving(home, child)
     return Stack(serving.addresses, started=serving.supervisor.pid == child.pid)
+
+
+def check(home: Home, stack: Stack) -> None:
+    """Returns when every program of a running stack can do its work.
+
+    Raises:
+        Unavailable: STACK_NOT_SERVING, one cannot; the text names it, and which backend of it.
+    """
+    if wait_until(lambda: status(home).serving, CHECK_SECONDS):
+        return
+    now = status(home)
+    ill = [one.name for one in (*now.services, now.postgres) if one.health != probe.SERVING]
+    answers = (probe.check_all(stack.addresses[name]) for name in ill if name in SERVICES)
+    unwell = [name for answer in answers for name, word in answer.items() if word != probe.SERVING]
+    backends = ", ".join(name for name in unwell if "/" in name)
+    raise Unavailable(
+        "STACK_NOT_SERVING",
+        f"The stack runs, but these do not work: {', '.join(ill)}{f' ({backends})' if backends else ''}.",
+    )
 
 
 def down(home: Home) -> bool:
@@ -231,4 +269,5 @@ def _serving(home: Home, child: subprocess.Popen[bytes] | None) -> StackState:
         return seen
     last = state.read(home)
     failure = last.failure if last is not None else ""
-    raise StackFailed(failure or f"The stack did not start; its log is {home.log('supervisor')}.")
+    said = failure or f"The stack did not start; its log is {home.log('supervisor')}."
+    raise Unavailable("STACK_NOT_STARTED", said)

@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 
+from waybill.runtime.errors import Precondition
 from waybill.settings import FIXED_PORTS
 from waybill.vendors.registry import VENDORS
 
@@ -21,10 +22,6 @@ SIMULATORS: Mapping[str, int] = {
 LASTING = range(10_240, 32_768)
 
 
-class PortTaken(Exception):
-    """A fixed port is in use; the text names it and says what to do."""
-
-
 def of_mode(mode: str) -> Mapping[str, int]:
     """Every program's fixed port, in a mode."""
     return {**FIXED, **(SIMULATORS if mode == "simulator" else {})}
@@ -34,7 +31,7 @@ def fixed(mode: str) -> dict[str, int]:
     """The fixed ports, each checked to be free.
 
     Raises:
-        PortTaken: Another program listens on one.
+        Precondition: PORT_TAKEN, another program listens on one.
     """
     ports = dict(of_mode(mode))
     for name, port in ports.items():
@@ -43,15 +40,14 @@ def fixed(mode: str) -> dict[str, int]:
 
 
 def check(name: str, port: int) -> None:
-    """Raises PortTaken when another program listens there."""
+    """Raises Precondition PORT_TAKEN when another program listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortTaken(
-                f"Port {port} on 127.0.0.1, which {name} needs, is taken by another program. "
-                "Stop that program, or start with free ports: waybill up --ports free"
+            raise Precondition(
+                "PORT_TAKEN", f"Port {port} on 127.0.0.1, which {name} needs, is taken by another program."
             ) from error
 
 

