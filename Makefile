@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock configuration call clean run-env dev-env
+.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -52,6 +52,9 @@ proto: dev-env ## generate the code of protos/ again
 
 proto-check: dev-env ## fail where the committed generated code is not what protos/ gives
 	@sh scripts/protos.sh --check
+
+wheel: dev-env ## build a wheel of everything into dist/: pip install 'dist/waybill-….whl[stack]'
+	@$(BIN)/python -m hatchling build -t wheel
 
 configuration: dev-env ## write docs/configuration.md from the settings that the code declares
 	@$(BIN)/python -m tests.configuration
