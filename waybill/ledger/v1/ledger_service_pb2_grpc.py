@@ -93,7 +93,8 @@ class LedgerServiceServicer:
 
     def Adjust(self, request, context):
         """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
-        an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+        an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
+        expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

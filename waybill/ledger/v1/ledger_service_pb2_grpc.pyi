@@ -48,7 +48,8 @@ class LedgerServiceStub:
     """
     Adjust: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.AdjustRequest, _ledger_service_pb2.AdjustResponse]
     """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
-    an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+    an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
+    expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
@@ -76,7 +77,8 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """
     Adjust: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.AdjustRequest, _ledger_service_pb2.AdjustResponse]  # type: ignore[assignment]
     """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
-    an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+    an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
+    expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
@@ -125,7 +127,8 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.AdjustResponse, _abc.Awaitable[_ledger_service_pb2.AdjustResponse]]:
         """Says what the vendor charged for an attempt in the end. The difference to what was settled is appended as
-        an adjustment; repeating it appends nothing. A held or doubtful attempt is settled as expected before.
+        an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
+        expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
         """
 

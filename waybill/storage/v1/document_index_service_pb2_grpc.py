@@ -30,7 +30,8 @@ class DocumentIndexServiceStub:
     one content of it. Searches see the published version only; another version is filled unseen and
     published in one transaction, and until then the version before it answers.
 
-    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion. A small document takes two calls: PutChunks
+    with `begin`, PutVectors with `publish`.
     """
 
     def __init__(self, channel):
@@ -96,7 +97,8 @@ class DocumentIndexServiceServicer:
     one content of it. Searches see the published version only; another version is filled unseen and
     published in one transaction, and until then the version before it answers.
 
-    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion. A small document takes two calls: PutChunks
+    with `begin`, PutVectors with `publish`.
     """
 
     def BeginVersion(self, request, context):
@@ -111,7 +113,7 @@ class DocumentIndexServiceServicer:
     def PutChunks(self, request, context):
         """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
         repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
-        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
+        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED; with begin, those of BeginVersion.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +131,8 @@ class DocumentIndexServiceServicer:
     def PutVectors(self, request, context):
         """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
         repeating the call changes nothing.
-        Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
+        Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID; with publish, those of
+        PublishVersion.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -250,7 +253,8 @@ class DocumentIndexService:
     one content of it. Searches see the published version only; another version is filled unseen and
     published in one transaction, and until then the version before it answers.
 
-    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion. A small document takes two calls: PutChunks
+    with `begin`, PutVectors with `publish`.
     """
 
     @staticmethod

@@ -31,7 +31,8 @@ class DocumentIndexServiceStub:
     one content of it. Searches see the published version only; another version is filled unseen and
     published in one transaction, and until then the version before it answers.
 
-    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion. A small document takes two calls: PutChunks
+    with `begin`, PutVectors with `publish`.
     """
 
     @_typing.overload
@@ -46,7 +47,7 @@ class DocumentIndexServiceStub:
     PutChunks: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PutChunksRequest, _document_index_service_pb2.PutChunksResponse]
     """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
     repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
-    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
+    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED; with begin, those of BeginVersion.
     """
     ListChunks: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.ListChunksRequest, _document_index_service_pb2.ListChunksResponse]
     """Lists chunks by ordinal: of a version, or of what is published of a document.
@@ -56,7 +57,8 @@ class DocumentIndexServiceStub:
     PutVectors: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]
     """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
     repeating the call changes nothing.
-    Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
+    Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID; with publish, those of
+    PublishVersion.
     """
     PublishVersion: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]
     """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
@@ -89,7 +91,8 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     one content of it. Searches see the published version only; another version is filled unseen and
     published in one transaction, and until then the version before it answers.
 
-    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion. A small document takes two calls: PutChunks
+    with `begin`, PutVectors with `publish`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -101,7 +104,7 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     PutChunks: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PutChunksRequest, _document_index_service_pb2.PutChunksResponse]  # type: ignore[assignment]
     """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
     repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
-    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
+    Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED; with begin, those of BeginVersion.
     """
     ListChunks: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.ListChunksRequest, _document_index_service_pb2.ListChunksResponse]  # type: ignore[assignment]
     """Lists chunks by ordinal: of a version, or of what is published of a document.
@@ -111,7 +114,8 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     PutVectors: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]  # type: ignore[assignment]
     """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
     repeating the call changes nothing.
-    Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
+    Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID; with publish, those of
+    PublishVersion.
     """
     PublishVersion: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
     """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
@@ -143,7 +147,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     one content of it. Searches see the published version only; another version is filled unseen and
     published in one transaction, and until then the version before it answers.
 
-    In order: BeginVersion, PutChunks, PutVectors, PublishVersion.
+    In order: BeginVersion, PutChunks, PutVectors, PublishVersion. A small document takes two calls: PutChunks
+    with `begin`, PutVectors with `publish`.
     """
 
     @_abc_1.abstractmethod
@@ -165,7 +170,7 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_index_service_pb2.PutChunksResponse, _abc.Awaitable[_document_index_service_pb2.PutChunksResponse]]:
         """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
         repeating the call changes nothing. Vectors that this tenant has for the same text already are copied.
-        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED.
+        Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, VERSION_PUBLISHED; with begin, those of BeginVersion.
         """
 
     @_abc_1.abstractmethod
@@ -187,7 +192,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_index_service_pb2.PutVectorsResponse, _abc.Awaitable[_document_index_service_pb2.PutVectorsResponse]]:
         """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
         repeating the call changes nothing.
-        Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID.
+        Reasons: VERSION_NOT_FOUND, CHUNK_NOT_FOUND, SPACE_UNKNOWN, VECTOR_INVALID; with publish, those of
+        PublishVersion.
         """
 
     @_abc_1.abstractmethod
