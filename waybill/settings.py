@@ -247,7 +247,7 @@ OPENAI_ATTEMPT_SECONDS = Setting(
 KILL_SEEDS = Setting(
     name="WAYBILL_KILL_SEEDS",
     group="For tests",
-    meaning="How many seeds the kill test of the embedder takes, instead of 10.",
+    meaning="How many seeds each kill test over a simulated vendor takes, instead of 10.",
     default="",
 )
 LIVE_OPENAI_API_KEY = Setting(

@@ -14,7 +14,7 @@ from tests.conftest import open_folder
 from tests.pipeline.clock import Clock
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.test_simulated_vendor import check_vectors
-from tests.pipeline.workbench import FAULTS, Workbench, simulated_openai, started
+from tests.pipeline.workbench import FAULTS, Workbench, simulated, started
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
@@ -26,6 +26,7 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.wire import timestamp
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
+from waybill.vendors.registry import OPENAI
 
 FULL, HALF = "text-embedding-3-small", "text-embedding-3-small batch"
 # Small requests, so that a document of a few chunks is a batch of several lines.
@@ -51,7 +52,7 @@ def batching(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator
 
 @pytest.fixture
 def vendor(batching: Home) -> Iterator[Remote]:
-    vendor = simulated_openai(batching)
+    vendor = simulated(batching, OPENAI)
     yield vendor
     vendor.faults.heal()
     vendor.change("/batches", working_seconds=600)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import Workbench, simulated_openai, started
+from tests.pipeline.workbench import Workbench, simulated, started
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import RetryRunRequest
@@ -44,7 +44,7 @@ def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
 
 @pytest.fixture
 def vendor(simulating: Home) -> Remote:
-    return simulated_openai(simulating)
+    return simulated(simulating, OPENAI)
 
 
 def documents(bench: Workbench, seed: int, count: int = 3) -> Sequence[str]:

@@ -24,7 +24,7 @@ from waybill.sim.remote import Remote
 from waybill.stack import operate, state
 from waybill.stack.home import Home
 from waybill.stack.postgres import Postgres
-from waybill.vendors.registry import OPENAI
+from waybill.vendors.registry import Vendor
 
 PATIENCE_SECONDS = 90.0
 FAULTS = "faults"
@@ -73,12 +73,12 @@ def started(home: Home, mode: str = "local", **environment: str) -> Iterator[Hom
         operate.down(home)
 
 
-def simulated_openai(home: Home) -> Remote:
-    """The vendor of a stack in simulator mode, by its own door."""
+def simulated(home: Home, vendor: Vendor) -> Remote:
+    """A vendor of a stack in simulator mode, by its own door."""
     found = operate.running(home)
     assert found is not None
-    where = found.addresses
-    return Remote(f"http://{where['openai']}/v1", f"http://{where['openai-control']}", OPENAI.simulator_key)
+    base = f"http://{found.addresses[vendor.name]}{vendor.simulator_path}"
+    return Remote(base, f"http://{found.addresses[vendor.control]}", vendor.simulator_key)
 
 
 @dataclass(frozen=True)

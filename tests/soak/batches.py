@@ -17,7 +17,7 @@ from pathlib import Path
 
 from services.orchestrator.batch import tiers
 from tests.pipeline.clock import Clock
-from tests.pipeline.workbench import Workbench, simulated_openai, started
+from tests.pipeline.workbench import Workbench, simulated, started
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest
@@ -25,6 +25,7 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.openai.settings import PRICES
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
+from waybill.vendors.registry import OPENAI
 
 FULL, HALF = "text-embedding-3-small", "text-embedding-3-small batch"
 HOURS = (0.5, 1.5, 3.0, 6.0, 12.0, 26.0, 30.0)
@@ -152,7 +153,7 @@ def complaints() -> list[str]:
             **clock.environment,
         }
         home = stack.enter_context(started(Home(place / "stack"), "simulator", **environment))
-        vendor = simulated_openai(home)
+        vendor = simulated(home, OPENAI)
         start = clock.now() + datetime.timedelta(minutes=2)
         scenarios: Sequence[Scenario] = [
             ingested(stack.enter_context(Workbench.of(home, f"t{number}", place)), name, vendor, clock, start)

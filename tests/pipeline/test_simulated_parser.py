@@ -1,0 +1,112 @@
+"""The whole stack over a LlamaCloud that breaks, while its programs are killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import open_folder
+from tests.pipeline.test_kill import check_whole
+from tests.pipeline.workbench import Workbench, simulated, started
+from tests.waiting import eventually
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.sim.journal import Entry as Line
+from waybill.sim.remote import Remote
+from waybill.stack.home import Home
+from waybill.vendors.registry import LLAMAPARSE
+
+SEEDS = range(int(os.environ.get("WAYBILL_KILL_SEEDS", "10")))
+DOCUMENTS = 3
+KILLED = ("parser", "orchestrator")
+LONGEST_SECONDS_TO_A_KILL = 6.0
+# Requests that break, each with its share; a fault of a job with one out of three.
+CREATES = ("F01", "F02/0", "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F11", "F12", "F13", "F16")
+READS = ("F01", "F03", "F04", "F05", "F07", "F09", "F10", "F11", "F12", "F13")
+OF_JOBS = ("F24/2", "F29", "F30/1", "F31/3", "F31/wrong", "F41/2")
+OPERATIONS = ("parse.get", "parse.list", "files", "parse.delete")
+OPEN = (Entry.STATE_HELD, Entry.STATE_IN_DOUBT)
+
+
+@pytest.fixture(scope="module")
+def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home(open_folder(tmp_path_factory) / "a stack")
+    with started(home, "simulator"):
+        yield home
+
+
+@pytest.fixture
+def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
+    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
+        yield bench
+
+
+@pytest.fixture
+def vendor(simulating: Home) -> Iterator[Remote]:
+    remote = simulated(simulating, LLAMAPARSE)
+    remote.change("/jobs", queued_seconds=0.5, page_seconds=0.1, billed_seconds=0.5)
+    yield remote
+    remote.faults.heal()
+
+
+def schedule(luck: random.Random) -> str:
+    """Faults of creates, of other requests, and of a job."""
+    creates = [f"{fault}:p=0.2" for fault in luck.sample(CREATES, 2)]
+    reads = [f"{luck.choice(READS)}:p=0.15:op={operation}" for operation in luck.sample(OPERATIONS, 2)]
+    return ",".join([*creates, *reads, f"{luck.choice(OF_JOBS)}:p=0.33"])
+
+
+def ingested(bench: Workbench, seed: int) -> Sequence[str]:
+    """Documents that no other seed has, of one to three pages."""
+    pages = {n: f"Pump {seed}-{n} {uuid.uuid4()} runs dry at noon." for n in range(DOCUMENTS)}
+    files = [bench.file(f"pump-{n}.txt", "\f".join([text] * (n + 1)).encode()) for n, text in pages.items()]
+    return [bench.client.ingest(file).run_id for file in files]
+
+
+def parses(bench: Workbench, runs: Sequence[str]) -> list[Entry]:
+    return [entry for run in runs for entry in bench.entries(run) if entry.operation == "parse"]
+
+
+def made(lines: Sequence[Line]) -> Counter[str]:
+    """Jobs that the vendor began, by content and options; a 504 came after the work."""
+    creates = [line for line in lines if line.operation == "parse.create"]
+    return Counter(line.call for line in creates if line.status in (200, 504))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_faults_and_kills_lose_no_document_and_pay_none_twice(
+    bench: Workbench, vendor: Remote, seed: int
+) -> None:
+    luck = random.Random(seed)
+    seen, owed = len(vendor.journal), vendor.invoice.total_nano_usd
+    vendor.faults.add(schedule(luck))
+    runs = ingested(bench, seed)
+    for _ in range(luck.randint(1, 2)):
+        threading.Event().wait(luck.uniform(0, LONGEST_SECONDS_TO_A_KILL))
+        eventually(bench.all_serving, "what was killed serves again")
+        bench.kill(luck.choice(KILLED))
+    ended = [bench.finish(run_id) for run_id in runs]
+    vendor.faults.heal()
+    assert [(run.state, run.reason) for run in ended] == [(Run.STATE_READY, "")] * len(runs)
+    eventually(lambda: bool(closed(bench, vendor, runs, owed)), "the books are those of the vendor")
+    lines = vendor.journal[seen:]
+    assert [line.violation for line in lines if line.violation] == []
+    assert sorted(made(lines).values()) == [1] * DOCUMENTS
+    for run_id in runs:
+        check_whole(bench, run_id)
+
+
+def closed(bench: Workbench, vendor: Remote, runs: Sequence[str], owed: int) -> bool:
+    """Nothing is open or in doubt, and what was spent is what the vendor asks for."""
+    entries = parses(bench, runs)
+    spent = sum(entry.reported_nano_usd + entry.adjusted_nano_usd for entry in entries)
+    return not [entry for entry in entries if entry.state in OPEN] and (
+        spent == vendor.invoice.total_nano_usd - owed
+    )
