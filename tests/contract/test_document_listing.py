@@ -14,11 +14,13 @@ from services.storage import inventory
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import SPACE, Index, chunk, refused, unit_vector
 from tests.contract.test_document_index import index
+from tests.contract.test_search_backfill import of_database, old
 from waybill.runtime.channel import MAX_MESSAGE_BYTES
+from waybill.runtime.postgres import Database
 from waybill.storage.v1 import document_index_service_pb2 as pb
 from waybill.storage.v1.document_pb2 import Document
 
-__all__ = ["index"]
+__all__ = ["index", "old"]
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 MANY = 20_000
@@ -183,6 +185,19 @@ async def test_collections_count_what_is_published_and_follow_changes_and_deleti
     )
     found = {one.collection: (one.documents, one.chunks) for one in (await collections(index)).collections}
     assert found == {"manuals": (2, 2)}
+
+
+async def test_documents_of_a_release_before_are_counted_and_have_a_time(
+    database: MigratedPostgres, old: str
+) -> None:
+    async with Database.opened(of_database(database.url("storage"), old)) as pool:
+        (collection,) = await inventory.collections(pool, "old", 10, None)
+        listed = await inventory.documents(pool, "old", inventory.Wanted(), 10, None)
+    assert collection == {"collection": "default", "documents": 1, "chunks": 2}
+    assert [(one["document_key"], one["published_at"] is not None) for one in listed] == [
+        ("a.md", True),
+        ("b.md", False),
+    ]
 
 
 async def test_collections_come_in_pages_by_name(index: Index) -> None:

@@ -77,7 +77,7 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
     for rank, hit in enumerate(answer.hits, 1):
         _show_hit(screen, rank, hit, explain)
     if not answer.hits:
-        screen.note(f"{plain(answer.hint)} What is there to be found: {screen.command('runs')}".strip())
+        screen.note(f"{plain(answer.hint)} What is there to be found: {screen.command('documents')}".strip())
     if coverage.vectors < coverage.chunks:
         screen.note(
             f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone"
