@@ -19,7 +19,10 @@ def agree(screen: Screen, question: str, yes: bool) -> None:
     if yes:
         return
     screen.err.print(Text(f"{question} [y/N]"), end=" ", soft_wrap=not screen.err.is_terminal)
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    answer = sys.stdin.readline()
+    if not sys.stdin.isatty():
+        screen.note("")  # nobody has ended the line
+    if answer.strip().lower() in ("y", "yes"):
         return
     screen.note("Nothing was deleted. With --yes the command does not ask.")
     raise typer.Exit(Exit.REFUSED)

@@ -75,6 +75,7 @@ class OrchestratorServiceStub:
     """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListDocumentsRequest, _orchestrator_service_pb2.ListDocumentsResponse]
     """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Any page costs the same; one that is filtered by metadata or origin reads on until it has enough.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
     ListCollections: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListCollectionsRequest, _orchestrator_service_pb2.ListCollectionsResponse]
@@ -144,6 +145,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
     ListDocuments: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListDocumentsRequest, _orchestrator_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Any page costs the same; one that is filtered by metadata or origin reads on until it has enough.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
     ListCollections: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListCollectionsRequest, _orchestrator_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
@@ -270,6 +272,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.ListDocumentsResponse, _abc.Awaitable[_orchestrator_service_pb2.ListDocumentsResponse]]:
         """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+        Any page costs the same; one that is filtered by metadata or origin reads on until it has enough.
         Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
 

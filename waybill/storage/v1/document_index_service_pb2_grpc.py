@@ -164,6 +164,7 @@ class DocumentIndexServiceServicer:
 
     def ListDocuments(self, request, context):
         """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+        Any page costs the same; one that is filtered by metadata or origin reads on until it has enough.
         Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

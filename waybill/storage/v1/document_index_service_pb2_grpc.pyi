@@ -73,6 +73,7 @@ class DocumentIndexServiceStub:
     """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.ListDocumentsRequest, _document_index_service_pb2.ListDocumentsResponse]
     """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Any page costs the same; one that is filtered by metadata or origin reads on until it has enough.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
     ListCollections: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.ListCollectionsRequest, _document_index_service_pb2.ListCollectionsResponse]
@@ -130,6 +131,7 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     """Reads a document. Reasons: INVALID_REQUEST, DOCUMENT_NOT_FOUND."""
     ListDocuments: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.ListDocumentsRequest, _document_index_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+    Any page costs the same; one that is filtered by metadata or origin reads on until it has enough.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
     ListCollections: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.ListCollectionsRequest, _document_index_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
@@ -232,6 +234,7 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_document_index_service_pb2.ListDocumentsResponse, _abc.Awaitable[_document_index_service_pb2.ListDocumentsResponse]]:
         """Lists documents by collection, then by key. Documents of which nothing is published yet are among them.
+        Any page costs the same; one that is filtered by metadata or origin reads on until it has enough.
         Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
 
