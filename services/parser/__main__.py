@@ -80,6 +80,10 @@ async def assembled(
         engine, limits = chosen.engine, chosen.limits
         runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
+        if config.llamaparse and config.llamaparse.webhooks:
+            from services.parser.webhooks import listening
+
+            await stack.enter_async_context(listening(config.llamaparse.webhooks, runner.hasten))
         forget = partial(prune, owner, (retention.JOBS,))
         await stack.enter_async_context(pruning(config.server.keep_days, forget))
         yield server.Service(
@@ -107,6 +111,7 @@ async def _chosen(
             yield Chosen(engine, limits, {f"parser/{engine.capabilities.name}": engine.check})
         return
     # The SDK is heavy, and only this backend needs it installed.
+    from services.parser import webhooks
     from services.parser.backends.llamaparse import MOST_FILE_BYTES, LlamaParse
     from services.parser.backends.llamaparse_client import opened
 
@@ -116,7 +121,9 @@ async def _chosen(
     limiter = Limiter(LLAMAPARSE.name, VENDOR_CONCURRENCY, requests_per_minute=rate)
     async with Sandbox.open(limits, size) as sandbox, opened(config.llamaparse, limiter, calls) as cloud:
         telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
-        vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits)
+        told = config.llamaparse.webhooks
+        hook = partial(webhooks.hook, told) if told else None
+        vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits, hook)
         probes = watched(LLAMAPARSE, vendor.check, calls.breaker, telemetry, HEALTH_SECONDS)
         yield Chosen(vendor, limits, probes)
 

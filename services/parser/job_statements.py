@@ -71,4 +71,8 @@ where job_id in (
     order by charge_at limit %(limit)s for update skip locked)
 returning *
 """
+HASTEN = """
+update waybill_parser.jobs set look_at = case when look_at > now() then now() else look_at end
+where parse_id = %(parse_id)s and coalesce(entry_id, charge_of) = %(entry_id)s
+"""
 CHARGE_KNOWN = "update waybill_parser.jobs set charge_of = null, charge_at = null where job_id = %(job_id)s"

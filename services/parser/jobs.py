@@ -199,6 +199,12 @@ class Jobs:
             job, f"entry_id = null, leased_until = null, {sql.CHARGED_LATER}", in_doubt=False
         )
 
+    async def hasten(self, entry_id: uuid.UUID, parse_id: str) -> bool:
+        """Brings the look at a parse forward, of any tenant; False: the entry's parse is not this one."""
+        async with self._owner_database.transaction(None) as connection:
+            values = {"entry_id": entry_id, "parse_id": parse_id}
+            return (await connection.execute(sql.HASTEN, values)).rowcount > 0
+
     async def charged_late(self, limit: int) -> Sequence[Job]:
         """Ended jobs of any tenant whose engine is to be asked for its charge now; later and later again."""
         async with self._owner_database.transaction(None) as connection:

@@ -101,6 +101,13 @@ class Runner:
         """Says that a job waits."""
         self._woken.set()
 
+    async def hasten(self, entry_id: uuid.UUID, parse_id: str) -> bool:
+        """Looks at a parse now; False: the entry's parse is not this one."""
+        found = await self._jobs.hasten(entry_id, parse_id)
+        if found:
+            self.wake()
+        return found
+
     def begin(self, job: Job) -> Work:
         """Works on a job that this process has claimed."""
         work = self._works[job.job_id] = Work(job, self._pause)

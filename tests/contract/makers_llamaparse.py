@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,8 +35,16 @@ if TYPE_CHECKING:
 KEY = "llx-planted-0123456789abcdefghij"
 SOON = Policy(first_seconds=0.01, most_seconds=0.05)
 FINAL = (ParseJob.STATE_SUCCEEDED, ParseJob.STATE_FAILED, ParseJob.STATE_CANCELLED)
-# A vendor that takes no time to speak of.
-QUICK = LlamaCloudSettings(seed=1, latency_seconds=0.0, jobs=JobTimes(0.05, 0.001, 0.0))
+_SEEDS = itertools.count(secrets.randbits(32))
+
+
+def quick(queued_seconds: float = 0.05, page_seconds: float = 0.001, **more: Any) -> LlamaCloudSettings:
+    """A vendor that takes no time to speak of, and tells its credits at once.
+
+    Each has a seed of its own: ids are drawn from it, and the tests of a session share a database.
+    """
+    jobs = JobTimes(queued_seconds, page_seconds, billed_seconds=0.0)
+    return replace(LlamaCloudSettings(seed=next(_SEEDS), latency_seconds=0.0, jobs=jobs), **more)
 
 
 def at(sim: LlamaCloudSimulator, *keys: str, **more: Any) -> LlamaParseConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_llamaparse import QUICK, at, begun, final, llamaparse, operations, owed
+from tests.contract.makers_llamaparse import at, begun, final, llamaparse, operations, owed, quick
 from tests.contract.makers_parser import MARKDOWN, a_run, neighbours
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -18,7 +18,7 @@ async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     async with (
-        simulator(QUICK) as sim,
+        simulator(quick()) as sim,
         neighbours(database, tmp_path) as near,
         llamaparse(database, near, at(sim)) as stub,
     ):

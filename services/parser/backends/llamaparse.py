@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from services.parser.backends import counting, llamaparse_errors, llamaparse_pages, llamaparse_types
-from services.parser.backends.llamaparse_answers import ENTRY, FILE, Status, VendorJob, job, word
+from services.parser.backends.llamaparse_answers import ENTRY, FILE, Status, VendorJob, word
 from services.parser.backends.llamaparse_client import LlamaCloud, projects
 from services.parser.backends.llamaparse_errors import asking_about, not_an_answer
 from services.parser.backends.llamaparse_looks import Looks
@@ -142,12 +142,14 @@ class LlamaParse:
         part = "text" if fast else "markdown"
         linked = not fast and order.pages > self._inline_pages
         async with asking_about(a_result=True):
-            answer = await self._result(parse_id, "items_content_metadata" if linked else part)
-            found = self._remember(job(answer.get("job")))
+            found, answer = await self._result(parse_id, "items_content_metadata" if linked else part)
+            self._remember(found)
             if found.status is Status.COMPLETED:
                 contents = await self._linked(answer) if linked else _READERS[part](answer)
                 contents, derived = await self._with_text(parse_id, contents, fast=fast)
         self._judge(found)
+        if contents and all(one.text is None for one in contents):
+            raise llamaparse_errors.of_failed_job("", charged=True)
         bounds = Bounds(found.counted_pages, order.pages, self._limits.page_text_bytes)
         await asyncio.to_thread(llamaparse_pages.fill, artifact, contents, bounds, derived=derived)
         if not artifact.has_text:
@@ -228,7 +230,7 @@ class LlamaParse:
                 self._ended.popitem(last=False)
         return found
 
-    async def _result(self, parse_id: str, part: str) -> dict[str, Any]:
+    async def _result(self, parse_id: str, part: str) -> tuple[VendorJob, Mapping[str, Any]]:
         return await self._cloud.repeated(partial(self._wire.result, parse_id, part))
 
     async def _jobs(self, wanted: Callable[[], Sequence[str]]) -> Mapping[str, VendorJob]:
@@ -247,7 +249,7 @@ class LlamaParse:
                 return found
         return None
 
-    async def _linked(self, answer: dict[str, Any]) -> list[Content]:
+    async def _linked(self, answer: Mapping[str, Any]) -> list[Content]:
         """Pages behind a presigned link."""
         links = answer.get("result_content_metadata")
         url = word(links.get("items") if isinstance(links, dict) else None, "presigned_url")
@@ -263,7 +265,8 @@ class LlamaParse:
         if fast or any(one.text and one.text.strip() for one in contents):
             return contents, fast
         # Markdown may be missing though there is text (facts: LlamaParse, 5).
-        texts = llamaparse_pages.of_text(await self._result(parse_id, "text"))
+        _, answer = await self._result(parse_id, "text")
+        texts = llamaparse_pages.of_text(answer)
         failed = {one.number for one in contents if one.text is None}
         return [one for one in texts if one.number not in failed], True
 

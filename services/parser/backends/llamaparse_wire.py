@@ -117,7 +117,7 @@ class Wire:
         )
         return await content(answer)
 
-    async def result(self, parse_id: str, part: str) -> dict[str, Any]:
+    async def result(self, parse_id: str, part: str) -> tuple[VendorJob, Mapping[str, Any]]:
         """A job with a part of its result, and what it cost as far as that is known.
 
         Raises:
@@ -130,7 +130,8 @@ class Wire:
             )
             return await content(answer)
 
-        return await self._cloud.asked(send, at_most=RESULT_SECONDS, refused=of_result)
+        answer = await self._cloud.asked(send, at_most=RESULT_SECONDS, refused=of_result)
+        return job(answer.get("job")), answer
 
     async def get(self, parse_id: str) -> VendorJob:
         """A job, with what it cost as far as that is known. Raises NotFound."""

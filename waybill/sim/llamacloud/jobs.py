@@ -95,6 +95,9 @@ class Jobs:
 
     Args:
         tell: Sends a job's event.
+
+    Attributes:
+        created: How many there ever were.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._results: dict[tuple[str, str, str], float] = {}
         self._spent: Counter[str] = Counter()
+        self.created = 0
 
     def take(self, **seconds: float) -> None:
         """Jobs created from now on take other times; see `JobTimes`."""
@@ -146,6 +150,7 @@ class Jobs:
             configuration.pages(document.pages),
         )
         self._jobs[job.id] = job
+        self.created += 1
         job.cached = fault is None and not configuration.disable_cache and self._is_cached(job)
         if not job.cached or self._settings.assumptions.cache_hits_notify:
             self._tell(job, "parse.pending")

@@ -63,6 +63,11 @@ class LlamaCloudSimulator(Simulator):
         return f"http://127.0.0.1:{self._downloads_host.port}"
 
     @property
+    def jobs_created(self) -> int:
+        """How many jobs there ever were, also those whose creator never heard of them."""
+        return self._jobs.created
+
+    @property
     def controls(self) -> Mapping[str, Callable[..., None]]:
         """How long jobs take that are created from now on."""
         return {"/jobs": self._jobs.take}
