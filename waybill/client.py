@@ -88,6 +88,7 @@ def connect(
         environ: Where settings are read; the process's own by default.
 
     Raises:
+        InvalidRequest: SETTING_UNKNOWN: a WAYBILL_ variable is none of ours; the text names the nearest.
         Unavailable: NOT_REACHABLE, at once: no address is given or set, and no stack runs here. The text
             says what was tried. An address that is given or set is waited for, until a call's deadline.
     """

@@ -29,7 +29,15 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     add_OrchestratorServiceServicer_to_server,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import CODES, Deadline, Quota, ServiceError, Unavailable, to_status
+from waybill.runtime.errors import (
+    CODES,
+    Deadline,
+    InvalidRequest,
+    Quota,
+    ServiceError,
+    Unavailable,
+    to_status,
+)
 from waybill.settings import FIXED_PORTS
 from waybill.stack import finding, state
 from waybill.stack.home import Home
@@ -287,6 +295,12 @@ def test_where_no_stack_runs_what_was_tried_is_told_at_once(home: Home, down: bo
     told = f"{home.state} ({'its stack is down' if down else 'not there'})"
     for tried in ("WAYBILL_ORCHESTRATOR_ADDRESS (not set)", told, f"{nowhere['orchestrator']} (nothing"):
         assert tried in caught.value.message
+
+
+def test_a_misspelt_address_leads_to_no_other_stack(home: Home) -> None:
+    environ = {"WAYBILL_ORCHESTRATR_ADDRESS": "far:1", "WAYBILL_HOME": str(home.folder)}
+    with pytest.raises(InvalidRequest, match="did you mean WAYBILL_ORCHESTRATOR_ADDRESS"):
+        connect(environ=environ)
 
 
 def test_an_address_without_an_answer_is_named_when_time_is_up() -> None:

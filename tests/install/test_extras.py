@@ -15,7 +15,7 @@ def test_the_command_line_alone_does_what_needs_no_stack_and_says_what_the_rest_
 ) -> None:
     made = installed(wheel, tmp_path, "[cli]")
     assert "WAYBILL_CHUNK_TOKENS" in made.run("waybill", "config").stdout
-    assert "No stack is running" in made.run("waybill", "status").stdout
+    assert "waybill up" in made.run("waybill", "status").stderr
     for command in ("up", "migrate", "demo"):
         done = made.run("waybill", command)
         assert done.returncode

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from waybill.runtime.errors import Unavailable
-from waybill.settings import ADDRESSES
+from waybill.runtime.errors import InvalidRequest, Unavailable
+from waybill.settings import ADDRESSES, unknown
 from waybill.stack import home, state
 
 _FIRST = "orchestrator"
@@ -32,12 +32,15 @@ def addresses(
         defaults: host:port by service.
 
     Raises:
+        InvalidRequest: SETTING_UNKNOWN: a variable of ours is misspelt, perhaps the very address.
         Unavailable: NOT_REACHABLE: nothing is given or set, and no stack runs here.
         NotFound: WORKING_FOLDER_GONE.
     """
     named = {name: given.get(name) or environ.get(one.name, "") for name, one in ADDRESSES.items()}
     if all(named.values()):
         return named
+    if faults := list(unknown(environ)):
+        raise InvalidRequest("SETTING_UNKNOWN", f"{'; '.join(faults)}.")
     file = home.find(environ, start).state
     running, seen = _running(file)
     if not any(named.values()) and not running and not _answers(defaults[_FIRST]):
