@@ -182,11 +182,11 @@ def page() -> str:
     lines = [
         "# What each fault of OpenAI becomes",
         "",
-        "Made by `python -m tests.contract.openai_faults`; `test_openai_faults.py` beside it runs each row",
-        "and holds in each: settled ≤ the simulator's invoice ≤ settled + in doubt.",
+        "Each row is a test (`tests/contract/test_openai_faults.py`). In every row: settled ≤ the simulator's",
+        "invoice ≤ settled + in doubt. `python -m tests.contract.openai_faults` writes this page.",
         "",
-        "`:times=1` breaks one request, a name alone every request. Deadline of the call: "
-        f"{REQUEST_DEADLINE_SECONDS:g} s; Waybill's back-off is made short, a vendor's Retry-After is not.",
+        "`:times=1` breaks one request; a name alone breaks every request. A call has "
+        f"{REQUEST_DEADLINE_SECONDS:g} s. Waybill's back-off is made short; a vendor's Retry-After is kept.",
         "",
         "| fault | what | the caller gets | requests on the wire | settled | released | in doubt |",
         "|---|---|---|---|---|---|---|",
@@ -205,9 +205,9 @@ def _batches() -> list[str]:
     lines = [
         "## The batch tier",
         "",
-        "One job of ten requests; `test_openai_batch_faults.py` beside it runs each row and holds the same",
-        "in each. A job that could not be created is cancelled by its key. What is settled without vectors",
-        "had an answer that cannot be right. Texts without a vector are the caller's to embed otherwise.",
+        "Each row is one job of ten requests (`test_openai_batch_faults.py`), and the same holds. A job that",
+        "could not be created is cancelled by its key. A request that is settled without vectors had an",
+        "answer that cannot be right. The caller embeds texts without a vector in another way.",
         "An outcome names the code of the first request that failed.",
         "",
         "| fault | what | the caller gets | creates on the wire | vectors | settled | released | in doubt |",
