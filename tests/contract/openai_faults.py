@@ -182,8 +182,9 @@ def page() -> str:
     lines = [
         "# What each fault of OpenAI becomes",
         "",
-        "Each row is a test (`tests/contract/test_openai_faults.py`). In every row: settled",
-        "≤ the simulator's invoice ≤ settled + in doubt. `python -m tests.contract.openai_faults` writes this.",
+        "Each row is a test (`tests/contract/test_openai_faults.py`). In every row:",
+        "settled ≤ the simulator's invoice ≤ settled + in doubt.",
+        "`python -m tests.contract.openai_faults` writes this page.",
         "",
         "`:times=1` breaks one request; a name alone breaks every request. A call has "
         f"{REQUEST_DEADLINE_SECONDS:g} s. Waybill's back-off is made short; a vendor's Retry-After is kept.",
