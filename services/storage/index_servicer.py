@@ -8,10 +8,10 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from services.storage import chunks, delete, inventory, publish, search, spaces, versions
-from services.storage.chunks import MAX_PAGE_BYTES, Chunk, Listing, chunk_id
-from services.storage.hits import Hit
+from services.storage import chunks, delete, inventory, messages, publish, search, spaces, versions
+from services.storage.chunks import MAX_PAGE_BYTES, Chunk, Listing
 from services.storage.inventory import Wanted
+from services.storage.messages import CHUNK_FIELDS
 from services.storage.reach import Filter
 from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
@@ -20,7 +20,7 @@ from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Connection, Database
-from waybill.runtime.wire import moment, page_place, page_size, page_token, timestamp
+from waybill.runtime.wire import moment, page_place, page_size, page_token
 from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc, document_pb2
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
@@ -32,7 +32,6 @@ MAX_KNOWN_SOURCES = 1_000
 MAX_METADATA, MAX_METADATA_BYTES = 64, 64 * 1024
 T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHUNK_FIELDS = [field.name for field in fields(Chunk)]
 _MODES = {
     pb.SearchRequest.MODE_UNSPECIFIED: Mode.HYBRID,
     pb.SearchRequest.MODE_VECTOR: Mode.VECTOR,
@@ -70,7 +69,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
 
     async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:  # noqa: N802
         """Writes chunks."""
-        sent = [Chunk(**{name: getattr(chunk, name) for name in _CHUNK_FIELDS}) for chunk in request.chunks]
+        sent = [Chunk(**{name: getattr(chunk, name) for name in CHUNK_FIELDS}) for chunk in request.chunks]
         if not request.HasField("begin"):
             put = await chunks.put_chunks(self._database, _tenant(), request.version_id, sent)
         else:
@@ -97,9 +96,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             key = _document_key(request.document_key)
             wanted = replace(wanted, collection=_collection(request.collection), document_key=key)
         version, page, token = await chunks.list_chunks(self._database, _tenant(), wanted)
-        listed = [
-            chunk_pb2.Chunk(**asdict(one), chunk_id=chunk_id(version.version_id, one.ordinal)) for one in page
-        ]
+        listed = [messages.chunk(version.version_id, one) for one in page]
         return pb.ListChunksResponse(chunks=listed, next_page_token=token, version_id=str(version.version_id))
 
     async def PutVectors(self, request: pb.PutVectorsRequest, context: Any) -> pb.PutVectorsResponse:  # noqa: N802
@@ -141,7 +138,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         collection, key = _collection(request.collection), _document_key(request.document_key)
         async with self._database.transaction(_tenant()) as connection:
             row = await inventory.document(connection, _tenant(), collection, key)
-        return pb.GetDocumentResponse(document=_document(row))
+        return pb.GetDocumentResponse(document=messages.document(row))
 
     async def ListDocuments(  # noqa: N802
         self, request: pb.ListDocumentsRequest, context: Any
@@ -158,7 +155,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         rows = await inventory.documents(self._database, _tenant(), wanted, size + 1, after)
         answer = pb.ListDocumentsResponse()
         for row in rows[:size]:
-            answer.documents.append(_document(row))
+            answer.documents.append(messages.document(row))
             if answer.ByteSize() > MAX_PAGE_BYTES:
                 break
         if len(rows) > len(answer.documents):
@@ -183,7 +180,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         question = _question(request)
         answer = await search.search(self._database, _tenant(), question)
         return pb.SearchResponse(
-            hits=[_hit(hit, question.within.collection) for hit in answer.hits],
+            hits=[messages.hit(hit, question.within.collection) for hit in answer.hits],
             space=request.space if request.HasField("space") else None,
             coverage=chunk_pb2.Coverage(chunks=answer.chunks, vectors=answer.vectors),
             hint=answer.hint,
@@ -312,60 +309,3 @@ def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
             " character.",
         )
     return dict(metadata)
-
-
-def _document(row: inventory.Row) -> document_pb2.Document:
-    document = document_pb2.Document(
-        document_id=str(row["document_id"]),
-        create_time=timestamp(row["created_at"]),
-        **{name: row[name] for name in ("collection", "document_key", "metadata", "origin")},
-    )
-    if row["version_id"] is not None:
-        document.version_id = str(row["version_id"])
-        document.space.CopyFrom(
-            space_pb2.Space(**{name: row[name] for name in ("model", "dimension", "revision")})
-        )
-        document.publish_time.CopyFrom(timestamp(row["published_at"]))
-        for name in ("run_id", "source_sha256", "chunk_count"):
-            setattr(document, name, row[name])
-    return document
-
-
-def _hit(hit: Hit, collection: str) -> chunk_pb2.Hit:
-    row, parts = hit.row, hit.candidate.parts
-    chunk = chunk_pb2.Chunk(
-        **{name: row[name] for name in _CHUNK_FIELDS}, chunk_id=chunk_id(row["version_id"], row["ordinal"])
-    )
-    shares = [chunk_pb2.WordShare(word=word, share=share) for word, share in hit.matched.items()]
-    return chunk_pb2.Hit(
-        chunk=chunk,
-        collection=collection,
-        document_key=hit.candidate.row["document_key"],
-        document_id=str(row["document_id"]),
-        version_id=str(row["version_id"]),
-        score=parts.score,
-        parts=chunk_pb2.ScoreParts(
-            words=parts.words,
-            excerpt=parts.excerpt,
-            verbatim=parts.verbatim,
-            cosine=parts.cosine,
-            weight=parts.weight,
-            matched=shares,
-        ),
-        also=[_place(copy) for copy in hit.copies],
-        excerpt=chunk_pb2.Excerpt(
-            text=hit.excerpt.text,
-            start_char=hit.excerpt.start,
-            marks=[chunk_pb2.Excerpt.Mark(start=start, end=end) for start, end in hit.excerpt.marks],
-        ),
-    )
-
-
-def _place(copy: Mapping[str, Any]) -> chunk_pb2.Place:
-    return chunk_pb2.Place(
-        document_key=copy["document_key"],
-        document_id=str(copy["document_id"]),
-        version_id=str(copy["version_id"]),
-        ordinal=copy["ordinal"],
-        page=copy["page"],
-    )
