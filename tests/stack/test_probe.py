@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,3 +76,12 @@ def test_free_ports_are_none_that_the_system_gives_to_whoever_asks_for_any() -> 
     found = free_ports(50)
     assert len(set(found)) == 50
     assert max(found) < lowest
+
+
+def test_a_containers_health_check_ends_with_0_where_the_server_is_serving_alone() -> None:
+    def exit_code(address: str) -> int:
+        return subprocess.run([sys.executable, "-P", "-m", "waybill.stack.probe", address]).returncode
+
+    with server(health.HealthServicer()) as address:
+        assert exit_code(address) == 0
+    assert exit_code(address) == 1

@@ -267,6 +267,17 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     assert all(name in str(caught.value) for name in ("URL", "COUNT", "MODE", "WAYBILL_BIND"))
 
 
+def test_a_service_listens_beyond_loopback_only_where_the_network_is_said_to_be_closed() -> None:
+    for private in ("0", "1"):
+        settings = Settings({"WAYBILL_BIND": "0.0.0.0:1", "WAYBILL_PRIVATE_NETWORK": private})
+        ServerConfig.read(settings, "ledger", 1)
+        if private == "1":
+            settings.check()
+        else:
+            with pytest.raises(ConfigError, match="WAYBILL_PRIVATE_NETWORK=1"):
+                settings.check()
+
+
 def test_production_refuses_a_local_backend() -> None:
     settings = Settings({"WAYBILL_ENV": "production"})
     settings.backend(declared("PARSER_BACKEND", choices=("local",)))
