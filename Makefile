@@ -68,7 +68,7 @@ bench: dev-env ## the stack beside a hand-written lower bound, at a vendor's lat
 bench-env: run-env ## install LangChain and LlamaIndex for `make bench`, in .venv-bench
 	@$(BIN)/python -m venv .venv-bench && .venv-bench/bin/pip install -q -r bench/frameworks/requirements.txt
 
-bench-vendor: dev-env ## the embedder against a simulated OpenAI: limits, an outage, faults (some minutes)
+bench-vendor: dev-env ## the embedder against a simulated OpenAI, the parser against LlamaCloud at 20 requests a minute (minutes)
 	@$(BIN)/python -m bench.vendor $(ARGS)
 
 eval-read: dev-env ## read 1,100 real documents with the local engine: a table by format (fetches 85 MB once)

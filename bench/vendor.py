@@ -1,6 +1,6 @@
-"""The embedder against the simulated OpenAI: its limits, an outage, faults. Prints; asserts nothing.
+"""The embedder against the simulated OpenAI, the parser against the simulated LlamaCloud. Asserts nothing.
 
-python -m bench.vendor [plain] [bucket] [outage] [faults]
+python -m bench.vendor [plain] [bucket] [outage] [faults] [parses]
 
 Wall is beside what the vendor's own rules allow at the least; billed beside needed, in tokens.
 """
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.parses import parses
 from waybill import tokens
 from waybill.client import Client, connect
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
@@ -159,6 +160,9 @@ def faults(vendor: Vendor) -> str:
 SCENARIOS = {"plain": plain, "bucket": bucket, "outage": outage, "faults": faults}
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or SCENARIOS:
+    for wanted in sys.argv[1:] or (*SCENARIOS, parses.__name__):
+        if wanted == parses.__name__:
+            print(parses(), flush=True)
+            continue
         with _vendor() as opened:
             print(SCENARIOS[wanted](opened), flush=True)

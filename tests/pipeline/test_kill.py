@@ -104,5 +104,6 @@ def check_whole(bench: Workbench, run_id: str) -> None:
             span = by_id[span.parent_span_id]
         assert span is by_id[spans[0].span_id]
     assert sorted(span.entry_id for span in spans if span.entry_id) == sorted(one.entry_id for one in entries)
-    settled = sum(one.reported_nano_usd for one in entries if one.state == Entry.STATE_SETTLED)
-    assert sum(span.simulated_nano_usd for span in spans) == settled
+    settled = [one for one in entries if one.state == Entry.STATE_SETTLED]
+    spent = sum(one.reported_nano_usd + one.adjusted_nano_usd for one in settled)
+    assert sum(span.simulated_nano_usd for span in spans) == spent
