@@ -83,7 +83,7 @@ def _operations(entries: Entries) -> Mapping[str, Callable[[str], Awaitable[obje
         "Hold of the same again": lambda tenant: hold("embed:space:again", run_id, tenant),
         "Hold of the most asked question": lambda tenant: hold(QUESTION, "", tenant),
         "ListEntries, the first 200 of all": lambda tenant: entries.page(
-            tenant, EntryFilter(None, None), 200, None
+            tenant, EntryFilter(None, None), 200, None, summed=False
         ),
     }
 

@@ -230,27 +230,34 @@ class Entries:
         return row
 
     async def page(
-        self, tenant: str, matching: EntryFilter, limit: int, after: tuple[datetime.datetime, str] | None
-    ) -> list[Row]:
-        """Entries in the order of their holds, at most `limit`, after a place in that order."""
-        values = {**vars(matching), "limit": limit, "after": None, "after_id": None}
-        if after is not None:
-            values["after"], values["after_id"] = after
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(LIST, values)).fetchall()
+        self,
+        tenant: str,
+        matching: EntryFilter,
+        limit: int,
+        after: tuple[datetime.datetime, str] | None,
+        *,
+        summed: bool,
+    ) -> tuple[list[Row], list[Row]]:
+        """Entries in the order of their holds, at most `limit`, after a place in that order.
 
-    async def totals(self, tenant: str, matching: EntryFilter) -> list[Row]:
-        """Sums for each run that has a matching entry, nano-USD.
+        Returns:
+            The entries; and, where it is to be `summed`, nano-USD for each run that has a matching entry.
 
         Raises:
             Quota: TOO_MANY_RUNS.
         """
-        values = {**vars(matching), "limit": MAX_TOTALS + 1}
+        values = {**vars(matching), "limit": limit, "after": None, "after_id": None}
+        if after is not None:
+            values["after"], values["after_id"] = after
+        totals: list[Row] = []
         async with self._database.transaction(tenant) as connection:
-            rows = await (await connection.execute(TOTALS, values)).fetchall()
-        if len(rows) > MAX_TOTALS:
+            rows = await (await connection.execute(LIST, values)).fetchall()
+            if summed:
+                values |= {"limit": MAX_TOTALS + 1}
+                totals = await (await connection.execute(TOTALS, values)).fetchall()
+        if len(totals) > MAX_TOTALS:
             raise Quota("TOO_MANY_RUNS", f"More than {MAX_TOTALS:,} runs match. Name them, 200 at a time.")
-        return rows
+        return rows, totals
 
 
 async def expire_holds(owner_database: Database) -> int:

@@ -75,12 +75,12 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         after = _read_token(request.page_token) if request.page_token else None
-        rows = await self._entries.page(tenant, matching, size + 1, after)
+        summed = after is None and bool(request.run_ids or request.correlation_id)
+        rows, totals = await self._entries.page(tenant, matching, size + 1, after, summed=summed)
         response = ledger_service_pb2.ListEntriesResponse(entries=[_entry(row) for row in rows[:size]])
         if len(rows) > size:
             response.next_page_token = _token(rows[size - 1])
-        if after is None and (request.run_ids or request.correlation_id):
-            response.totals.extend(_total(row) for row in await self._entries.totals(tenant, matching))
+        response.totals.extend(map(_total, totals))
         return response
 
 

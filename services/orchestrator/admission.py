@@ -115,17 +115,18 @@ class Admission:
             raise InvalidRequest("INVALID_REQUEST", "The first message of an Ingest must be its header.")
         arrival = read_header(first.header)
         who = identity.caller()
-        if arrival.request_id is not None:
-            known = await self._runs.find_request(who.tenant, arrival.request_id, arrival.sha256)
-            if known is not None:
-                return known
-        await self._runs.check_room(who.tenant)
+        known, came_before = await self._runs.arrival(
+            who.tenant, arrival.request_id, arrival.sha256, arrival.collection, arrival.document_key
+        )
+        if known is not None:
+            return known
         run = self._new_run(arrival, who)
-        version = await self._published(arrival, validate_only=True)
-        if version.outcome == BeginVersionResponse.OUTCOME_UNCHANGED:
-            if version.description_differs:
-                await self._published(arrival, run_id=run.run_id)
-            return await self._unchanged(run, version)
+        if came_before:
+            version = await self._published(arrival, validate_only=True)
+            if version.outcome == BeginVersionResponse.OUTCOME_UNCHANGED:
+                if version.description_differs:
+                    await self._published(arrival, run_id=run.run_id)
+                return await self._unchanged(run, version)
         return await self._store(run, arrival, who, messages)
 
     async def _unchanged(self, run: NewRun, version: BeginVersionResponse) -> Row:

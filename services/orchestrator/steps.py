@@ -241,6 +241,7 @@ class Steps:
             source_key=row["source_key"],
             source_sha256=row["source_sha256"],
             filename=row["filename"],
+            source_size_bytes=row["size_bytes"],
             wait=JOB_WAIT,
         )
         return (await steady(partial(self._peers.parser.CreateParseJob, request))).job

@@ -47,7 +47,9 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         """Starts a parse, or finds it started; answers at most `wait` later."""
         seconds = _wait_seconds(request.wait)
         new = self._new_job(request)
-        size = await self._objects.size(new.source_key)
+        size = request.source_size_bytes or await self._objects.size(new.source_key)
+        if size < 0:
+            raise InvalidRequest("INVALID_REQUEST", "source_size_bytes is at least 0.")
         if size > self._limits.source_bytes:
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
         light = self._engine.is_light(new.filename, size)

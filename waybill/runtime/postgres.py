@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -125,12 +126,14 @@ class Database:
                 return
 
 
-def _begin(tenant: str | None, snapshot: bool) -> sql.Composed:
-    begin = sql.SQL("begin isolation level repeatable read" if snapshot else "begin")
+# Making it takes a quarter of the CPU of a transaction.
+@lru_cache(maxsize=1_000)
+def _begin(tenant: str | None, snapshot: bool) -> bytes:
+    begin = "begin isolation level repeatable read" if snapshot else "begin"
     if tenant is None:
-        return sql.Composed([begin])
+        return begin.encode()
     name_tenant = sql.SQL("; select set_config('waybill.tenant', {}, true)").format(sql.Literal(tenant))
-    return sql.Composed([begin, name_tenant])
+    return begin.encode() + name_tenant.as_bytes()
 
 
 def _cancellations() -> int:

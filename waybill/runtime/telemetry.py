@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Tracer, set_span_in_context
 
-EXPORT_DELAY_SECONDS = 0.05
+EXPORT_DELAY_SECONDS = 0.2
 EXPORT_TIMEOUT_SECONDS = 1.0
 RETRY_SECONDS = 0.2
 SHUTDOWN_MILLISECONDS = 2_000

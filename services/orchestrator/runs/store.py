@@ -73,10 +73,15 @@ where run_id = %s and state = 'WAITING_ON_VENDOR'
 returning *
 """
 
-# One that waits on a vendor takes up no place.
-UNFINISHED = """
-select count(*) as unfinished from waybill_runs.runs
-where ended_at is null and state <> 'WAITING_ON_VENDOR'
+# What there is when a document arrives: the run of a repeated request, how much is unfinished (one that waits
+# on a vendor takes up no place), and whether the document came before.
+ARRIVAL = """
+select known.*, unfinished, came_before
+from (select count(*) as unfinished from waybill_runs.runs
+        where ended_at is null and state <> 'WAITING_ON_VENDOR') counted
+    cross join (select exists (select from waybill_runs.runs
+        where (collection, document_key) = (%(collection)s, %(document_key)s)) as came_before) looked
+    left join waybill_runs.runs known on known.request_id = %(request_id)s
 """
 
 # Keeps the acceptance of a source apart from the deletion of the same.
@@ -98,16 +103,30 @@ class Runs:
         self._max_unfinished = max_unfinished
         self._watches = Watches()
 
-    async def check_room(self, tenant: str) -> None:
-        """Raises Quota QUEUE_FULL, with the time after which a repeat may work."""
+    async def arrival(
+        self, tenant: str, request_id: str | None, sha256: str, collection: str, document_key: str
+    ) -> tuple[Row | None, bool]:
+        """The run that a repeated request made; and whether the document came before.
+
+        Raises:
+            Conflict: REQUEST_ID_REUSED, the id came with other content.
+            Quota: QUEUE_FULL, with the time after which a repeat may work.
+        """
+        values = {"request_id": request_id, "collection": collection, "document_key": document_key}
         async with self._database.transaction(tenant) as connection:
-            row = await (await connection.execute(UNFINISHED)).fetchone()
-        if row is not None and row["unfinished"] >= self._max_unfinished:
+            (row,) = await (await connection.execute(ARRIVAL, values)).fetchall()
+        unfinished, came_before = row.pop("unfinished"), row.pop("came_before")
+        if row["run_id"] is not None:
+            if row["source_sha256"] != sha256:
+                raise _reused()
+            return row, came_before
+        if unfinished >= self._max_unfinished:
             raise Quota(
                 "QUEUE_FULL",
-                f"{row['unfinished']} documents of this tenant are waiting. Send it again a little later.",
+                f"{unfinished} documents of this tenant are waiting. Send it again a little later.",
                 retry_after_seconds=QUEUE_FULL_SECONDS,
             )
+        return None, came_before
 
     async def accept(
         self, run: NewRun, stored_at: datetime.datetime, is_stored: Callable[[], Awaitable[bool]]
@@ -143,19 +162,6 @@ class Runs:
         """Raises NotFound: RUN_NOT_FOUND."""
         async with self._database.transaction(ref.tenant) as connection:
             return await _find(connection, ref.run_id)
-
-    async def find_request(self, tenant: str, request_id: str, sha256: str) -> Row | None:
-        """The run that a repeated request made.
-
-        Raises:
-            Conflict: REQUEST_ID_REUSED, the id came with other content.
-        """
-        async with self._database.transaction(tenant) as connection:
-            query = "select * from waybill_runs.runs where request_id = %s"
-            row = await (await connection.execute(query, [request_id])).fetchone()
-        if row is not None and row["source_sha256"] != sha256:
-            raise _reused()
-        return row
 
     async def named(self, tenant: str, run_ids: Sequence[str]) -> list[Row]:
         """Runs by their ids; what is not there is missing."""

@@ -12,18 +12,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateParseJobRequest(_message.Message):
-    __slots__ = ("source_key", "source_sha256", "filename", "options", "wait")
+    __slots__ = ("source_key", "source_sha256", "filename", "options", "wait", "source_size_bytes")
     SOURCE_KEY_FIELD_NUMBER: _ClassVar[int]
     SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     source_key: str
     source_sha256: str
     filename: str
     options: _parse_job_pb2.ParseOptions
     wait: _duration_pb2.Duration
-    def __init__(self, source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., filename: _Optional[str] = ..., options: _Optional[_Union[_parse_job_pb2.ParseOptions, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    source_size_bytes: int
+    def __init__(self, source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., filename: _Optional[str] = ..., options: _Optional[_Union[_parse_job_pb2.ParseOptions, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., source_size_bytes: _Optional[int] = ...) -> None: ...
 
 class CreateParseJobResponse(_message.Message):
     __slots__ = ("job",)
