@@ -1,4 +1,4 @@
-"""What a document costs as it arrives, without the stack: the index is asked only about one that came before."""
+"""What a document costs as it arrives: the index is asked only about one that came before."""
 
 from __future__ import annotations
 
