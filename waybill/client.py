@@ -37,8 +37,8 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, Inge
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
-from waybill.runtime import semconv, wire
-from waybill.runtime.errors import Deadline, ServiceError, Unavailable, from_status
+from waybill.runtime import identity, semconv, wire
+from waybill.runtime.errors import Deadline, InvalidRequest, ServiceError, Unavailable, from_status
 from waybill.stack import finding
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
@@ -89,9 +89,12 @@ def connect(
 
     Raises:
         InvalidRequest: SETTING_UNKNOWN: a WAYBILL_ variable is none of ours; the text names the nearest.
+            TENANT_INVALID, CORRELATION_ID_INVALID: no call can carry what was given.
         Unavailable: NOT_REACHABLE, at once: no address is given or set, and no stack runs here. The text
             says what was tried. An address that is given or set is waited for, until a call's deadline.
     """
+    # A value that is not ASCII would not leave this process, and gRPC's own error says nothing of it.
+    identity.check(tenant, correlation_id or "-")
     given = {"orchestrator": address} if isinstance(address, str) else address or {}
     addresses = finding.addresses(given, os.environ if environ is None else environ)
     metadata = [(semconv.TENANT_HEADER, tenant)]
@@ -270,12 +273,20 @@ class Upload:
 
     def __iter__(self) -> Iterator[IngestRequest]:
         yield IngestRequest(header=self.header)
+        left = self.header.size_bytes
         try:
             with self.path.open("rb") as file:
-                while piece := file.read(_PIECE_BYTES):
+                # What a file has grown by since it was read for the header is of its next ingest.
+                while piece := file.read(min(_PIECE_BYTES, left)):
+                    left -= len(piece)
                     yield IngestRequest(data=piece)
         except OSError:
             return  # the server misses bytes and says so; raised here, it would end in gRPC's log
+
+    def check(self) -> None:
+        """Says why bytes were missing. Raises OSError, or InvalidRequest CHECKSUM_MISMATCH."""
+        if self.path.stat().st_size < self.header.size_bytes:
+            raise InvalidRequest("CHECKSUM_MISMATCH", f"{self.path} became shorter while it was sent.")
 
 
 class Client:
@@ -355,7 +366,11 @@ class Client:
         upload = Upload.of(
             path, document_key or path.name, collection, request_id, complete_by, metadata or {}, origin
         )
-        return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
+        try:
+            return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
+        except InvalidRequest:
+            upload.check()
+            raise
 
     def watch(self, run_id: str) -> Iterator[Run]:
         """A run each time it has changed, until it is final, across restarts of the orchestrator.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -123,6 +123,7 @@ class Orchestrator(OrchestratorServiceServicer):
         self.refusals: dict[str, ServiceError] = {}
         # How often it is full, by key, before it takes a document.
         self.full: Counter[str] = Counter()
+        self.on_full: Callable[[], object] = lambda: None
         self.requests: list[Any] = []
         self.runs_begin_as: dict[str, Any] = {"state": Run.STATE_QUEUED, "step": "store"}
         self.runs: dict[str, Run] = {}
@@ -142,6 +143,7 @@ class Orchestrator(OrchestratorServiceServicer):
         self.headers.append(header)
         if self.full[header.document_key] > 0:
             self.full[header.document_key] -= 1
+            self.on_full()
             abort(context, Quota("QUEUE_FULL", "Many documents are waiting.", retry_after_seconds=0.01))
         if header.document_key in self.refusals:
             abort(context, self.refusals[header.document_key])

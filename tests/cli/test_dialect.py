@@ -158,3 +158,12 @@ def test_doctor_asks_with_what_the_running_stack_was_started_with(
     told = {finding["check"]: finding for finding in json.loads(result.stdout)["findings"]}
     assert told["openai reachability"]["detail"].startswith("http://127.0.0.1:1/v1 does not answer")
     assert settings_in_force(None, {"OPENAI_API_KEY": "sk-ours"}) == {"OPENAI_API_KEY": "sk-ours"}
+
+
+@pytest.mark.parametrize("tenant", ["größe", "a b", "漢字", ""])
+def test_a_tenant_that_no_call_can_carry_is_refused_here(
+    waybill: Waybill, orchestrator: Orchestrator, tenant: str
+) -> None:
+    result = waybill("runs", "--tenant", tenant)
+    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    assert result.stderr.splitlines()[0].startswith("error: TENANT_INVALID: ")

@@ -26,7 +26,7 @@ from waybill.cli.outcome import exit_of
 from waybill.cli.progress import Lines, Picture, watcher
 from waybill.cli.screen import Screen, cut
 from waybill.cli.sources import Gathering, Source, gather
-from waybill.client import CallPolicy, Client, connect
+from waybill.client import CallPolicy, Client, Upload, connect
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
@@ -507,3 +507,35 @@ def test_a_terminal_gets_a_picture_and_a_pipe_gets_lines(tmp_path: Path) -> None
         outcomes = ingest_sources(client, screen, gather([tmp_path]), "label")
     assert exit_of(outcomes) == 0
     assert "READY a.md" in said(screen)
+
+
+def test_a_file_that_grows_is_sent_as_it_was_read_first(tmp_path: Path) -> None:
+    path = tmp_path / "growing.log"
+    path.write_text("first\n")
+    upload = Upload.of(path, "growing.log", "", "")
+    path.write_text("first\nsecond\n")
+    assert b"".join(message.data for message in upload) == b"first\n"
+    upload.check()
+
+
+def test_a_file_that_shrinks_or_vanishes_while_it_is_sent_is_said_to(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("first\nsecond\n")
+    upload = Upload.of(path, "a.log", "", "")
+    path.write_text("first\n")
+    with pytest.raises(InvalidRequest, match="became shorter"):
+        upload.check()
+    path.unlink()
+    assert [message.WhichOneof("part") for message in upload] == ["header"]
+    with pytest.raises(FileNotFoundError):
+        upload.check()
+
+
+def test_a_file_that_vanished_before_its_turn_is_not_found(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.full["a.md"] = 1
+    path = make_folder(tmp_path, "a.md") / "a.md"
+    orchestrator.on_full = path.unlink
+    result = waybill("ingest", str(path), "--json")
+    assert objects(result.stdout)["a.md"]["error"]["reason"] == "FILE_NOT_FOUND"

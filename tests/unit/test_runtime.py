@@ -220,6 +220,7 @@ async def test_a_call_without_metadata_is_the_default_tenant_with_a_fresh_label(
     [
         (semconv.TENANT_HEADER, "../up", "TENANT_INVALID"),
         (semconv.TENANT_HEADER, "", "TENANT_INVALID"),
+        (semconv.TENANT_HEADER, "größe", "TENANT_INVALID"),
         (semconv.CORRELATION_HEADER, "with space", "CORRELATION_ID_INVALID"),
         (semconv.CORRELATION_HEADER, "x" * 129, "CORRELATION_ID_INVALID"),
     ],

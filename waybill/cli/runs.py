@@ -113,6 +113,8 @@ def _show(screen: Screen, shape: Shape) -> None:
         if value in (None, ""):
             continue
         label, money, _ = key.partition("_nano_usd")
+        if money and not value:
+            continue  # beside a price, $0.00 reads as one
         shown = Text(f"{label:<24}", "dim") + Text(dollars(value) if money else plain(str(value)))
         screen.out.print(shown, soft_wrap=not screen.out.is_terminal)
 

@@ -61,13 +61,17 @@ def up(
     with at_home(as_json) as (screen, home):
         if foreground:
             raise typer.Exit(_foreground(home, ports, mode))
-        _show_stack(screen, home, operate.up(home, ports, mode))
+        with screen.err.status("starting the stack"):
+            stack = operate.up(home, ports, mode)
+        _show_stack(screen, home, stack)
 
 
 def restart(as_json: Json = False) -> None:
     """Stop the stack and start it again: same mode, same ports, this shell's settings."""
     with at_home(as_json) as (screen, home):
-        _show_stack(screen, home, operate.restart(home))
+        with screen.err.status("restarting the stack"):
+            stack = operate.restart(home)
+        _show_stack(screen, home, stack)
 
 
 def down(as_json: Json = False) -> None:

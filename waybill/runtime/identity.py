@@ -73,18 +73,9 @@ def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
     headers = {key: value for key, value in metadata if isinstance(value, str)}
     baggage = _parse_baggage(headers.get(semconv.BAGGAGE_HEADER, ""))
     tenant = headers.get(semconv.TENANT_HEADER, DEFAULT_TENANT)
-    if not _TENANT.fullmatch(tenant):
-        raise InvalidRequest(
-            "TENANT_INVALID",
-            f"{semconv.TENANT_HEADER} takes 1 to 63 letters, digits, dots, dashes, underscores or @.",
-        )
     given = headers.get(semconv.CORRELATION_HEADER) or baggage.get(semconv.CORRELATION_ID)
     correlation_id = given or str(uuid.uuid4())
-    if not _CORRELATION_ID.fullmatch(correlation_id):
-        raise InvalidRequest(
-            "CORRELATION_ID_INVALID",
-            f"{semconv.CORRELATION_HEADER} takes 1 to 128 visible ASCII characters.",
-        )
+    check(tenant, correlation_id)
     step = baggage.get(semconv.STEP_SPAN_ID, "")
     return Caller(
         tenant=tenant,
@@ -92,6 +83,21 @@ def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         run_id=_uuid_or_empty(baggage.get(semconv.RUN_ID, "")),
         step_span_id=step if _SPAN_ID.fullmatch(step) else "",
     )
+
+
+def check(tenant: str, correlation_id: str) -> None:
+    """Raises InvalidRequest, TENANT_INVALID or CORRELATION_ID_INVALID, where no call can carry one."""
+    if not _TENANT.fullmatch(tenant):
+        raise InvalidRequest(
+            "TENANT_INVALID",
+            f"{semconv.TENANT_HEADER} takes 1 to 63 ASCII letters, digits, dots, dashes, underscores or @,"
+            " and begins with a letter or digit.",
+        )
+    if not _CORRELATION_ID.fullmatch(correlation_id):
+        raise InvalidRequest(
+            "CORRELATION_ID_INVALID",
+            f"{semconv.CORRELATION_HEADER} takes 1 to 128 visible ASCII characters.",
+        )
 
 
 def to_metadata(who: Caller) -> list[tuple[str, str]]:

@@ -6,15 +6,18 @@ release), whose answer must reach the ledger also while that restarts.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import grpc
 import stamina
 
-from waybill.runtime.errors import Unavailable, from_status
+from waybill.runtime.errors import ServiceError, Unavailable, from_status
 
 T = TypeVar("T")
+_awaited: ContextVar[list[Unavailable] | None] = ContextVar("waybill_awaited", default=None)
 
 
 async def insist(operation: Callable[[], Awaitable[T]], *, seconds: float) -> T:
@@ -32,7 +35,31 @@ async def insist(operation: Callable[[], Awaitable[T]], *, seconds: float) -> T:
     ):
         with attempt:
             try:
-                return await operation()
+                answer = await operation()
             except grpc.aio.AioRpcError as error:
-                raise from_status(error) from error
+                failure = from_status(error)
+                _note(failure)
+                raise failure from error
+            except Unavailable as error:
+                _note(error)
+                raise
+            _note(None)
+            return answer
     raise AssertionError("unreachable: stamina raises the last error")
+
+
+def _note(error: ServiceError | None) -> None:
+    awaited = _awaited.get()
+    if awaited is not None:
+        awaited[:] = [error] if isinstance(error, Unavailable) else []
+
+
+@contextmanager
+def noting() -> Iterator[list[Unavailable]]:
+    """The last error that an `insist` in the block, or in a task begun there, has waited to see pass."""
+    awaited: list[Unavailable] = []
+    token = _awaited.set(awaited)
+    try:
+        yield awaited
+    finally:
+        _awaited.reset(token)

@@ -36,7 +36,7 @@ from services.orchestrator.runs.outcomes import (
     TwinUnderWay,
     broken,
     failed,
-    outcome_of,
+    in_time,
 )
 from services.orchestrator.runs.parts import Part, Parts
 from services.orchestrator.runs.queueing import workflow_id
@@ -300,7 +300,7 @@ class Durable:
         await faults.point(place, f"{place}.{run.run_id}")
         parts = Parts(run, row, partial(self._tell_part, telling, row["tries"]))
         with in_trace(run, row, name), parts.noted():
-            outcome = await _in_time(_seconds_left(row), partial(body, row))
+            outcome = await in_time(partial(body, row), _seconds_left(row))
         now = datetime.datetime.now(datetime.UTC)
         ended = Ended(name, row["tries"], outcome, outcome.pop("columns", {}), parts.all, now)
         if telling.under_way == 1:
@@ -337,15 +337,6 @@ async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most
                 group.create_task(worker())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-
-
-async def _in_time(seconds: float | None, body: Callable[[], Awaitable[Any]]) -> Outcome:
-    try:
-        async with asyncio.timeout(seconds):
-            # A task has a context of its own: the step's deadline ends with it.
-            return await asyncio.create_task(outcome_of(body, seconds))
-    except TimeoutError:
-        return {"failed": EXPIRED}
 
 
 def _is_told_by(row: Row, workflow: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +13,7 @@ import structlog
 from services.orchestrator.runs.rows import Outcome
 from waybill.runtime import deadline
 from waybill.runtime.errors import ServiceError, Unavailable
+from waybill.runtime.retry import noting
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -71,6 +73,22 @@ class RunWaits(Exception):
 
 class TwinUnderWay(Exception):
     """Another run of the same content of the document is under way: this one begins after it."""
+
+
+async def in_time(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
+    """Runs a step's body for so long at most; late, it is EXPIRED, and says what it waited for to the end.
+
+    Raises:
+        Unavailable, RunWaits: As `outcome_of`.
+    """
+    with noting() as awaited:
+        try:
+            async with asyncio.timeout(seconds):
+                # A task has a context of its own: the step's deadline ends with it.
+                return await asyncio.create_task(outcome_of(body, seconds))
+        except TimeoutError:
+            in_vain = "".join(f" It waited in vain: {error.message}" for error in awaited)
+            return {"failed": {**EXPIRED, "message": f"{EXPIRED['message']}{in_vain}"}}
 
 
 async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
