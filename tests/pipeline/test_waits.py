@@ -7,7 +7,7 @@ import datetime
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -175,8 +175,8 @@ async def test_a_look_that_takes_long_keeps_its_lease_and_one_that_is_lost_chang
     await place.time_passes(run)
     assert len(await other.claim_due(now(), 9, ())) == 1
     before = await place.look_at(run)
-    await mine.look_later(wait, now() + LATER)
-    await mine.delete(wait)
+    await mine.let_go(wait, now() + LATER)
+    await mine.let_go(wait, None)
     assert await place.look_at(run) == before
 
 
@@ -210,6 +210,14 @@ async def test_more_than_are_looked_at_at_a_time_are_all_looked_at_without_a_pau
     things = Things()
     async with place.poller(things).running(), asyncio.timeout(PATIENCE_SECONDS):
         await until(lambda: len(things.looked) == len(runs))
+
+
+async def test_a_tenant_with_many_runs_that_wait_stands_before_no_other(place: Place) -> None:
+    for number in range(6):
+        await place.waiting(f"p{number}")
+    await replace(place, tenant=f"t{uuid.uuid4().hex[:12]}").waiting("another's")
+    due = await place.waits().claim_due(now(), 2, ())
+    assert sorted(wait.ref for wait, _ in due) == ["another's", "p0"]
 
 
 async def test_a_run_with_a_complete_by_is_looked_at_then_at_the_latest_and_woken_to_expire(

@@ -24,7 +24,7 @@ from waybill.runtime.loops import repeating
 
 # Also how often leases are renewed.
 TICK_SECONDS = 1.0
-AT_A_TIME = 16
+AT_A_TIME = 32
 # Between two looks that failed.
 SOONEST_SECONDS, LATEST_SECONDS = 10.0, 60.0
 log = structlog.get_logger()
@@ -91,7 +91,8 @@ class WaitPoller:
             await self._look(wait, row)
         finally:
             del self._looks[wait.wait_id]
-            if more:
+            # Several at once: each claim is a transaction.
+            if more and len(self._looks) <= AT_A_TIME // 2:
                 self._more.set()
 
     async def _look(self, wait: Wait, row: Row) -> None:
@@ -110,7 +111,7 @@ class WaitPoller:
         if look_at and complete_by and self._now() < complete_by < look_at:
             look_at = complete_by
         try:
-            await (self._waits.delete(wait) if look_at is None else self._waits.look_later(wait, look_at))
+            await self._waits.let_go(wait, look_at)
         except ServiceError as error:
             # The next poll hands it back, and it is due still.
             log.warning("a look is not noted and done again", **facts, reason=error.reason)

@@ -32,10 +32,14 @@ where run_id = %(run_id)s and (kind, ref) <> (%(kind)s, %(ref)s) and not left_be
 
 WAITED_FOR = "select ref from waybill_runs.waits where run_id = %s and kind = %s and not left_behind"
 
+# Tenants have turns: one with thousands of runs that wait stands before nobody.
 DUE = f"""
-select wait_id from waybill_runs.waits join waybill_runs.runs using (run_id)
-where look_at <= %(now)s and {Leases.free} and (left_behind or state not in ('QUEUED', 'RUNNING'))
-order by look_at limit %(limit)s for update of waits skip locked
+with due as (
+    select wait_id, row_number() over (partition by waits.tenant order by look_at) as turn
+    from waybill_runs.waits join waybill_runs.runs using (run_id)
+    where look_at <= %(now)s and {Leases.free} and (left_behind or state not in ('QUEUED', 'RUNNING')))
+select waits.wait_id from waybill_runs.waits join due using (wait_id)
+where {Leases.free} order by turn, look_at limit %(limit)s for update of waits skip locked
 """  # noqa: S608 - constants, as in the two below
 
 LOOK_LATER = f"""
@@ -98,13 +102,12 @@ class Waits:
             runs = {run["run_id"]: run for run in await found.fetchall()}
         return [(_wait(row), runs[row["run_id"]]) for row in rows]
 
-    async def look_later(self, wait: Wait, look_at: datetime.datetime) -> None:
-        """Lets go of a row until then."""
-        await self._change(wait, LOOK_LATER, look_at=look_at)
-
-    async def delete(self, wait: Wait) -> None:
-        """Nothing is left to be done about it."""
-        await self._change(wait, DELETE)
+    async def let_go(self, wait: Wait, look_at: datetime.datetime | None) -> None:
+        """Lets go of a row until then; None: nothing is left to be done about it, and it is deleted."""
+        statement = DELETE if look_at is None else LOOK_LATER
+        values = {"wait_id": wait.wait_id, "look_at": look_at, **self._leases.values}
+        async with self._database.transaction(wait.run.tenant) as connection:
+            await connection.execute(statement.encode(), values)
 
     async def hand_back(self) -> None:
         """Lets go of all that this process has."""
@@ -116,11 +119,6 @@ class Waits:
         async with self._database.transaction(run.tenant) as connection:
             row = await (await connection.execute(WAITED_FOR, [run.run_id, kind])).fetchone()
         return "" if row is None else str(row["ref"])
-
-    async def _change(self, wait: Wait, statement: str, **values: object) -> None:
-        values = {"wait_id": wait.wait_id, **self._leases.values, **values}
-        async with self._database.transaction(wait.run.tenant) as connection:
-            await connection.execute(statement.encode(), values)
 
 
 async def put(
