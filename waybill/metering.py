@@ -4,13 +4,13 @@
         answer = await vendor.call(..., attempt.entry_id)
         attempt.settle(answer.quantity)
 
-Each attempt is one ledger entry and one span. A block that is left without `settle` releases its entry where
-the vendor itself refused, for nothing: the error is of a class in SURELY_NOT_ACTED, its metadata names under
-`semconv.VENDOR` the vendor that was to be paid, and has no `semconv.CHARGED`. A neighbour's error, which may
-come after the vendor has done its work, leaves a doubt, and so does anything else, also a cancellation.
+Each attempt is one ledger entry and one span. A block that ends without `settle` releases its entry only where
+the vendor itself refused and charged nothing: the error is of a class in SURELY_NOT_ACTED, its metadata names
+under `semconv.VENDOR` the vendor that was to be paid, and has no `semconv.CHARGED`. All else leaves the entry
+in doubt: a cancellation, or a neighbour's error, which may come after the vendor has done its work.
 
-Work that outlives its process is held by `hold` and ended by `settle`, `release` or `doubt`, perhaps by
-another process; `record` then makes its span of the ledger's entry.
+For work that outlives its process there are `hold`, `settle`, `release` and `doubt`. Another process may end
+what this one holds. `record` makes the span from the ledger's entry.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ class Meter:
         Args:
             purchase: What is bought.
             entry_id: UUID, derived from what the work is called.
-            owner: The same name whichever process asks: another one's hold of the same spend key, and
-                not a repeat of this one, puts an entry in doubt.
+            owner: Stable across processes. A hold on this spend key by another owner puts the entry in
+                doubt.
             ttl_seconds: How long the work may take before it is in doubt.
 
         Raises:
@@ -357,7 +357,7 @@ def refused_for_nothing(failure: BaseException | None, vendor: str) -> bool:
 
 
 def _span_id(entry: entry_pb2.Entry) -> str:
-    """Of an attempt's span: the same whichever process tells of it."""
+    """The id of an attempt's span; stable across processes."""
     return entry.entry_id.replace("-", "")[:16]
 
 

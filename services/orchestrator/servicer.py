@@ -78,7 +78,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
     async def WatchRun(  # noqa: N802
         self, request: pb.WatchRunRequest, context: Any
     ) -> AsyncIterator[pb.WatchRunResponse]:
-        """Streams a run's changes, those close together as one, until it is final."""
+        """Sends the run as it is, then after each change, until it is final; rapid changes are merged."""
         seen = resumed(request.resume_token)
         async for row in self._runs.watch(_ref(request.run_id), seen):
             # Each price is a read of the ledger, which has more to do while runs are under way.

@@ -12,19 +12,19 @@ One attempt, in the order that the rows and objects of a dead process can be rea
     8  settle
     9  job row SUCCEEDED            only ever after a settle that the ledger has confirmed
 
-A job that is taken over (or tried again) with an entry id on its row was cut off in between. If the
-artifact is there, the steps after 6 are left to do, and repeating them is harmless. If not, the engine is
-asked for the parse, by its id or by the entry's: one that it has goes on; if it surely has none, the entry
-is released and a new attempt begins.
+A job that is taken over, or tried again, with an entry id on its row was cut off in between. If the artifact
+is there, the steps after 6 are left to do; repeating them is harmless. If not, the engine is asked for the
+parse, by its id or by the entry's. A parse that it has goes on. If it surely has none, the entry is released
+and a new attempt begins.
 
-While a parse goes on at its engine, between 4 and 5, nobody works on the job: it is let go of, and taken
-again when it is time to look, by whichever process. So it is, too, while the engine cannot be asked.
+While a parse goes on at its engine, between 4 and 5, nobody works on the job. Some process takes it again when
+it is time to look. The same holds while the engine cannot be asked.
 
-Step 6 is no doing of the engine: it is repeated while this process has the pages, and if it fails for good
-the attempt is settled all the same.
+Step 6 does not involve the engine. It is repeated while this process has the pages. If it fails for good, the
+attempt is settled all the same.
 
-A cancelled job with an entry id on its row was cut off before step 7: its parse is cancelled, its artifact
-deleted, its entry ended as the engine charges, and only then is the id taken off the row.
+A cancelled job with an entry id on its row was cut off before step 7. Its parse is cancelled, its artifact is
+deleted, and its entry ends as the engine charges. Only then is the id taken off the row.
 
 What an engine that keeps parses charged in the end is asked later, for every job that had one: `charging`.
 """

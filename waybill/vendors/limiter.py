@@ -3,8 +3,9 @@
 The vendor's buckets (requests and tokens a minute) are mirrored from its answers' rate-limit headers.
 Until the first answer nothing is known, and only concurrency is bounded.
 
-There are two lanes: calls of a run, an ingest's, and calls of none, a question's. Each has places and a door
-of its own, so that a question waits for no ingest. Within a lane tenants have turns, and a tenant's runs.
+There are two lanes: calls of an ingest, which belong to a run, and calls of a question, which belong to none.
+Each lane has its own places and its own door, so a question waits for no ingest. Within a lane, tenants have
+turns, then each tenant's runs.
 """
 
 from __future__ import annotations

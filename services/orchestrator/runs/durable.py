@@ -1,12 +1,12 @@
 """What makes the story durable: each step once, to the run's end, in time, or until it is cancelled.
 
-The engine brings a run back after a crash, and takes it from the queue; which steps are behind it is told
-by our own rows alone (docs/decisions/0004). The engine's tables have no row-level security: nothing but ids
-goes into them, and no exception, which would be stored with its text.
+The engine takes a run from the queue, and brings it back after a crash. Our own rows alone tell which steps
+have ended (docs/decisions/0004). The engine's tables have no row-level security, so only ids go into them: no
+document text, and no exception, which would be stored with its text.
 
-All that a run does here is one task with its children: who ends it, ends all of it. A step begins under
-the lock of its run's row, so none begins behind the commit that ended the run, in whichever process. A step
-that another process is at when a cancel answers here goes on there for LOOK_SECONDS at most.
+All that a run does here is one task with its children. Whoever ends the run ends that task. A step begins
+under the lock of its run's row, so no process begins a step after the commit that ended the run. Where another
+process is at a step while this one answers a cancel, that step goes on for LOOK_SECONDS at most.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """What runs wait for, as rows: a run that waits takes up no place, and nothing of it is in memory.
 
-A row says what is waited for (kind and ref), and when it is looked at next. It stays until nothing is left
-to be done about that: while the run waits it is looked at to wake the run; while a step of the run is at it,
-it is left alone; and once the run goes on without it, or has ended, it is looked at to end what is left.
+A row says what the run waits for (kind and ref), and when that is looked at next:
+
+    the run waits                            a look may wake the run
+    a step of the run is at work             nobody looks
+    the run goes on without it, or has ended a look ends what is left at the vendor, and deletes the row
 """
 
 from __future__ import annotations

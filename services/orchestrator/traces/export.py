@@ -1,8 +1,8 @@
 """Traces for another viewer: the spans of a run that no process has sent, once the run has ended.
 
-Live spans go there by themselves. Their parents, the run and its steps, are rows: they are sent from here.
-So is a stand-in for each span that died with its process, so that every parent is there; a span that reached
-the viewer and not us before it died has one beside it. What was sent is noted in the run's row, in the same
+Each process sends its live spans itself. Their parents, the run and its steps, are rows, and are sent from
+here. A span that died with its process gets a stand-in, so that no parent is missing. Where such a span had
+reached the viewer but not us, the viewer shows both. The run's row notes what was sent, in the same
 transaction, so a restart goes on where the last process stopped.
 """
 
