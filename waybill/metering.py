@@ -4,10 +4,10 @@
         answer = await vendor.call(..., attempt.entry_id)
         attempt.settle(answer.quantity)
 
-Each attempt is one ledger entry and one span. A block that ends without `settle` releases its entry only where
-the vendor itself refused and charged nothing: the error is of a class in SURELY_NOT_ACTED, its metadata names
-under `semconv.VENDOR` the vendor that was to be paid, and has no `semconv.CHARGED`. All else leaves the entry
-in doubt: a cancellation, or a neighbour's error, which may come after the vendor has done its work.
+Each attempt is one ledger entry and one span. A block that ends without `settle` releases its entry only
+where the vendor itself refused and charged nothing: the error is of a class in SURELY_NOT_ACTED, its metadata
+names under `semconv.VENDOR` the vendor that was to be paid, and has no `semconv.CHARGED`. All else leaves the
+entry in doubt: a cancellation, or a neighbour's error, which may come after the vendor has done its work.
 
 For work that outlives its process there are `hold`, `settle`, `release` and `doubt`. Another process may end
 what this one holds. `record` makes the span from the ledger's entry.

@@ -12,10 +12,10 @@ One attempt, in the order that the rows and objects of a dead process can be rea
     8  settle
     9  job row SUCCEEDED            only ever after a settle that the ledger has confirmed
 
-A job that is taken over, or tried again, with an entry id on its row was cut off in between. If the artifact
-is there, the steps after 6 are left to do; repeating them is harmless. If not, the engine is asked for the
-parse, by its id or by the entry's. A parse that it has goes on. If it surely has none, the entry is released
-and a new attempt begins.
+A job that is taken over, or tried again, with an entry id on its row was cut off in between. If the
+artifact is there, the steps after 6 are left to do; repeating them is harmless. If not, the engine is asked
+for the parse, by its id or by the entry's. A parse that it has goes on. If it surely has none, the entry is
+released and a new attempt begins.
 
 While a parse goes on at its engine, between 4 and 5, nobody works on the job. Some process takes it again when
 it is time to look. The same holds while the engine cannot be asked.

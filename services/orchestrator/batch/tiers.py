@@ -1,8 +1,8 @@
 """At once or by the vendor's batch: which it is for a run, and until when the batch may take.
 
 A batch costs half the price, may take a day, and may fail. It is chosen only where there is time for it. It
-is given up while the synchronous way can still meet the run's complete_by. What the batch did by then is kept;
-the rest is embedded at once. So a batch misses no deadline, and never costs more.
+is given up while the synchronous way can still meet the run's complete_by. What the batch did by then is
+kept; the rest is embedded at once. So a batch misses no deadline, and never costs more.
 """
 
 from __future__ import annotations

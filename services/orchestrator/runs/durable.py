@@ -1,8 +1,8 @@
 """What makes the story durable: each step once, to the run's end, in time, or until it is cancelled.
 
 The engine takes a run from the queue, and brings it back after a crash. Our own rows alone tell which steps
-have ended (docs/decisions/0004). The engine's tables have no row-level security, so only ids go into them: no
-document text, and no exception, which would be stored with its text.
+have ended (docs/decisions/0004). The engine's tables have no row-level security, so only ids go into them:
+no document text, and no exception, which would be stored with its text.
 
 All that a run does here is one task with its children. Whoever ends the run ends that task. A step begins
 under the lock of its run's row, so no process begins a step after the commit that ended the run. Where another
