@@ -17,8 +17,8 @@ artifact is there, the steps after 6 are left to do; repeating them is harmless.
 for the parse, by its id or by the entry's. A parse that it has goes on. If it surely has none, the entry is
 released and a new attempt begins.
 
-While a parse goes on at its engine, between 4 and 5, nobody works on the job. Some process takes it again when
-it is time to look. The same holds while the engine cannot be asked.
+While a parse goes on at its engine, between 4 and 5, nobody works on the job. Some process takes it again
+when it is time to look. The same holds while the engine cannot be asked.
 
 Step 6 does not involve the engine. It is repeated while this process has the pages. If it fails for good, the
 attempt is settled all the same.

@@ -5,8 +5,8 @@ have ended (docs/decisions/0004). The engine's tables have no row-level security
 no document text, and no exception, which would be stored with its text.
 
 All that a run does here is one task with its children. Whoever ends the run ends that task. A step begins
-under the lock of its run's row, so no process begins a step after the commit that ended the run. Where another
-process is at a step while this one answers a cancel, that step goes on for LOOK_SECONDS at most.
+under the lock of its run's row, so no process begins a step after the commit that ended the run. Where
+another process is at a step while this one answers a cancel, that step goes on for LOOK_SECONDS at most.
 """
 
 from __future__ import annotations
