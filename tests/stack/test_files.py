@@ -15,9 +15,10 @@ from waybill import settings as declared
 from waybill.runtime.places import ROOT
 from waybill.runtime.server import DRAIN_SECONDS
 from waybill.runtime.settings import Setting
-from waybill.settings import ROLES, password_variable
+from waybill.settings import ROLES, SETTINGS, password_variable
 from waybill.stack.ports import FIXED
 from waybill.stack.table import SERVICES
+from waybill.vendors.registry import VENDORS
 
 ENVIRONMENT = ROOT / "scripts" / "environment.sh"
 
@@ -65,12 +66,16 @@ def test_compose_gives_a_service_longer_to_stop_than_it_drains(compose: Mapping[
 def test_compose_passes_on_every_setting_that_a_user_may_change(
     compose: Mapping[str, Any], name: str
 ) -> None:
-    """Those that the service's own config reads, less what compose sets and paths of this machine."""
+    """Those that its config names and those of its vendors, less paths of this machine, and less webhooks,
+    for which compose publishes no port."""
     config = (ROOT / "services" / name / "config.py").read_text()
-    read = [getattr(declared, word) for word in re.findall(r"declared\.([A-Z_]+)\b", config)]
-    own = {setting.name for setting in read if isinstance(setting, Setting)}
-    paths = {one for one in own if one.endswith(("_FILE", "_DIR", "_LOCAL_MODEL"))}
-    assert own - paths <= set(compose[name]["environment"])
+    named = [getattr(declared, word) for word in re.findall(r"declared\.([A-Z_]+)\b", config)]
+    own = {setting.name for setting in named if isinstance(setting, Setting)}
+    vendors = tuple(vendor.settings for vendor in VENDORS if vendor.service == name)
+    own |= {setting for setting in SETTINGS if setting.startswith(vendors)}
+    not_here = ("_FILE", "_DIR", "_LOCAL_MODEL")
+    expected = {one for one in own if not one.endswith(not_here) and "_WEBHOOK_" not in one}
+    assert expected <= set(compose[name]["environment"])
 
 
 def test_compose_knows_every_role_and_no_password() -> None:
