@@ -6,7 +6,6 @@ A module-level `Setting` is in the list by being there. After a change: `make co
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 
 from waybill import llamaparse_settings
@@ -303,16 +302,19 @@ def shown(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _masked(setting: Setting, value: str) -> str:
-    if setting.secret and "://" not in value:
+    scheme, is_url, rest = value.partition("://")
+    if setting.secret and (not is_url or "password=" in rest):
         return MASK
-    return re.sub(r"(?<=:)[^:/@]+(?=@)", MASK, value)
+    credentials, at, place = rest.rpartition("@")  # the last one: a password may hold others
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{f'{user}:' if colon else ''}{MASK}@{place}" if at else value
 
 
 def unknown(environ: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each WAYBILL_ variable that is no setting, with the name that may be meant."""
-    known = [name.removeprefix(PREFIX) for name in SETTINGS]
+    known = {name.removeprefix(PREFIX): name for name in SETTINGS}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in SETTINGS:
             near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1)
-            meant = f"did you mean {PREFIX}{near[0]}?" if near else "docs/configuration.md lists all"
+            meant = f"did you mean {known[near[0]]}?" if near else "docs/configuration.md lists all"
             yield f"{name} is no setting of Waybill; {meant}"

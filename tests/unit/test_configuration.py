@@ -67,6 +67,7 @@ def test_every_setting_that_is_declared_is_read() -> None:
     ("name", "told"),
     [
         ("WAYBILL_CHUNK_TOKEN", "did you mean WAYBILL_CHUNK_TOKENS?"),
+        ("WAYBILL_EMBEDDER_BACKEND", "did you mean EMBEDDER_BACKEND?"),
         ("WAYBILL_HOEM", "did you mean WAYBILL_HOME?"),
         ("WAYBILL_XYZZY", "docs/configuration.md lists all"),
     ],
@@ -92,6 +93,9 @@ def test_what_is_shown_of_the_environment_holds_no_secret() -> None:
         "OPENAI_API_KEY": "sk-planted",
         "WAYBILL_DATABASE_URL": "postgresql://someone:planted@host:5432/postgres",
         "OPENAI_BASE_URL": "https://me:planted@host/v1",
+        "WAYBILL_OWNER_DATABASE_URL": "postgresql://someone:plan/ted@planted@host/postgres",
+        "WAYBILL_ADMIN_DATABASE_URL": "postgresql://host/postgres?password=planted",
+        "LLAMA_CLOUD_BASE_URL": "https://planted@host",
         "WAYBILL_PASSWORD_WAYBILL_STORAGE": "planted",
         "WAYBILL_CHUNK_TOKENS": "300",
         "PATH": "/bin",
@@ -101,6 +105,7 @@ def test_what_is_shown_of_the_environment_holds_no_secret() -> None:
     assert told["WAYBILL_CHUNK_TOKENS"] == "300"
     assert told["OPENAI_API_KEY"] == MASK
     assert told["WAYBILL_DATABASE_URL"] == f"postgresql://someone:{MASK}@host:5432/postgres"
+    assert told["WAYBILL_OWNER_DATABASE_URL"] == f"postgresql://someone:{MASK}@host/postgres"
     assert "planted" not in str(told)
     assert not {"PATH", "WAYBILL_HOME"} & set(told)
 
