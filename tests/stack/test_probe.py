@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,14 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from waybill.stack import probe
+from waybill.runtime.errors import Unavailable
+from waybill.stack import operate, probe, state
+from waybill.stack.home import Home
+from waybill.stack.operate import Stack
 from waybill.stack.ports import free_ports
+from waybill.stack.process import Process
+from waybill.stack.state import Phase, StackState
+from waybill.stack.table import SERVICES
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -85,3 +92,16 @@ def test_a_containers_health_check_ends_with_0_where_the_server_is_serving_alone
     with server(health.HealthServicer()) as address:
         assert exit_code(address) == 0
     assert exit_code(address) == 1
+
+
+def test_a_stack_whose_services_do_not_work_is_not_up(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    servicer = Listing()
+    with server(servicer) as where:
+        servicer.set("", NOT_SERVING)
+        addresses = {**dict.fromkeys(SERVICES, where), "postgres": "127.0.0.1:1"}
+        state.write(home, StackState(Process.of(os.getpid()), Phase.SERVING, addresses))
+        with pytest.raises(Unavailable, match=r"STACK_NOT_SERVING: .* parser, .*parser/local") as caught:
+            operate.check(home, Stack(addresses, started=True), seconds=0)
+    assert "storage" in caught.value.message

@@ -138,7 +138,7 @@ def ingest_sources(
                 outcome = with_twin(client, screen, ended)
                 outcomes.append(outcome)
                 _report(screen, outcome, correlation_id, f"{len(outcomes)}/{len(taken)}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):  # Ctrl-C, or nobody reads any more
         _say_what_goes_on(screen, board, unsent=len(taken) - len(board.runs))
         raise
     if not outcomes:

@@ -60,6 +60,10 @@ GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
 }
 
 
+# A disk that is full, over quota or broken.
+_OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
+
 class _Commands(TyperGroup):
     """Says in our own words what is wrong with a command line, and with where output goes."""
 
@@ -72,6 +76,13 @@ class _Commands(TyperGroup):
             command = where.command_path if where else "waybill"
             _say(f"error: USAGE: {plain(error.format_message())}", f"next:  {command} --help")
             code = Exit.USAGE
+        except OSError as error:
+            if error.errno not in _OUTPUT_FAILS:
+                raise
+            _close_output()
+            reason = f"error: OUTPUT_FAILED: What was to be written cannot be: {error.strerror}."
+            _say(reason, "next:  Make room, or write elsewhere; what the command did stays done.")
+            code = Exit.REFUSED
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
@@ -81,13 +92,6 @@ class _Commands(TyperGroup):
         except BrokenPipeError:
             _close_output()
             raise typer.Exit(Exit.PIPE_CLOSED) from None
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
-                raise
-            _close_output()
-            _say(f"error: OUTPUT_FAILED: What was to be written cannot be: {error.strerror}.",
-                 "next:  Make room, or write elsewhere; what the command did stays done.")  # fmt: skip
-            raise typer.Exit(Exit.REFUSED) from None
 
 
 app = typer.Typer(
@@ -130,8 +134,9 @@ def sim(context: typer.Context) -> None:
 
 
 def _say(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201 a screen may be what failed
+    with suppress(OSError):  # stderr may be what is full
+        for line in lines:
+            print(line, file=sys.stderr)  # noqa: T201 a screen may be what failed
 
 
 def _close_output() -> None:

@@ -58,7 +58,8 @@ def receipt(bills: Sequence[Bill], width: int) -> Iterator[Text]:
     yield Text("─" * width, "dim")
     if len(bills) > MOST_BLOCKS:
         pages = sum(bill.run.pages for bill in bills if bill.run)
-        yield spread(Text(counted(len(bills), "run"), "bold"), counted(pages, "page"), width)
+        read = counted(pages, "page") if pages else ""
+        yield spread(Text(counted(len(bills), "run"), "bold"), read, width)
         yield from _items([entry for bill in bills for entry in bill.entries], width)
     else:
         for bill in bills:

@@ -148,6 +148,6 @@ def _explained(hit: Hit) -> str:
     named = ", ".join(f"{plain(one.word)} {one.share:.3f}" for one in words)
     verbatim = ", the question word for word" if parts.verbatim else ""
     return (
-        f"words {parts.words:.3f} ({named or 'none'}), excerpt {parts.excerpt:.3f},"
-        f" vector {parts.cosine:.3f} × {parts.weight:g}{verbatim}"
+        f"words {parts.words:.3f} ({named or 'none'}), excerpt {parts.excerpt:.3f}"
+        f"{f', vector {parts.cosine:.3f} × {parts.weight:g}' if parts.weight else ''}{verbatim}"
     )

@@ -143,13 +143,13 @@ def _started(home: Home, where: Mapping[str, str], mode: str) -> Stack:
     return Stack(serving.addresses, started=serving.supervisor.pid == child.pid)
 
 
-def check(home: Home, stack: Stack) -> None:
+def check(home: Home, stack: Stack, seconds: float = CHECK_SECONDS) -> None:
     """Returns when every program of a running stack can do its work.
 
     Raises:
         Unavailable: STACK_NOT_SERVING, one cannot; the text names it, and which backend of it.
     """
-    if wait_until(lambda: status(home).serving, CHECK_SECONDS):
+    if wait_until(lambda: status(home).serving, seconds):
         return
     now = status(home)
     ill = [one.name for one in (*now.services, now.postgres) if one.health != probe.SERVING]
