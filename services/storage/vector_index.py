@@ -20,8 +20,9 @@ from waybill.runtime.errors import Unavailable
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Connection, Database
 
-# The open part at most, but for what comes while an index is built.
-MOST_OPEN = 2_000
+# The open part gets an index from here on, once no more come; and though they do, where it is so many times
+# that: an index that is built while vectors pour in is soon built again.
+MOST_OPEN, TIMES_WHILE_FILLING = 2_000, 4
 LOOK_SECONDS = 5.0
 # A build that fails for want of disk or memory may take minutes of CPU each time.
 MOST_PAUSE_SECONDS = 600.0
@@ -31,7 +32,8 @@ log = structlog.get_logger()
 
 # Spaces whose open part is full, or whose index still takes each vector as it comes.
 DUE = """
-select space_id, dimension, segments
+select space_id, dimension, segments,
+    (select max(arrival) from vectors where vectors.space_id = spaces.space_id) as newest
 from spaces cross join lateral (select coalesce(max(place), 0) as last from unnest(segments) place) ends
 where last = %(never)s or %(most)s = (
     select count(*) from (
@@ -90,13 +92,25 @@ class Builder:
         self._owner = owner
         self._url = owner_url
         self._most_open = most_open
+        # By space that was due at the last look: its newest arrival.
+        self._newest: dict[int, int | None] = {}
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Builds until the block is left."""
         return repeating("vector indexes", self._turn, LOOK_SECONDS, most_seconds=MOST_PAUSE_SECONDS)
 
+    async def look(self) -> int:
+        """Builds what is due, unless vectors are still coming in; answers how many indexes that were."""
+        async with self._owner.transaction(None) as connection:
+            due = await self._due(connection, self._most_open)
+            far = await self._due(connection, TIMES_WHILE_FILLING * self._most_open) if due else []
+        newest = {space["space_id"]: space["newest"] for space in due}
+        rests = newest.items() & self._newest.items()
+        self._newest = newest
+        return await self.build() if rests or far else 0
+
     async def _turn(self) -> None:
-        await self.build()
+        await self.look()
 
     async def build(self) -> int:
         """Builds what is due. Returns how many indexes that were; none where another replica is at it.
@@ -105,7 +119,7 @@ class Builder:
             Unavailable: DATABASE_UNAVAILABLE. What was begun is dropped by the next one.
         """
         async with self._owner.transaction(None) as connection:
-            if not await self._due(connection):
+            if not await self._due(connection, self._most_open):
                 return 0
         try:
             session: Connection = await psycopg.AsyncConnection.connect(
@@ -121,13 +135,13 @@ class Builder:
         if row is None or not row["locked"]:
             return 0
         await _drop_unused(session)
-        due = await self._due(session)
+        due = await self._due(session, self._most_open)
         for space in due:
             await _extend(session, space["space_id"], space["dimension"], space["segments"])
         return len(due)
 
-    async def _due(self, connection: Connection) -> list[DictRow]:
-        values = {"never": NEVER, "most": self._most_open}
+    async def _due(self, connection: Connection, most_open: int) -> list[DictRow]:
+        values = {"never": NEVER, "most": most_open}
         return await (await connection.execute(DUE, values)).fetchall()
 
 

@@ -18,7 +18,7 @@ from services.storage.__main__ import build
 from services.storage.config import StorageConfig
 from services.storage.nearest import FEW
 from services.storage.sweep import Patience, Sweeper
-from services.storage.vector_index import LOCK, NEVER, Builder
+from services.storage.vector_index import LOCK, NEVER, TIMES_WHILE_FILLING, Builder
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import Index, chunk, found, unit_vector, vector_near
 from tests.contract.test_document_index import index_at
@@ -118,6 +118,21 @@ async def test_new_vectors_have_no_index_until_there_are_many_and_are_found_all_
             assert answer.hits[0].document_key == key
             assert len(places(answer)) == len(set(places(answer))) == 21
         assert found(await index.as_tenant().search(vector=unit_vector(7))) == []
+
+
+async def test_vectors_that_pour_in_get_their_index_once_they_have_come_or_are_too_many(
+    own: MigratedPostgres,
+) -> None:
+    async with index_at(own) as index, builder_of(own, 4) as builder:
+        await add_many(index, "a.md", {place: unit_vector(place) for place in range(4)})
+        assert await builder.look() == 0
+        await index.add("b.md", "one more", seed=50)
+        assert await builder.look() == 0, "others are on their way"
+        assert await builder.look() == 1
+        assert await builder.look() == 0
+        many = 4 * TIMES_WHILE_FILLING
+        await add_many(index, "c.md", {place: unit_vector(100 + place) for place in range(many)})
+        assert await builder.look() == 1
 
 
 async def test_parts_grow_together_so_that_few_have_an_index(own: MigratedPostgres) -> None:
