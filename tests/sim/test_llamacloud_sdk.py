@@ -283,6 +283,33 @@ def test_hazard_no_key_is_an_error_at_construction(monkeypatch: pytest.MonkeyPat
         LlamaCloud()
 
 
+def test_hazard_a_phase_may_take_a_minute_and_a_proxy_is_taken_from_the_environment() -> None:
+    client = LlamaCloud(api_key=KEY)
+    assert client.timeout == httpx.Timeout(60, connect=5)
+    assert client._client.trust_env
+    assert client._client.follow_redirects
+    assert KEY not in repr(client)
+
+
+async def test_hazard_a_proxy_of_the_environment_sees_every_request(
+    cloud: Cloud, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", cloud.base_url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    call = Caller(kind, "http://vendor.invalid")
+    with pytest.raises(llama_cloud.NotFoundError):
+        await call(lambda client: client.projects.list())
+    assert cloud.journal[-1].path.startswith("http://vendor.invalid/")
+    await call.close()
+
+
+async def test_hazard_a_query_of_files_warns(cloud: Cloud, call: Caller) -> None:
+    with pytest.warns(DeprecationWarning, match="GET /files"):
+        await call(lambda client: client.files.query(filter={"external_file_id": "mine"}))
+    assert cloud.journal[-1].operation == "files.query"
+
+
 async def test_one_connection_serves_ten_calls(cloud: Cloud, call: Caller) -> None:
     for _ in range(10):
         await call(lambda client: client.projects.list())
