@@ -21,16 +21,23 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.journal import Entry as Line
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
-from waybill.vendors.registry import LLAMAPARSE
+from waybill.stack.ports import free_ports
+from waybill.vendors.registry import LLAMAPARSE, OPENAI
 
 SEEDS = range(int(os.environ.get("WAYBILL_KILL_SEEDS", "10")))
 DOCUMENTS = 3
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "documents").iterdir())
 KILLED = ("parser", "orchestrator")
 LONGEST_SECONDS_TO_A_KILL = 6.0
 # Requests that break, each with its share; a fault of a job with one out of three.
-CREATES = ("F01", "F02/0", "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F11", "F12", "F13", "F16")
-READS = ("F01", "F03", "F04", "F05", "F07", "F09", "F10", "F11", "F12", "F13")
-OF_JOBS = ("F24/2", "F29", "F30/1", "F31/3", "F31/wrong", "F41/2")
+CREATES = ("F01", "F02/0", "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F16")
+READS = ("F01", "F03", "F04", "F05", "F07", "F09")
+# Once each: a vendor whose answer makes no sense twice in a row fails the run, and says so.
+SENSELESS = ("F10", "F11", "F12", "F13")
+OF_JOBS = (
+    *("F24/2", "F29", "F30/1", "F31/3", "F31/wrong", "F36", "F37", "F37/unsigned", "F37/unknown"),
+    *("F38/5", "F39", "F40", "F40/3", "F41/2", "F42"),
+)
 OPERATIONS = ("parse.get", "parse.list", "files", "parse.delete")
 OPEN = (Entry.STATE_HELD, Entry.STATE_IN_DOUBT)
 
@@ -38,7 +45,14 @@ OPEN = (Entry.STATE_HELD, Entry.STATE_IN_DOUBT)
 @pytest.fixture(scope="module")
 def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(open_folder(tmp_path_factory) / "a stack")
-    with started(home, "simulator"):
+    listener = f"127.0.0.1:{free_ports(1)[0]}"
+    with started(
+        home,
+        "simulator",
+        LLAMA_CLOUD_WEBHOOK_URL=f"http://{listener}/told",
+        LLAMA_CLOUD_WEBHOOK_BIND=listener,
+        LLAMA_CLOUD_WEBHOOK_SECRET=uuid.uuid4().hex,
+    ):
         yield home
 
 
@@ -57,10 +71,11 @@ def vendor(simulating: Home) -> Iterator[Remote]:
 
 
 def schedule(luck: random.Random) -> str:
-    """Faults of creates, of other requests, and of a job."""
+    """Faults of creates, of other requests, of one answer, and of jobs."""
     creates = [f"{fault}:p=0.2" for fault in luck.sample(CREATES, 2)]
     reads = [f"{luck.choice(READS)}:p=0.15:op={operation}" for operation in luck.sample(OPERATIONS, 2)]
-    return ",".join([*creates, *reads, f"{luck.choice(OF_JOBS)}:p=0.33"])
+    senseless = f"{luck.choice(SENSELESS)}:times=1:op={luck.choice(('parse.create', *OPERATIONS))}"
+    return ",".join([*creates, *reads, senseless, f"{luck.choice(OF_JOBS)}:p=0.33"])
 
 
 def ingested(bench: Workbench, seed: int) -> Sequence[str]:
@@ -110,3 +125,20 @@ def closed(bench: Workbench, vendor: Remote, runs: Sequence[str], owed: int) -> 
     return not [entry for entry in entries if entry.state in OPEN] and (
         spent == vendor.invoice.total_nano_usd - owed
     )
+
+
+def test_the_bill_of_the_examples_is_the_sum_of_both_vendors_invoices(
+    simulating: Home, bench: Workbench, vendor: Remote
+) -> None:
+    vendors = (vendor, simulated(simulating, OPENAI))
+    owed, told = sum(one.invoice.total_nano_usd for one in vendors), len(vendor.webhooks)
+    runs = [bench.client.ingest(path).run_id for path in EXAMPLES]
+    assert {bench.finish(run_id).state for run_id in runs} == {Run.STATE_READY}
+    spent = [entry for run_id in runs for entry in bench.entries(run_id)]
+    assert {entry.vendor for entry in spent} == {"llamaparse", "openai"}
+    assert sum(entry.reported_nano_usd for entry in spent) == (
+        sum(one.invoice.total_nano_usd for one in vendors) - owed
+    )
+    assert [line["status"] for line in vendor.webhooks[told:]] == [200] * len(EXAMPLES)
+    for run_id in runs:
+        check_whole(bench, run_id)

@@ -101,6 +101,12 @@ class Remote:
         answer = self._ask("GET", "/invoice")
         return Total(answer["total_nano_usd"], answer["quantities"])
 
+    @property
+    def webhooks(self) -> list[Mapping[str, Any]]:
+        """Every attempt at a webhook; see `outbox.Attempt`."""
+        attempts: list[Mapping[str, Any]] = self._ask("GET", "/webhooks")["attempts"]
+        return attempts
+
     def _ask(self, method: str, path: str, **body: object) -> Any:
         connection = http.client.HTTPConnection(urlsplit(self.control_url).netloc, timeout=10)
         try:
