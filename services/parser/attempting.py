@@ -189,8 +189,11 @@ class Attempts:
             given_up = max(job.created_at, job.ends_by or job.created_at) + datetime.timedelta(
                 seconds=OUTAGE_SECONDS
             )
-            if error.metadata.get(semconv.VENDOR) != self._vendor or self._now() > given_up:
+            if error.metadata.get(semconv.VENDOR) != self._vendor:
                 raise
+            if self._now() > given_up:
+                # Final here; what it has cost is asked on.
+                raise Precondition(error.reason, error.message) from error
             log.info("a parse cannot be asked for", parse_id=job.parse_id, reason=error.reason)
             raise GoesOn(error.retry_after_seconds or AGAIN_SECONDS, job.pages_done) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,20 +13,10 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import Settings
 from waybill.runtime.settings import MODE
 from waybill.vendors.keys import Keys
+from waybill.vendors.llamaparse import REGIONS, VERSIONS, webhook_fault
 from waybill.vendors.registry import LLAMAPARSE
 
-# The newest of each tier when llama-cloud 2.19 was made (its documentation of `version`).
-VERSIONS: Mapping[str, str] = {
-    "fast": "2026-06-15",
-    "cost_effective": "2026-09-28",
-    "agentic": "2026-10-16",
-    "agentic_plus": "2026-09-28",
-}
-# Keys of one region are unknown in the other.
-REGIONS: Mapping[str, str] = {"na": LLAMAPARSE.base_url, "eu": "https://api.cloud.eu.llamaindex.ai"}
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
-# With what comes behind it LlamaCloud takes 200.
-_LONGEST_WEBHOOK_URL = 120
 
 
 @dataclass(frozen=True)
@@ -137,24 +126,6 @@ class LlamaParseConfig:
                 f"LLAMA_CLOUD_VERSION is {version!r}; it is a date such as {VERSIONS['fast']}: what "
                 "`latest` means changes under results that are kept"
             )
-
-
-def webhook_fault(url: str, *, allow_local: bool = False) -> str:
-    """Why LlamaCloud could not send there; empty where it could (facts: LlamaParse, "Webhooks")."""
-    place = urlsplit(url)
-    host = place.hostname or ""
-    local = host == "localhost" or host.endswith((".local", ".internal", ".localhost"))
-    try:
-        local = local or not ipaddress.ip_address(host).is_global
-    except ValueError:
-        local = local or "." not in host
-    if local and not allow_local:
-        return f"{host or 'it'} is no public host: LlamaCloud does not send to private addresses"
-    if place.scheme != "https" and not (local and allow_local):
-        return "it must begin with https://"
-    if place.query or place.fragment or "@" in place.netloc:
-        return "it must be an address without a password, a query or a fragment"
-    return f"it is over {_LONGEST_WEBHOOK_URL} characters" if len(url) > _LONGEST_WEBHOOK_URL else ""
 
 
 def _webhooks(settings: Settings, *, allow_local: bool) -> Webhooks | None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from waybill.cli.doctor import Finding, State, vendor_findings
-from waybill.vendors.registry import OPENAI
+from waybill.vendors.registry import LLAMAPARSE, OPENAI
 
 KEY = "sk-planted-9f31"
 
@@ -79,3 +79,19 @@ def test_no_key_is_a_fault_only_where_the_backend_needs_one() -> None:
     assert findings(base, OPENAI_API_KEY="")["openai key"].state is State.SKIPPED
     needed = findings(base, OPENAI_API_KEY="", EMBEDDER_BACKEND="openai")["openai key"]
     assert needed.state is State.FAILED
+
+
+def test_llamaparse_tells_region_rate_version_and_why_an_address_is_refused() -> None:
+    with vendor(200) as base:
+        settings = {
+            "LLAMA_CLOUD_BASE_URL": base, "LLAMA_CLOUD_API_KEY": KEY, "LLAMA_CLOUD_TIER": "fast",
+            "LLAMA_CLOUD_REQUESTS_PER_MINUTE": "60", "LLAMA_CLOUD_WEBHOOK_URL": "http://localhost:7411",
+        }  # fmt: skip
+        found = {one.check: one for one in vendor_findings(LLAMAPARSE, settings)}
+    assert found["llamaparse key"].state == State.OK
+    assert found["llamaparse version"].detail == "fast 2026-06-15"
+    assert found["llamaparse rate"].detail.startswith("60 requests a minute")
+    assert (found["llamaparse webhook"].state, "no public host" in found["llamaparse webhook"].detail) == (
+        State.FAILED,
+        True,
+    )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 
+from services.parser.llamaparse_config import Webhooks
+from tests import raw_pdfs
 from tests.conftest import MigratedPostgres
+from tests.contract.llamaparse_faults import LONG, PDF, Row
 from tests.contract.makers_llamaparse import (
     FINAL,
     KEY,
@@ -21,18 +27,20 @@ from tests.contract.makers_llamaparse import (
     owed,
     quick,
 )
-from tests.contract.makers_parser import a_run, job_request, neighbours
+from tests.contract.makers_parser import Neighbours, a_run, job_request, neighbours
+from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
-from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
+from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
 from waybill.runtime import identity
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator, simulator
+from waybill.stack import ports
 
-# Three pages of text, which the vendor counts as we do.
-CONTENT = b"# Tides\n\nThey turn.\n\fAnd turn again.\n\fAnd again.\n"
-PAGES = 3
+if TYPE_CHECKING:
+    from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
+
 # How long nothing may happen until the time of the parse is over.
-PATIENCE_SECONDS = 4.0
+PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +48,13 @@ class Outcome:
     """What came of it, once the vendor has told all that it tells.
 
     Attributes:
-        answer: SUCCEEDED, or the job's reason.
+        answer: The job's reason, or its state where that is not SUCCEEDED.
         failed_pages: Of the result.
         creates: Requests that create a job, on the wire.
         jobs: That the vendor has begun.
         settled, released, doubt: Ledger entries by their end.
         owed, uncertain, invoice: Nano-USD, when all is told.
+        violations: What no client of the vendor's must do.
     """
 
     answer: str
@@ -58,56 +67,110 @@ class Outcome:
     owed: int
     uncertain: int
     invoice: int
+    violations: int
 
 
-async def played(
-    database: MigratedPostgres,
-    folder: Path,
-    fault: str,
-    *,
-    spare_key: bool = False,
-    content: bytes = CONTENT,
-    filename: str = "tides.txt",
-) -> Outcome:
-    """Parses a document of its own content while a fault is armed."""
-    keys = [KEY, "llx-spare-0123456789abcdefghij"] if spare_key else [KEY]
-    async with (
-        simulator(quick()) as sim,
-        neighbours(database, folder) as near,
-        llamaparse(database, near, at(sim, *keys, attempt_seconds=1.0)) as stub,
-    ):
-        if fault:
-            sim.faults.add(fault)
+@dataclass(frozen=True)
+class Stage:
+    """A parser over a vendor that can be broken; rows are played on it one after the other."""
+
+    database: MigratedPostgres
+    sim: LlamaCloudSimulator
+    near: Neighbours
+    stub: ParserServiceAsyncStub
+
+    async def played(self, row: Row, *, cancel: bool = False) -> Outcome:
+        """Parses a row's document while its fault is armed."""
+        sim, content = self.sim, document(row)
+        before = Seen.of(sim)
+        sim.faults.heal()
+        if row.fault:
+            sim.faults.add(row.fault)
+        sim.controls["/jobs"](queued_seconds=60.0 if cancel else 0.05)
         with identity.acting_as(who := a_run()):
-            request = job_request(await near.store(content), filename, content)
-            job = (await stub.CreateParseJob(request)).job
-            async with asyncio.timeout(90):
-                waited = 0.0
-                while job.state not in FINAL:
-                    await asyncio.sleep(0.1)
-                    waited += 0.1
-                    if waited > PATIENCE_SECONDS:
-                        waited = 0.0
-                        await time_is_over(database, who)
-                    await looked_at(database, who)
-                    job = (await stub.GetParseJob(GetParseJobRequest(job_id=job.job_id))).job
-                await told(database, who, sim)
-            return _outcome(job, sim, await near.entries())
+            request = job_request(await self.near.store(content), row.document, content)
+            job = (await self.stub.CreateParseJob(request)).job
+            if cancel:
+                await until(lambda: self._is_there(job.job_id))
+                await self.stub.CancelParseJob(CancelParseJobRequest(job_id=job.job_id))
+            job = await self._ended(job.job_id, who)
+            await told(self.database, who)
+            return _outcome(job, before, Seen.of(sim), await self.near.entries())
+
+    async def _ended(self, job_id: str, who: identity.Caller) -> ParseJob:
+        """The job at its end; where nothing happens for long, its time is over."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with asyncio.timeout(180):
+            while (
+                job := (await self.stub.GetParseJob(GetParseJobRequest(job_id=job_id))).job
+            ).state not in FINAL:
+                if clock() - began > PATIENCE_SECONDS and job.HasField("look_at"):
+                    await time_is_over(self.database, who)
+                await looked_at(self.database, who)
+                await asyncio.sleep(0.1)
+        return job
+
+    async def _is_there(self, job_id: str) -> bool:
+        return (await self._job(job_id)).HasField("look_at")
+
+    async def _job(self, job_id: str) -> ParseJob:
+        return (await self.stub.GetParseJob(GetParseJobRequest(job_id=job_id))).job
 
 
-def _outcome(job: ParseJob, sim: LlamaCloudSimulator, entries: Sequence[Entry]) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a vendor has had to do so far."""
+
+    creates: int
+    jobs: int
+    invoice: int
+    violations: int
+
+    @classmethod
+    def of(cls, sim: LlamaCloudSimulator) -> Seen:
+        """All of it."""
+        violations = [one for one in sim.journal if one.violation]
+        creates = operations(sim).count("parse.create")
+        return cls(creates, sim.jobs_created, sim.invoice.total_nano_usd, len(violations))
+
+
+@asynccontextmanager
+async def stage(database: MigratedPostgres, folder: Path) -> AsyncIterator[Stage]:
+    """A parser with two keys and a listener."""
+    (port,) = ports.free_ports(1)
+    hooks = Webhooks(f"http://127.0.0.1:{port}", f"127.0.0.1:{port}", ("s3cret",))
+    async with simulator(quick()) as sim, neighbours(database, folder) as near:
+        config = at(sim, KEY, "llx-spare-0123456789abcdefghij", attempt_seconds=1.5, webhooks=hooks)
+        async with llamaparse(database, near, config) as stub:
+            yield Stage(database, sim, near, stub)
+
+
+def document(row: Row) -> bytes:
+    """Three pages of the row's own; LONG has more than come in one answer."""
+    name = f"{row.what} {uuid.uuid4()}"
+    if row.document == PDF:
+        shown = [raw_pdfs.shown(f"Page {number} {name[:20]}", 72, 700) for number in (1, 2, 3)]
+        return raw_pdfs.document([raw_pdfs.stream(one) for one in shown]) + f"%{name}\n".encode()
+    pages = 201 if row.document == LONG else 3
+    return "\f".join(f"Page {number} of {name}.\n" for number in range(1, pages + 1)).encode()
+
+
+def _outcome(job: ParseJob, before: Seen, after: Seen, entries: Sequence[Entry]) -> Outcome:
     ends = Counter(Entry.State.Name(entry.state).removeprefix("STATE_") for entry in entries)
+    state = ParseJob.State.Name(job.state).removeprefix("STATE_")
     return Outcome(
-        answer=job.reason or ParseJob.State.Name(job.state).removeprefix("STATE_"),
+        answer=job.reason or {ParseJob.STATE_SUCCEEDED: ""}.get(job.state, state),
         failed_pages=len(job.reading.failed_pages),
-        creates=operations(sim).count("parse.create"),
-        jobs=sim.jobs_created,
+        creates=after.creates - before.creates,
+        jobs=after.jobs - before.jobs,
         settled=ends["SETTLED"],
         released=ends["RELEASED"],
         doubt=ends["HELD"] + ends["IN_DOUBT"],
         owed=owed(entries),
         uncertain=doubtful(entries),
-        invoice=sim.invoice.total_nano_usd,
+        invoice=after.invoice - before.invoice,
+        violations=after.violations - before.violations,
     )
 
 
@@ -128,7 +191,7 @@ async def time_is_over(database: MigratedPostgres, who: identity.Caller) -> None
     await _update(database, who, f"{past} where state in ('QUEUED', 'RUNNING')")
 
 
-async def told(database: MigratedPostgres, who: identity.Caller, sim: LlamaCloudSimulator) -> None:
+async def told(database: MigratedPostgres, who: identity.Caller) -> None:
     """Asks for the charge until it is known, or is given up."""
     for turn in range(60):
         if turn == 30:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.contract.llamaparse_faults import section
+
 REQUEST_DEADLINE_SECONDS = 6.0
 
 
@@ -180,11 +182,14 @@ BATCH_ROWS = [
 def page() -> str:
     """`docs/faults.md`."""
     lines = [
-        "# What each fault of OpenAI becomes",
+        "# What each fault of a vendor becomes",
         "",
-        "Each row is a test (`tests/contract/test_openai_faults.py`). In every row:",
+        "Each row is a test. `python -m tests.contract.openai_faults` writes this page.",
+        "",
+        "## OpenAI",
+        "",
+        "In every row (`tests/contract/test_openai_faults.py`):",
         "settled ≤ the simulator's invoice ≤ settled + in doubt.",
-        "`python -m tests.contract.openai_faults` writes this page.",
         "",
         "`:times=1` breaks one request; a name alone breaks every request. A call has "
         f"{REQUEST_DEADLINE_SECONDS:g} s. Waybill's back-off is made short; a vendor's Retry-After is kept.",
@@ -198,13 +203,13 @@ def page() -> str:
         cells = [f"`{row.fault}`", row.what, answer, wire, str(row.settled), released, str(row.doubt)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(
-        [*lines, "", "\\* as many as time allows; none of them costs anything.", "", *_batches()]
+        [*lines, "", "\\* as many as time allows; none of them costs anything.", "", *_batches(), *section()]
     )
 
 
 def _batches() -> list[str]:
     lines = [
-        "## The batch tier",
+        "### The batch tier",
         "",
         "Each row is one job of ten requests (`test_openai_batch_faults.py`), and the same holds. A job that",
         "could not be created is cancelled by its key. A request that is settled without vectors had an",

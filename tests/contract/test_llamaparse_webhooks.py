@@ -19,7 +19,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from services.parser import webhooks
-from services.parser.llamaparse_config import LlamaParseConfig, Webhooks, webhook_fault
+from services.parser.llamaparse_config import LlamaParseConfig, Webhooks
 from services.parser.webhooks import MOST_BYTES, Receiver, address
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamaparse import at, begun, final, llamaparse, quick
@@ -31,6 +31,7 @@ from waybill.runtime import identity
 from waybill.runtime.config import ConfigError
 from waybill.sim.llamacloud.simulator import simulator
 from waybill.stack import ports
+from waybill.vendors.llamaparse import webhook_fault
 
 NOW = 1_800_000_000.0
 CONFIG = Webhooks("https://hooks.example.com/waybill", "127.0.0.1:0", ("current-secret", "previous-secret"))

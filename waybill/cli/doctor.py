@@ -19,12 +19,14 @@ from rich.text import Text
 from waybill.cli.plain import plain
 from waybill.cli.session import Json
 from waybill.cli.stack import at_home
+from waybill.llamaparse_settings import LLAMA_CLOUD_REQUESTS_PER_MINUTE
 from waybill.settings import MASK
 from waybill.stack import operate, process
 from waybill.stack.home import Home
 from waybill.stack.state import StackState
 from waybill.stack.table import at_simulators
-from waybill.vendors.registry import VENDORS, Vendor
+from waybill.vendors.llamaparse import REGIONS, VERSIONS, webhook_fault
+from waybill.vendors.registry import LLAMAPARSE, VENDORS, Vendor
 
 SECONDS = 10.0
 RESTART = "waybill restart"
@@ -115,7 +117,8 @@ def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Fin
         for name, value in settings.items()
         if name.startswith(vendor.settings)
     }
-    key, base = _key(given), given.get("BASE_URL") or vendor.base_url
+    region = given.get("REGION", "")
+    key, base = _key(given), given.get("BASE_URL") or REGIONS.get(region, vendor.base_url)
     subject = given.get(vendor.subject.upper()) or vendor.default_subject
     if not key:
         if settings.get(f"{vendor.service.upper()}_BACKEND") == vendor.name:
@@ -138,6 +141,26 @@ def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Fin
     yield _key_finding(vendor, reply)
     yield _subject_finding(vendor, reply, subject)
     yield _limits(vendor, reply)
+    if vendor is LLAMAPARSE:
+        yield from _llamaparse(given, base)
+
+
+def _llamaparse(given: Mapping[str, str], base: str) -> Iterator[Finding]:
+    """What only this vendor has: regions, a plan's rate that it does not tell, versions, webhooks."""
+    name = LLAMAPARSE.name
+    region = next((one for one, url in REGIONS.items() if url == base.rstrip("/")), "")
+    yield Finding(f"{name} region", State.OK, region or f"none of {', '.join(REGIONS)}: {base}")
+    rate = given.get("REQUESTS_PER_MINUTE") or LLAMA_CLOUD_REQUESTS_PER_MINUTE.default
+    yield Finding(f"{name} rate", State.OK, f"{rate} requests a minute, as set; the free plan allows 20")
+    tier = given.get("TIER") or LLAMAPARSE.default_subject
+    yield Finding(f"{name} version", State.OK, f"{tier} {given.get('VERSION') or VERSIONS.get(tier, '')}")
+    hook = given.get("WEBHOOK_URL", "")
+    fault = webhook_fault(hook) if hook else ""
+    if fault:
+        yield Finding(f"{name} webhook", State.FAILED, fault, _mend(LLAMAPARSE, "WEBHOOK_URL", "https://…"))
+    else:
+        detail = hook or "none is set; parses are looked at instead"
+        yield Finding(f"{name} webhook", State.OK if hook else State.SKIPPED, detail)
 
 
 def _mend(vendor: Vendor, setting: str, value: str = "…") -> str:

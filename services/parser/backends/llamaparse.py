@@ -24,10 +24,11 @@ from services.parser.backends.llamaparse_wire import Wire
 from services.parser.backends.port import Capabilities, Charge, Order, Parse, Source, Stage
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
-from services.parser.llamaparse_config import VERSIONS, LlamaParseConfig
+from services.parser.llamaparse_config import LlamaParseConfig
 from services.parser.pages import Artifact
 from waybill.runtime.errors import NotFound, Quota
 from waybill.vendors.finding import Creation, among
+from waybill.vendors.llamaparse import VERSIONS
 from waybill.vendors.registry import LLAMAPARSE
 
 # The platform's limit of a file (facts: LlamaParse, 4).
@@ -142,11 +143,11 @@ class LlamaParse:
         part = "text" if fast else "markdown"
         linked = not fast and order.pages > self._inline_pages
         async with asking_about(a_result=True):
-            found, answer = await self._result(parse_id, "items_content_metadata" if linked else part)
+            found, answer = await self._result(parse_id, "items_content_metadata" if linked else part, order)
             self._remember(found)
             if found.status is Status.COMPLETED:
                 contents = await self._linked(answer) if linked else _READERS[part](answer)
-                contents, derived = await self._with_text(parse_id, contents, fast=fast)
+                contents, derived = await self._with_text(parse_id, order, contents, fast=fast)
         self._judge(found)
         if contents and all(one.text is None for one in contents):
             raise llamaparse_errors.of_failed_job("", charged=True)
@@ -230,8 +231,8 @@ class LlamaParse:
                 self._ended.popitem(last=False)
         return found
 
-    async def _result(self, parse_id: str, part: str) -> tuple[VendorJob, Mapping[str, Any]]:
-        return await self._cloud.repeated(partial(self._wire.result, parse_id, part))
+    async def _result(self, parse_id: str, part: str, order: Order) -> tuple[VendorJob, Mapping[str, Any]]:
+        return await self._cloud.repeated(partial(self._wire.result, parse_id, part, order.pages))
 
     async def _jobs(self, wanted: Callable[[], Sequence[str]]) -> Mapping[str, VendorJob]:
         return await self._cloud.repeated(partial(self._wire.jobs, wanted))
@@ -259,13 +260,13 @@ class LlamaParse:
             return await asyncio.to_thread(_loaded, file)
 
     async def _with_text(
-        self, parse_id: str, contents: list[Content], *, fast: bool
+        self, parse_id: str, order: Order, contents: list[Content], *, fast: bool
     ) -> tuple[list[Content], bool]:
         """The same, or the pages' text where none has markdown; and whether it is that."""
         if fast or any(one.text and one.text.strip() for one in contents):
             return contents, fast
         # Markdown may be missing though there is text (facts: LlamaParse, 5).
-        _, answer = await self._result(parse_id, "text")
+        _, answer = await self._result(parse_id, "text", order)
         texts = llamaparse_pages.of_text(answer)
         failed = {one.number for one in contents if one.text is None}
         return [one for one in texts if one.number not in failed], True

@@ -30,9 +30,10 @@ from waybill.vendors.registry import LLAMAPARSE
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
-# Of one attempt to send a document, or to read a result.
+# Of one attempt to send a document, or to read what a link leads to.
 FILE_SECONDS = 600.0
-RESULT_SECONDS = 120.0
+# Of one attempt to read a page of a result, besides the usual.
+PAGE_SECONDS = 0.1
 # The vendor answers an upload once it has dealt with it.
 FILE_TIMEOUT = httpx.Timeout(FILE_SECONDS, connect=CONNECT_SECONDS)
 # Of any answer but a result.

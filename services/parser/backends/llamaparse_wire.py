@@ -15,7 +15,7 @@ from services.parser.backends.llamaparse_answers import ENTRY, FILE, PAGES, RUN,
 from services.parser.backends.llamaparse_client import (
     FILE_SECONDS,
     FILE_TIMEOUT,
-    RESULT_SECONDS,
+    PAGE_SECONDS,
     Headers,
     LlamaCloud,
     content,
@@ -117,7 +117,7 @@ class Wire:
         )
         return await content(answer)
 
-    async def result(self, parse_id: str, part: str) -> tuple[VendorJob, Mapping[str, Any]]:
+    async def result(self, parse_id: str, part: str, pages: int) -> tuple[VendorJob, Mapping[str, Any]]:
         """A job with a part of its result, and what it cost as far as that is known.
 
         Raises:
@@ -130,7 +130,8 @@ class Wire:
             )
             return await content(answer)
 
-        answer = await self._cloud.asked(send, at_most=RESULT_SECONDS, refused=of_result)
+        at_most = self._config.attempt_seconds + PAGE_SECONDS * pages
+        answer = await self._cloud.asked(send, at_most=at_most, refused=of_result)
         return job(answer.get("job")), answer
 
     async def get(self, parse_id: str) -> VendorJob:

@@ -1,0 +1,48 @@
+"""Fault by fault: what becomes of a document, what goes over the wire, and whose money it was."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MigratedPostgres
+from tests.contract.llamaparse_faults import CANCELLED, ROWS, Row
+from tests.contract.makers_faults import Outcome, stage
+
+GROUPS = [[*rows] for _, rows in itertools.groupby(ROWS, lambda row: int(row.name[1:]) // 6)]
+
+
+@pytest.mark.parametrize("rows", GROUPS, ids=[f"{rows[0].name}-{rows[-1].name}" for rows in GROUPS])
+async def test_each_fault_ends_as_the_table_says_and_the_bill_is_the_invoice(
+    database: MigratedPostgres, tmp_path: Path, rows: Sequence[Row]
+) -> None:
+    async with stage(database, tmp_path) as one:
+        for row in rows:
+            _hold_to(row, await one.played(row))
+
+
+async def test_a_parse_that_is_cancelled_ends_as_the_table_says(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with stage(database, tmp_path) as one:
+        for row in CANCELLED:
+            _hold_to(row, await one.played(row, cancel=True))
+
+
+def _hold_to(row: Row, came: Outcome) -> None:
+    expected = (
+        row.answer, row.failed_pages, row.creates, row.jobs, row.settled, row.released, 0, came.invoice, 0, 0,
+    )  # fmt: skip
+    got = (
+        came.answer, came.failed_pages, came.creates, came.jobs, came.settled, came.released, came.doubt,
+        came.owed, came.uncertain, came.violations,
+    )  # fmt: skip
+    assert got == expected, (row.fault, came)
+
+
+def test_every_fault_of_the_catalogue_has_a_row() -> None:
+    named = {row.name for row in (*ROWS, *CANCELLED)}
+    assert {f"F{number:02}" for number in range(1, 44)} <= named
