@@ -18,7 +18,7 @@ class Row:
         failed_pages: Pages that are missing from the result, and named.
         creates: Requests that create a job, on the wire.
         jobs: Jobs that the vendor has begun.
-        settled, released: Ledger entries by their end.
+        settled, released, doubt: Ledger entries by their end.
         document: OURS, three pages of text; PDF, one page, counted exactly; LONG, read by a link.
     """
 
@@ -30,6 +30,7 @@ class Row:
     jobs: int = 1
     settled: int = 1
     released: int = 0
+    doubt: int = 0
     document: str = OURS
 
     @property
@@ -60,7 +61,7 @@ ROWS = [
     Row("F15:n=1", "a result comes a byte every 100 ms, once"),
     Row("F16:times=1", "headers, then silence"),
     Row("F17:n=1", "a result is a gzip bomb, once"),
-    Row("F17", "each result is a gzip bomb", "VENDOR_ANSWER_INVALID"),
+    Row("F17", "each answer about the job is a gzip bomb", "VENDOR_ANSWER_INVALID", settled=0, doubt=1),
     Row("F18", "a page of 40 MB: cut at 64 KB, and said"),
     Row("F19:times=1", "a redirect to another host, once", creates=2),
     Row("F19", "each create is redirected to another host", "VENDOR_REDIRECTED", creates=2, jobs=0, settled=0,
@@ -112,22 +113,22 @@ CANCELLED = [
 
 def section() -> list[str]:
     """LlamaParse's part of `docs/faults.md`."""
-    head = "| fault | what | the job | missing pages | creates on the wire | jobs | settled | released |"
+    head = "| fault | what | the job | missing pages | creates on the wire | jobs | settled | released | in doubt |"
     lines = [
         "## LlamaParse",
         "",
         "One document each; `test_llamaparse_faults.py` runs each row. In each, once the vendor has told",
-        "its credits: it has begun at most one job, nothing is held or in doubt, and what the ledger says is",
-        "the simulator's invoice to the nano-dollar.",
+        "its credits: it has begun at most one job, and what the ledger says is the simulator's invoice to",
+        "the nano-dollar; where the vendor could not be asked for them, the doubt stays.",
         "",
         head,
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *map(_line, ROWS),
         "",
         "Of a parse that is cancelled while it runs:",
         "",
         head,
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *map(_line, CANCELLED),
         "",
     ]
@@ -135,6 +136,7 @@ def section() -> list[str]:
 
 
 def _line(row: Row) -> str:
-    numbers = [str(one) for one in (row.failed_pages, row.creates, row.jobs, row.settled, row.released)]
+    ends = (row.settled, row.released, row.doubt)
+    numbers = [str(one) for one in (row.failed_pages, row.creates, row.jobs, *ends)]
     fault = f"`{row.fault}`" if row.fault else ""
     return f"| {' | '.join([fault, row.what, row.answer or 'its pages', *numbers])} |"

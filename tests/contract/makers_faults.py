@@ -17,16 +17,8 @@ from services.parser.llamaparse_config import Webhooks
 from tests import raw_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.llamaparse_faults import LONG, PDF, Row
-from tests.contract.makers_llamaparse import (
-    FINAL,
-    KEY,
-    at,
-    doubtful,
-    llamaparse,
-    operations,
-    owed,
-    quick,
-)
+from tests.contract.makers_llamacloud import KEY, at, quick
+from tests.contract.makers_llamaparse import FINAL, doubtful, llamaparse, operations, owed
 from tests.contract.makers_parser import Neighbours, a_run, job_request, neighbours
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -141,7 +133,7 @@ async def stage(database: MigratedPostgres, folder: Path) -> AsyncIterator[Stage
     (port,) = ports.free_ports(1)
     hooks = Webhooks(f"http://127.0.0.1:{port}", f"127.0.0.1:{port}", ("s3cret",))
     async with simulator(quick()) as sim, neighbours(database, folder) as near:
-        config = at(sim, KEY, "llx-spare-0123456789abcdefghij", attempt_seconds=1.5, webhooks=hooks)
+        config = at(sim, KEY, "llx-spare-0123456789abcdefghij", attempt_seconds=5.0, webhooks=hooks)
         async with llamaparse(database, near, config) as stub:
             yield Stage(database, sim, near, stub)
 

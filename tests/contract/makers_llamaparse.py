@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,47 +13,20 @@ from services.parser.__main__ import build as build_parser
 from services.parser.config import ParserConfig
 from services.parser.llamaparse_config import LlamaParseConfig
 from tests.conftest import MigratedPostgres
+from tests.contract.makers_llamacloud import SOON
 from tests.contract.makers_parser import Neighbours, job_request
 from tests.inprocess import Recorder, channel, served, server_config
 from tests.waiting import until
-from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
-from waybill.sim.llamacloud.settings import JobTimes, LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
-from waybill.vendors.keys import Keys
 from waybill.vendors.retrying import Policy
 
 if TYPE_CHECKING:
     from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
-
-KEY = "llx-planted-0123456789abcdefghij"
-SOON = Policy(first_seconds=0.01, most_seconds=0.05)
 FINAL = (ParseJob.STATE_SUCCEEDED, ParseJob.STATE_FAILED, ParseJob.STATE_CANCELLED)
-_SEEDS = itertools.count(secrets.randbits(32))
-
-
-def quick(queued_seconds: float = 0.05, page_seconds: float = 0.001, **more: Any) -> LlamaCloudSettings:
-    """A vendor that takes no time to speak of, and tells its credits at once.
-
-    Each has a seed of its own: ids are drawn from it, and the tests of a session share a database.
-    """
-    jobs = JobTimes(queued_seconds, page_seconds, billed_seconds=0.0)
-    return replace(LlamaCloudSettings(seed=next(_SEEDS), latency_seconds=0.0, jobs=jobs), **more)
-
-
-def at(sim: LlamaCloudSimulator, *keys: str, **more: Any) -> LlamaParseConfig:
-    """Settings that lead to a simulator."""
-    config = LlamaParseConfig(
-        keys=Keys(keys or [KEY]),
-        kind=CostKind.COST_KIND_SIMULATED,
-        base_url=sim.base_url,
-        requests_per_minute=0,
-        attempt_seconds=2.0,
-    )
-    return replace(config, **more)
 
 
 @asynccontextmanager

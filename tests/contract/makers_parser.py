@@ -24,6 +24,8 @@ from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from services.parser import pages
 from services.parser.__main__ import build as build_parser
+from services.parser.backends.llamaparse import LlamaParse
+from services.parser.backends.llamaparse_client import opened
 from services.parser.backends.local import KeepsNothing, LocalParser
 from services.parser.backends.port import Charge, Order, Parse, Parser, Source, Stage
 from services.parser.config import ParserConfig
@@ -37,6 +39,7 @@ from services.storage.__main__ import build as build_storage
 from services.storage.config import StorageConfig
 from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres
+from tests.contract.makers_llamacloud import SOON, at, quick
 from tests.inprocess import channel, served, server_config, someone
 from tests.waiting import until
 from waybill.common.v1.cost_pb2 import CostKind
@@ -49,8 +52,11 @@ from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import identity
 from waybill.runtime.errors import NotFound, from_status
 from waybill.runtime.postgres import Database
+from waybill.sim.llamacloud.simulator import simulator
 from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+from waybill.vendors.calls import Calls
+from waybill.vendors.limiter import Limiter
 
 if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -280,12 +286,24 @@ class RemoteEngine:
 
 @asynccontextmanager
 async def an_engine(kind: str) -> AsyncIterator[Parser]:
-    """Ours ("local"), or one that keeps its parses ("remote")."""
+    """Ours ("local"), one that keeps its parses ("remote"), or LlamaParse over its simulator."""
     if kind == "remote":
         yield RemoteEngine()
         return
     async with Sandbox.open(DEFAULT_LIMITS, 1) as sandbox:
-        yield LocalParser(sandbox, DEFAULT_LIMITS)
+        if kind == "local":
+            yield LocalParser(sandbox, DEFAULT_LIMITS)
+            return
+        async with simulator(quick()) as sim:
+            config, calls = at(sim), Calls("llamaparse", SOON)
+            async with opened(config, Limiter("llamaparse", 8), calls) as cloud:
+                yield LlamaParse(config, cloud, sandbox, DEFAULT_LIMITS, sleep=no_pause)
+                assert sim.jobs_created == sim.invoice.quantities()["cost_effective"] // 2
+
+
+async def no_pause(seconds: float) -> None:
+    """Stands for a pause."""
+    assert seconds > 0
 
 
 def slow_pdf() -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_llamaparse import at, begun, final, llamaparse, operations, owed, quick
+from tests.contract.makers_llamacloud import at, quick
+from tests.contract.makers_llamaparse import begun, final, llamaparse, operations, owed
 from tests.contract.makers_parser import MARKDOWN, a_run, neighbours
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry

@@ -22,7 +22,8 @@ from services.parser import webhooks
 from services.parser.llamaparse_config import LlamaParseConfig, Webhooks
 from services.parser.webhooks import MOST_BYTES, Receiver, address
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_llamaparse import at, begun, final, llamaparse, quick
+from tests.contract.makers_llamacloud import at, quick
+from tests.contract.makers_llamaparse import begun, final, llamaparse
 from tests.contract.makers_parser import MARKDOWN, a_run, neighbours
 from tests.waiting import until
 from waybill.parser.v1.parse_job_pb2 import ParseJob

@@ -34,6 +34,7 @@ from tests.contract.makers_parser import (
     jobs_of,
     neighbours,
     new_job,
+    no_pause,
     parsed,
     parser,
     refused,
@@ -236,9 +237,6 @@ class Fused:
 def a_runner(store: Jobs, near: Neighbours, engine: Parser, fuse: Fuse | None = None) -> Runner:
     """A process's runner; with a fuse in each of its ways out."""
 
-    async def no_pause(seconds: float) -> None:
-        assert seconds > 0
-
     def way(target: Any) -> Any:
         return target if fuse is None else Fused(target, fuse)
 
@@ -246,7 +244,7 @@ def a_runner(store: Jobs, near: Neighbours, engine: Parser, fuse: Fuse | None = 
     return Runner(way(store), Objects(way(near.storage)), way(engine), meter, DEFAULT_LIMITS, no_pause)
 
 
-@pytest.mark.parametrize("kind", ["local", "remote"])
+@pytest.mark.parametrize("kind", ["local", "remote", "llamaparse"])
 async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_one_payment(
     database: MigratedPostgres, tmp_path: Path, kind: str
 ) -> None:

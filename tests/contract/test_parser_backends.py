@@ -19,7 +19,8 @@ from google.protobuf.duration_pb2 import Duration
 from services.parser.llamaparse_config import LlamaParseConfig
 from tests import hostile_pdfs, raw_pdfs
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_llamaparse import at, final, llamaparse, owed, quick
+from tests.contract.makers_llamacloud import at, quick
+from tests.contract.makers_llamaparse import final, llamaparse, owed
 from tests.contract.makers_parser import Neighbours, a_run, exists, job_request, neighbours, parser
 from tests.waiting import until
 from waybill.common.v1.cost_pb2 import CostKind

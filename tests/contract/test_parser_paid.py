@@ -28,6 +28,7 @@ from tests.contract.makers_parser import (
     jobs_of,
     neighbours,
     new_job,
+    no_pause,
     parsed,
     parser,
 )
@@ -56,10 +57,6 @@ async def test_a_parse_whose_result_storage_refuses_is_paid_for_all_the_same(
             assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
                 (Entry.STATE_SETTLED, 2)
             ]
-
-
-async def no_pause(seconds: float) -> None:
-    assert seconds > 0
 
 
 class Patchy(Objects):

@@ -263,7 +263,8 @@ class LlamaParse:
         self, parse_id: str, order: Order, contents: list[Content], *, fast: bool
     ) -> tuple[list[Content], bool]:
         """The same, or the pages' text where none has markdown; and whether it is that."""
-        if fast or any(one.text and one.text.strip() for one in contents):
+        whole = [one.text for one in contents if one.text is not None]
+        if fast or not whole or any(map(str.strip, whole)):
             return contents, fast
         # Markdown may be missing though there is text (facts: LlamaParse, 5).
         _, answer = await self._result(parse_id, "text", order)

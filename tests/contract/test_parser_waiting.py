@@ -1,0 +1,157 @@
+"""A parse that goes on at a vendor takes up nothing here, and is asked about no more than is wise."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg
+
+from services.parser.backends.llamaparse_answers import Status, VendorJob
+from services.parser.backends.llamaparse_looks import MOST, Looks
+from services.parser.backends.port import Order, Parse, Source, Stage
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.job import JobState
+from services.parser.objects import Objects
+from services.parser.pages import Artifact
+from services.parser.working import Runner
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_parser import (
+    RemoteEngine,
+    a_run,
+    brought_to_end,
+    claimed,
+    jobs_of,
+    neighbours,
+    new_job,
+)
+from tests.inprocess import Recorder
+from tests.waiting import until
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.metering import Meter
+from waybill.runtime import identity
+
+WAITING = 1_000
+# As rows of 1,000 parses that were begun long ago and are looked at in an hour.
+_INSERT = """
+insert into waybill_parser.jobs (job_id, tenant, source_key, source_sha256, filename, tier, state, backend,
+    revision, cost_kind, correlation_id, run_id, step_span_id, traceparent, entry_id, parse_id, look_at,
+    ends_by)
+select gen_random_uuid(), %(tenant)s, 'k', encode(sha256(n::text::bytea), 'hex'), 'a.pdf', 'fast', 'RUNNING',
+    'remote', 'r', 'SIMULATED', 'c', '', '', '', gen_random_uuid(), 'pjb-' || n,
+    now() + interval '1 hour', now() + interval '2 hours'
+from generate_series(1, %(count)s) n
+"""
+
+
+class Counting(RemoteEngine):
+    """A vendor that counts how often it is asked."""
+
+    asked = 0
+
+    async def look(self, parse_id: str) -> Parse:
+        self.asked += 1
+        return await super().look(parse_id)
+
+
+async def test_a_document_is_parsed_beside_a_thousand_that_wait_for_a_vendor(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), Counting()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
+            await connection.execute(_INSERT, {"tenant": who.tenant, "count": WAITING})
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        tasks = len(asyncio.all_tasks())
+        runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+        with identity.acting_as(who):
+            job = await store.create(new_job(who, b"# one", await near.store(b"# one")))
+            async with runner.running(1):
+
+                async def done() -> bool:
+                    return (await store.get(who.tenant, job.job_id)).state is JobState.SUCCEEDED
+
+                await until(done)
+                assert len(asyncio.all_tasks()) < tasks + 20
+            assert engine.asked <= 5, "of its own parse alone"
+        async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
+            await connection.execute("delete from waybill_parser.jobs where source_key = 'k'")
+
+
+async def test_a_job_that_waits_has_no_owner_and_goes_on_in_whichever_process_looks(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), RemoteEngine()
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/1") as first,
+        jobs_of(database, "parser/2") as second,
+    ):
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        with identity.acting_as(who):
+            job = await first.create(new_job(who, b"# two\fp", await near.store(b"# two\fp")))
+            runner = Runner(first, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            await runner.begin(await claimed(first, who, job.job_id)).task
+            waiting = await first.get(who.tenant, job.job_id)
+            assert (waiting.state, waiting.leased, waiting.deaths) == (JobState.RUNNING, False, 0)
+            assert (waiting.parse_id, waiting.expected_pages) == ("pjb-0", 2)
+            assert waiting.look_at is not None
+            assert [entry.state for entry in await near.entries()] == [Entry.STATE_HELD]
+            other = Runner(second, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            ended = await brought_to_end(other, second, who, job.job_id)
+            assert (ended.state, ended.deaths, ended.look_at) == (JobState.SUCCEEDED, 0, None)
+            assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
+                (Entry.STATE_SETTLED, 2)
+            ]
+
+
+class Late(RemoteEngine):
+    """A vendor that ends nothing, and charges nothing for what is cancelled."""
+
+    async def look(self, parse_id: str) -> Parse:
+        return Parse(parse_id, Stage.RUNNING)
+
+    def longest_seconds(self, order: Order) -> float:
+        return 0.0
+
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
+        begun = await super().begin(source, order, artifact)
+        return Parse(begun.id, Stage.RUNNING)
+
+
+async def test_a_parse_that_is_stuck_is_cancelled_told_and_not_paid(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), Late()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        with identity.acting_as(who):
+            job = await store.create(new_job(who, b"# three", await near.store(b"# three")))
+            runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            ended = await brought_to_end(runner, store, who, job.job_id)
+            assert (ended.state, ended.reason) == (JobState.FAILED, "VENDOR_STUCK")
+            assert [entry.state for entry in await near.entries()] == [Entry.STATE_RELEASED]
+
+
+async def test_many_looks_are_one_request() -> None:
+    requests: list[int] = []
+    door = asyncio.Lock()
+
+    async def listed(wanted: Callable[[], Sequence[str]]) -> dict[str, VendorJob]:
+        async with door:  # its turn
+            ids = wanted()
+            requests.append(len(ids))
+            return {one: VendorJob(one, Status.GOES_ON, 0.0, "", None, {}) for one in ids}
+
+    looks = Looks(listed)
+    await door.acquire()
+    ids = [str(uuid.uuid4()) for _ in range(MOST + 20)]
+    asking = [asyncio.create_task(looks.at(one)) for one in ids]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    door.release()
+    found = await asyncio.gather(*asking[1:])
+    assert [one.id for one in found if one] == ids[1:]
+    assert len(requests) == 2
