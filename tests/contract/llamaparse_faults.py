@@ -113,7 +113,7 @@ CANCELLED = [
 
 def section() -> list[str]:
     """LlamaParse's part of `docs/faults.md`."""
-    head = "| fault | what | the job | missing pages | creates on the wire | jobs | settled | released | in doubt |"
+    head = "| fault | what | the job | missing pages | creates sent | jobs | settled | released | in doubt |"
     lines = [
         "## LlamaParse",
         "",
