@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from tests.sim import raw
@@ -14,7 +13,6 @@ KEY = "llx-test-0000000000"
 FILES, PARSE = "/api/v1/beta/files", "/api/v2/parse"
 BOUNDARY = "waybill-boundary"
 TWO_PAGES = b"first page\fsecond page"
-MakeSim = Callable[..., AsyncIterator[LlamaCloudSimulator]]
 
 
 async def ask(

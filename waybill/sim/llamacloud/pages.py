@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 _WORDS = (
@@ -26,10 +26,6 @@ class Page:
     def markdown(self) -> str:
         """What its items read as."""
         return "\n\n".join(item["md"] for item in self.items)
-
-    def renumbered(self, number: int) -> Page:
-        """The same under another number."""
-        return replace(self, number=number)
 
 
 def page(sha256: str, options: str, number: int) -> Page:
