@@ -72,7 +72,7 @@ def long_steps() -> list[Span]:
     now = time.time_ns()
     return [
         make_step("parse", now - 60 * SECOND, 120 * SECOND),
-        make_step("embed 1", now - 60 * SECOND, 0),
+        make_step("chunk", now - 60 * SECOND, 0),
         paid_span(),
     ]
 
@@ -157,24 +157,24 @@ def test_the_demo_holds_only_when_every_page_comes_first(tmp_path: Path, page: i
 def test_ranks_do_not_count_where_vectors_mean_nothing_and_it_says_so(
     tmp_path: Path, victims: Victims
 ) -> None:
-    orchestrator = Working(("parse", "embed"), long_steps)
+    orchestrator = Working(("parse", "chunk"), long_steps)
     shown = play(orchestrator, make_examples(tmp_path, page=4), victims, ranks_count=False)
     assert (shown.code, "these ranks do not count" in shown.err) == (Exit.OK, True)
 
 
-def test_the_demo_kills_once_in_parse_and_once_in_embed(tmp_path: Path, victims: Victims) -> None:
-    steps = ("parse", "parse", "chunk", "embed", "embed")
+def test_the_demo_kills_once_in_parse_and_once_in_chunk(tmp_path: Path, victims: Victims) -> None:
+    steps = ("parse", "parse", "chunk", "chunk", "embed")
     shown = play(Working(steps, long_steps), make_examples(tmp_path), victims)
     first, second = victims.children
     assert [child.wait(10) for child in victims.children] == [-9, -9]
     said = [line for line in shown.err.splitlines() if line.startswith("kill -9")]
     assert said == [
         f"kill -9 of the orchestrator (pid {first.pid}): {KEY} is in parse",
-        f"kill -9 of the orchestrator (pid {second.pid}): {KEY} is in embed",
+        f"kill -9 of the orchestrator (pid {second.pid}): {KEY} is in chunk",
     ]
     assert lines(shown.out)[-5:] == [
         f"{KEY}: parse killed in it",
-        f"{KEY}: embed killed in it",
+        f"{KEY}: chunk killed in it",
         "pages parsed twice 0",
         "embedding requests repeated 0",
         "bill = spans ~$0.00000084 = ~$0.00000084",
@@ -186,7 +186,7 @@ def test_a_step_that_was_passed_before_the_kill_is_said_to_be(tmp_path: Path, vi
     ended = make_step("parse", time.time_ns() - 2 * SECOND, SECOND)
     shown = play(Working(("parse",), lambda: [ended, paid_span()]), make_examples(tmp_path), victims)
     assert f"{KEY}: parse had passed it just before the kill" in lines(shown.out)
-    assert f"{KEY}: embed had passed it" in lines(shown.out)
+    assert f"{KEY}: chunk had passed it" in lines(shown.out)
     assert len(victims.children) == 1
 
 

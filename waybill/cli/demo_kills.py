@@ -26,7 +26,7 @@ from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.runtime.errors import ServiceError
 from waybill.stack.process import Process
 
-STEPS = ("parse", "embed")
+STEPS = ("parse", "chunk")
 _GONE_SECONDS = 5.0
 _LOOK_SECONDS = 0.005
 _WIDTH = 80
@@ -173,7 +173,7 @@ def told(kills: dict[str, Kill], document_key: str, spans: Sequence[Span], width
 
 
 def _steps(spans: Sequence[Span], step: str) -> Iterator[Span]:
-    """The step's own spans; of embed there may be several, by number."""
+    """The step's own spans."""
     return (span for span in spans if span.kind == "INTERNAL" and span.name.split()[:1] == [step])
 
 
