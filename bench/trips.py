@@ -29,7 +29,7 @@ IDLE_SECONDS = 10.0
 ARRIVAL_SECONDS = 2.0
 EXPORT = "Export (spans)"
 # A transaction's first statement, as the log has it: role, then program.
-_LINE = re.compile(r"^trips (\w+) (\S*) LOG:  (?:statement|execute [^:]*): (\w+)", re.MULTILINE)
+_LINE = re.compile(r"^trips (\w+) (\S*) LOG:  (?:statement|execute [^:]*):\s+(\w+)", re.MULTILINE)
 _SETTINGS = {"log_statement": "all", "log_line_prefix": "trips %u %a "}
 
 

@@ -7,6 +7,7 @@ import datetime
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -274,9 +275,11 @@ class Steps:
 
     async def _embed_and_publish(self, cut: Cut, chunks: Sequence[Chunk], row: Row) -> None:
         space = await self.space_of(cut)
-        async with self._in_memory.turn(row["tenant"], str(row["run_id"])):
-            async with part("embed 1"), self._embedding:
-                bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+        async with AsyncExitStack() as stack:
+            async with part("embed 1"):
+                await stack.enter_async_context(self._in_memory.turn(row["tenant"], str(row["run_id"])))
+                async with self._embedding:
+                    bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
             async with part("publish"), self._writing:
                 await vectors.publish(self._peers.index, _publication(cut), space, bought)
 

@@ -109,7 +109,8 @@ async def publish(
             return Published(document["document_id"], version)
         replaced = document["current_version_id"]
         await connection.execute(FLIP, [version])
-        await connection.execute(SUPERSEDE, [replaced])
+        if replaced is not None:
+            await connection.execute(SUPERSEDE, [replaced])
         return Published(document["document_id"], replaced)
 
 
