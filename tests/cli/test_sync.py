@@ -46,6 +46,16 @@ def test_each_file_tells_its_folder_and_a_named_one_tells_none(
     assert origins == {"sub/kept.md": str(folder.resolve()), "kept.md": ""}
 
 
+def test_a_folder_whose_name_is_no_text_has_one_all_the_same(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    (odd / "a.md").write_text("x")
+    assert waybill("ingest", str(odd)).exit_code == 0
+    assert orchestrator.headers[0].origin == f"{tmp_path.resolve()}/caf\\xe9"
+
+
 def test_only_what_came_from_the_folder_and_left_it_is_deleted(
     waybill: Waybill, orchestrator: Orchestrator, folder: Path
 ) -> None:
@@ -59,6 +69,24 @@ def test_only_what_came_from_the_folder_and_left_it_is_deleted(
     result = waybill("ingest", str(folder), "--sync", "--yes")
     assert (result.exit_code, deleted(orchestrator)) == (0, ["sub/gone.md"])
     assert result.stdout.splitlines()[-1] == "REMOVED sub/gone.md"
+
+
+def test_a_document_whose_file_is_there_though_it_was_not_sent_stays(
+    waybill: Waybill, orchestrator: Orchestrator, folder: Path
+) -> None:
+    (folder / ".hidden.md").write_text("hidden")
+    orchestrator.documents = [from_folder(folder, ".hidden.md")]
+    assert waybill("ingest", str(folder), "--sync", "--yes").exit_code == 0
+    assert not deleted(orchestrator)
+
+
+def test_a_file_whose_name_is_no_text_keeps_nothing_else_from_being_deleted(
+    waybill: Waybill, orchestrator: Orchestrator, folder: Path
+) -> None:
+    (folder / os.fsdecode(b"caf\xe9.md")).write_text("x")
+    orchestrator.documents = [from_folder(folder, "gone.md")]
+    assert waybill("ingest", str(folder), "--sync", "--yes").exit_code == Exit.DOCUMENT_FAILED
+    assert deleted(orchestrator) == ["gone.md"]
 
 
 def test_without_sync_nothing_is_deleted(waybill: Waybill, orchestrator: Orchestrator, folder: Path) -> None:

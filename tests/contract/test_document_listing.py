@@ -172,6 +172,14 @@ async def test_unchanged_content_keeps_metadata_and_origin_until_others_are_name
     assert (document.origin, dict(document.metadata)) == ("/b", {"lang": "en"})
 
 
+async def test_new_content_has_its_origin_at_once_and_keeps_it_until_another_is_named(index: Index) -> None:
+    await publish_in(index, "default", "a.md", "one", origin="/a")
+    await publish_in(index, "default", "a.md", "two")
+    assert (await get(index, "a.md")).origin == "/a"
+    await index.begin("a.md", "three", origin="/b")
+    assert (await get(index, "a.md")).origin == "/b"
+
+
 async def test_collections_count_what_is_published_and_follow_changes_and_deletions(index: Index) -> None:
     await publish_in(index, "manuals", "a.md", "one", "two")
     await publish_in(index, "manuals", "b.md", "three")
