@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import time
 import unicodedata
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +16,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from services.orchestrator.peers import Peers
-from services.orchestrator.runs.rows import NewRun, Row, new_run_id
+from services.orchestrator.runs.rows import NewRun, Row, new_run_id, unix_ms
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Steps
 from services.orchestrator.traces import ids as trace_ids
@@ -183,8 +182,10 @@ class Admission:
 
     @staticmethod
     def _new_run(arrival: Arrival, who: identity.Caller) -> NewRun:
+        # One reading for both: runs are found by time through their ids.
+        now = _now()
         return NewRun(
-            run_id=new_run_id(time.time_ns() // 1_000_000, os.urandom(10)),
+            run_id=new_run_id(unix_ms(now), os.urandom(10)),
             tenant=who.tenant,
             correlation_id=who.correlation_id,
             request_id=arrival.request_id,
@@ -195,7 +196,7 @@ class Admission:
             source_sha256=arrival.sha256,
             size_bytes=arrival.size_bytes,
             source_key=arrival.source_key,
-            created_at=_now(),
+            created_at=now,
             complete_by=arrival.complete_by,
             metadata=arrival.metadata,
             origin=arrival.origin,

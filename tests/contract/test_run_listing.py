@@ -11,7 +11,7 @@ import pytest
 
 from services.orchestrator.runs import listing
 from services.orchestrator.runs.listing import RunFilter, RunListing
-from services.orchestrator.runs.rows import new_run_id
+from services.orchestrator.runs.rows import new_run_id, unix_ms
 from tests.conftest import MigratedPostgres
 from waybill.runtime.postgres import Database
 
@@ -27,7 +27,7 @@ values (%s, %s, 'label', 'default', %s, 'x', 'y', 1, 'z', %s, 'publish', %s, now
 def run_id(minute: int) -> str:
     """Of the run that came so many minutes after the first."""
     moment = BEGAN + datetime.timedelta(minutes=minute)
-    return new_run_id(int(moment.timestamp() * 1000), minute.to_bytes(10, "big"))
+    return new_run_id(unix_ms(moment), minute.to_bytes(10, "big"))
 
 
 @pytest.fixture(scope="module")

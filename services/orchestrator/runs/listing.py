@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
-from services.orchestrator.runs.rows import Row, new_run_id
+from services.orchestrator.runs.rows import Row, new_run_id, unix_ms
 from waybill.runtime.postgres import Database
 
 LOWEST, HIGHEST = str(uuid.UUID(int=0)), str(uuid.UUID(int=2**128 - 1))
@@ -95,4 +95,4 @@ def _first_of(moment: datetime.datetime | None) -> str | None:
     """The lowest run id of a millisecond: ids begin with the time that their run was accepted at."""
     if moment is None:
         return None
-    return new_run_id(max(0, int(moment.timestamp() * 1000)), bytes(10))
+    return new_run_id(unix_ms(moment), bytes(10))

@@ -11,6 +11,7 @@ from typing import Any
 from waybill.runtime.errors import NotFound
 
 Row = dict[str, Any]
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 # What a step answered: has a value, or says what failed.
 Outcome = dict[str, Any]
 FINAL_STATES = ("READY", "READY_DEGRADED", "UNCHANGED", "FAILED", "EXPIRED", "CANCELLED")
@@ -51,6 +52,11 @@ class NewRun:
     def ref(self) -> RunRef:
         """Its name."""
         return RunRef(self.tenant, self.run_id)
+
+
+def unix_ms(moment: datetime.datetime) -> int:
+    """Whole milliseconds since 1970, 0 before."""
+    return max(0, (moment - _EPOCH) // datetime.timedelta(milliseconds=1))
 
 
 def new_run_id(now_ms: int, random: bytes) -> str:
