@@ -140,9 +140,10 @@ def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Fin
     yield Finding(reached, State.OK, f"{base} answers")
     yield _key_finding(vendor, reply)
     yield _subject_finding(vendor, reply, subject)
-    yield _limits(vendor, reply)
     if vendor is LLAMAPARSE:
         yield from _llamaparse(given, base)
+    else:
+        yield _limits(vendor, reply)
 
 
 def _llamaparse(given: Mapping[str, str], base: str) -> Iterator[Finding]:
@@ -150,8 +151,9 @@ def _llamaparse(given: Mapping[str, str], base: str) -> Iterator[Finding]:
     name = LLAMAPARSE.name
     region = next((one for one, url in REGIONS.items() if url == base.rstrip("/")), "")
     yield Finding(f"{name} region", State.OK, region or f"none of {', '.join(REGIONS)}: {base}")
-    rate = given.get("REQUESTS_PER_MINUTE") or LLAMA_CLOUD_REQUESTS_PER_MINUTE.default
-    yield Finding(f"{name} rate", State.OK, f"{rate} requests a minute, as set; the free plan allows 20")
+    rate = given.get("REQUESTS_PER_MINUTE") or (LLAMA_CLOUD_REQUESTS_PER_MINUTE.default if region else "0")
+    limit = "no limit" if rate == "0" else f"{rate} requests a minute"
+    yield Finding(f"{name} rate", State.OK, f"{limit}, as set; the free plan allows 20")
     tier = given.get("TIER") or LLAMAPARSE.default_subject
     yield Finding(f"{name} version", State.OK, f"{tier} {given.get('VERSION') or VERSIONS.get(tier, '')}")
     hook = given.get("WEBHOOK_URL", "")
