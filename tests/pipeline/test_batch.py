@@ -45,7 +45,11 @@ POINTS = (
 def batching(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[Home]:
     home = Home(open_folder(tmp_path_factory) / "a stack")
     (home.folder / FAULTS).mkdir(parents=True)
-    environment = {"WAYBILL_FAULTS": str(home.folder / FAULTS), **clock.environment}
+    environment = {
+        "WAYBILL_FAULTS": str(home.folder / FAULTS),
+        "PARSER_BACKEND": "local",
+        **clock.environment,
+    }
     with started(home, "simulator", OPENAI_REQUEST_TOKENS=REQUEST_TOKENS, **environment):
         yield home
 
@@ -128,9 +132,12 @@ def at_vendor(bench: Workbench, run_id: str) -> list[str]:
 
 
 def closed(bench: Workbench, run_id: str) -> bool:
-    """Whether nothing is left to do about a run's batches."""
-    query = "select count(*) as n from waybill_runs.batch_jobs where run_id = %s and state <> 'CLOSED'"
-    return bool(bench.rows(query, run_id)[0]["n"] == 0)
+    """Whether nothing is left to do about a run's batches, and nobody looks for it."""
+    query = (
+        "select (select count(*) from waybill_runs.batch_jobs where run_id = %s and state <> 'CLOSED')"
+        " + (select count(*) from waybill_runs.waits where run_id = %s) as n"
+    )
+    return bool(bench.rows(query, run_id, run_id)[0]["n"] == 0)
 
 
 def is_ready(bench: Workbench, vendor: Remote, run_id: str, books: Books) -> Run:
