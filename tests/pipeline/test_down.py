@@ -1,4 +1,4 @@
-"""After `down`, and after kill -9 of the supervisor: no process is left, no data is lost, `up` works."""
+"""After `down`, `restart` and kill -9 of the supervisor: no process is left, no data is lost, `up` works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.workbench import Workbench
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.stack import operate, state
@@ -54,5 +54,18 @@ def test_nothing_runs_and_nothing_is_lost_after_down_and_after_a_kill(
         left = processes(home)
         assert operate.down(home)
         assert not any(process.alive() for process in left)
+    finally:
+        operate.down(home)
+
+
+def test_a_restart_leaves_nobody_and_keeps_ports(tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = Home(open_folder(tmp_path_factory) / "stack")
+    stack = operate.up(home, "free")
+    try:
+        left = processes(home)
+        again = operate.restart(home)
+        assert (again.addresses, again.started) == (stack.addresses, True)
+        assert not any(process.alive() for process in left)
+        operate.check(home, again, seconds=PATIENCE_SECONDS)
     finally:
         operate.down(home)
