@@ -6,7 +6,7 @@ A module-level `Setting` is in the list by being there. After a change: `make co
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from waybill import llamaparse_settings
 from waybill.limits import REQUEST_TOKENS
@@ -308,6 +308,19 @@ def _masked(setting: Setting, value: str) -> str:
     credentials, at, place = rest.rpartition("@")  # the last one: a password may hold others
     user, colon, _ = credentials.partition(":")
     return f"{scheme}://{f'{user}:' if colon else ''}{MASK}@{place}" if at else value
+
+
+def invalid(environ: Mapping[str, str]) -> Sequence[str]:
+    """A sentence for each value that its setting does not allow."""
+    settings = Settings(environ)
+    for one in SETTINGS.values():
+        if environ.get(one.name, "") == "":
+            continue
+        if one.choices:
+            settings.choice(one)
+        elif (one.least, one.most) != (None, None):
+            settings.integer(one)
+    return settings.faults
 
 
 def unknown(environ: Mapping[str, str]) -> Iterator[str]:

@@ -88,6 +88,17 @@ def test_the_command_refuses_an_unknown_variable() -> None:
     assert "next:  Rename" in done.stderr
 
 
+def test_the_command_refuses_values_that_no_service_would_take() -> None:
+    environ = {"WAYBILL_CHUNK_TOKENS": "banana", "PARSER_BACKEND": "paper", "WAYBILL_KEEP_DAYS": ""}
+    command = [sys.executable, "-m", "waybill.cli", "up"]
+    done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: SETTING_INVALID: ")
+    assert "WAYBILL_CHUNK_TOKENS is 'banana', which is not a whole number" in done.stderr
+    assert "PARSER_BACKEND is 'paper'; it may be" in done.stderr
+    assert "KEEP_DAYS" not in done.stderr
+
+
 def test_what_is_shown_of_the_environment_holds_no_secret() -> None:
     environ = {
         "OPENAI_API_KEY": "sk-planted",

@@ -7,13 +7,15 @@ import sys
 from typing import NoReturn
 
 from waybill.cli.exits import Exit
-from waybill.settings import unknown
+from waybill.settings import invalid, unknown
 
 
 def main() -> None:
-    """Entry point. A variable of ours that nothing reads is an error, not silence."""
+    """Entry point. A variable of ours that nothing reads, or that says nonsense, is an error, not silence."""
     if faults := list(unknown(os.environ)):
         _leave("SETTING_UNKNOWN", "; ".join(faults), "Rename or unset it; then `waybill config` lists all.")
+    if faults := list(invalid(os.environ)):
+        _leave("SETTING_INVALID", "; ".join(faults), "Mend or unset it; docs/configuration.md tells each.")
     try:
         from waybill.cli.main import main as command
     except ModuleNotFoundError as error:

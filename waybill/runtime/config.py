@@ -10,7 +10,7 @@ A setting is declared as a `Setting`: those of every process in `runtime.setting
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,11 @@ class Settings:
     def migrations(self) -> Path:
         """WAYBILL_MIGRATIONS, else those that belong to this code."""
         return self.path(MIGRATIONS, str(OUR_MIGRATIONS))
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """What was missing or wrong so far, a sentence each without its full stop."""
+        return self._faults
 
     def fault(self, text: str) -> None:
         """Adds a rule of the caller's own that does not hold."""
