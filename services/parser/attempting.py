@@ -193,6 +193,7 @@ class Attempts:
                 raise
             if self._now() > given_up:
                 # Final here; what it has cost is asked on.
+                await self._end(job, None, CUT_OFF)
                 raise Precondition(error.reason, error.message) from error
             log.info("a parse cannot be asked for", parse_id=job.parse_id, reason=error.reason)
             raise GoesOn(error.retry_after_seconds or AGAIN_SECONDS, job.pages_done) from error
@@ -203,9 +204,14 @@ class Attempts:
         try:
             with Artifact.open() as artifact:
                 return await self._bring_in(job, work, parse, artifact, attempt)
-        except ServiceError as error:
+        except (Unavailable, Deadline, OSError, Superseded, GoesOn):
+            raise
+        except Exception as error:
+            # The job ends with this, and so does its entry.
             if refused_for_nothing(error, self._vendor):
                 attempt.settle(0)
+            elif attempt.quantity is None:
+                await self._end(job, None, CUT_OFF)
             raise
         finally:
             if attempt.quantity is not None:

@@ -55,7 +55,12 @@ class Charges:
 
     async def turn(self) -> None:
         """Asks for those that are due."""
-        for job in await self._jobs.charged_late(AT_A_TIME):
+        for _ in range(AT_A_TIME):
+            await self._engine.leisure()
+            # One by one: another process does not take those that would wait here.
+            job = await self._jobs.charged_late()
+            if job is None:
+                return
             await self.ask(job, last=job.ended_at is None or self._now() > job.ended_at + GIVEN_UP_AFTER)
 
     async def ask(self, job: Job, *, last: bool) -> None:

@@ -63,12 +63,12 @@ CHARGED_LATER = """
 charge_of = case when parse_id <> '' or %(in_doubt)s then entry_id end,
 charge_at = case when (parse_id <> '' or %(in_doubt)s) and entry_id is not null
     then now() + interval '5 seconds' end"""
-CHARGES_DUE = """
+CHARGE_DUE = """
 update waybill_parser.jobs
 set charge_at = now() + greatest(interval '5 seconds', least((now() - ended_at) / 2, interval '1 hour'))
-where job_id in (
+where job_id = (
     select job_id from waybill_parser.jobs where charge_at <= now()
-    order by charge_at limit %(limit)s for update skip locked)
+    order by charge_at limit 1 for update skip locked)
 returning *
 """
 HASTEN = """

@@ -16,6 +16,9 @@ from waybill.runtime.errors import NotFound, Precondition, Unavailable
 from waybill.runtime.leases import LEASE_SECONDS, Leases
 from waybill.runtime.postgres import Database
 
+# Between two looks at a parse, whatever its engine says.
+LEAST_SECONDS = 1.0
+
 
 class Superseded(Exception):
     """The job was cancelled, or another process has taken it over: this one must let it go."""
@@ -142,12 +145,12 @@ class Jobs:
         )
 
     async def set_aside(self, job: Job, seconds: float, pages_done: int) -> Job:
-        """Lets go of a job whose parse goes on at the engine, for so long. Raises Superseded."""
+        """Lets go of a job whose parse goes on at the engine, for a second at least. Raises Superseded."""
         return await self._change(
             job,
             "look_at = now() + %(seconds)s * interval '1 second', pages_done = %(pages_done)s, "
             "leased_until = null",
-            seconds=seconds,
+            seconds=max(seconds, LEAST_SECONDS),
             pages_done=pages_done,
         )
 
@@ -205,11 +208,11 @@ class Jobs:
             values = {"entry_id": entry_id, "parse_id": parse_id}
             return (await connection.execute(sql.HASTEN, values)).rowcount > 0
 
-    async def charged_late(self, limit: int) -> Sequence[Job]:
-        """Ended jobs of any tenant whose engine is to be asked for its charge now; later and later again."""
+    async def charged_late(self) -> Job | None:
+        """An ended job of any tenant whose engine is to be asked for its charge now, and later again."""
         async with self._owner_database.transaction(None) as connection:
-            rows = await (await connection.execute(sql.CHARGES_DUE, {"limit": limit})).fetchall()
-        return [job_of(row) for row in rows]
+            row = await (await connection.execute(sql.CHARGE_DUE)).fetchone()
+        return None if row is None else job_of(row)
 
     async def charge_known(self, job: Job) -> None:
         """Nothing more is to be asked of the engine."""

@@ -58,6 +58,7 @@ ROWS = [
     Row("F13:times=1", "an empty body with status 200"),
     Row("F14", "an unknown status: it goes on, until its time is over", "VENDOR_RESULT_MISSING"),
     Row("F14/types:n=1", "wrong types, once"),
+    Row("F14/types", "wrong types in each answer about the job", "VENDOR_ANSWER_INVALID", settled=0, doubt=1),
     Row("F15:n=1", "a result comes a byte every 100 ms, once"),
     Row("F16:times=1", "headers, then silence"),
     Row("F17:n=1", "a result is a gzip bomb, once"),

@@ -44,7 +44,7 @@ class Outcome:
         failed_pages: Of the result.
         creates: Requests that create a job, on the wire.
         jobs: That the vendor has begun.
-        settled, released, doubt: Ledger entries by their end.
+        settled, released, doubt, held: Ledger entries by their end.
         owed, uncertain, invoice: Nano-USD, when all is told.
         violations: What no client of the vendor's must do.
     """
@@ -56,6 +56,7 @@ class Outcome:
     settled: int
     released: int
     doubt: int
+    held: int
     owed: int
     uncertain: int
     invoice: int
@@ -158,7 +159,8 @@ def _outcome(job: ParseJob, before: Seen, after: Seen, entries: Sequence[Entry])
         jobs=after.jobs - before.jobs,
         settled=ends["SETTLED"],
         released=ends["RELEASED"],
-        doubt=ends["HELD"] + ends["IN_DOUBT"],
+        doubt=ends["IN_DOUBT"],
+        held=ends["HELD"],
         owed=owed(entries),
         uncertain=doubtful(entries),
         invoice=after.invoice - before.invoice,

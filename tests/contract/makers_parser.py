@@ -259,6 +259,9 @@ class RemoteEngine:
         one.charged_pages = one.charged_pages or 0
         return one.told()
 
+    async def leisure(self) -> None:
+        pass
+
     async def charge(self, parse_id: str) -> Charge | None:
         charged = self._one(parse_id).charged_pages
         return None if charged is None else Charge("cost_effective", "page", charged)

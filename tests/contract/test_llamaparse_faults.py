@@ -34,11 +34,11 @@ async def test_a_parse_that_is_cancelled_ends_as_the_table_says(
 
 def _hold_to(row: Row, came: Outcome) -> None:
     expected = (
-        row.answer, row.failed_pages, row.creates, row.jobs, row.settled, row.released, row.doubt, 0,
+        row.answer, row.failed_pages, row.creates, row.jobs, row.settled, row.released, row.doubt, 0, 0,
     )  # fmt: skip
     got = (
         came.answer, came.failed_pages, came.creates, came.jobs, came.settled, came.released, came.doubt,
-        came.violations,
+        came.held, came.violations,
     )  # fmt: skip
     assert got == expected, (row.fault, came)
     assert came.owed <= came.invoice <= came.owed + came.uncertain, (row.fault, came)

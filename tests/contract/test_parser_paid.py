@@ -38,7 +38,14 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter, refusals_of
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import identity, semconv
-from waybill.runtime.errors import Conflict, InvalidRequest, Quota, ServiceError, Unavailable
+from waybill.runtime.errors import (
+    Conflict,
+    InvalidRequest,
+    Quota,
+    ServiceError,
+    Unavailable,
+    VendorContract,
+)
 
 
 @pytest.mark.parametrize("kind", [InvalidRequest, Quota, Conflict])
@@ -105,31 +112,39 @@ async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_
 
 
 class LosesReplies(RemoteEngine):
-    """A vendor whose first reply is lost, and who may then refuse the document."""
+    """A vendor whose first reply is lost, and whose result may then not be there."""
 
-    def __init__(self, *, refuses: bool) -> None:
+    def __init__(self, failure: ServiceError | None) -> None:
         super().__init__()
-        self._refuses = refuses
+        self._failure = failure
 
     async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
         await super().begin(source, order, artifact)
         raise Unavailable("VENDOR_UNREACHABLE", "Repeat.", {semconv.VENDOR: self.capabilities.vendor})
 
     async def collect(self, parse_id: str, order: Order, artifact: Artifact) -> None:
-        if self._refuses:
+        if self._failure:
             with refusals_of(self.capabilities.vendor):
-                raise refusal("PDF_IS_BROKEN")
+                raise self._failure
         await super().collect(parse_id, order, artifact)
 
 
 @pytest.mark.parametrize(
-    ("refuses", "state", "entry_state"),
-    [(False, JobState.SUCCEEDED, Entry.STATE_SETTLED), (True, JobState.FAILED, Entry.STATE_RELEASED)],
+    ("failure", "state", "entry_state"),
+    [
+        (None, JobState.SUCCEEDED, Entry.STATE_SETTLED),
+        (refusal("PDF_IS_BROKEN"), JobState.FAILED, Entry.STATE_RELEASED),
+        (VendorContract("VENDOR_ANSWER_INVALID", "It is not JSON."), JobState.FAILED, Entry.STATE_IN_DOUBT),
+    ],
 )
 async def test_a_parse_whose_begin_lost_its_reply_is_found_and_ends_its_one_entry(
-    database: MigratedPostgres, tmp_path: Path, refuses: bool, state: JobState, entry_state: Entry.State
+    database: MigratedPostgres,
+    tmp_path: Path,
+    failure: ServiceError | None,
+    state: JobState,
+    entry_state: Entry.State,
 ) -> None:
-    who, engine = a_run(), LosesReplies(refuses=refuses)
+    who, engine = a_run(), LosesReplies(failure)
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
         meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
         runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS, no_pause)

@@ -14,6 +14,7 @@ from services.parser.backends.llamaparse_looks import MOST, Looks
 from services.parser.backends.port import Order, Parse, Source, Stage
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.job import JobState
+from services.parser.jobs import LEAST_SECONDS
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
 from services.parser.working import Runner
@@ -95,9 +96,11 @@ async def test_a_job_that_waits_has_no_owner_and_goes_on_in_whichever_process_lo
             runner = Runner(first, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
             await runner.begin(await claimed(first, who, job.job_id)).task
             waiting = await first.get(who.tenant, job.job_id)
+            assert waiting.look_at is not None
+            left = waiting.look_at - waiting.created_at
+            assert left.total_seconds() >= LEAST_SECONDS, "though the engine says 0"
             assert (waiting.state, waiting.leased, waiting.deaths) == (JobState.RUNNING, False, 0)
             assert (waiting.parse_id, waiting.expected_pages) == ("pjb-0", 2)
-            assert waiting.look_at is not None
             assert [entry.state for entry in await near.entries()] == [Entry.STATE_HELD]
             other = Runner(second, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
             ended = await brought_to_end(other, second, who, job.job_id)
@@ -135,6 +138,34 @@ async def test_a_parse_that_is_stuck_is_cancelled_told_and_not_paid(
             assert [entry.state for entry in await near.entries()] == [Entry.STATE_RELEASED]
 
 
+class Busy(RemoteEngine):
+    """A vendor at which nothing that can wait has its turn."""
+
+    async def leisure(self) -> None:
+        await asyncio.Event().wait()
+
+    async def forget(self, parse_id: str, order: Order) -> None:
+        raise AssertionError("its turn has not come")
+
+
+async def test_a_document_has_its_pages_though_nothing_can_be_deleted_at_the_vendor_yet(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        runner = Runner(store, Objects(near.storage), Busy(), meter, DEFAULT_LIMITS)
+        with identity.acting_as(who):
+            job = await store.create(new_job(who, b"# four", await near.store(b"# four")))
+            async with runner.running(1):
+
+                async def done() -> bool:
+                    return (await store.get(who.tenant, job.job_id)).state is JobState.SUCCEEDED
+
+                await until(done)
+            assert (await store.get(who.tenant, job.job_id)).charge_of, "it is asked for later"
+
+
 async def test_many_looks_are_one_request() -> None:
     requests: list[int] = []
     door = asyncio.Lock()
@@ -145,7 +176,10 @@ async def test_many_looks_are_one_request() -> None:
             requests.append(len(ids))
             return {one: VendorJob(one, Status.GOES_ON, 0.0, "", None, {}) for one in ids}
 
-    looks = Looks(listed)
+    async def leisure() -> None:
+        pass
+
+    looks = Looks(listed, leisure)
     await door.acquire()
     ids = [str(uuid.uuid4()) for _ in range(MOST + 20)]
     asking = [asyncio.create_task(looks.at(one)) for one in ids]

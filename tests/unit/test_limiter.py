@@ -62,8 +62,8 @@ async def take(limits: Limiter, tokens: int = 1, name: str = "", order: list[str
             order.append(name)
 
 
-def limiter(time: Time, concurrency: int = 8) -> Limiter:
-    return Limiter("v", concurrency, time.clock, time.sleep)
+def limiter(time: Time, concurrency: int = 8, requests_per_minute: int = 0) -> Limiter:
+    return Limiter("v", concurrency, time.clock, time.sleep, requests_per_minute=requests_per_minute)
 
 
 def headers(limit: int, remaining: int, reset: str = "", name: str = "tokens") -> dict[str, str]:
@@ -140,6 +140,36 @@ async def test_a_pause_holds_everybody() -> None:
     limits.pause(7)
     async with limits.turn(1):
         assert time.now == 7
+
+
+async def test_what_can_wait_leaves_half_of_the_requests_to_others_but_not_for_ever() -> None:
+    time = Time()
+    limits = limiter(time, requests_per_minute=60)
+    await limits.leisure(300)
+    assert time.now == 0
+    for _ in range(60):
+        await take(limits)
+    await limits.leisure(10)
+    assert time.now == pytest.approx(10)
+    await limits.leisure(300)
+    assert time.now == pytest.approx(30, abs=0.1)
+
+
+async def test_a_vendor_that_refuses_has_no_requests_left_whatever_was_counted_here() -> None:
+    time = Time()
+    limits = limiter(time, requests_per_minute=60)
+    limits.emptied(1)
+    for second in (1, 2, 3):
+        await take(limits)
+        assert time.now == pytest.approx(second, abs=0.1), "no faster than they come back"
+
+
+async def test_a_probe_counts_though_it_waits_for_no_turn() -> None:
+    time = Time()
+    limits = limiter(time, requests_per_minute=1)
+    limits.spend()
+    await take(limits)
+    assert time.now == pytest.approx(60, abs=0.1)
 
 
 async def test_what_is_larger_than_the_bucket_waits_for_a_full_one() -> None:

@@ -26,6 +26,8 @@ RESERVE_SECONDS = 2.0
 PERIOD_SECONDS = 60.0
 # Of the vendor's limits, as long as an ingest waits for these.
 QUESTIONS_SHARE = 0.25
+# Of a limit, left to others by what can wait.
+LEISURE_SHARE = 0.5
 
 
 class Limiter:
@@ -80,6 +82,23 @@ class Limiter:
                 await self._draw(tokens, lane, until)
             yield
 
+    async def leisure(self, at_most: float) -> None:
+        """Waits until half of the vendor's requests are left, so that nothing else lacks them.
+
+        Args:
+            at_most: Seconds; then whatever can wait has waited long enough.
+        """
+        bucket, until = self._buckets["requests"], self._clock() + at_most
+        while (left := until - self._clock()) > 0:
+            wait = bucket.wait_seconds(bucket.limit * LEISURE_SHARE, self._clock())
+            if wait <= 0:
+                return
+            await self._sleep(min(wait, left))
+
+    def spend(self) -> None:
+        """Counts a request that takes no turn, such as a probe."""
+        self._buckets["requests"].take(1, self._clock())
+
     def learn(self, headers: Mapping[str, str], sent_at: float) -> None:
         """Takes over what an answer says about the buckets.
 
@@ -89,6 +108,11 @@ class Limiter:
         """
         for name, allowance in allowances(headers).items():
             self._learn(name, allowance, sent_at)
+
+    def emptied(self, seconds: float) -> None:
+        """The vendor has no request left for so long: it counts otherwise, or others use the key, too."""
+        self._buckets["requests"].empty(self._clock())
+        self.pause(seconds)
 
     def pause(self, seconds: float) -> None:
         """The vendor asks for silence."""
@@ -153,6 +177,20 @@ class _Bucket:
         self._limit: float | None = None
         self._rate = 0.0
         self._at = now
+
+    @property
+    def limit(self) -> float:
+        """Its size; 0 while that is not known."""
+        return self._limit or 0.0
+
+    def take(self, amount: float, now: float) -> None:
+        self._refill(now)
+        self.level -= amount
+
+    def empty(self, now: float) -> None:
+        self._refill(now)
+        if self._limit is not None:
+            self.level = min(self.level, 0.0)
 
     def learn(self, allowance: Allowance, now: float, sent_at: float) -> None:
         self._refill(now)

@@ -41,6 +41,10 @@ TIER_FACTORS = {"fast": 1, "cost_effective": 2, "agentic": 5, "agentic_plus": 10
 # What was created is seen in a list so much later (F30).
 LAG_SECONDS = 3.0
 PROBE_SECONDS = 5.0
+# While the rate is used up, one request in so many is a look.
+LOOK_REQUESTS = 20
+# What the vendor keeps is deleted while nothing else is asked of it, or after so long.
+LEISURE_SECONDS = 300.0
 _MOST_REMEMBERED = 10_000
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -86,7 +90,8 @@ class LlamaParse:
         self._wire = Wire(config, cloud, hook)
         self._sleep = sleep
         self._inline_pages = inline_pages
-        self._looks = Looks(self._jobs)
+        spacing = LOOK_REQUESTS * config.seconds_a_request
+        self._looks = Looks(self._jobs, partial(cloud.leisure, spacing))
         # What was told of jobs that have ended, so that it is not asked again.
         self._ended: OrderedDict[str, VendorJob] = OrderedDict()
 
@@ -168,6 +173,10 @@ class LlamaParse:
             return Parse(parse_id, Stage.ENDED, charged_pages=order.pages)
         return self._parse(found)
 
+    async def leisure(self) -> None:
+        """See the port."""
+        await self._cloud.leisure(LEISURE_SECONDS)
+
     async def charge(self, parse_id: str) -> Charge | None:
         """See the port."""
         known = self._ended.get(parse_id)
@@ -194,7 +203,7 @@ class LlamaParse:
             ServiceError: As `begin` does.
         """
         try:
-            async with self._cloud.attempt(PROBE_SECONDS) as headers:
+            async with self._cloud.probe(PROBE_SECONDS) as headers:
                 await projects(await self._cloud.sdk.projects.with_raw_response.list(extra_headers=headers))
         except Quota as error:
             # It answered, and knows the key.

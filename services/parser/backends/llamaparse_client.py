@@ -79,6 +79,17 @@ class LlamaCloud:
         async with self._limiter.turn(0), self.attempt(at_most, refused) as headers:
             return await send(headers)
 
+    async def leisure(self, at_most: float) -> None:
+        """See `Limiter.leisure`."""
+        await self._limiter.leisure(at_most)
+
+    @asynccontextmanager
+    async def probe(self, at_most: float) -> AsyncIterator[Headers]:
+        """An attempt that waits for no turn."""
+        self._limiter.spend()
+        async with self.attempt(at_most) as headers:
+            yield headers
+
     @asynccontextmanager
     async def attempt(self, at_most: float = 0.0, refused: Refused | None = None) -> AsyncIterator[Headers]:
         """See `Attempts.attempt`."""
@@ -123,7 +134,7 @@ class LlamaCloud:
         failure = errors.of_response(response)
         if response.status_code == 429:
             # The vendor does not say when (facts: LlamaParse, "rate limits").
-            self._limiter.pause(failure.retry_after_seconds or self._config.seconds_a_request)
+            self._limiter.emptied(failure.retry_after_seconds or self._config.seconds_a_request)
         return failure
 
 

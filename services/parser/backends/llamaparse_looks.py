@@ -22,10 +22,12 @@ class Looks:
 
     Args:
         listed: Asks for the jobs that a function names, which is called as the request is sent.
+        leisure: Waits until a look takes the turn of nothing else, but not for long.
     """
 
-    def __init__(self, listed: Listing) -> None:
+    def __init__(self, listed: Listing, leisure: Callable[[], Awaitable[None]]) -> None:
         self._listed = listed
+        self._leisure = leisure
         self._wanted: dict[str, asyncio.Future[VendorJob | None]] = {}
         self._asking = asyncio.Lock()
         self._looks: dict[str, int] = {}
@@ -56,6 +58,7 @@ class Looks:
                 asked[job_id] = self._wanted.pop(job_id)
             return list(asked)
 
+        await self._leisure()
         try:
             found = await self._listed(taken)
         except ServiceError as error:

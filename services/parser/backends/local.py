@@ -41,6 +41,9 @@ class KeepsNothing:
         """There is no such parse."""
         return await self.look(parse_id)
 
+    async def leisure(self) -> None:
+        """Nothing is asked of anybody."""
+
     async def charge(self, parse_id: str) -> Charge | None:
         """There is no such parse."""
         await self.look(parse_id)

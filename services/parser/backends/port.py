@@ -168,6 +168,9 @@ class Parser(Protocol):
     async def cancel(self, parse_id: str, order: Order) -> Parse:
         """Ends a parse; one that has ended is answered as it is."""
 
+    async def leisure(self) -> None:
+        """Waits until what can wait, such as `charge` and `forget`, takes nothing from the parses."""
+
     async def charge(self, parse_id: str) -> Charge | None:
         """What a parse that has ended has cost; None while the engine does not say."""
 
