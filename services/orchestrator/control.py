@@ -8,7 +8,7 @@ from functools import partial
 
 from services.orchestrator.admission import DEFAULT_COLLECTION, source_key
 from services.orchestrator.peers import Peers
-from services.orchestrator.runs.durable import Durable, Story
+from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs
@@ -48,10 +48,12 @@ class Cancelled:
 class Control:
     """Changes the course of runs."""
 
-    def __init__(self, runs: Runs, durable: Durable, story: Story, peers: Peers, listing: RunListing) -> None:
+    def __init__(
+        self, runs: Runs, durable: Durable, ingestion: Ingestion, peers: Peers, listing: RunListing
+    ) -> None:
         self._runs = runs
         self._durable = durable
-        self._story = story
+        self._ingestion = ingestion
         self._peers = peers
         self._listing = listing
 
@@ -61,7 +63,7 @@ class Control:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        row = await self._durable.cancel(run, self._story)
+        row = await self._durable.cancel(run, self._ingestion)
         released = {CostKind.COST_KIND_REAL: 0, CostKind.COST_KIND_SIMULATED: 0}
         if row["state"] == "CANCELLED":
             for entry in await bills.entries(self._peers, [run.run_id]):

@@ -1,4 +1,4 @@
-"""One document's way, as a story: parse → chunk → (batch →) embed → publish.
+"""One document's way, in order: parse → chunk → (batch →) embed → publish.
 
 A document of one embedding request is embedded and published within its chunk step, as parts of it.
 

@@ -60,8 +60,8 @@ class Held:
 
 
 @dataclass
-class Told:
-    """A story of steps that run side by side."""
+class Planned:
+    """An ingestion of steps that run side by side."""
 
     bodies: Mapping[str, Body]
     stopped: list[RunRef] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Told:
 
 
 @dataclass
-class InTurn(Told):
+class InTurn(Planned):
     """The same, one behind the other."""
 
     async def ingest(self, run: RunRef, step: Step) -> Ending:
@@ -102,8 +102,8 @@ class Parser:
 
 
 @dataclass
-class Parses(Told):
-    """A story of the real parse step alone."""
+class Parses(Planned):
+    """An ingestion of the real parse step alone."""
 
     bodies: Mapping[str, Body] = field(default_factory=dict)
     steps: Steps | None = None
@@ -155,9 +155,9 @@ class House:
         for _ in range(12):
             await self.runs.named(self.tenant, [])
 
-    async def begin(self, durable: Durable, run: RunRef, story: Told) -> asyncio.Task[None]:
+    async def begin(self, durable: Durable, run: RunRef, ingestion: Planned) -> asyncio.Task[None]:
         """Tells a run's newest try as the engine does."""
-        return asyncio.create_task(durable.tell(run, story, workflow_id(await self.row(run))))
+        return asyncio.create_task(durable.execute(run, ingestion, workflow_id(await self.row(run))))
 
     async def open_steps(self, run: RunRef) -> list[str]:
         rows = await self.steps.of_run(self.tenant, run.run_id)
@@ -191,16 +191,16 @@ async def test_a_step_ends_in_the_transaction_in_which_the_next_begins_or_the_ru
         async def first(_: Row) -> Noted[int]:
             return Noted(1, {"pages": 7})
 
-        story = InTurn({"parse": first, "chunk": second})
+        ingestion = InTurn({"parse": first, "chunk": second})
         before = opened.begun
-        telling = await house.begin(house.orchestrator(), run, story)
+        execution = await house.begin(house.orchestrator(), run, ingestion)
         await second.began.wait()
         seen = opened.begun
         rows = {row["name"]: row["status"] for row in await house.steps.of_run(house.tenant, run.run_id)}
         row = await house.row(run)
         looked = opened.begun - seen
         second.let_go.set()
-        await telling
+        await execution
         assert rows["parse"] == "OK"
         assert rows["chunk"] == "UNSET"
         assert (row["state"], row["step"], row["pages"], row["starts"]) == ("RUNNING", "chunk", 7, 1)
@@ -230,11 +230,11 @@ async def test_the_end_of_a_step_is_kept_where_the_process_drains_before_the_nex
         return 1
 
     durable._steps = Slow(house.steps._database)
-    telling = await house.begin(durable, run, InTurn({"parse": once, "chunk": done}))
+    execution = await house.begin(durable, run, InTurn({"parse": once, "chunk": done}))
     await opening.wait()
     await durable.drain()
     with pytest.raises(asyncio.CancelledError):
-        await telling
+        await execution
     assert (await house.row(run))["starts"] == 0
     await (await house.begin(house.orchestrator(), run, InTurn({"parse": once, "chunk": done})))
     assert ((await house.row(run))["state"], again) == ("READY", 1)
@@ -257,14 +257,16 @@ async def test_parts_of_a_step_stand_in_its_place_and_one_that_lasts_is_shown_be
     async def failing(_: Row) -> int:
         return await refused()
 
-    telling = await house.begin(house.orchestrator(), run, Told({"chunk": lambda _: parted(held, failing)}))
+    execution = await house.begin(
+        house.orchestrator(), run, Planned({"chunk": lambda _: parted(held, failing)})
+    )
 
     async def shown() -> bool:
         return bool((await house.row(run))["step"] == "embed")
 
     await until(shown)
     held.let_go.set()
-    await telling
+    await execution
     row = await house.row(run)
     assert (row["state"], row["step"], row["reason"]) == ("FAILED", "publish", "TEXT_TOO_LONG")
     steps = await house.steps.of_run(house.tenant, run.run_id)
@@ -278,10 +280,10 @@ async def test_parts_of_a_step_stand_in_its_place_and_one_that_lasts_is_shown_be
 
 async def test_a_part_that_lasts_is_not_open_behind_the_cancel_of_its_run(house: House) -> None:
     run, held, durable = await house.run(), Held(), house.orchestrator()
-    telling = await house.begin(durable, run, Told({"chunk": lambda _: parted(held, done)}))
+    execution = await house.begin(durable, run, Planned({"chunk": lambda _: parted(held, done)}))
     await held.began.wait()
-    await durable.cancel(run, Told({}))
-    await telling
+    await durable.cancel(run, Planned({}))
+    await execution
     assert await house.open_steps(run) == []
     await house.runs.change(run, begun=Begun("embed 1", 1))
     assert await house.open_steps(run) == []
@@ -298,7 +300,7 @@ async def test_a_step_that_fails_ends_its_siblings_before_its_run_has_failed(hou
         await held.began.wait()
         return await refused()
 
-    await (await house.begin(house.orchestrator(), run, Told({"embed 1": held, "embed 2": failing})))
+    await (await house.begin(house.orchestrator(), run, Planned({"embed 1": held, "embed 2": failing})))
     row = await house.row(run)
     assert (row["state"], row["reason"]) == ("FAILED", "TEXT_TOO_LONG")
     held.let_go.set()
@@ -310,11 +312,11 @@ async def test_a_step_that_fails_ends_its_siblings_before_its_run_has_failed(hou
 async def test_a_retry_does_not_work_beside_a_try_that_another_process_cancelled(house: House) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, first, second = await house.run(), Held(), Held()
-    before = await house.begin(here, run, Told({"embed 1": first}))
+    before = await house.begin(here, run, Planned({"embed 1": first}))
     await first.began.wait()
-    await there.cancel(run, Told({}))
+    await there.cancel(run, Planned({}))
     await house.runs.retry(run, None)
-    after = await house.begin(here, run, Told({"embed 1": second}))
+    after = await house.begin(here, run, Planned({"embed 1": second}))
     await second.began.wait()
     assert before.done(), "the first try is still at it"
     first.let_go.set()
@@ -328,17 +330,17 @@ async def test_what_another_process_cancelled_is_cut_off_at_the_next_look(house:
     here, there = house.orchestrator(), house.orchestrator()
     cancelled, other = await house.run(), await house.run("b.md")
     bodies = Held(), Held()
-    tellings = [
-        await house.begin(here, run, Told({"embed 1": body}))
+    executions = [
+        await house.begin(here, run, Planned({"embed 1": body}))
         for run, body in zip((cancelled, other), bodies, strict=True)
     ]
     for body in bodies:
         await body.began.wait()
-    await there.cancel(cancelled, Told({}))
+    await there.cancel(cancelled, Planned({}))
     await here.look()
     for body in bodies:
         body.let_go.set()
-    await asyncio.gather(*tellings)
+    await asyncio.gather(*executions)
     assert [body.bought for body in bodies] == [0, 1]
     assert [(await house.row(run))["state"] for run in (cancelled, other)] == ["CANCELLED", "READY"]
 
@@ -346,14 +348,14 @@ async def test_what_another_process_cancelled_is_cut_off_at_the_next_look(house:
 async def test_what_another_process_cancelled_is_stopped_again_once_it_is_cut_off(house: House) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, body = await house.run(), Held()
-    story = Told({"parse": body})
-    telling = await house.begin(here, run, story)
+    ingestion = Planned({"parse": body})
+    execution = await house.begin(here, run, ingestion)
     await body.began.wait()
-    await there.cancel(run, Told({}))
+    await there.cancel(run, Planned({}))
     # What the step here has begun elsewhere since then ends with it.
     await here.look()
-    await telling
-    assert story.stopped == [run]
+    await execution
+    assert ingestion.stopped == [run]
 
 
 @pytest.mark.parametrize(("whose", "jobs", "state"), [("its own", 1, "CANCELLED"), ("another", 2, "READY")])
@@ -363,12 +365,12 @@ async def test_a_parse_job_that_was_cancelled_is_made_again_only_for_a_run_that_
     here, there = house.orchestrator(), house.orchestrator()
     run, parser = await house.run(), Parser()
     steps = Steps(SimpleNamespace(parser=parser), SimpleNamespace())  # type: ignore[arg-type]
-    telling = await house.begin(here, run, Parses(steps=steps))
+    execution = await house.begin(here, run, Parses(steps=steps))
     await parser.began.wait()
     if whose == "its own":
-        await there.cancel(run, Told({}))
+        await there.cancel(run, Planned({}))
     parser.let_go.set()
-    await telling
+    await execution
     assert parser.created == jobs
     assert (await house.row(run))["state"] == state
 
@@ -379,7 +381,7 @@ async def test_a_try_that_was_left_behind_neither_begins_a_step_nor_ends_the_run
 
     before = await house.begin(here, run, InTurn({"parse": first, "embed 1": late}))
     await first.began.wait()
-    await there.cancel(run, Told({}))
+    await there.cancel(run, Planned({}))
     await house.runs.retry(run, None)
     first.let_go.set()
     await before
@@ -397,13 +399,13 @@ async def test_nothing_begins_or_buys_once_a_cancel_has_answered(house: House, t
         begun.append("step")
         return 1
 
-    telling = await house.begin(durable, run, Told({f"embed {number}": begin for number in range(5)}))
+    execution = await house.begin(durable, run, Planned({f"embed {number}": begin for number in range(5)}))
     # However far the run has come in so many turns of the loop.
     for _ in range(turns):
         await asyncio.sleep(0.0005)
-    row = await durable.cancel(run, Told({}))
+    row = await durable.cancel(run, Planned({}))
     count = len(begun)
-    await telling
+    await execution
     assert len(begun) == count
     assert row["state"] in ("CANCELLED", "READY")
     assert (await house.row(run))["state"] == row["state"]
@@ -424,12 +426,12 @@ async def test_a_step_that_was_opened_before_a_cancel_does_not_run_behind_it(hou
             return answer
 
     durable._steps = Slow(house.steps._database)
-    telling = await house.begin(durable, run, Told({"embed 1": held}))
+    execution = await house.begin(durable, run, Planned({"embed 1": held}))
     await opened.wait()
-    await durable.cancel(run, Told({}))
+    await durable.cancel(run, Planned({}))
     go_on.set()
     held.let_go.set()
-    await telling
+    await execution
     assert not held.began.is_set()
 
 
@@ -437,14 +439,14 @@ async def test_restarts_that_drain_do_not_make_a_healthy_run_a_suspect(house: Ho
     run = await house.run()
     for _ in range(4):
         durable, held = house.orchestrator(), Held()
-        telling = await house.begin(durable, run, Told({"parse": held}))
+        execution = await house.begin(durable, run, Planned({"parse": held}))
         await held.began.wait()
         await durable.drain()
         with pytest.raises(asyncio.CancelledError):
-            await telling
+            await execution
     row = await house.row(run)
     assert (row["starts"], row["alone_starts"], row["ended_at"]) == (0, 0, None)
-    await (await house.begin(house.orchestrator(), run, Told({"parse": done})))
+    await (await house.begin(house.orchestrator(), run, Planned({"parse": done})))
     assert (await house.row(run))["state"] == "READY"
 
 
@@ -453,21 +455,21 @@ async def test_a_suspect_that_is_drained_is_no_more_suspect_than_before(house: H
     durable, neighbour, held = house.orchestrator(), Held(), Held()
     suspect = await house.run()
     await house.runs.change(suspect, starts=2)
-    tellings = []
+    executions = []
     if not running:  # it waits for its turn
-        tellings.append(await house.begin(durable, await house.run("b.md"), Told({"parse": neighbour})))
+        executions.append(await house.begin(durable, await house.run("b.md"), Planned({"parse": neighbour})))
         await neighbour.began.wait()
-    tellings.append(await house.begin(durable, suspect, Told({"parse": held})))
+    executions.append(await house.begin(durable, suspect, Planned({"parse": held})))
     if running:
         await held.began.wait()
     else:
         await house.settle()
         assert not held.began.is_set()
     await durable.drain()
-    await asyncio.gather(*tellings, return_exceptions=True)
+    await asyncio.gather(*executions, return_exceptions=True)
     row = await house.row(suspect)
     assert (row["starts"], row["alone_starts"]) == (2, 0)
-    await (await house.begin(house.orchestrator(), suspect, Told({"parse": done})))
+    await (await house.begin(house.orchestrator(), suspect, Planned({"parse": done})))
     assert (await house.row(suspect))["state"] == "READY"
 
 
@@ -475,7 +477,7 @@ async def test_a_run_that_comes_while_the_process_drains_is_left_to_the_next(hou
     durable, run, held = house.orchestrator(), await house.run(), Held()
     await durable.drain()
     with pytest.raises(asyncio.CancelledError):
-        await (await house.begin(durable, run, Told({"parse": held})))
+        await (await house.begin(durable, run, Planned({"parse": held})))
     assert (await house.row(run))["state"] == "QUEUED"
 
 
@@ -484,9 +486,9 @@ async def test_a_suspect_is_alone_and_who_comes_later_waits_no_longer_than_for_i
     bodies = {name: Held() for name in ("before", "suspect", "after")}
     refs = {name: await house.run(f"{name}.md") for name in bodies}
     await house.runs.change(refs["suspect"], starts=2)
-    tellings = []
+    executions = []
     for name in ("before", "suspect", "after"):
-        tellings.append(await house.begin(durable, refs[name], Told({"parse": bodies[name]})))
+        executions.append(await house.begin(durable, refs[name], Planned({"parse": bodies[name]})))
         if name == "before":
             await bodies["before"].began.wait()
     await house.settle()
@@ -498,14 +500,14 @@ async def test_a_suspect_is_alone_and_who_comes_later_waits_no_longer_than_for_i
     assert [(await house.row(refs[name]))["state"] for name in bodies] == ["READY", "RUNNING", "QUEUED"]
     bodies["suspect"].let_go.set()
     bodies["after"].let_go.set()
-    await asyncio.gather(*tellings)
+    await asyncio.gather(*executions)
     assert [(await house.row(ref))["state"] for ref in refs.values()] == ["READY"] * 3
 
 
 async def test_a_suspect_that_dies_alone_is_poison(house: House) -> None:
     run, held = await house.run(), Held()
     await house.runs.change(run, starts=3, alone_starts=1)
-    await (await house.begin(house.orchestrator(), run, Told({"parse": held})))
+    await (await house.begin(house.orchestrator(), run, Planned({"parse": held})))
     row = await house.row(run)
     assert (row["state"], row["reason"], held.began.is_set()) == ("FAILED", "POISON", False)
 
@@ -515,16 +517,16 @@ async def test_the_second_run_of_a_documents_content_waits_for_the_first(house: 
     here, first, second, other = house.orchestrator(), Held(), Held(), Held()
     there = here if where == "in one process" else house.orchestrator()
     content = {"source_sha256": "5a" * 32}
-    tellings = [await house.begin(here, await house.run(**content), Told({"parse": first}))]
+    executions = [await house.begin(here, await house.run(**content), Planned({"parse": first}))]
     await first.began.wait()
-    tellings.append(await house.begin(there, await house.run(**content), Told({"parse": second})))
-    tellings.append(await house.begin(there, await house.run(), Told({"parse": other})))
+    executions.append(await house.begin(there, await house.run(**content), Planned({"parse": second})))
+    executions.append(await house.begin(there, await house.run(), Planned({"parse": other})))
     await other.began.wait()
     await house.settle()
     assert not second.began.is_set()
     for held in (first, second, other):
         held.let_go.set()
-    await asyncio.gather(*tellings)
+    await asyncio.gather(*executions)
     assert (first.bought, second.bought) == (1, 1)
 
 
@@ -532,9 +534,9 @@ async def test_two_runs_of_a_content_that_begin_in_two_processes_at_once_are_tol
     house: House,
 ) -> None:
     bodies = Held(), Held()
-    tellings = [
+    executions = [
         await house.begin(
-            house.orchestrator(), await house.run(source_sha256="5b" * 32), Told({"parse": body})
+            house.orchestrator(), await house.run(source_sha256="5b" * 32), Planned({"parse": body})
         )
         for body in bodies
     ]
@@ -544,7 +546,7 @@ async def test_two_runs_of_a_content_that_begin_in_two_processes_at_once_are_tol
     assert [body.began.is_set() for body in bodies].count(True) == 1
     for body in bodies:
         body.let_go.set()
-    await asyncio.gather(*tellings, *began)
+    await asyncio.gather(*executions, *began)
 
 
 async def test_a_run_that_a_dead_process_was_at_goes_on_before_the_second_of_its_content(
@@ -553,13 +555,13 @@ async def test_a_run_that_a_dead_process_was_at_goes_on_before_the_second_of_its
     content = {"source_sha256": "5c" * 32}
     dead, first, second = Held(), Held(), Held()
     run = await house.run(**content)
-    killed = await house.begin(house.orchestrator(), run, Told({"parse": dead}))
+    killed = await house.begin(house.orchestrator(), run, Planned({"parse": dead}))
     await dead.began.wait()
     durable = house.orchestrator()
     # The queue is quicker than what brings back the run of the dead process.
-    waiting = await house.begin(durable, await house.run(**content), Told({"parse": second}))
+    waiting = await house.begin(durable, await house.run(**content), Planned({"parse": second}))
     await house.settle()
-    going_on = await house.begin(durable, run, Told({"parse": first}))
+    going_on = await house.begin(durable, run, Planned({"parse": first}))
     await first.began.wait()
     assert not second.began.is_set()
     for body in (first, second):

@@ -24,7 +24,7 @@ from services.orchestrator.runs.waiting import WaitPoller
 from services.orchestrator.runs.waits import PARSE, Wait, Waits
 from tests.conftest import MigratedPostgres
 from tests.contract.test_vector_index import another_database
-from tests.pipeline.test_durable import House, Told
+from tests.pipeline.test_durable import House, Planned
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.runtime.errors import Unavailable
 from waybill.runtime.places import MIGRATIONS
@@ -40,8 +40,8 @@ def now() -> datetime.datetime:
 
 
 @dataclass
-class Waiting(Told):
-    """A story of a run that waits for one thing."""
+class Waiting(Planned):
+    """An ingestion of a run that waits for one thing."""
 
     ref: str = ""
     look_at: datetime.datetime = field(default_factory=now)
@@ -232,14 +232,14 @@ async def test_a_run_with_a_complete_by_is_looked_at_then_at_the_latest_and_woke
 
         await until(woken)
         assert now() >= complete_by
-    story = Told({"parse": partial(asyncio.sleep, 0, 1)})  # type: ignore[dict-item]
-    await (await place.begin(place.orchestrator(), run, story))
-    assert (await place.state(run), story.stopped) == ("EXPIRED", [run])
+    ingestion = Planned({"parse": partial(asyncio.sleep, 0, 1)})  # type: ignore[dict-item]
+    await (await place.begin(place.orchestrator(), run, ingestion))
+    assert (await place.state(run), ingestion.stopped) == ("EXPIRED", [run])
 
 
 async def test_what_a_cancelled_run_waited_for_is_ended_and_forgotten(place: Place) -> None:
     run, things = await place.waiting("p"), Things()
-    await place.orchestrator().cancel(run, Told({}))
+    await place.orchestrator().cancel(run, Planned({}))
     async with place.poller(things).running():
 
         async def forgotten() -> bool:

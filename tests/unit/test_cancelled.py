@@ -40,7 +40,7 @@ class Stopped:
     def __init__(self, state: str) -> None:
         self._row: Row = {"state": state, "ended_at": ENDED_AT}
 
-    async def cancel(self, run: RunRef, story: Any) -> Row:
+    async def cancel(self, run: RunRef, ingestion: Any) -> Row:
         return self._row
 
 

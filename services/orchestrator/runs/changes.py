@@ -28,7 +28,7 @@ _SETTING = {
                  "tier_reason", "reading")
 }  # fmt: skip
 
-# `workflow` is who tells the run, as `queueing.workflow_id` names that.
+# `workflow` is who executes the run, as `queueing.workflow_id` names that.
 _CHANGED = """
 changed as (
     update waybill_runs.runs set {settings}
@@ -151,7 +151,7 @@ async def write(
         connection: In a transaction.
         run: Whose.
         columns: New values; `starts` and `alone_starts` are added.
-        workflow: Only while the run is told under this name. A step ends all the same.
+        workflow: Only while the run is executed under this name. A step ends all the same.
         ended: What has ended.
         begun: What begins.
 

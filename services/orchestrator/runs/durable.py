@@ -1,4 +1,4 @@
-"""What makes the story durable: each step once, to the run's end, in time, or until it is cancelled.
+"""What makes an ingestion durable: each step once, to the run's end, in time, or until it is cancelled.
 
 The engine takes a run from the queue, and brings it back after a crash. Our own rows alone tell which steps
 have ended (docs/decisions/0004). The engine's tables have no row-level security, so only ids go into them:
@@ -77,8 +77,8 @@ class Step(Protocol):
         """
 
 
-class Story(Protocol):
-    """What is told durably."""
+class Ingestion(Protocol):
+    """What is executed durably."""
 
     async def ingest(self, run: RunRef, step: Step) -> Ending:
         """The steps, in order."""
@@ -88,7 +88,7 @@ class Story(Protocol):
 
 
 @dataclass
-class _Telling:
+class _Execution:
     """A run, and all that it does here.
 
     Attributes:
@@ -100,7 +100,7 @@ class _Telling:
     """
 
     run: RunRef
-    story: Story
+    ingestion: Ingestion
     workflow: str
     task: asyncio.Task[None] = field(init=False)
     counts: Mapping[str, Any] = field(default_factory=dict)
@@ -110,12 +110,12 @@ class _Telling:
 
 
 class Durable:
-    """Tells stories to their end, each step once.
+    """Executes ingestions to their end, each step once.
 
     Args:
         runs: Their rows.
         steps: The rows of their steps.
-        unqueue: Takes a telling out of the engine's queue, by its name.
+        unqueue: Takes an execution out of the engine's queue, by its name.
     """
 
     def __init__(self, runs: Runs, steps: StepLog, unqueue: Callable[[str], Awaitable[None]]) -> None:
@@ -126,80 +126,80 @@ class Durable:
         # By document and content.
         self._same: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         # By the engine's names.
-        self._tellings: dict[str, _Telling] = {}
+        self._executions: dict[str, _Execution] = {}
         self._draining = False
 
-    async def tell(self, run: RunRef, story: Story, workflow: str) -> None:
-        """Runs a story and writes down how it ended.
+    async def execute(self, run: RunRef, ingestion: Ingestion, workflow: str) -> None:
+        """Executes an ingestion and writes down how it ended.
 
         Args:
-            run: Whose story.
-            story: What is told.
-            workflow: The engine's name for this telling: one that a wait or a retry has left behind, and
-                that the engine brings back after a crash, is not told.
+            run: Whose it is.
+            ingestion: What is executed.
+            workflow: The engine's name for this execution: one that a wait or a retry has left behind, and
+                that the engine brings back after a crash, is not executed.
 
         Raises:
-            CancelledError: The process drains; the engine brings the telling back in the next one.
+            CancelledError: The process drains; the engine brings the execution back in the next one.
         """
         if self._draining:
             raise asyncio.CancelledError
-        telling = self._tellings[workflow] = _Telling(run, story, workflow)
-        telling.task = asyncio.create_task(self._tell(telling))
+        execution = self._executions[workflow] = _Execution(run, ingestion, workflow)
+        execution.task = asyncio.create_task(self._execute(execution))
         try:
-            await asyncio.wait([telling.task])
+            await asyncio.wait([execution.task])
         finally:
-            del self._tellings[workflow]
+            del self._executions[workflow]
         # One that is cut off otherwise has ended: its row says so, or names its successor.
-        if self._draining or not telling.task.cancelled():
-            telling.task.result()
+        if self._draining or not execution.task.cancelled():
+            execution.task.result()
 
-    async def cancel(self, run: RunRef, story: Story) -> Row:
+    async def cancel(self, run: RunRef, ingestion: Ingestion) -> Row:
         """Cancels a run, and answers once its work has stopped; a final run stays as it is."""
         row = await self._runs.change(
             run, state="CANCELLED", reason=CANCELLED["reason"], message=CANCELLED["message"]
         )
         if row["state"] == "CANCELLED":
-            await self._cut_off(lambda name, telling: name == workflow_id(row))
+            await self._cut_off(lambda name, execution: name == workflow_id(row))
             with acting_for(run, row):
-                await story.stop(run)
+                await ingestion.stop(run)
             await self._unqueue(workflow_id(row))
         return row
 
     async def drain(self) -> None:
         """Hands every run back as if it had not been begun: whoever starts next goes on with it."""
         self._draining = True
-        await self._cut_off(lambda name, telling: True)
+        await self._cut_off(lambda name, execution: True)
 
     def looking(self) -> AbstractAsyncContextManager[None]:
         """Cuts off, until the block is left, what another process has ended or taken over."""
         return repeating("ends of runs elsewhere", self.look, LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Cuts off what is told here though its row says that it has ended, or is told anew."""
+        """Cuts off what is executed here though its row says that it has ended, or is executed anew."""
         runs: dict[str, list[str]] = defaultdict(list)
-        names = dict(self._tellings)
-        for telling in names.values():
-            runs[telling.run.tenant].append(telling.run.run_id)
+        names = dict(self._executions)
+        for execution in names.values():
+            runs[execution.run.tenant].append(execution.run.run_id)
         rows = [row for tenant, ids in runs.items() for row in await self._runs.named(tenant, ids)]
         for row in rows:
             if row["state"] not in FINAL_STATES:
                 names.pop(workflow_id(row), None)
-        await self._cut_off(lambda name, telling: name in names)
+        await self._cut_off(lambda name, execution: name in names)
         for row in rows:
-            if row["state"] == "CANCELLED" and (told := names.get(workflow_id(row))):
+            if row["state"] == "CANCELLED" and (left := names.get(workflow_id(row))):
                 # Its step may have begun work elsewhere behind the stop of who cancelled it.
-                await self._stop(told.run, row, told.story)
+                await self._stop(left.run, row, left.ingestion)
 
-    async def _tell(self, telling: _Telling) -> None:
-        run, workflow = telling.run, telling.workflow
+    async def _execute(self, execution: _Execution) -> None:
+        run, workflow = execution.run, execution.workflow
         row = await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)
-        if not _is_told_by(row, workflow):
+        if not _is_executed_by(row, workflow):
             return
         if row["alone_starts"]:
-            await self._change(telling, {"state": "FAILED", **POISON})
+            await self._change(execution, {"state": "FAILED", **POISON})
             return
         # A try that another process ended may still be at it in this one.
-        await self._cut_off(lambda name, telling: telling.run == run and name != workflow)
+        await self._cut_off(lambda name, execution: execution.run == run and name != workflow)
         suspect = row["starts"] + 1 >= SUSPECT_STARTS
         counts = {"starts": 1, "alone_starts": int(suspect)}
         clock = asyncio.get_running_loop().time
@@ -208,7 +208,7 @@ class Durable:
         while True:
             try:
                 async with self._same_content(row), self._turns.turn(alone=suspect):
-                    await self._tell_in_turn(telling, row, counts, sole=clock() < sole_until)
+                    await self._execute_in_turn(execution, row, counts, sole=clock() < sole_until)
                 return
             except TwinUnderWay:
                 # In another process, or about to be brought back in this one.
@@ -218,108 +218,108 @@ class Durable:
         names = ("tenant", "collection", "document_key", "source_sha256")
         return self._same.setdefault(tuple(row[name] for name in names), asyncio.Lock())
 
-    async def _tell_in_turn(
-        self, telling: _Telling, row: Row, counts: Mapping[str, int], *, sole: bool
+    async def _execute_in_turn(
+        self, execution: _Execution, row: Row, counts: Mapping[str, int], *, sole: bool
     ) -> None:
         """Only what has its turn is started, so that a death is counted against what was under way."""
-        telling.counts = {"state": "RUNNING", "sole": sole, **counts}
+        execution.counts = {"state": "RUNNING", "sole": sole, **counts}
         try:
-            ending = await self._ending(telling, row)
+            ending = await self._ending(execution, row)
         except asyncio.CancelledError:
-            back = {} if telling.counts else {name: -count for name, count in counts.items()}
-            if back or telling.ended:
-                await self._change(telling, back, DRAIN_SECONDS)
+            back = {} if execution.counts else {name: -count for name, count in counts.items()}
+            if back or execution.ended:
+                await self._change(execution, back, DRAIN_SECONDS)
             raise
         except RunWaits as waits:
-            wait = partial(self._runs.wait, telling.run, telling.workflow, waits)
+            wait = partial(self._runs.wait, execution.run, execution.workflow, waits)
             await insist(wait, seconds=PATIENCE_SECONDS)
         else:
-            await self._change(telling, vars(ending))
+            await self._change(execution, vars(ending))
 
-    async def _ending(self, telling: _Telling, row: Row) -> Ending:
+    async def _ending(self, execution: _Execution, row: Row) -> Ending:
         try:
-            return await telling.story.ingest(telling.run, partial(self._step, telling))
+            return await execution.ingestion.ingest(execution.run, partial(self._step, execution))
         except StepFailed as error:
             state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
             if state == "EXPIRED":
-                await self._stop(telling.run, row, telling.story)
+                await self._stop(execution.run, row, execution.ingestion)
             return Ending(state, error.reason, error.message)
         except (RunWaits, TwinUnderWay):
             raise
         except Exception as error:
             # Whatever nobody foresaw: the run must not be RUNNING for ever.
-            log.exception("run broke", run_id=telling.run.run_id)
+            log.exception("run broke", run_id=execution.run.run_id)
             return Ending("FAILED", **broken("run", error))
 
-    async def _cut_off(self, which: Callable[[str, _Telling], bool]) -> None:
-        """Cancels tellings, and waits until nothing of them is left."""
-        tasks = [telling.task for name, telling in self._tellings.items() if which(name, telling)]
+    async def _cut_off(self, which: Callable[[str, _Execution], bool]) -> None:
+        """Cancels executions, and waits until nothing of them is left."""
+        tasks = [execution.task for name, execution in self._executions.items() if which(name, execution)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _change(
-        self, telling: _Telling, columns: Mapping[str, Any], seconds: float = PATIENCE_SECONDS
+        self, execution: _Execution, columns: Mapping[str, Any], seconds: float = PATIENCE_SECONDS
     ) -> None:
-        """Changes a run's row as long as this is how it is told, whenever the database is back."""
-        change = partial(self._runs.change, telling.run, workflow=telling.workflow, ended=telling.ended)
+        """Changes a run's row as long as this is how it is executed, whenever the database is back."""
+        change = partial(self._runs.change, execution.run, workflow=execution.workflow, ended=execution.ended)
         await insist(partial(change, **columns), seconds=seconds)
 
-    async def _stop(self, run: RunRef, row: Row, story: Story) -> None:
+    async def _stop(self, run: RunRef, row: Row, ingestion: Ingestion) -> None:
         deadline.clear()  # it has passed, and is why this is done
         try:
             with acting_for(run, row):
-                await story.stop(run)
+                await ingestion.stop(run)
         except ServiceError as error:
             # The run ends all the same; what still works for it ends by itself and is not published.
             log.warning(
                 "work of a run that ended could not be stopped", run_id=run.run_id, reason=error.reason
             )
 
-    async def _step(self, telling: _Telling, name: str, kind: Callable[..., T], body: Body[T]) -> T:
+    async def _step(self, execution: _Execution, name: str, kind: Callable[..., T], body: Body[T]) -> T:
         """A `Step`, again while something that it needs is away."""
-        telling.under_way += 1
+        execution.under_way += 1
         try:
-            outcome = await insist(partial(self._once, telling, name, body), seconds=PATIENCE_SECONDS)
+            outcome = await insist(partial(self._once, execution, name, body), seconds=PATIENCE_SECONDS)
         except ServiceError as error:
             outcome = failed(error)
         finally:
-            telling.under_way -= 1
+            execution.under_way -= 1
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
 
-    async def _once(self, telling: _Telling, name: str, body: Body[Any]) -> Outcome:
-        run = telling.run
-        row, outcome = await self._open(telling, name)
+    async def _once(self, execution: _Execution, name: str, body: Body[Any]) -> Outcome:
+        run = execution.run
+        row, outcome = await self._open(execution, name)
         if outcome is not None:
             return outcome
         self._runs.tell_watchers(row)
         place = f"step.{row['step']}.start"
         await faults.point(place, f"{place}.{run.run_id}")
-        parts = Parts(run, row, partial(self._tell_part, telling, row["tries"]))
+        parts = Parts(run, row, partial(self._tell_part, execution, row["tries"]))
         with in_trace(run, row, name), parts.noted():
             outcome = await in_time(partial(body, row), _seconds_left(row))
         now = datetime.datetime.now(datetime.UTC)
         ended = Ended(name, row["tries"], outcome, outcome.pop("columns", {}), parts.all, now)
-        if telling.under_way == 1:
+        if execution.under_way == 1:
             # Nothing is awaited before the next step begins, or the run ends.
-            telling.ended = ended
+            execution.ended = ended
         else:
             await self._runs.change(run, ended=ended)
         return outcome
 
-    async def _tell_part(self, telling: _Telling, number: int, part: Part) -> None:
+    async def _tell_part(self, execution: _Execution, number: int, part: Part) -> None:
         begun = Begun(part.name, number, part.began)
-        await self._runs.change(telling.run, workflow=telling.workflow, begun=begun)
+        await self._runs.change(execution.run, workflow=execution.workflow, begun=begun)
 
-    async def _open(self, telling: _Telling, name: str) -> tuple[Row, Outcome | None]:
+    async def _open(self, execution: _Execution, name: str) -> tuple[Row, Outcome | None]:
         """Begins a step, and writes with it what was not written yet."""
-        async with telling.opening:
-            written = telling.counts, telling.ended
-            opened = await self._steps.open(telling.run, name, telling.workflow, _refused, *written)
-            telling.counts, telling.ended = {}, None
+        async with execution.opening:
+            written = execution.counts, execution.ended
+            opened = await self._steps.open(execution.run, name, execution.workflow, _refused, *written)
+            execution.counts, execution.ended = {}, None
         return opened
 
 
@@ -339,13 +339,13 @@ async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most
         raise errors.exceptions[0] from None
 
 
-def _is_told_by(row: Row, workflow: str) -> bool:
+def _is_executed_by(row: Row, workflow: str) -> bool:
     return row["state"] not in FINAL_STATES and workflow_id(row) == workflow
 
 
 def _refused(workflow: str, row: Row) -> Outcome | None:
-    """What a step of a run that has ended, is told anew, or is late, answers instead of beginning."""
-    if not _is_told_by(row, workflow):
+    """What a step of a run that has ended, is executed anew, or is late, answers instead of beginning."""
+    if not _is_executed_by(row, workflow):
         return {"failed": CANCELLED}
     seconds = _seconds_left(row)
     return {"failed": EXPIRED} if seconds is not None and seconds <= 0 else None

@@ -9,7 +9,7 @@ from typing import Any
 from dbos import DBOS, DBOSConfig, Serializer
 
 from services.orchestrator.config import OrchestratorConfig
-from services.orchestrator.runs.durable import Durable, Story
+from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.queueing import QUEUE, WORKFLOW
 from services.orchestrator.runs.rows import RunRef
 
@@ -36,7 +36,7 @@ class JsonSerializer(Serializer):
         return "waybill_json"
 
 
-async def launch(config: OrchestratorConfig, durable: Durable, story: Story) -> None:
+async def launch(config: OrchestratorConfig, durable: Durable, ingestion: Ingestion) -> None:
     """Starts the engine: it takes its own unfinished runs again, then new ones from the queue."""
     settings: DBOSConfig = {
         "name": "waybill",
@@ -53,7 +53,7 @@ async def launch(config: OrchestratorConfig, durable: Durable, story: Story) -> 
     # The engine's own cap counts process deaths and would dead-letter healthy neighbours.
     @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
     async def ingest(tenant: str, run_id: str) -> None:
-        await durable.tell(RunRef(tenant, run_id), story, DBOS.workflow_id or "")
+        await durable.execute(RunRef(tenant, run_id), ingestion, DBOS.workflow_id or "")
 
     DBOS.launch()
     await DBOS.register_queue_async(

@@ -49,8 +49,8 @@ class StepLog:
         Args:
             ref: Whose step it is.
             name: As it stands in the trace.
-            workflow: Who tells the run; a telling left behind changes nothing of it.
-            refused: What the step answers instead of beginning, by who tells the run and its row.
+            workflow: Who executes the run; an execution left behind changes nothing of it.
+            refused: What the step answers instead of beginning, by who executes the run and its row.
             columns: What else changes of the run.
             ended: The step before it, whose end is to be noted in any case.
 

@@ -192,7 +192,7 @@ class Runs:
 
         Args:
             ref: Which.
-            workflow: Only while it is told under this name.
+            workflow: Only while it is executed under this name.
             ended: A step whose end is to be noted in any case.
             begun: A part of a step, which is the run's step from now on.
             columns: New values; `starts` and `alone_starts` are added.
@@ -209,7 +209,7 @@ class Runs:
         return row
 
     async def wait(self, ref: RunRef, workflow: str, waits: RunWaits) -> None:
-        """Lets a run go until the poller wakes it, if it is told under this name still."""
+        """Lets a run go until the poller wakes it, if it is executed under this name still."""
         async with self._database.transaction(ref.tenant) as connection:
             row = await write(connection, ref, {"state": "WAITING_ON_VENDOR"}, workflow=workflow)
             if row is not None:
