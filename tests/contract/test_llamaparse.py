@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.parser.backends.counting import UNREAD
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import at, quick
 from tests.contract.makers_llamaparse import begun, final, llamaparse, operations, owed
@@ -46,3 +47,20 @@ async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
         assert operations(sim).count("files.create") == operations(sim).count("parse.create") == 1
         assert "files.delete" in operations(sim)
         assert not [one.violation for one in sim.journal if one.violation]
+
+
+async def test_a_document_that_may_go_on_after_its_last_bought_page_says_so(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with (
+        simulator(quick()) as sim,
+        neighbours(database, tmp_path) as near,
+        llamaparse(database, near, at(sim)) as stub,
+    ):
+        with identity.acting_as(a_run()):
+            for pages, left_out in ((UNREAD[".tif"] + 1, ["what may follow page 50"]), (3, [])):
+                scan = b"II*\0" + b"%%Page\n" * pages
+                job = await final(stub, (await begun(stub, near, "scan.tif", scan)).job_id)
+                assert (job.state, list(job.reading.left_out)) == (ParseJob.STATE_SUCCEEDED, left_out)
+            picture = await begun(stub, near, "one.png", b"\x89PNG\r\n\x1a\n%%Page\n")
+            assert not (await final(stub, picture.job_id)).reading.left_out, "it has one page"

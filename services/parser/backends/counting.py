@@ -46,6 +46,12 @@ def of_read(source: Source, pages: int, artifact: Artifact) -> Count:
     return Count(MARGIN * pages + MORE, exact=False)
 
 
+def may_have_more(source: Source, artifact: Artifact) -> bool:
+    """Whether a document that was counted may have more pages than are bought: the bound is a guess."""
+    unread = UNREAD.get(PurePosixPath(source.filename).suffix.lower(), 0)
+    return artifact.reading is not None or unread > 1
+
+
 async def count(sandbox: Sandbox, source: Source, artifact: Artifact) -> Count:
     """Counts in the sandbox; of what our readers do not open the name decides. Raises as `Sandbox.count`."""
     try:

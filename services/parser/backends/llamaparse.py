@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from services.parser.backends import counting, llamaparse_errors, llamaparse_pages, llamaparse_types
-from services.parser.backends.llamaparse_answers import ENTRY, FILE, Status, VendorJob, word
+from services.parser.backends.llamaparse_answers import ENTRY, FILE, MORE, Status, VendorJob, word
 from services.parser.backends.llamaparse_client import LlamaCloud, projects
 from services.parser.backends.llamaparse_errors import asking_about, not_an_answer
 from services.parser.backends.llamaparse_looks import Looks
@@ -110,13 +110,14 @@ class LlamaParse:
     async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
         """Sends the file, and creates a job of it."""
         counted = counting.of_read(source, order.pages, artifact).exact
+        more = counting.may_have_more(source, artifact)
         upload = Creation(
             LLAMAPARSE.name, partial(self._wire.upload, source, order), partial(self._wire.uploaded, order)
         )
         file_id = await self._cloud.repeated(upload.attempt)
         create = Creation(
             LLAMAPARSE.name,
-            partial(self._wire.create, order, file_id, counted=counted),
+            partial(self._wire.create, order, file_id, counted=counted, may_have_more=more),
             partial(self._job_of, order),
         )
         begun = await self._cloud.repeated(create.attempt)
@@ -156,7 +157,8 @@ class LlamaParse:
         self._judge(found)
         if contents and all(one.text is None for one in contents):
             raise llamaparse_errors.of_failed_job("", charged=True)
-        bounds = Bounds(found.counted_pages, order.pages, self._limits.page_text_bytes)
+        may_be_more = MORE in found.metadata
+        bounds = Bounds(found.counted_pages, order.pages, self._limits.page_text_bytes, may_be_more)
         await asyncio.to_thread(llamaparse_pages.fill, artifact, contents, bounds, derived=derived)
         if not artifact.has_text:
             raise llamaparse_errors.empty()

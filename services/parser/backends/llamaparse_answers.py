@@ -14,6 +14,8 @@ from services.parser.backends.port import Charge
 
 # What our jobs are found by, and what was counted before they were created.
 ENTRY, RUN, FILE, PAGES = "waybill_entry_id", "waybill_run_id", "waybill_file_id", "waybill_pages"
+# "1" where the document may have more pages than were asked for.
+MORE = "waybill_may_have_more"
 
 
 class Status(Enum):

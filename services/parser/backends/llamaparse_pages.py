@@ -49,11 +49,13 @@ class Bounds:
         counted: Pages that the document surely has; 0 where that is not known.
         most: Pages that were asked for at most.
         page_bytes: Of one page's text; what is longer is cut.
+        may_be_more: The document may have more pages than `most`.
     """
 
     counted: int
     most: int
     page_bytes: int
+    may_be_more: bool = False
 
 
 def fill(artifact: Artifact, contents: Iterable[Content], bounds: Bounds, *, derived: bool) -> None:
@@ -80,7 +82,10 @@ def fill(artifact: Artifact, contents: Iterable[Content], bounds: Bounds, *, der
     for number in range(1, max(bounds.counted, *known, 0) + 1):
         content = known.get(number, Content(number, None))
         artifact.append(_page(content, blocks, bounds.page_bytes, derived))
-    artifact.finish("text" if derived else "markdown")
+    # The vendor does not say whether it stopped there.
+    cut = bounds.may_be_more and artifact.pages >= bounds.most
+    left_out = (f"what may follow page {bounds.most}",) if cut else ()
+    artifact.finish("text" if derived else "markdown", left_out=left_out)
 
 
 def _page(content: Content, blocks: Callable[[str], Iterator[Block]], most_bytes: int, derived: bool) -> Page:

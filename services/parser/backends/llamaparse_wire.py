@@ -11,7 +11,17 @@ from typing import Any
 import llama_cloud
 from llama_cloud import omit
 
-from services.parser.backends.llamaparse_answers import ENTRY, FILE, PAGES, RUN, VendorJob, items, job, word
+from services.parser.backends.llamaparse_answers import (
+    ENTRY,
+    FILE,
+    MORE,
+    PAGES,
+    RUN,
+    VendorJob,
+    items,
+    job,
+    word,
+)
 from services.parser.backends.llamaparse_client import (
     FILE_SECONDS,
     FILE_TIMEOUT,
@@ -69,11 +79,13 @@ class Wire:
         found = await self.files_of(order)
         return found[0] if found else None
 
-    async def create(self, order: Order, file_id: str, *, counted: bool) -> VendorJob:
+    async def create(self, order: Order, file_id: str, *, counted: bool, may_have_more: bool) -> VendorJob:
         """Begins a job of a file; a repeat begins, and buys, another."""
         tags = {ENTRY: order.entry_id, RUN: identity.caller().run_id, FILE: file_id}
         if counted:
             tags[PAGES] = str(order.pages)
+        if may_have_more:
+            tags[MORE] = "1"
         hooks = [self._hook(order.entry_id)] if self._hook else omit
 
         async def send(headers: Headers) -> VendorJob:
