@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
@@ -50,8 +50,9 @@ where spend_key = %(spend_key)s and run_id = %(run_id)s
 ADJUSTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
     where a.entry_id = entries.entry_id) adjusted_nano_usd"""
 FIND = f"select *, {ADJUSTED} from waybill_ledger.entries where entry_id = %s"  # noqa: S608  (constants only)
-# One at a time for each entry, so that a difference is appended once.
-LOCK = f"{FIND} for update"
+# One at a time for each entry, so that a difference is appended once. A statement of its own: only the next
+# one sees what was appended while this one waited.
+LOCK = "select from waybill_ledger.entries where entry_id = %s for update"
 ADJUST = """
 insert into waybill_ledger.adjustments (
     tenant, entry_id, run_id, correlation_id, kind, model, unit, quantity, nano_usd, reason)
@@ -203,7 +204,8 @@ class Entries:
             Precondition: PRICE_UNKNOWN.
         """
         async with self._database.transaction(tenant) as connection:
-            found = await _find(connection, entry_id, LOCK)
+            await connection.execute(LOCK, [entry_id])
+            found = await _find(connection, entry_id)
             price = self._prices.find(found["vendor"], model, unit, found["held_at"].date())
             if found["state"] in ("HELD", "IN_DOUBT"):
                 wanted = {"quantity": found["quantity"], "reported_nano_usd": found["expected_nano_usd"]}
@@ -266,8 +268,8 @@ async def expire_holds(owner_database: Database) -> int:
         return (await connection.execute(EXPIRE)).rowcount
 
 
-async def _find(connection: Connection, entry_id: str, statement: LiteralString = FIND) -> Row:
-    row = await (await connection.execute(statement, [entry_id])).fetchone()
+async def _find(connection: Connection, entry_id: str) -> Row:
+    row = await (await connection.execute(FIND, [entry_id])).fetchone()
     if row is None:
         raise NotFound("ENTRY_NOT_FOUND", "No ledger entry has this id. Hold before you settle.")
     return row

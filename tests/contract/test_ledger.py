@@ -21,6 +21,7 @@ from services.ledger.prices import PriceTable
 from services.ledger.servicer import read_hold
 from tests.conftest import MigratedPostgres
 from tests.inprocess import channel, served, server_config, someone
+from tests.waiting import until
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import (
@@ -285,6 +286,31 @@ async def test_a_charge_that_changes_again_is_corrected_again(database: Migrated
             for credit in (9, 0, 3):
                 entry = (await stub.Adjust(charged(entry_id, credit))).entry
                 assert entry.reported_nano_usd + entry.adjusted_nano_usd == credit * 1_250_000
+
+
+async def test_two_that_tell_a_charge_at_once_correct_it_once(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            entry_id = (await settled_parse(stub)).entry_id
+            async with await psycopg.AsyncConnection.connect(database.admin_url) as other:
+                await other.execute(
+                    "select from waybill_ledger.entries where entry_id = %s for update", [entry_id]
+                )
+                tellings = [asyncio.ensure_future(stub.Adjust(charged(entry_id, 3))) for _ in range(2)]
+                await until(partial(_blocked, database, 2))
+                await other.rollback()
+                await asyncio.gather(*tellings)
+            listed = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
+    assert listed.totals[0].simulated_nano_usd == 3_750_000
+
+
+async def _blocked(database: MigratedPostgres, sessions: int) -> bool:
+    """Whether so many sessions wait for the row of an entry."""
+    waiting = """select count(*) from pg_stat_activity
+        where wait_event_type = 'Lock' and query like '%waybill_ledger.entries%'"""
+    async with await psycopg.AsyncConnection.connect(database.admin_url) as connection:
+        row = await (await connection.execute(waiting)).fetchone()
+    return row is not None and row[0] >= sessions
 
 
 async def test_a_charge_ends_a_doubt_and_follows_a_release(database: MigratedPostgres) -> None:
