@@ -249,6 +249,17 @@ async def test_what_a_cancelled_run_waited_for_is_ended_and_forgotten(place: Pla
     assert (things.looked, things.ended) == ([], ["p"])
 
 
+async def test_a_run_that_is_retried_while_its_wait_is_ended_and_waits_again_is_woken(place: Place) -> None:
+    run, waits = await place.waiting("p"), place.waits()
+    await place.orchestrator().cancel(run, Told({}))
+    ((wait, _),) = await waits.claim_due(now(), 9, ())
+    await place.runs.retry(run, None)
+    await (await place.begin(place.orchestrator(), run, Waiting({}, ref="p")))
+    await waits.let_go(wait, None)
+    assert await place.state(run) == "WAITING_ON_VENDOR"
+    assert await place.look_at(run) is not None
+
+
 async def test_what_a_run_waits_for_is_left_alone_while_a_step_is_at_it(place: Place) -> None:
     run, things = await place.waiting("p"), Things()
     await place.runs.wake(run)

@@ -49,7 +49,10 @@ update waybill_runs.waits set look_at = %(look_at)s, leased_until = null
 where wait_id = %(wait_id)s and {Leases.fence}
 """  # noqa: S608
 
-DELETE = f"delete from waybill_runs.waits where wait_id = %(wait_id)s and {Leases.fence}"  # noqa: S608
+# Not where the run waits for the same again by now, in its next try.
+DELETE = f"""
+delete from waybill_runs.waits where wait_id = %(wait_id)s and look_at = %(seen_look_at)s and {Leases.fence}
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Wait:
     ref: str
     left_behind: bool
     created_at: datetime.datetime
+    look_at: datetime.datetime
 
 
 class Waits:
@@ -107,7 +111,9 @@ class Waits:
     async def let_go(self, wait: Wait, look_at: datetime.datetime | None) -> None:
         """Lets go of a row until then; None: nothing is left to be done about it, and it is deleted."""
         statement = DELETE if look_at is None else LOOK_LATER
-        values = {"wait_id": wait.wait_id, "look_at": look_at, **self._leases.values}
+        values = {
+            "wait_id": wait.wait_id, "look_at": look_at, "seen_look_at": wait.look_at, **self._leases.values
+        }  # fmt: skip
         async with self._database.transaction(wait.run.tenant) as connection:
             await connection.execute(statement.encode(), values)
 
@@ -174,4 +180,5 @@ def _wait(row: Row) -> Wait:
         ref=row["ref"],
         left_behind=row["left_behind"],
         created_at=row["created_at"],
+        look_at=row["look_at"],
     )
