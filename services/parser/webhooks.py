@@ -158,7 +158,7 @@ def _event(body: bytes) -> tuple[str, str, float]:
         # By default the vendor sends JSON as a JSON string (F42).
         payload = json.loads(payload) if isinstance(payload, str) else payload
         return str(payload["event_id"]), str(payload["data"]["job_id"]), float(payload["timestamp"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return "", "", float("-inf")
 
 

@@ -96,6 +96,7 @@ def test_a_good_event_brings_the_look_forward_once(
         (PATH, event(timestamp=NOW - 301), None, 403),
         (PATH, event(timestamp=NOW + 301), None, 403),
         (PATH, event(timestamp="nan"), None, 403),
+        (PATH, event(timestamp=10**400), None, 403),
         (PATH, {"event_id": "1"}, None, 403),
         (urlsplit(address(CONFIG, str(uuid.UUID(int=8)))).path.replace(str(uuid.UUID(int=8)), ENTRY),
          event(), None, 403),
@@ -103,8 +104,8 @@ def test_a_good_event_brings_the_look_forward_once(
         ("/", event(), None, 403),
         (PATH, event(padding="x" * MOST_BYTES), None, 413),
     ],
-    ids=["forged", "unsigned", "late", "early", "timeless", "shapeless", "another job's token", "no token",
-         "no path", "oversized"],
+    ids=["forged", "unsigned", "late", "early", "timeless", "endless", "shapeless", "another job's token",
+         "no token", "no path", "oversized"],
 )  # fmt: skip
 def test_what_is_not_believed_is_refused_and_asks_nobody(
     client: TestClient,

@@ -33,6 +33,7 @@ from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.runtime import identity
+from waybill.runtime.errors import Unavailable
 
 WAITING = 1_000
 # As rows of 1,000 parses that were begun long ago and are looked at in an hour.
@@ -189,3 +190,18 @@ async def test_many_looks_are_one_request() -> None:
     found = await asyncio.gather(*asking[1:])
     assert [one.id for one in found if one] == ids[1:]
     assert len(requests) == 2
+
+
+async def test_looks_that_are_refused_before_they_are_sent_all_hear_of_it() -> None:
+    refusals = 0
+
+    async def listed(wanted: Callable[[], Sequence[str]]) -> dict[str, VendorJob]:
+        nonlocal refusals
+        refusals += 1
+        if refusals > 2:
+            raise AssertionError("asked again and again")
+        raise Unavailable("VENDOR_UNREACHABLE", "The breaker is open.")
+
+    looks = Looks(listed)
+    heard = await asyncio.gather(looks.at("a"), looks.at("b"), return_exceptions=True)
+    assert [type(one) for one in heard] == [Unavailable, Unavailable]

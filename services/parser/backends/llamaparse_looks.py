@@ -62,6 +62,8 @@ class Looks:
         try:
             found = await self._listed(taken)
         except ServiceError as error:
+            if not asked:
+                taken()  # refused before it was sent: by the breaker, say
             for answer in asked.values():
                 answer.set_exception(error)
                 answer.exception()  # heard, even if nobody waits any more
