@@ -167,6 +167,10 @@ async def test_a_document_has_its_pages_though_nothing_can_be_deleted_at_the_ven
             assert (await store.get(who.tenant, job.job_id)).charge_of, "it is asked for later"
 
 
+async def leisure() -> None:
+    """There is nothing else to do."""
+
+
 async def test_many_looks_are_one_request() -> None:
     requests: list[int] = []
     door = asyncio.Lock()
@@ -176,9 +180,6 @@ async def test_many_looks_are_one_request() -> None:
             ids = wanted()
             requests.append(len(ids))
             return {one: VendorJob(one, Status.GOES_ON, 0.0, "", None, {}) for one in ids}
-
-    async def leisure() -> None:
-        pass
 
     looks = Looks(listed, leisure)
     await door.acquire()
@@ -202,6 +203,6 @@ async def test_looks_that_are_refused_before_they_are_sent_all_hear_of_it() -> N
             raise AssertionError("asked again and again")
         raise Unavailable("VENDOR_UNREACHABLE", "The breaker is open.")
 
-    looks = Looks(listed)
+    looks = Looks(listed, leisure)
     heard = await asyncio.gather(looks.at("a"), looks.at("b"), return_exceptions=True)
     assert [type(one) for one in heard] == [Unavailable, Unavailable]

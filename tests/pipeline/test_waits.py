@@ -251,7 +251,7 @@ async def test_what_a_cancelled_run_waited_for_is_ended_and_forgotten(place: Pla
 
 async def test_a_run_that_is_retried_while_its_wait_is_ended_and_waits_again_is_woken(place: Place) -> None:
     run, waits = await place.waiting("p"), place.waits()
-    await place.orchestrator().cancel(run, Told({}))
+    await place.orchestrator().cancel(run, Planned({}))
     ((wait, _),) = await waits.claim_due(now(), 9, ())
     await place.runs.retry(run, None)
     await (await place.begin(place.orchestrator(), run, Waiting({}, ref="p")))
