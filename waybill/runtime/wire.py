@@ -67,9 +67,14 @@ def page_place(token: str, parts: int) -> tuple[str, ...] | None:
         place = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
     except (ValueError, RecursionError):
         raise bad_page_token() from None
-    if not (isinstance(place, list) and len(place) == parts and all(isinstance(part, str) for part in place)):
+    if not (isinstance(place, list) and len(place) == parts and all(map(_is_name, place))):
         raise bad_page_token()
     return tuple(place)
+
+
+def _is_name(part: object) -> bool:
+    """Whether it is text that a database takes: JSON may hold NUL, and halves of a surrogate pair."""
+    return isinstance(part, str) and not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in part)
 
 
 def bad_page_token() -> InvalidRequest:
