@@ -101,6 +101,7 @@ class Control:
 
         Raises:
             InvalidRequest: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+            Precondition: JOB_UNFINISHED, of a document whose file and pages stay: a parse of them goes on.
         """
         if not request.collection:
             raise InvalidRequest("INVALID_REQUEST", 'Name the collection; the usual one is "default".')
@@ -128,6 +129,8 @@ class Control:
         try:
             gone = await self.delete(tenant, document.collection, document.document_key)
         except Precondition as error:
+            if error.reason != "RUN_UNFINISHED":
+                raise
             answer.unfinished.add(document_key=document.document_key, run_id=error.metadata["run_id"])
             return
         answer.documents += 1
