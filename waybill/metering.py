@@ -376,7 +376,7 @@ def _attributes(
 
 
 def _describe(span: trace.Span, bought: Purchase | entry_pb2.Entry, entry: entry_pb2.Entry) -> None:
-    span.set_attribute(semconv.COST_NANO_USD, entry.reported_nano_usd)
+    span.set_attribute(semconv.COST_NANO_USD, entry.reported_nano_usd + entry.adjusted_nano_usd)
     span.set_attribute(semconv.COST_KIND, CostKind.Name(bought.kind))
     unit = semconv.PAGES if bought.unit == "page" else semconv.GEN_AI_INPUT_TOKENS
     span.set_attribute(unit, entry.quantity)

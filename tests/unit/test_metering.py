@@ -203,9 +203,17 @@ async def test_a_hold_of_work_that_outlives_its_process_is_owned_by_the_work_and
     assert ledger.said == ["hold 10", "hold 10"]
 
 
-@pytest.mark.parametrize(("state", "cost"), [("STATE_SETTLED", 240), ("STATE_RELEASED", 0)])
+@pytest.mark.parametrize(
+    ("state", "reported", "adjusted"),
+    [
+        ("STATE_SETTLED", 240, 0),
+        ("STATE_SETTLED", 240, -40),
+        ("STATE_RELEASED", 0, 0),
+        ("STATE_RELEASED", 0, 20),
+    ],
+)
 async def test_an_entry_that_has_ended_is_one_span_of_its_own_run_however_often_it_is_recorded(
-    state: str, cost: int
+    state: str, reported: int, adjusted: int
 ) -> None:
     entry = Entry(
         entry_id="0123456789abcdef-rest",
@@ -215,7 +223,8 @@ async def test_an_entry_that_has_ended_is_one_span_of_its_own_run_however_often_
         model="m",
         quantity=12,
         unit="token",
-        reported_nano_usd=cost,
+        reported_nano_usd=reported,
+        adjusted_nano_usd=adjusted,
         span=SpanLink(trace_id=f"{7:032x}", parent_span_id=f"{8:016x}", step_span_id=f"{9:016x}"),
     )
     entry.hold_time.FromSeconds(100)
@@ -231,5 +240,6 @@ async def test_an_entry_that_has_ended_is_one_span_of_its_own_run_however_often_
     assert (first.context.trace_id, first.parent.span_id) == (7, 8)
     assert (first.start_time, first.end_time) == (100 * 10**9, 200 * 10**9)
     assert first.attributes
-    assert (first.attributes[semconv.RUN_ID], first.attributes[semconv.COST_NANO_USD]) == ("run-1", cost)
+    assert first.attributes[semconv.RUN_ID] == "run-1"
+    assert first.attributes[semconv.COST_NANO_USD] == reported + adjusted
     assert first.status.is_ok == (state == "STATE_SETTLED")

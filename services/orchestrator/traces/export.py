@@ -141,7 +141,9 @@ def _costs(run: Row, parts: Parts) -> dict[str, tuple[int, int]]:
     """What the run and each of its steps have cost, real and simulated, by span."""
     costs: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for entry in parts.entries:
-        amount = entry.reported_nano_usd if entry.state == Entry.STATE_SETTLED else 0
+        amount = entry.adjusted_nano_usd
+        if entry.state == Entry.STATE_SETTLED:
+            amount += entry.reported_nano_usd
         real = entry.kind == CostKind.COST_KIND_REAL
         for span_id in (trace_ids.root_span_id(str(run["run_id"])), entry.span.step_span_id):
             cost, simulated = costs[span_id]
