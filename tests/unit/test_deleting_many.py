@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from services.orchestrator.control import Control
+from services.orchestrator.runs.listing import RunListing
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentResponse, DeleteDocumentsRequest
 from waybill.runtime.errors import Precondition
 from waybill.storage.v1.document_index_service_pb2 import ListDocumentsRequest, ListDocumentsResponse
@@ -22,8 +24,9 @@ class Refusing(Control):
     """Each document stays, for a reason."""
 
     def __init__(self, why: Precondition) -> None:
-        peers = type("Peers", (), {"index": Index()})()
-        super().__init__(*cast("list[Any]", [None, None, None, peers, Listing()]))
+        nothing: Any = None
+        peers: Any = SimpleNamespace(index=Index())
+        super().__init__(nothing, nothing, nothing, peers, cast("RunListing", Listing()))
         self._why = why
 
     async def delete(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:
