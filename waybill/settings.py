@@ -329,5 +329,5 @@ def unknown(environ: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in SETTINGS:
             near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1)
-            meant = f"did you mean {known[near[0]]}?" if near else "docs/configuration.md lists all"
+            meant = f"the nearest is {known[near[0]]}" if near else "docs/configuration.md lists all"
             yield f"{name} is no setting of Waybill; {meant}"

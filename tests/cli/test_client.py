@@ -299,7 +299,7 @@ def test_where_no_stack_runs_what_was_tried_is_told_at_once(home: Home, down: bo
 
 def test_a_misspelt_address_leads_to_no_other_stack(home: Home) -> None:
     environ = {"WAYBILL_ORCHESTRATR_ADDRESS": "far:1", "WAYBILL_HOME": str(home.folder)}
-    with pytest.raises(InvalidRequest, match="did you mean WAYBILL_ORCHESTRATOR_ADDRESS"):
+    with pytest.raises(InvalidRequest, match="the nearest is WAYBILL_ORCHESTRATOR_ADDRESS"):
         connect(environ=environ)
 
 

@@ -43,6 +43,12 @@ def test_the_version_is_that_of_the_package() -> None:
     assert (result.exit_code, result.stdout.split()[0]) == (0, "waybill")
 
 
+def test_the_command_alone_shows_its_help_and_no_empty_error(waybill: Waybill) -> None:
+    result = waybill()
+    assert (result.exit_code, result.stderr) == (Exit.USAGE, "")
+    assert all(group in result.stdout for group in GROUPS)
+
+
 @pytest.mark.parametrize(
     "line", ["search", "search x --limit 0", "nosuch", "ingest a --within x", "runs --no"]
 )

@@ -66,9 +66,9 @@ def test_every_setting_that_is_declared_is_read() -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("WAYBILL_CHUNK_TOKEN", "did you mean WAYBILL_CHUNK_TOKENS?"),
-        ("WAYBILL_EMBEDDER_BACKEND", "did you mean EMBEDDER_BACKEND?"),
-        ("WAYBILL_HOEM", "did you mean WAYBILL_HOME?"),
+        ("WAYBILL_CHUNK_TOKEN", "the nearest is WAYBILL_CHUNK_TOKENS"),
+        ("WAYBILL_EMBEDDER_BACKEND", "the nearest is EMBEDDER_BACKEND"),
+        ("WAYBILL_HOEM", "the nearest is WAYBILL_HOME"),
         ("WAYBILL_XYZZY", "docs/configuration.md lists all"),
     ],
 )

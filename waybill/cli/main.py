@@ -74,7 +74,9 @@ class _Commands(TyperGroup):
         except TyperException as error:
             where = getattr(error, "ctx", None)
             command = where.command_path if where else "waybill"
-            _say(f"error: USAGE: {plain(error.format_message())}", f"next:  {command} --help")
+            # Without a command there is no message: the help is shown already.
+            if message := plain(error.format_message()):
+                _say(f"error: USAGE: {message}", f"next:  {command} --help")
             code = Exit.USAGE
         except OSError as error:
             if error.errno not in _OUTPUT_FAILS:

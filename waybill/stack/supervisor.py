@@ -237,7 +237,8 @@ class _Keeper:
 
     def _failed(self, how: str) -> StartFailed:
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
-        last_words = "\n".join(line[:1000] for line in lines[-LAST_LINES:])
+        # Each start that fails writes the same again.
+        last_words = "\n".join(line[:1000] for line in dict.fromkeys(lines[-LAST_LINES:]))
         return StartFailed(f"{self.program.name} {how}; the end of {self._log}:\n{last_words}")
 
 
