@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import io
@@ -34,18 +35,20 @@ from services.parser.documents.sandbox import Sandbox
 from services.parser.job import Job, NewJob
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
+from services.parser.work import Pause
 from services.parser.working import Runner
 from services.storage.__main__ import build as build_storage
 from services.storage.config import StorageConfig
 from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import SOON, at, quick
-from tests.inprocess import channel, served, server_config, someone
+from tests.inprocess import Recorder, channel, served, server_config, someone
 from tests.waiting import until
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import HoldRequest, ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, GetParseJobRequest
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
@@ -86,6 +89,14 @@ class Neighbours:
         """What the current caller's run has spent."""
         request = ListEntriesRequest(run_ids=[identity.caller().run_id])
         return (await self.ledger.ListEntries(request)).entries
+
+    async def ends(self) -> Sequence[tuple[Entry.State, int]]:
+        """The states of these, and their quantities."""
+        return [(entry.state, entry.quantity) for entry in await self.entries()]
+
+    async def entry_states(self) -> Sequence[Entry.State]:
+        """The states of these."""
+        return [entry.state for entry in await self.entries()]
 
     async def result(self, key: str) -> Sequence[pages.Page]:
         """The pages of an artifact."""
@@ -157,6 +168,24 @@ async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[Jobs]
     yield Jobs(one, all_of_them, owner)
     await one.close()
     await all_of_them.close()
+
+
+async def created(store: Jobs, near: Neighbours, who: identity.Caller, content: bytes) -> Job:
+    """A new job for a content that is stored."""
+    with identity.acting_as(who):
+        return await store.create(new_job(who, content, await near.store(content)))
+
+
+def runner_of(
+    store: Jobs,
+    near: Neighbours,
+    engine: Parser,
+    pause: Pause = asyncio.sleep,
+    objects: Objects | None = None,
+) -> Runner:
+    """One that works with these neighbours."""
+    meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+    return Runner(store, objects or Objects(near.storage), engine, meter, DEFAULT_LIMITS, pause)
 
 
 def new_job(who: identity.Caller, content: bytes, key: str, *, light: bool = False) -> NewJob:

@@ -14,7 +14,6 @@ from services.parser.pages import Reading
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
-    Neighbours,
     a_run,
     being_parsed,
     dead_attempt,
@@ -49,10 +48,6 @@ async def state_of(stub: ParserServiceAsyncStub, job_id: str) -> ParseJob.State:
     return (await stub.GetParseJob(GetParseJobRequest(job_id=job_id))).job.state
 
 
-async def entry_states(near: Neighbours) -> list[Entry.State]:
-    return [entry.state for entry in await near.entries()]
-
-
 async def test_cancelling_a_running_job_kills_its_child_and_releases_its_entry_before_the_answer(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
@@ -67,7 +62,7 @@ async def test_cancelling_a_running_job_kills_its_child_and_releases_its_entry_b
             waiting = GetParseJobRequest(job_id=job_id, wait=Duration(seconds=30))
             poll = asyncio.ensure_future(stub.GetParseJob(waiting))
             (job,) = await cancelled(stub, job_id=job_id)
-            assert (parse_children(), await entry_states(near)) == ([], RELEASED)
+            assert (parse_children(), await near.entry_states()) == ([], RELEASED)
             assert (job.job_id, job.state) == (job_id, ParseJob.STATE_CANCELLED)
             assert job.HasField("end_time")
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -86,7 +81,7 @@ async def test_a_queued_job_is_cancelled_without_a_cost_and_the_running_one_goes
         with identity.acting_as(second):
             queued = await started(stub, near, slow_pdf())
             (job,) = await cancelled(stub, job_id=queued)
-            assert (job.state, await entry_states(near)) == (ParseJob.STATE_CANCELLED, [])
+            assert (job.state, await near.entry_states()) == (ParseJob.STATE_CANCELLED, [])
         with identity.acting_as(first):
             assert await state_of(stub, running) == ParseJob.STATE_RUNNING
             assert len(parse_children()) == 1
@@ -101,7 +96,7 @@ async def test_a_final_job_stays_as_it_is_and_an_unknown_one_is_not_found(
             job = await parsed(stub, near, "a.md", MARKDOWN)
             assert await cancelled(stub, job_id=job.job_id) == [job]
             assert len(await near.result(job.result_key)) == 2
-            assert await entry_states(near) == [Entry.STATE_SETTLED]
+            assert await near.entry_states() == [Entry.STATE_SETTLED]
         with identity.acting_as(a_run()):
             stranger = CancelParseJobRequest(job_id=job.job_id)
             not_found = (grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
@@ -155,7 +150,7 @@ async def test_a_job_whose_process_is_dead_is_cancelled_like_any_other(
         with identity.acting_as(who):
             (answer,) = await cancelled(stub, run_id=who.run_id)
             assert (answer.job_id, answer.state) == (str(job.job_id), ParseJob.STATE_CANCELLED)
-            assert (await entry_states(near), await exists(near, job.artifact_key)) == (RELEASED, False)
+            assert (await near.entry_states(), await exists(near, job.artifact_key)) == (RELEASED, False)
 
 
 async def test_a_cancel_that_was_cut_off_is_finished_by_the_next_process(
@@ -169,7 +164,7 @@ async def test_a_cancel_that_was_cut_off_is_finished_by_the_next_process(
             with identity.acting_as(who):
 
                 async def cleared() -> bool:
-                    return await entry_states(near) == RELEASED and not await exists(near, job.artifact_key)
+                    return await near.entry_states() == RELEASED and not await exists(near, job.artifact_key)
 
                 await until(cleared)
 
@@ -188,4 +183,4 @@ async def test_a_job_that_is_about_to_be_paid_is_not_cancelled_but_waited_for(
         with identity.acting_as(who):
             (answer,) = await cancelled(stub, job_id=str(job.job_id))
             assert (answer.state, answer.page_count) == (ParseJob.STATE_SUCCEEDED, 2)
-            assert await entry_states(near) == [Entry.STATE_SETTLED]
+            assert await near.entry_states() == [Entry.STATE_SETTLED]

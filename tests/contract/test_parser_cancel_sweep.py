@@ -22,10 +22,10 @@ from tests.contract.makers_parser import (
     RemoteEngine,
     a_run,
     an_engine,
+    created,
     exists,
     jobs_of,
     neighbours,
-    new_job,
 )
 from tests.inprocess import Recorder
 from tests.waiting import until
@@ -76,7 +76,7 @@ async def cancelled_at(operation: int, store: Jobs, near: Neighbours, engine: Pa
         return not (await store.get(who.tenant, job.job_id)).open
 
     with identity.acting_as(who):
-        job = await store.create(new_job(who, content, await near.store(content)))
+        job = await created(store, near, who, content)
         async with runner.running(1):
             await until(ended)
             await asyncio.gather(*cancelling)

@@ -10,36 +10,31 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.parser.backends.port import Order, Parse, Source
-from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.job import Job, JobState
 from services.parser.jobs import Jobs, Superseded
-from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading
-from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
-    Neighbours,
     SteadyEngine,
     a_run,
     being_parsed,
     claimed,
+    created,
     ended,
     halted,
     job_request,
     jobs_of,
     neighbours,
-    new_job,
     parse_children,
     parsed,
     parser,
+    runner_of,
     slow_pdf,
     time_passes,
 )
-from tests.inprocess import Recorder
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import (
     CancelParseJobRequest,
@@ -50,11 +45,6 @@ from waybill.runtime import identity
 
 if TYPE_CHECKING:
     from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
-
-
-async def created(store: Jobs, near: Neighbours, who: identity.Caller, content: bytes) -> Job:
-    with identity.acting_as(who):
-        return await store.create(new_job(who, content, await near.store(content)))
 
 
 async def test_reading_a_job_at_another_parser_leaves_it_where_it_is(
@@ -123,7 +113,7 @@ async def test_a_cancel_at_another_parser_ends_the_work_where_it_is_done(
         with identity.acting_as(a_run()):
             await stopped(other, await being_parsed(one, near))
             assert parse_children() == []
-            assert [entry.state for entry in await near.entries()] == [Entry.STATE_RELEASED]
+            assert await near.entry_states() == [Entry.STATE_RELEASED]
 
 
 async def test_who_waits_at_another_parser_sees_the_end(database: MigratedPostgres, tmp_path: Path) -> None:
@@ -243,8 +233,7 @@ async def test_work_ends_when_another_process_has_taken_it(
         jobs_of(database, "parser/next") as next_one,
     ):
         job = await created(slow, near, who, b"x")
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
-        async with Runner(slow, Objects(near.storage), engine, meter, DEFAULT_LIMITS).running(1):
+        async with runner_of(slow, near, engine).running(1):
             await engine.at_work.wait()
 
             async def taken() -> bool:

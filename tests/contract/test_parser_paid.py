@@ -8,12 +8,10 @@ from typing import Any, BinaryIO, NoReturn
 import pytest
 
 from services.parser.backends.port import Order, Parse, Source
-from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.job import JobState
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
 from services.parser.refusals import refusal
-from services.parser.working import Runner
 from services.storage.backends.local import LocalObjects
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
@@ -24,18 +22,18 @@ from tests.contract.makers_parser import (
     a_run,
     brought_to_end,
     claimed,
+    created,
     job_request,
     jobs_of,
     neighbours,
-    new_job,
     no_pause,
     parsed,
     parser,
+    runner_of,
 )
 from tests.contract.makers_parser import ended as end_of
-from tests.inprocess import Recorder
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import Meter, refusals_of
+from waybill.metering import refusals_of
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import identity, semconv
 from waybill.runtime.errors import (
@@ -61,9 +59,7 @@ async def test_a_parse_whose_result_storage_refuses_is_paid_for_all_the_same(
             monkeypatch.setattr(LocalObjects, "put", refuse)
             job = await end_of(stub, (await stub.CreateParseJob(request)).job)
             assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "RESULT_NOT_STORED")
-            assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
-                (Entry.STATE_SETTLED, 2)
-            ]
+            assert await near.ends() == [(Entry.STATE_SETTLED, 2)]
 
 
 class Patchy(Objects):
@@ -99,16 +95,13 @@ async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_
 ) -> None:
     who, engine = a_run(), Counting()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
-        runner = Runner(store, Patchy(near, failures), engine, meter, DEFAULT_LIMITS, no_pause)
+        runner = runner_of(store, near, engine, no_pause, Patchy(near, failures))
         with identity.acting_as(who):
-            job = await store.create(new_job(who, MARKDOWN, await near.store(MARKDOWN)))
+            job = await created(store, near, who, MARKDOWN)
             await runner.begin(await claimed(store, who, job.job_id)).task
             now = await store.get(who.tenant, job.job_id)
             assert (now.state, now.reason, engine.parses) == (state, reason, 1)
-            assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
-                (Entry.STATE_SETTLED, 1)
-            ]
+            assert await near.ends() == [(Entry.STATE_SETTLED, 1)]
 
 
 class LosesReplies(RemoteEngine):
@@ -146,13 +139,12 @@ async def test_a_parse_whose_begin_lost_its_reply_is_found_and_ends_its_one_entr
 ) -> None:
     who, engine = a_run(), LosesReplies(failure)
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
-        runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS, no_pause)
+        runner = runner_of(store, near, engine, no_pause)
         with identity.acting_as(who):
-            job = await store.create(new_job(who, MARKDOWN, await near.store(MARKDOWN)))
+            job = await created(store, near, who, MARKDOWN)
             await brought_to_end(runner, store, who, job.job_id)
             assert (await store.get(who.tenant, job.job_id)).state is state
-            assert [entry.state for entry in await near.entries()] == [entry_state]
+            assert await near.entry_states() == [entry_state]
 
 
 @pytest.mark.parametrize(("filename", "content"), [("a.md", b" \n"), ("a.pdf", b"%PDF-1.7 and no more")])

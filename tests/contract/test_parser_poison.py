@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from services.parser.backends.port import Order, Parse, Source
-from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.job import Job, JobState
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
-from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
@@ -29,12 +27,11 @@ from tests.contract.makers_parser import (
     neighbours,
     new_job,
     parser,
+    runner_of,
     time_passes,
 )
-from tests.inprocess import Recorder
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import identity
 
@@ -83,7 +80,7 @@ async def test_what_a_killing_job_had_held_is_released(database: MigratedPostgre
         async with parser(database, near) as stub:
             with identity.acting_as(who):
                 assert (await ended(stub, ParseJob(job_id=str(job.job_id)))).reason == "POISON"
-                assert [entry.state for entry in await near.entries()] == [Entry.STATE_RELEASED]
+                assert await near.entry_states() == [Entry.STATE_RELEASED]
 
 
 async def test_a_parser_that_is_told_to_stop_hands_its_job_back_which_is_no_death(
@@ -126,8 +123,7 @@ async def test_a_job_that_one_more_death_would_condemn_is_parsed_alone(
         deaths = {b"a": 1, b"b": 0, b"suspect": 2, b"other": 2, b"light": 0, b"c": 0, b"d": 0}
         jobs = [await after_deaths(database, near, who, name, number) for name, number in deaths.items()]
         engine = Beside(store, who, jobs[0].job_id)
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
-        runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+        runner = runner_of(store, near, engine)
         async with runner.running(2):
             for job in jobs:
 

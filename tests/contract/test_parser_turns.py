@@ -8,29 +8,25 @@ import uuid
 from pathlib import Path
 
 from services.parser.backends.port import Order, Parse, Source
-from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.job import Job, JobState
-from services.parser.objects import Objects
 from services.parser.pages import Artifact
-from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
     SteadyEngine,
     a_run,
     being_parsed,
+    created,
     jobs_of,
     neighbours,
-    new_job,
     parse_children,
     parsed,
     parser,
+    runner_of,
     slow_pdf,
     started,
 )
-from tests.inprocess import Recorder
 from tests.waiting import until
-from waybill.metering import Meter
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
 from waybill.runtime import identity
@@ -60,13 +56,12 @@ async def test_another_tenants_document_is_next_however_many_one_tenant_has_wait
         async def wait(who: identity.Caller, name: str) -> None:
             with identity.acting_as(who):
                 content = name.encode()
-                jobs.append(await store.create(new_job(who, content, await near.store(content))))
+                jobs.append(await created(store, near, who, content))
 
         jobs: list[Job] = []
         for number in range(4):
             await wait(many, f"many {number}")
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
-        async with Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS).running(1):
+        async with runner_of(store, near, engine).running(1):
             await engine.begins.wait()
             await wait(few, "few 0")
             await wait(few, "few 1")

@@ -12,26 +12,22 @@ import psycopg
 from services.parser.backends.llamaparse_answers import Status, VendorJob
 from services.parser.backends.llamaparse_looks import MOST, Looks
 from services.parser.backends.port import Order, Parse, Source, Stage
-from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.job import JobState
 from services.parser.jobs import LEAST_SECONDS
-from services.parser.objects import Objects
 from services.parser.pages import Artifact
-from services.parser.working import Runner
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     RemoteEngine,
     a_run,
     brought_to_end,
     claimed,
+    created,
     jobs_of,
     neighbours,
-    new_job,
+    runner_of,
 )
-from tests.inprocess import Recorder
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import Meter
 from waybill.runtime import identity
 from waybill.runtime.errors import Unavailable
 
@@ -65,11 +61,10 @@ async def test_a_document_is_parsed_beside_a_thousand_that_wait_for_a_vendor(
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
         async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
             await connection.execute(_INSERT, {"tenant": who.tenant, "count": WAITING})
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
         tasks = len(asyncio.all_tasks())
-        runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+        runner = runner_of(store, near, engine)
         with identity.acting_as(who):
-            job = await store.create(new_job(who, b"# one", await near.store(b"# one")))
+            job = await created(store, near, who, b"# one")
             async with runner.running(1):
 
                 async def done() -> bool:
@@ -91,10 +86,9 @@ async def test_a_job_that_waits_has_no_owner_and_goes_on_in_whichever_process_lo
         jobs_of(database, "parser/1") as first,
         jobs_of(database, "parser/2") as second,
     ):
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
         with identity.acting_as(who):
-            job = await first.create(new_job(who, b"# two\fp", await near.store(b"# two\fp")))
-            runner = Runner(first, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            job = await created(first, near, who, b"# two\fp")
+            runner = runner_of(first, near, engine)
             await runner.begin(await claimed(first, who, job.job_id)).task
             waiting = await first.get(who.tenant, job.job_id)
             assert waiting.look_at is not None
@@ -102,13 +96,11 @@ async def test_a_job_that_waits_has_no_owner_and_goes_on_in_whichever_process_lo
             assert left.total_seconds() >= LEAST_SECONDS, "though the engine says 0"
             assert (waiting.state, waiting.leased, waiting.deaths) == (JobState.RUNNING, False, 0)
             assert (waiting.parse_id, waiting.expected_pages) == ("pjb-0", 2)
-            assert [entry.state for entry in await near.entries()] == [Entry.STATE_HELD]
-            other = Runner(second, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            assert await near.entry_states() == [Entry.STATE_HELD]
+            other = runner_of(second, near, engine)
             ended = await brought_to_end(other, second, who, job.job_id)
             assert (ended.state, ended.deaths, ended.look_at) == (JobState.SUCCEEDED, 0, None)
-            assert [(entry.state, entry.quantity) for entry in await near.entries()] == [
-                (Entry.STATE_SETTLED, 2)
-            ]
+            assert await near.ends() == [(Entry.STATE_SETTLED, 2)]
 
 
 class Late(RemoteEngine):
@@ -130,13 +122,12 @@ async def test_a_parse_that_is_stuck_is_cancelled_told_and_not_paid(
 ) -> None:
     who, engine = a_run(), Late()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
         with identity.acting_as(who):
-            job = await store.create(new_job(who, b"# three", await near.store(b"# three")))
-            runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            job = await created(store, near, who, b"# three")
+            runner = runner_of(store, near, engine)
             ended = await brought_to_end(runner, store, who, job.job_id)
             assert (ended.state, ended.reason) == (JobState.FAILED, "VENDOR_STUCK")
-            assert [entry.state for entry in await near.entries()] == [Entry.STATE_RELEASED]
+            assert await near.entry_states() == [Entry.STATE_RELEASED]
 
 
 class Busy(RemoteEngine):
@@ -154,10 +145,9 @@ async def test_a_document_has_its_pages_though_nothing_can_be_deleted_at_the_ven
 ) -> None:
     who = a_run()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
-        runner = Runner(store, Objects(near.storage), Busy(), meter, DEFAULT_LIMITS)
+        runner = runner_of(store, near, Busy())
         with identity.acting_as(who):
-            job = await store.create(new_job(who, b"# four", await near.store(b"# four")))
+            job = await created(store, near, who, b"# four")
             async with runner.running(1):
 
                 async def done() -> bool:

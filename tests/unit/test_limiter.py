@@ -142,16 +142,16 @@ async def test_a_pause_holds_everybody() -> None:
         assert time.now == 7
 
 
-async def test_what_can_wait_leaves_half_of_the_requests_to_others_but_not_for_ever() -> None:
+async def test_what_can_wait_leaves_requests_to_others_but_not_for_ever() -> None:
     time = Time()
     limits = limiter(time, requests_per_minute=60)
-    await limits.leisure(300)
+    await limits.leisure(30, 300)
     assert time.now == 0
     for _ in range(60):
         await take(limits)
-    await limits.leisure(10)
+    await limits.leisure(30, 10)
     assert time.now == pytest.approx(10)
-    await limits.leisure(300)
+    await limits.leisure(30, 300)
     assert time.now == pytest.approx(30, abs=0.1)
 
 

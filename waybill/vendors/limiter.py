@@ -26,8 +26,6 @@ RESERVE_SECONDS = 2.0
 PERIOD_SECONDS = 60.0
 # Of the vendor's limits, as long as an ingest waits for these.
 QUESTIONS_SHARE = 0.25
-# Of a limit, left to others by what can wait.
-LEISURE_SHARE = 0.5
 
 
 class Limiter:
@@ -82,15 +80,16 @@ class Limiter:
                 await self._draw(tokens, lane, until)
             yield
 
-    async def leisure(self, at_most: float) -> None:
-        """Waits until half of the vendor's requests are left, so that nothing else lacks them.
+    async def leisure(self, requests: float, at_most: float) -> None:
+        """Waits until the vendor would take so many requests at once, so that nothing else lacks one.
 
         Args:
-            at_most: Seconds; then whatever can wait has waited long enough.
+            requests: The whole bucket, if that is smaller.
+            at_most: Seconds; then what can wait has waited long enough.
         """
         bucket, until = self._buckets["requests"], self._clock() + at_most
         while (left := until - self._clock()) > 0:
-            wait = bucket.wait_seconds(bucket.limit * LEISURE_SHARE, self._clock())
+            wait = bucket.wait_seconds(requests, self._clock())
             if wait <= 0:
                 return
             await self._sleep(min(wait, left))
@@ -177,11 +176,6 @@ class _Bucket:
         self._limit: float | None = None
         self._rate = 0.0
         self._at = now
-
-    @property
-    def limit(self) -> float:
-        """Its size; 0 while that is not known."""
-        return self._limit or 0.0
 
     def take(self, amount: float, now: float) -> None:
         self._refill(now)

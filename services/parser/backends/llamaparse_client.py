@@ -79,9 +79,9 @@ class LlamaCloud:
         async with self._limiter.turn(0), self.attempt(at_most, refused) as headers:
             return await send(headers)
 
-    async def leisure(self, at_most: float) -> None:
+    async def leisure(self, requests: float, at_most: float) -> None:
         """See `Limiter.leisure`."""
-        await self._limiter.leisure(at_most)
+        await self._limiter.leisure(requests, at_most)
 
     @asynccontextmanager
     async def probe(self, at_most: float) -> AsyncIterator[Headers]:
