@@ -74,6 +74,18 @@ def test_a_vendor_that_is_away_is_told_apart_from_a_bad_key() -> None:
     assert [finding.check for finding in found.values()] == ["openai reachability"]
 
 
+def test_the_vendors_own_address_is_not_what_mends_a_network_that_does_not_reach_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cut_off(url: str, key: str) -> None:
+        raise OSError(f"no route to {url}")
+
+    monkeypatch.setattr("waybill.cli.doctor._ask", cut_off)
+    assert "OPENAI_BASE_URL=" in findings("http://127.0.0.1:1/v1")["openai reachability"].mend
+    own = findings(OPENAI.base_url)["openai reachability"].mend
+    assert own.startswith(f"curl -sS {OPENAI.base_url} ")
+
+
 def test_no_key_is_a_fault_only_where_the_backend_needs_one() -> None:
     base = "http://127.0.0.1:1/v1"
     assert findings(base, OPENAI_API_KEY="")["openai key"].state is State.SKIPPED

@@ -135,7 +135,10 @@ def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Fin
         reply = _ask(f"{base.rstrip('/')}/{vendor.question.format(quote(subject, safe=''))}", key)
     except (OSError, http.client.HTTPException, ValueError) as error:
         detail = f"{base} does not answer ({type(error).__name__})"
-        yield Finding(reached, State.FAILED, detail, _mend(vendor, "BASE_URL", vendor.base_url))
+        theirs = base.rstrip("/") in {vendor.base_url, *REGIONS.values()}
+        mend = f"curl -sS {base} shows what this machine's network refuses"
+        change = _mend(vendor, "BASE_URL", vendor.base_url)
+        yield Finding(reached, State.FAILED, detail, mend if theirs else change)
         return
     yield Finding(reached, State.OK, f"{base} answers")
     yield _key_finding(vendor, reply)
