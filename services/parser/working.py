@@ -173,8 +173,9 @@ class Runner:
         self._forgetting |= ids
         try:
             # A cancel may be under way; it must not meet a row that is gone.
-            await self.stop([job for job in jobs if job.open])
-            for job in jobs:
+            cleared = await self.stop([job for job in jobs if job.open])
+            # As they are by now: what was cleared may have a charge to ask for.
+            for job in [*(job for job in jobs if not job.open), *cleared]:
                 if job.charge_of:
                     await self._charges.ask(job, last=True)
             results = sum([await self._objects.delete(job.artifact_key) for job in ended])

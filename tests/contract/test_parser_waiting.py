@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from services.parser.backends.llamaparse_answers import Status, VendorJob
 from services.parser.backends.llamaparse_looks import MOST, Looks
@@ -29,7 +30,7 @@ from tests.contract.makers_parser import (
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity
-from waybill.runtime.errors import Unavailable
+from waybill.runtime.errors import NotFound, Unavailable
 
 WAITING = 1_000
 # As rows of 1,000 parses that were begun long ago and are looked at in an hour.
@@ -155,6 +156,23 @@ async def test_a_document_has_its_pages_though_nothing_can_be_deleted_at_the_ven
 
                 await until(done)
             assert (await store.get(who.tenant, job.job_id)).charge_of, "it is asked for later"
+
+
+async def test_a_deletion_right_after_a_cancel_leaves_nothing_at_the_vendor(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine, content = a_run(), RemoteEngine(), b"# five\fp"
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        with identity.acting_as(who):
+            job = await store.create(new_job(who, content, await near.store(content)))
+            runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            await store.cancel(who.tenant, job.job_id, of_run=False)
+            async with runner.running(1):
+                await runner.forget(who.tenant, job.source_sha256)
+        with pytest.raises(NotFound):
+            await engine.look("pjb-0")
 
 
 async def leisure() -> None:
