@@ -161,12 +161,11 @@ async def test_a_document_has_its_pages_though_nothing_can_be_deleted_at_the_ven
 async def test_a_deletion_right_after_a_cancel_leaves_nothing_at_the_vendor(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
-    who, engine, content = a_run(), RemoteEngine(), b"# five\fp"
+    who, engine = a_run(), RemoteEngine()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
-        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
         with identity.acting_as(who):
-            job = await store.create(new_job(who, content, await near.store(content)))
-            runner = Runner(store, Objects(near.storage), engine, meter, DEFAULT_LIMITS)
+            job = await created(store, near, who, b"# five\fp")
+            runner = runner_of(store, near, engine)
             await runner.begin(await claimed(store, who, job.job_id)).task
             await store.cancel(who.tenant, job.job_id, of_run=False)
             async with runner.running(1):
