@@ -188,6 +188,19 @@ def runner_of(
     return Runner(store, objects or Objects(near.storage), engine, meter, DEFAULT_LIMITS, pause)
 
 
+@asynccontextmanager
+async def parser_and_jobs(
+    database: MigratedPostgres, folder: Path, owner: str
+) -> AsyncIterator[tuple[Neighbours, Jobs, ParserServiceAsyncStub]]:
+    """A parser, and its jobs as another process sees them."""
+    async with (
+        neighbours(database, folder) as near,
+        jobs_of(database, owner) as store,
+        parser(database, near) as stub,
+    ):
+        yield near, store, stub
+
+
 def new_job(who: identity.Caller, content: bytes, key: str, *, light: bool = False) -> NewJob:
     return NewJob(
         caller=who,

@@ -23,6 +23,7 @@ from tests.contract.makers_parser import (
     parse_children,
     parsed,
     parser,
+    parser_and_jobs,
     refused,
     slow_pdf,
     started,
@@ -52,11 +53,7 @@ async def test_cancelling_a_running_job_kills_its_child_and_releases_its_entry_b
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     who = a_run()
-    async with (
-        neighbours(database, tmp_path) as near,
-        jobs_of(database, "parser/other") as store,
-        parser(database, near) as stub,
-    ):
+    async with parser_and_jobs(database, tmp_path, "parser/other") as (near, store, stub):
         with identity.acting_as(who):
             job_id = await being_parsed(stub, near)
             waiting = GetParseJobRequest(job_id=job_id, wait=Duration(seconds=30))
@@ -141,11 +138,7 @@ async def test_a_job_whose_process_is_dead_is_cancelled_like_any_other(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     who = a_run()
-    async with (
-        neighbours(database, tmp_path) as near,
-        jobs_of(database, "parser/dead") as dead,
-        parser(database, near) as stub,
-    ):
+    async with parser_and_jobs(database, tmp_path, "parser/dead") as (near, dead, stub):
         job = await dead_attempt(database, dead, near, who, MARKDOWN)
         with identity.acting_as(who):
             (answer,) = await cancelled(stub, run_id=who.run_id)
@@ -173,11 +166,7 @@ async def test_a_job_that_is_about_to_be_paid_is_not_cancelled_but_waited_for(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     who = a_run()
-    async with (
-        neighbours(database, tmp_path) as near,
-        jobs_of(database, "parser/dead") as dead,
-        parser(database, near) as stub,
-    ):
+    async with parser_and_jobs(database, tmp_path, "parser/dead") as (near, dead, stub):
         job = await dead_attempt(database, dead, near, who, MARKDOWN)
         await dead.result_stored(job, Reading("markdown", pages=2))
         with identity.acting_as(who):

@@ -29,6 +29,7 @@ from tests.contract.makers_parser import (
     parse_children,
     parsed,
     parser,
+    parser_and_jobs,
     runner_of,
     slow_pdf,
     time_passes,
@@ -87,11 +88,7 @@ async def test_a_parser_that_starts_leaves_a_running_job_to_who_runs_it(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     who = a_run()
-    async with (
-        neighbours(database, tmp_path) as near,
-        jobs_of(database, "parser/looking") as store,
-        parser(database, near) as one,
-    ):
+    async with parser_and_jobs(database, tmp_path, "parser/looking") as (near, store, one):
         with identity.acting_as(who):
             job_id = await being_parsed(one, near)
             for _ in range(3):

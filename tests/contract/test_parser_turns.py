@@ -22,6 +22,7 @@ from tests.contract.makers_parser import (
     parse_children,
     parsed,
     parser,
+    parser_and_jobs,
     runner_of,
     slow_pdf,
     started,
@@ -95,11 +96,7 @@ async def test_a_pdf_that_is_named_as_a_text_waits_for_a_place_like_any_other(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     many, other = a_run(), a_run()
-    async with (
-        neighbours(database, tmp_path) as near,
-        jobs_of(database, "parser/looking") as store,
-        parser(database, near) as stub,
-    ):
+    async with parser_and_jobs(database, tmp_path, "parser/looking") as (near, store, stub):
         with identity.acting_as(many):
             blocker = await being_parsed(stub, near)
         with identity.acting_as(other):

@@ -41,9 +41,9 @@ TIER_FACTORS = {"fast": 1, "cost_effective": 2, "agentic": 5, "agentic_plus": 10
 # What was created is seen in a list so much later (F30).
 LAG_SECONDS = 3.0
 PROBE_SECONDS = 5.0
-# While no more than so many requests are left, one in LOOK_REQUESTS is a look.
-SPARE_REQUESTS, LOOK_REQUESTS = 3, 20
-# What the vendor keeps is deleted while half of a minute's requests are left, or after so long.
+# While less than half of a minute's requests are left, one in so many is a look.
+LOOK_REQUESTS = 20
+# What the vendor keeps is deleted while half of them are left, or after so long.
 LEISURE_SECONDS = 300.0
 _MOST_REMEMBERED = 10_000
 Sleep = Callable[[float], Awaitable[None]]
@@ -90,8 +90,9 @@ class LlamaParse:
         self._wire = Wire(config, cloud, hook)
         self._sleep = sleep
         self._inline_pages = inline_pages
+        self._half = config.requests_per_minute / 2
         spacing = LOOK_REQUESTS * config.seconds_a_request
-        self._looks = Looks(self._jobs, partial(cloud.leisure, SPARE_REQUESTS, spacing))
+        self._looks = Looks(self._jobs, partial(cloud.leisure, self._half, spacing))
         # What was told of jobs that have ended, so that it is not asked again.
         self._ended: OrderedDict[str, VendorJob] = OrderedDict()
 
@@ -177,7 +178,7 @@ class LlamaParse:
 
     async def leisure(self) -> None:
         """See the port."""
-        await self._cloud.leisure(self._config.requests_per_minute / 2, LEISURE_SECONDS)
+        await self._cloud.leisure(self._half, LEISURE_SECONDS)
 
     async def charge(self, parse_id: str) -> Charge | None:
         """See the port."""
