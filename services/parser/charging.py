@@ -17,7 +17,7 @@ from services.parser.job import Job
 from services.parser.jobs import Jobs
 from services.parser.work import Now, on_behalf_of, order_of, utc_now
 from waybill.metering import Meter
-from waybill.runtime.errors import Conflict, NotFound, ServiceError
+from waybill.runtime.errors import Conflict, Deadline, NotFound, Quota, ServiceError, Unavailable
 from waybill.runtime.loops import repeating
 
 TURN_SECONDS = 2.0
@@ -61,13 +61,23 @@ class Charges:
             job = await self._jobs.charged_late()
             if job is None:
                 return
-            await self.ask(job, last=job.ended_at is None or self._now() > job.ended_at + GIVEN_UP_AFTER)
+            await self._ask(job, last=job.ended_at is None or self._now() > job.ended_at + GIVEN_UP_AFTER)
 
-    async def ask(self, job: Job, *, last: bool) -> None:
-        """Asks for one; `last`: whatever the answer, nobody asks again."""
+    async def close(self, job: Job) -> None:
+        """Asks for one for the last time, and has the engine forget the parse.
+
+        Raises:
+            Unavailable, Deadline, Quota: The engine cannot be asked now, and keeps the document: repeat.
+        """
+        await self._ask(job, last=True, passing=(Unavailable, Deadline, Quota))
+
+    async def _ask(self, job: Job, *, last: bool, passing: tuple[type[ServiceError], ...] = ()) -> None:
+        """Asks for one; `last`: whatever the answer, but for errors that pass on, nobody asks again."""
         with on_behalf_of(job):
             try:
                 known = await self._closed(job, last)
+            except passing:
+                raise
             except ServiceError as error:
                 log.info("a charge cannot be asked for", parse_id=job.parse_id, reason=error.reason)
                 known = last

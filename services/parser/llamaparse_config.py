@@ -17,6 +17,8 @@ from waybill.vendors.llamaparse import REGIONS, VERSIONS, webhook_fault
 from waybill.vendors.registry import LLAMAPARSE
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
+# A simulator is here; urlsplit has IPv6 without brackets.
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,10 @@ class LlamaParseConfig:
         if place.scheme not in ("http", "https") or not place.hostname:
             text = "LLAMA_CLOUD_BASE_URL must be an address with https:// in front (http:// of a simulator)"
             settings.fault(f"{text}; simulator mode has no default")
+        elif place.scheme == "http" and place.hostname not in _THIS_MACHINE:
+            settings.fault(
+                "LLAMA_CLOUD_BASE_URL is http:// of another machine, which would get the key in clear"
+            )
         if "@" in place.netloc:
             settings.fault("LLAMA_CLOUD_BASE_URL holds a password; keys belong in LLAMA_CLOUD_API_KEY")
         named = next((one for one, url in REGIONS.items() if url == self.base_url.rstrip("/")), region)

@@ -166,6 +166,7 @@ class Runner:
 
         Raises:
             Precondition: JOB_UNFINISHED.
+            Unavailable, Deadline, Quota: The engine keeps a parse, and cannot be asked to forget it now.
         """
         jobs = await self._jobs.discard(tenant, source_sha256)
         ended = [job for job in jobs if job.state is not JobState.CANCELLED and job.entry_id]
@@ -177,7 +178,7 @@ class Runner:
             # As they are by now: what was cleared may have a charge to ask for.
             for job in [*(job for job in jobs if not job.open), *cleared]:
                 if job.charge_of:
-                    await self._charges.ask(job, last=True)
+                    await self._charges.close(job)
             results = sum([await self._objects.delete(job.artifact_key) for job in ended])
             await self._jobs.forget(tenant, jobs)
         finally:

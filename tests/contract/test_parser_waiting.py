@@ -174,6 +174,36 @@ async def test_a_deletion_right_after_a_cancel_leaves_nothing_at_the_vendor(
             await engine.look("pjb-0")
 
 
+class Away(RemoteEngine):
+    """A vendor that is away, until it is back."""
+
+    away = True
+
+    async def forget(self, parse_id: str, order: Order) -> None:
+        if self.away:
+            raise Unavailable("VENDOR_UNREACHABLE", "The vendor does not answer.")
+        await super().forget(parse_id, order)
+
+
+async def test_a_deletion_while_the_vendor_is_away_is_refused_and_its_repeat_leaves_nothing_there(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), Away()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        with identity.acting_as(who):
+            job = await created(store, near, who, b"# six\fp")
+            runner = runner_of(store, near, engine)
+            assert (await brought_to_end(runner, store, who, job.job_id)).state is JobState.SUCCEEDED
+            async with runner.running(1):
+                with pytest.raises(Unavailable):
+                    await runner.forget(who.tenant, job.source_sha256)
+                assert await engine.look("pjb-0"), "it is there still"
+                engine.away = False
+                assert (await runner.forget(who.tenant, job.source_sha256))[0] == 1
+        with pytest.raises(NotFound):
+            await engine.look("pjb-0")
+
+
 async def leisure() -> None:
     """There is nothing else to do."""
 

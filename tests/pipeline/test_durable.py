@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from services.orchestrator.runs.changes import Begun
-from services.orchestrator.runs.durable import Durable, Step, side_by_side
+from services.orchestrator.runs.durable import STOP_SECONDS, Durable, Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending, Noted
 from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.queueing import workflow_id
@@ -29,7 +29,8 @@ from tests.conftest import MigratedPostgres
 from tests.waiting import until
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, CreateParseJobResponse
-from waybill.runtime.errors import InvalidRequest
+from waybill.runtime import deadline
+from waybill.runtime.errors import InvalidRequest, Unavailable
 from waybill.runtime.postgres import Database
 
 pytestmark = pytest.mark.timeout(60)
@@ -73,6 +74,17 @@ class Planned:
     async def stop(self, run: RunRef) -> None:
         """Notes what goes on elsewhere no more."""
         self.stopped.append(run)
+
+
+@dataclass
+class Unstoppable(Planned):
+    """Its work elsewhere is with a vendor that does not answer; notes how long it may be asked."""
+
+    seconds: float | None = None
+
+    async def stop(self, run: RunRef) -> None:
+        self.seconds = deadline.remaining_seconds()
+        raise Unavailable("CANCEL_UNFINISHED", "The vendor does not answer.")
 
 
 @dataclass
@@ -156,7 +168,7 @@ class House:
             await self.runs.named(self.tenant, [])
 
     async def begin(self, durable: Durable, run: RunRef, ingestion: Planned) -> asyncio.Task[None]:
-        """Tells a run's newest try as the engine does."""
+        """Executes a run's newest try as the engine does."""
         return asyncio.create_task(durable.execute(run, ingestion, workflow_id(await self.row(run))))
 
     async def open_steps(self, run: RunRef) -> list[str]:
@@ -356,6 +368,17 @@ async def test_what_another_process_cancelled_is_stopped_again_once_it_is_cut_of
     await here.look()
     await execution
     assert ingestion.stopped == [run]
+
+
+async def test_a_late_run_ends_soon_also_where_its_work_elsewhere_cannot_be_stopped(house: House) -> None:
+    run, ingestion = (
+        await house.run(complete_by=datetime.datetime.now(datetime.UTC)),
+        Unstoppable({"parse": done}),
+    )
+    await (await house.begin(house.orchestrator(), run, ingestion))
+    assert (await house.row(run))["state"] == "EXPIRED"
+    assert ingestion.seconds is not None
+    assert ingestion.seconds <= STOP_SECONDS
 
 
 @pytest.mark.parametrize(("whose", "jobs", "state"), [("its own", 1, "CANCELLED"), ("another", 2, "READY")])

@@ -53,6 +53,8 @@ from waybill.runtime.retry import insist
 SUSPECT_STARTS = 3
 # How long a database that is away is waited for; by a process that drains, hardly.
 PATIENCE_SECONDS, DRAIN_SECONDS = 600.0, 3.0
+# How long a run that is late waits for its work elsewhere to stop: a vendor may be away for hours.
+STOP_SECONDS = 10.0
 # So much later a process knows what another has done to a run that it works on.
 LOOK_SECONDS = 1.0
 T = TypeVar("T")
@@ -266,7 +268,7 @@ class Durable:
         await insist(partial(change, **columns), seconds=seconds)
 
     async def _stop(self, run: RunRef, row: Row, ingestion: Ingestion) -> None:
-        deadline.clear()  # it has passed, and is why this is done
+        deadline.start(STOP_SECONDS)  # the run's own has passed, and is why this is done
         try:
             with acting_for(run, row):
                 await ingestion.stop(run)
