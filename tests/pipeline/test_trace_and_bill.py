@@ -56,8 +56,9 @@ def test_every_span_reaches_the_root_through_its_caller(bench: Workbench) -> Non
             and step.kind == "INTERNAL"
         ):
             by_step[step.name].append(span.name.rpartition("/")[2])
-    # What is one embedding request costs four calls once it is parsed.
-    assert by_step["chunk"] == ["GetObject", "PutChunks"]
+    # What is one embedding request costs four calls once it is parsed. Now and then the embedder is asked
+    # which model it serves, besides.
+    assert [call for call in by_step["chunk"] if call != "Embed"] == ["GetObject", "PutChunks"]
     assert (by_step["embed 1"], by_step["publish"]) == (["Embed"], ["PutVectors"])
 
 

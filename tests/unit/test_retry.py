@@ -95,6 +95,11 @@ async def test_a_failure_that_stays_ends_after_its_number_of_attempts(
     assert vendor.calls == calls
 
 
+async def test_an_answer_that_cannot_be_right_is_asked_for_again_though_a_reply_was_lost_before() -> None:
+    vendor = Vendor(LOST, VendorContract("GARBAGE", "m", OURS), LOST, "good")
+    assert await repeated(vendor.call, Time()) == "good"
+
+
 async def test_a_refusal_that_names_a_time_is_repeated_then_however_often() -> None:
     vendor, time = Vendor(*[LIMITED] * 20, "good"), Time()
     assert await repeated(vendor.call, time) == "good"

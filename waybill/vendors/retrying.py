@@ -33,7 +33,7 @@ class Policy:
 
     Attributes:
         attempts: Attempts that may have cost something.
-        contract_attempts: The same, where the answer was one that cannot be right.
+        contract_attempts: Of these, attempts whose answer was one that cannot be right.
         patience_seconds: In all; a caller's deadline that is nearer counts instead.
         first_seconds: Upper bound of the first back-off; it doubles each time.
         most_seconds: The largest back-off. Where the vendor says when, that counts instead.
@@ -46,10 +46,6 @@ class Policy:
     first_seconds: float = 0.5
     most_seconds: float = 4.0
     answer_seconds: float = 0.5
-
-    def allowed(self, error: ServiceError) -> int:
-        """Attempts in all, where this is how the last one ended."""
-        return self.contract_attempts if isinstance(error, VendorContract) else self.attempts
 
 
 async def retrying(
@@ -67,7 +63,7 @@ async def retrying(
             the caller may go on where this gave up.
     """
     until = clock() + (deadline.remaining_seconds(policy.patience_seconds) or 0.0) - policy.answer_seconds
-    repeats = costly = 0
+    repeats = costly = senseless = 0
     while True:
         try:
             return await call()
@@ -75,8 +71,10 @@ async def retrying(
             if not _repeatable(error):
                 raise
             costly += isinstance(error, Unavailable | VendorContract)
+            senseless += isinstance(error, VendorContract)
             wait = _wait_seconds(policy, error, repeats, rng())
-            if costly >= policy.allowed(error) or clock() + wait >= until:
+            enough = costly >= policy.attempts or senseless >= policy.contract_attempts
+            if enough or clock() + wait >= until:
                 raise _last(error) from None
             trace.get_current_span().add_event(
                 semconv.RETRY_EVENT, {semconv.ERROR_TYPE: error.reason, semconv.RETRY_WAIT: wait}
