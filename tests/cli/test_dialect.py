@@ -142,7 +142,7 @@ def test_a_deleted_working_folder_is_said(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("WAYBILL")}
     line = "import os; os.rmdir(os.getcwd()); from waybill.cli.main import app; app(['runs'])"
     result = subprocess.run(
-        [sys.executable, "-c", line], cwd=gone, env=environ, capture_output=True, text=True
+        [sys.executable, "-P", "-c", line], cwd=gone, env=environ, capture_output=True, text=True
     )
     assert result.returncode == Exit.NOT_FOUND
     assert result.stderr.startswith("error: WORKING_FOLDER_GONE: ")
