@@ -1,4 +1,7 @@
-"""Numbers of the embedder's contract that more than one service keeps to."""
+"""Facts of the contract that more than one part keeps to."""
+
+# Of a call that names none.
+DEFAULT_COLLECTION = "default"
 
 # Texts of one call, and of one vendor request.
 CALL_TEXTS = 2_048

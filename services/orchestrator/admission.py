@@ -20,6 +20,7 @@ from services.orchestrator.runs.rows import NewRun, Row, new_run_id, unix_ms
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Steps
 from services.orchestrator.traces import ids as trace_ids
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, RetryRunRequest
 from waybill.runtime import identity
 from waybill.runtime.channel import send, traceparent
@@ -34,7 +35,6 @@ from waybill.storage.v1.document_index_service_pb2 import (
 from waybill.storage.v1.object_storage_service_pb2 import PutObjectRequest, StatObjectRequest
 
 MAX_BYTES = 64_000_000
-DEFAULT_COLLECTION = "default"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from functools import partial
 
-from services.orchestrator.admission import DEFAULT_COLLECTION, source_key
+from services.orchestrator.admission import source_key
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.listing import RunListing
@@ -15,6 +15,7 @@ from services.orchestrator.runs.store import Runs
 from services.orchestrator.traces import bills
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     DeleteDocumentResponse,
     DeleteDocumentsRequest,
@@ -104,7 +105,8 @@ class Control:
             Precondition: JOB_UNFINISHED, of a document whose file and pages stay: a parse of them goes on.
         """
         if not request.collection:
-            raise InvalidRequest("INVALID_REQUEST", 'Name the collection; the usual one is "default".')
+            text = f'Name the collection; the usual one is "{DEFAULT_COLLECTION}".'
+            raise InvalidRequest("INVALID_REQUEST", text)
         size = page_size(request.page_size, DEFAULT_DELETIONS, MOST_DELETIONS)
         answer = DeleteDocumentsResponse(next_page_token=request.page_token)
         looked_at, more = 0, True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.orchestrator.admission import DEFAULT_COLLECTION
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.steps import Steps
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import InvalidRequest

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-from services.orchestrator.admission import DEFAULT_COLLECTION, Admission, read_complete_by
+from services.orchestrator.admission import Admission, read_complete_by
 from services.orchestrator.control import Control
 from services.orchestrator.inventory import Inventory
 from services.orchestrator.peers import Peers
@@ -21,6 +21,7 @@ from services.orchestrator.traces import ids as trace_ids
 from services.orchestrator.traces.reading import Traces
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1.run_pb2 import Run

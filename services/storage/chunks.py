@@ -172,7 +172,7 @@ async def put_chunks(
         if isinstance(version, str):
             return Put(await _put_chunks(connection, tenant, version, chunks, read))
         begun = await versions.begin(connection, tenant, version, validate_only=False)
-        if begun.unchanged or begun.published:
+        if begun.settled:
             return Put([], begun)
         return Put(await _put_chunks(connection, tenant, begun.version_id, chunks, read), begun)
 

@@ -17,6 +17,7 @@ from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
 from services.storage.versions import Beginning, Begun
 from waybill.common.v1 import space_pb2
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Connection, Database
@@ -24,7 +25,6 @@ from waybill.runtime.wire import moment, page_place, page_size, page_token
 from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc, document_pb2
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
-DEFAULT_COLLECTION = "default"
 MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_ORIGIN_BYTES = 128, 1024, 512, 4096
 DEFAULT_PAGE, MAX_PAGE = 100, 200
 MAX_DOCUMENT_KEYS = 1_000
@@ -80,7 +80,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             wanted = _beginning(request.begin)
             begin = partial(chunks.put_chunks, self._database, _tenant(), wanted, sent)
             put = await self._with_room(wanted.space, begin)
-        written = put.begun is None or not (put.begun.unchanged or put.begun.published)
+        written = put.begun is None or not put.begun.settled
         return pb.PutChunksResponse(
             reused_vectors=len(sent) - len(put.pending) if written else 0,
             begun=_begun(put.begun) if put.begun else None,

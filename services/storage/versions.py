@@ -110,6 +110,11 @@ class Begun:
     described: bool = True
     published: bool = False
 
+    @property
+    def settled(self) -> bool:
+        """Whether it takes no chunks: the same, or this very version, is published."""
+        return self.unchanged or self.published
+
 
 @dataclass(frozen=True, slots=True)
 class Version:

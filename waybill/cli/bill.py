@@ -9,8 +9,9 @@ import typer
 from waybill.cli.bills import bill_object, bills_of
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client
+from waybill.runtime.identity import DEFAULT_TENANT
 
 
 def bill(

@@ -12,9 +12,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from waybill.cli.session import DEFAULT_TENANT, Tenant, reachable, session
+from waybill.cli.session import Tenant, reachable, session
 from waybill.client import Client
 from waybill.runtime.errors import InvalidRequest, NotFound
+from waybill.runtime.identity import DEFAULT_TENANT
 
 # The client's stubs, each with its service in the contract.
 _STUBS = {

@@ -14,16 +14,17 @@ from waybill.cli.paging import pages
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     DeleteDocumentRequest,
     DeleteDocumentsRequest,
     DeleteDocumentsResponse,
     ListDocumentsRequest,
 )
+from waybill.runtime.identity import DEFAULT_TENANT
 
-DEFAULT_COLLECTION = "default"
 _NAMED, _PAGE = 5, 200
 
 

@@ -16,13 +16,15 @@ from waybill.cli.paging import first
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, cut, spread, table
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     ListChunksRequest,
     ListCollectionsRequest,
     ListDocumentsRequest,
 )
+from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.chunk_pb2 import Chunk
 
 _MOST_WIDTH = 100
@@ -77,7 +79,7 @@ def chunks(
     document_key: Annotated[
         str, typer.Argument(metavar="DOCUMENT_KEY", help="As `waybill documents` shows it.")
     ],
-    collection: Annotated[str, typer.Option("--collection", help="Where it is.")] = "default",
+    collection: Annotated[str, typer.Option("--collection", help="Where it is.")] = DEFAULT_COLLECTION,
     limit: Limit = 20,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,

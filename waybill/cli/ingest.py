@@ -24,7 +24,7 @@ from waybill.cli.plain import plain
 from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.sources import FileTypes, Gathering, Source, alike, gather, kind_of, told_by_kind, unreadable
 from waybill.cli.summary import summary
 from waybill.cli.sync import remove_what_left, with_twin
@@ -32,6 +32,7 @@ from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
+from waybill.runtime.identity import DEFAULT_TENANT
 
 IN_FLIGHT = 8
 QUEUE_FULL = "QUEUE_FULL"

@@ -15,8 +15,9 @@ from waybill.cli.objects import Shape, cancelled_object, run_object, state_name
 from waybill.cli.paging import first
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, spread
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client, timestamp
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,
     GetRunRequest,
@@ -24,6 +25,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     RetryRunRequest,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.identity import DEFAULT_TENANT
 
 
 def runs(
@@ -31,7 +33,9 @@ def runs(
         list[str] | None, typer.Option("--state", help="Only in this one, such as FAILED; may be repeated.")
     ] = None,
     document: Annotated[str, typer.Option("--document", metavar="KEY", help="Only of this one.")] = "",
-    collection: Annotated[str, typer.Option("--collection", help="Where --document is.")] = "default",
+    collection: Annotated[
+        str, typer.Option("--collection", help="Where --document is.")
+    ] = DEFAULT_COLLECTION,
     since: Since = None,
     everything: Annotated[bool, typer.Option("--all", help="Those that were UNCHANGED, too.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most runs.")] = 20,

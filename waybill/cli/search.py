@@ -14,9 +14,11 @@ from waybill.cli.objects import hit_object, space_object
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, spread
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
+from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.chunk_pb2 import Hit
 
 _MOST_CHARS = 320
@@ -30,7 +32,7 @@ def search(
         str, typer.Argument(metavar="QUESTION", help='In plain words; "in quotes" is word for word.')
     ],
     limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="Most hits.")] = 10,
-    collection: Annotated[str, typer.Option("--collection", help="Where to search.")] = "default",
+    collection: Annotated[str, typer.Option("--collection", help="Where to search.")] = DEFAULT_COLLECTION,
     document: Annotated[
         list[str] | None, typer.Option("--document", help="Only in this one; may be repeated.")
     ] = None,

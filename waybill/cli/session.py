@@ -13,10 +13,10 @@ from waybill.cli.exits import advice
 from waybill.cli.screen import Screen
 from waybill.client import Client, connect
 from waybill.runtime.errors import InvalidRequest, ServiceError
+from waybill.runtime.identity import DEFAULT_TENANT
 
 Tenant = Annotated[str, typer.Option("--tenant", help="Whose documents.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout alone.")]
-DEFAULT_TENANT = "local"
 PATIENCE_SECONDS = 3.0
 
 

@@ -11,10 +11,11 @@ from waybill.cli.bills import run_or_none
 from waybill.cli.objects import trace_object
 from waybill.cli.paging import pages
 from waybill.cli.screen import Screen
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.waterfall import waterfall
 from waybill.client import Client
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest, GetTraceResponse
+from waybill.runtime.identity import DEFAULT_TENANT
 
 
 def trace(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from waybill.cli.plain import plain
-from waybill.cli.session import DEFAULT_TENANT, Json, Tenant, reachable, session
+from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
+from waybill.runtime.identity import DEFAULT_TENANT
 
 
 def types(tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:

@@ -79,7 +79,7 @@ class Parts:
             await faults.point(place, f"{place}.{self._run.run_id}")
             with in_trace(self._run, self._row, name):
                 yield
-        except BaseException:
+        except BaseException:  # a cancellation, too
             part.failed = True
             raise
         finally:

@@ -2,9 +2,9 @@
 
 A row says what the run waits for (kind and ref), and when that is looked at next:
 
-    the run waits                            a look may wake the run
-    a step of the run is at work             nobody looks
-    the run goes on without it, or has ended a look ends what is left at the vendor, and deletes the row
+    the run waits                               a look may wake the run
+    a step of the run is at work                nobody looks
+    the run goes on without it, or has ended    a look ends what is left at the vendor, and deletes the row
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ with due as (
     where look_at <= %(now)s and {Leases.free} and (left_behind or state not in ('QUEUED', 'RUNNING')))
 select waits.wait_id from waybill_runs.waits join due using (wait_id)
 where {Leases.free} order by turn, look_at limit %(limit)s for update of waits skip locked
-"""  # noqa: S608 - constants, as in the two below
+"""  # noqa: S608 - constants
 
 LOOK_LATER = f"""
 update waybill_runs.waits set look_at = %(look_at)s, leased_until = null
 where wait_id = %(wait_id)s and {Leases.fence}
-"""  # noqa: S608
+"""  # noqa: S608 - constants
 
 # Not where the run waits for the same again by now, in its next try.
 DELETE = f"""
 delete from waybill_runs.waits where wait_id = %(wait_id)s and look_at = %(seen_look_at)s and {Leases.fence}
-"""  # noqa: S608
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True)

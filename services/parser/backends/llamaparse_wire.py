@@ -107,16 +107,16 @@ class Wire:
     async def created_since(self, since: datetime.datetime) -> AsyncIterator[VendorJob]:
         """Jobs of the project, the newest first."""
         earliest = since - datetime.timedelta(seconds=CLOCK_SECONDS)
-        token = ""
+        token, seen = "", {""}
         while True:
             page = partial(self._list, created_at_on_or_after=earliest, page_token=token or omit)
             answer = await self._cloud.asked(page)
             for one in items(answer):
                 yield job(one)
             following = answer.get("next_page_token")
-            if not isinstance(following, str) or following in ("", token):
-                return
-            token = following
+            if not isinstance(following, str) or following in seen:
+                return  # a vendor that goes in a circle has said all
+            seen.add(token := following)
 
     async def jobs(self, wanted: Callable[[], Sequence[str]]) -> Mapping[str, VendorJob]:
         """Jobs by id; which ones, is asked once it is the request's turn."""
