@@ -171,6 +171,18 @@ def test_a_document_with_a_run_under_way_stays_and_the_others_go(
     ]
 
 
+def test_a_document_that_another_thing_keeps_stays_with_its_reason(
+    waybill: Waybill, orchestrator: Orchestrator, folder: Path
+) -> None:
+    orchestrator.documents = [from_folder(folder, "parsing.md")]
+    orchestrator.refusals["parsing.md"] = Precondition("JOB_UNFINISHED", "A parse of it is under way.")
+    result = waybill("ingest", str(folder), "--sync", "--yes")
+    assert result.exit_code == Exit.REFUSED
+    assert result.stdout.splitlines()[-1] == "KEPT parsing.md"
+    assert "  A parse of it is under way." in result.stderr
+    assert "cancel" not in result.stderr
+
+
 def test_a_renamed_file_is_told_with_the_document_that_it_was(
     waybill: Waybill, orchestrator: Orchestrator, folder: Path
 ) -> None:

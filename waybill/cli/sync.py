@@ -14,12 +14,12 @@ from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted
 from waybill.cli.sources import NAME_INVALID, Gathering
 from waybill.client import Client
+from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentRequest, ListDocumentsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import Precondition, ServiceError
 
-DEFAULT_COLLECTION = "default"
 _PAGE = 200
 _NAMED = 5
 _NEW = (Run.STATE_READY, Run.STATE_READY_DEGRADED)
@@ -88,17 +88,19 @@ def _left(client: Client, found: Gathering, origin: str, collection: str) -> Ite
 def _remove(client: Client, screen: Screen, document: Document, renamed_to: str | None) -> bool:
     key = document.document_key
     request = DeleteDocumentRequest(collection=document.collection, document_key=key)
-    run_id = None
+    refusal = None
     try:
         client.orchestrator.DeleteDocument(request)
     except Precondition as error:
-        run_id = error.metadata.get("run_id", "")
-    state = "REMOVED" if run_id is None else "KEPT"
+        refusal = error
+    run_id = refusal.metadata.get("run_id") if refusal else None
+    state = "KEPT" if refusal else "REMOVED"
     if screen.as_json:
         screen.emit({"document_key": key, "state": state, "renamed_to": renamed_to, "run_id": run_id})
     else:
         now = f": its content is now {plain(renamed_to)}" if renamed_to else ""
         screen.out.print(f"{state} {plain(key)}{now}", soft_wrap=True)
-    if run_id is not None:
-        screen.note(f"  a run of it is under way; stop it: {screen.command(f'cancel {run_id}')}", "yellow")
-    return run_id is None
+    if refusal:
+        stop = f"a run of it is under way; stop it: {screen.command(f'cancel {run_id}')}"
+        screen.note(f"  {stop if run_id else plain(refusal.message)}", "yellow")
+    return refusal is None
