@@ -15,13 +15,25 @@ def check_key(key: str) -> str:
     Raises:
         InvalidRequest: PATH_NOT_ALLOWED.
     """
-    if not key or len(key.encode()) > MAX_KEY_BYTES:
+    if not key:
         raise _not_allowed(f"a key has 1 to {MAX_KEY_BYTES} bytes")
-    if "\\" in key or any(unicodedata.category(character) == "Cc" for character in key):
-        raise _not_allowed("a key has no backslashes and no control characters")
+    check_prefix(key)
     if any(segment in ("", ".", "..") for segment in key.split("/")):
         raise _not_allowed('a key has no empty segments, and none that are "." or ".."')
     return key
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix, if a key may begin with it; empty is any key's.
+
+    Raises:
+        InvalidRequest: PATH_NOT_ALLOWED.
+    """
+    if len(prefix.encode()) > MAX_KEY_BYTES:
+        raise _not_allowed(f"a key has 1 to {MAX_KEY_BYTES} bytes")
+    if "\\" in prefix or any(unicodedata.category(character) == "Cc" for character in prefix):
+        raise _not_allowed("a key has no backslashes and no control characters")
+    return prefix
 
 
 def _not_allowed(rule: str) -> InvalidRequest:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from services.storage.backends.port import ObjectSpec, ObjectStore, Reading, StoredObject
-from services.storage.keys import check_key
+from services.storage.keys import check_key, check_prefix
+from services.storage.metadata import check_metadata
 from waybill.runtime.errors import InvalidRequest, Quota
 
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -44,6 +45,7 @@ class Objects:
             )
         if not _CONTENT_TYPE.fullmatch(spec.content_type):
             raise InvalidRequest("INVALID_REQUEST", "content_type is at most 255 printable ASCII characters.")
+        check_metadata(spec.metadata)
         return await self._store.put(tenant, spec, _as_announced(spec, content))
 
     def open(
@@ -66,13 +68,29 @@ class Objects:
         """
         return await self._store.stat(tenant, check_key(key))
 
-    async def delete(self, tenant: str, key: str) -> bool:
-        """Deletes an object; says whether there was one. See ObjectStore.delete.
+    async def list(self, tenant: str, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
+        """Objects by key. See ObjectStore.list.
 
         Raises:
             InvalidRequest: PATH_NOT_ALLOWED.
         """
-        return await self._store.delete(tenant, check_key(key))
+        return await self._store.list(tenant, check_prefix(prefix), after, limit)
+
+    async def delete(self, tenant: str, keys: Sequence[str]) -> frozenset[str]:
+        """Deletes objects; answers which were there. See ObjectStore.delete.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED, before any is deleted.
+        """
+        return await self._store.delete(tenant, [check_key(key) for key in dict.fromkeys(keys)])
+
+    async def update_metadata(self, tenant: str, key: str, metadata: Mapping[str, str]) -> StoredObject:
+        """Replaces an object's metadata. See ObjectStore.update_metadata.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED, INVALID_REQUEST.
+        """
+        return await self._store.update_metadata(tenant, check_key(key), check_metadata(metadata))
 
 
 async def _as_announced(spec: ObjectSpec, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

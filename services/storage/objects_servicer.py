@@ -52,7 +52,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
     async def DeleteObject(self, request: pb.DeleteObjectRequest, context: Any) -> pb.DeleteObjectResponse:  # noqa: N802
         """Deletes one object."""
         return pb.DeleteObjectResponse(
-            deleted=await self._objects.delete(identity.caller().tenant, request.key)
+            deleted=bool(await self._objects.delete(identity.caller().tenant, [request.key]))
         )
 
 
