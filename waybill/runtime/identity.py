@@ -28,12 +28,16 @@ class Caller:
         correlation_id: The caller's label; never a capability.
         run_id: The ingestion run, or empty outside one.
         step_span_id: Span id (16 hex digits) of the pipeline step, or empty outside one.
+        collection: Of the document, or of the search, that the work is for; empty where that is not known.
+        document_key: The document that the work is for; empty outside a run.
     """
 
     tenant: str
     correlation_id: str
     run_id: str = ""
     step_span_id: str = ""
+    collection: str = ""
+    document_key: str = ""
 
 
 _current: ContextVar[Caller] = ContextVar("waybill_caller")
@@ -82,6 +86,8 @@ def from_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         correlation_id=correlation_id,
         run_id=_uuid_or_empty(baggage.get(semconv.RUN_ID, "")),
         step_span_id=step if _SPAN_ID.fullmatch(step) else "",
+        collection=_at_most(128, baggage.get(semconv.COLLECTION, "")),
+        document_key=_at_most(1024, baggage.get(semconv.DOCUMENT_KEY, "")),
     )
 
 
@@ -106,6 +112,8 @@ def to_metadata(who: Caller) -> list[tuple[str, str]]:
         semconv.CORRELATION_ID: who.correlation_id,
         semconv.RUN_ID: who.run_id,
         semconv.STEP_SPAN_ID: who.step_span_id,
+        semconv.COLLECTION: who.collection,
+        semconv.DOCUMENT_KEY: who.document_key,
     }
     baggage = ",".join(f"{key}={quote(value, safe='')}" for key, value in members.items() if value)
     return [(semconv.TENANT_HEADER, who.tenant), (semconv.BAGGAGE_HEADER, baggage)]
@@ -115,6 +123,11 @@ def _parse_baggage(header: str) -> Mapping[str, str]:
     """Members of a W3C Baggage header; properties after ';' are dropped."""
     members = (member.split(";", 1)[0].partition("=") for member in header.split(","))
     return {key.strip(): unquote(value.strip()) for key, sign, value in members if sign}
+
+
+def _at_most(size_bytes: int, text: str) -> str:
+    """A name; empty where no document can have it, since a stranger's baggage may hold anything."""
+    return text if len(text.encode()) <= size_bytes and "\0" not in text else ""
 
 
 def _uuid_or_empty(text: str) -> str:

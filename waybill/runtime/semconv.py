@@ -21,6 +21,7 @@ COST_KIND = "waybill.cost.kind"
 # On spans of runs and steps: sums of what is below them. Their COST_NANO_USD is real money alone
 COST_SIMULATED_NANO_USD = "waybill.cost.simulated_nano_usd"
 DOCUMENT_KEY = "waybill.document.key"
+COLLECTION = "waybill.collection"
 RUN_STATE = "waybill.run.state"
 # Its process died, and the span is put together from what else is known
 INTERRUPTED = "waybill.interrupted"
