@@ -81,7 +81,7 @@ async def assembled(
         runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
         if config.llamaparse and config.llamaparse.webhooks:
-            from services.parser.webhooks import listening
+            from services.parser.backends.llamaparse.webhooks import listening
 
             await stack.enter_async_context(listening(config.llamaparse.webhooks, runner.hasten))
         forget = partial(prune, owner, (retention.JOBS,))
@@ -111,9 +111,9 @@ async def _chosen(
             yield Chosen(engine, limits, {f"parser/{engine.capabilities.name}": engine.check})
         return
     # The SDK is heavy, and only this backend needs it installed.
-    from services.parser import webhooks
-    from services.parser.backends.llamaparse import MOST_FILE_BYTES, LlamaParse
-    from services.parser.backends.llamaparse_client import opened
+    from services.parser.backends.llamaparse import webhooks
+    from services.parser.backends.llamaparse.engine import MOST_FILE_BYTES, LlamaParse
+    from services.parser.backends.llamaparse.sdk import opened
 
     limits = dataclasses.replace(limits, source_bytes=MOST_FILE_BYTES)
     calls = Calls(LLAMAPARSE.name, policy)
