@@ -55,7 +55,10 @@ class Keys:
     """
 
     def __init__(
-        self, prefix: str | tuple[str, ...], file: Path | None = None, traits: Mapping[str, Collection[str]] | None = None
+        self,
+        prefix: str | tuple[str, ...],
+        file: Path | None = None,
+        traits: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._traits = traits or {}
         self._prefix = prefix if file is None else None

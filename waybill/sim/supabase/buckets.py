@@ -41,9 +41,7 @@ class Buckets:
     async def list(self, call: Call) -> Done:
         """GET /bucket: those that may be seen, which is none for most."""
         caller = whom(call)
-        shown = [
-            one for one in self._store.rows.buckets() if self._store.may(caller, Doing.SELECT, one.id)
-        ]
+        shown = [one for one in self._store.rows.buckets() if self._store.may(caller, Doing.SELECT, one.id)]
         return Done(json_reply([one.body() for one in shown]))
 
     async def get(self, call: Call) -> Done:

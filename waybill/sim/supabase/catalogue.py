@@ -1,9 +1,9 @@
 """Supabase's fault catalogue: what each name does to a request (F1–F28; a status by its number).
 
 Where a fault has variants the first is the default.
-F10 502, 503, 504 · F12 the gateway's `message` alone, html, empty · F14 as the gateway refuses it, or bare as
-storage does · F20 html under application/json, empty, null · F21 etag, size · F22 repeats a row, skips one, or
-cursor: the next page's is not taken · F25 seconds by which the clock that looks is ahead: 86400.
+F10 502, 503, 504 · F12 the gateway's `message` alone, html, empty · F14 as the gateway refuses it, or bare:
+as storage does · F20 html under application/json, empty, null · F21 etag, size · F22 repeats a row, skips
+one, or cursor: the next page's is not taken · F25 seconds by which the clock that looks is ahead: 86400.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ def refusal(fault: Fault, foreign: str) -> Reply | None:
         foreign: A host of somebody else.
     """
     match fault.name, fault.variant:
-        case ("F8" | "429"), _:
+        case (("F8" | "429"), _):
             return errors.overloaded().reply
-        case ("F9" | "500"), _:
+        case (("F9" | "500"), _):
             return errors.internal().reply
         case "F10", status:
             return _html(int(status or 502))
-        case ("F11" | "544"), _:
+        case (("F11" | "544"), _):
             return errors.database_timeout().reply
         case "F12", "html":
             return _html(401)
         case "F12", "empty":
             return Reply(401)
-        case ("F12" | "401"), _:
+        case (("F12" | "401"), _):
             return errors.unauthorized("Unauthorized").reply
         case "F13", _:
             return errors.bad_token(EXPIRED).reply
@@ -76,7 +76,9 @@ def refusal(fault: Fault, foreign: str) -> Reply | None:
         case "F14", _:
             return errors.unauthorized().reply
         case "F15", _:
-            return dataclasses.replace(_html(413), headers={"content-type": "text/html", "connection": "close"})
+            return dataclasses.replace(
+                _html(413), headers={"content-type": "text/html", "connection": "close"}
+            )
         case "F16", _:
             return errors.plain(423, "The upload is locked").reply
         case "F18", _:

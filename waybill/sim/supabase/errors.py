@@ -69,9 +69,7 @@ def bucket_not_empty() -> Refused:
 
 def too_large() -> Refused:
     """413: over the bucket's limit or the project's."""
-    return Refused(
-        413, "EntityTooLarge", "The object exceeded the maximum allowed size", "Payload too large"
-    )
+    return Refused(413, "EntityTooLarge", "The object exceeded the maximum allowed size", "Payload too large")
 
 
 def bad_type(kind: str) -> Refused:

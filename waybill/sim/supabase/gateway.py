@@ -72,8 +72,10 @@ class Gateway:
 
     def _bearer(self, token: str, operation: str) -> Caller:
         if not token:
-            raise bad_token() if operation == "health" else invalid(
-                "headers must have required property 'authorization'"
+            raise (
+                bad_token()
+                if operation == "health"
+                else invalid("headers must have required property 'authorization'")
             )
         claims = self._claims(token)
         role = claims.get("role", ANON)

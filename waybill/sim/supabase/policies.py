@@ -57,6 +57,4 @@ def by_tenant(question: Question) -> bool:
     if by_role(question):
         return True
     tenant = (question.caller.claims.get("app_metadata") or {}).get("tenant")
-    return (
-        question.caller.role == AUTHENTICATED and bool(tenant) and question.key.startswith(f"{tenant}/")
-    )
+    return question.caller.role == AUTHENTICATED and bool(tenant) and question.key.startswith(f"{tenant}/")

@@ -204,4 +204,17 @@ def _bucket(row: tuple[Any, ...]) -> Bucket:
 
 def _object(row: tuple[Any, ...]) -> Object:
     *fields, metadata, created, updated = row
-    return Object(*fields, json.loads(metadata), created, updated)
+    bucket, name, own_id, version, size, etag, content_type, cache_control = fields
+    return Object(
+        bucket=bucket,
+        name=name,
+        id=own_id,
+        version=version,
+        size=size,
+        etag=etag,
+        content_type=content_type,
+        cache_control=cache_control,
+        metadata=json.loads(metadata),
+        created=created,
+        updated=updated,
+    )

@@ -42,13 +42,11 @@ class SupabaseSimulator(Simulator):
         )
         super().__init__(vendor, settings, port, control_port)
         folder = settings.data or self.folder / "data"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rows = Rows(folder / "rows.sqlite")
         ids = Ids(settings.seed * _STARTS + self._rows.start())
         bodies = Bodies(folder, self._rows.versions())
-        store = Store(
-            self._rows, bodies, ids, self.clock, settings.policy, settings.most_object_bytes
-        )
+        store = Store(self._rows, bodies, ids, self.clock, settings.policy, settings.most_object_bytes)
         self._first_bucket(settings.bucket)
         self._links = Links(settings.jwt_secret, self.clock)
         self._gateway = Gateway(

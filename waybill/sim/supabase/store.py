@@ -65,9 +65,7 @@ class Store:
         """Of an object in a bucket."""
         return min(self._most_bytes, bucket.size_limit or self._most_bytes)
 
-    def check_upload(
-        self, caller: Caller, bucket: str, key: str, upsert: bool, racing: bool = False
-    ) -> None:
+    def check_upload(self, caller: Caller, bucket: str, key: str, upsert: bool, racing: bool = False) -> None:
         """Looks before an upload; what comes meanwhile it does not see, which is how two creates succeed.
 
         Args:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from waybill.sim.clock import Clock
 from waybill.sim.supabase.errors import bad_link, bad_token, wrong_link
@@ -15,7 +16,7 @@ from waybill.sim.supabase.errors import bad_link, bad_token, wrong_link
 EXPIRED = '"exp" claim timestamp check failed'
 _ISSUED, _EXPIRES = 1_700_000_000, 4_000_000_000
 # Time is the simulator's, which is not PyJWT's; who a token is for is the reader's matter.
-_OWN_CLOCK = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False}
+_OWN_CLOCK: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False}
 
 
 def legacy_key(secret: str, role: str) -> str:

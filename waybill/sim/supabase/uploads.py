@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+
 from waybill.sim.faults import Fault
 from waybill.sim.replies import json_reply
 from waybill.sim.routing import Call, Done, Route
@@ -50,7 +51,7 @@ class Uploads:
 
         Raises:
             Refused: It must not be written, or is not what the bucket takes.
-            ConnectionError: The client left, or the fault F06 cut it.
+            ConnectionError: The client left, or the fault F6 cut it.
         """
         into = self._store.bucket(bucket)
         racing = call.fault is not None and call.fault.name == "F19"
