@@ -72,8 +72,9 @@ async def assembled(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.opened(config.database_url))
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
-        storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
-        ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
+        secret = config.server.auth.service_secret
+        storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer, secret))
+        ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer, secret))
         jobs = Jobs(database, owner, f"parser/{uuid.uuid4()}")
         objects = Objects(ObjectStorageServiceStub(storage))
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
