@@ -12,17 +12,12 @@ PAUSE_SECONDS = 0.01
 PATIENCE_SECONDS = 90.0
 
 
-def eventually(
-    holds: Callable[[], bool],
-    what: str,
-    seconds: float = PATIENCE_SECONDS,
-    pause_seconds: float = PAUSE_SECONDS,
-) -> None:
-    """Waits until a condition holds; fails with `what` it waited for. Ask seldom what is dear to ask."""
+def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits until a condition holds; fails with `what` it waited for."""
     ends_at, pause = time.monotonic() + seconds, threading.Event()
     while not holds():
         assert time.monotonic() < ends_at, f"waited {seconds} s in vain: {what}"
-        pause.wait(pause_seconds)
+        pause.wait(PAUSE_SECONDS)
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:

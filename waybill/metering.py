@@ -71,7 +71,6 @@ class Purchase:
         unit: "page" or "token".
         quantity: Units expected.
         kind: Whether it is owed.
-        size_bytes: What is sent to the vendor; budgets of bytes count it.
     """
 
     spend_key: str
@@ -81,7 +80,6 @@ class Purchase:
     unit: str
     quantity: int
     kind: CostKind
-    size_bytes: int = 0
 
 
 class Attempt:
@@ -312,7 +310,6 @@ class Meter:
             model=purchase.model,
             quantity=purchase.quantity,
             unit=purchase.unit,
-            size_bytes=purchase.size_bytes,
             ttl=duration_pb2.Duration(seconds=ttl_seconds),
             owner=owner,
             span=entry_pb2.SpanLink(

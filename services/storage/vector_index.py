@@ -126,6 +126,7 @@ class Builder:
                 self._url, autocommit=True, prepare_threshold=None, row_factory=dict_row
             )
             async with session:
+                await session.execute("set statement_timeout = 0")  # a build takes minutes
                 return await self._build(session)
         except psycopg.OperationalError as error:
             raise Unavailable("DATABASE_UNAVAILABLE", f"A vector index is not built: {error}") from error

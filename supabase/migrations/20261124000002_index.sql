@@ -83,10 +83,17 @@ create table waybill_index.vectors (
     space_id integer not null references waybill_index.spaces,
     version_id uuid not null,
     ordinal integer not null,
-    e extensions.halfvec not null,
     primary key (version_id, ordinal, space_id),
     foreign key (tenant, version_id) references waybill_index.document_versions (tenant, version_id)
 );
+
+do $$
+begin
+    execute (
+        select format('alter table waybill_index.vectors add column e %I.halfvec not null', nspname)
+        from pg_extension join pg_namespace on pg_namespace.oid = extnamespace where extname = 'vector');
+end
+$$;
 
 -- Out of line, the heap would look so small that the planner prefers scanning it to the vector index.
 alter table waybill_index.vectors alter column e set storage plain;
@@ -99,12 +106,15 @@ declare
     space record;
     name text;
 begin
-    for space in select space_id, dimension from waybill_index.spaces loop
+    for space in
+        select space_id, dimension, nspname from waybill_index.spaces, pg_extension
+        join pg_namespace on pg_namespace.oid = extnamespace where extname = 'vector'
+    loop
         execute format(
-            'create index %I on waybill_index.vectors'
-            ' using hnsw ((e::extensions.halfvec(%s)) extensions.halfvec_cosine_ops)'
-            ' with (m = 16, ef_construction = 64) where space_id = %s',
-            'vectors_space_' || space.space_id, space.dimension, space.space_id);
+            'create index %1$I on waybill_index.vectors'
+            ' using hnsw ((e::%4$I.halfvec(%2$s)) %4$I.halfvec_cosine_ops)'
+            ' with (m = 16, ef_construction = 64) where space_id = %3$s',
+            'vectors_space_' || space.space_id, space.dimension, space.space_id, space.nspname);
     end loop;
 
     foreach name in array array['documents', 'document_versions', 'chunks', 'vectors'] loop

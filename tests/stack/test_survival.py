@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import open_folder
 from waybill.stack import operate, postgres, state
+from waybill.stack.database import asked
 from waybill.stack.home import Home
 from waybill.stack.ports import free_ports
 from waybill.stack.postgres import Postgres
@@ -103,11 +104,7 @@ def test_a_killed_postgres_is_started_again_with_its_data(
 
     def back() -> bool:
         program = found(home).programs.get("postgres")
-        return (
-            program is not None
-            and program.restarts > 0
-            and operate._connections(home, found(home)) is not None
-        )
+        return program is not None and program.restarts > 0 and asked(home, found(home)) is not None
 
     assert wait_until(back, 20)
     assert 2 in remembered(home)

@@ -15,7 +15,6 @@ from services.embedder.config import EmbedderConfig
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES
 from services.orchestrator.config import OrchestratorConfig
 from tests.configuration import PAGE, page
-from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
 from waybill.runtime.config import ConfigError
 from waybill.runtime.places import ROOT
@@ -53,7 +52,7 @@ def test_every_setting_that_is_declared_is_read() -> None:
     text = "\n".join(file.read_text() for file in code())
     constants = {
         constant
-        for module in (waybill.settings, waybill.llamaparse_settings, every_process, auth_settings)
+        for module in (waybill.settings, waybill.llamaparse_settings, every_process)
         for constant, value in vars(module).items()
         if isinstance(value, Setting) and SETTINGS[value.name] is value
     }
@@ -106,7 +105,7 @@ def test_what_is_shown_of_the_environment_holds_no_secret() -> None:
         "WAYBILL_DATABASE_URL": "postgresql://someone:planted@host:5432/postgres",
         "OPENAI_BASE_URL": "https://me:planted@host/v1",
         "WAYBILL_OWNER_DATABASE_URL": "postgresql://someone:plan/ted@planted@host/postgres",
-        "WAYBILL_ADMIN_DATABASE_URL": "postgresql://host/postgres?password=planted",
+        "WAYBILL_DATABASE_ADMIN_URL": "postgresql://host/postgres?password=planted",
         "LLAMA_CLOUD_BASE_URL": "https://planted@host",
         "WAYBILL_PASSWORD_WAYBILL_STORAGE": "planted",
         "WAYBILL_CHUNK_TOKENS": "300",

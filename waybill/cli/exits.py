@@ -100,6 +100,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.FAILED_PRECONDITION, "POSTGRES_MISSING"): Advice(
         Exit.REFUSED, "Install it: pip install 'waybill[stack]'."
     ),
+    (StatusCode.FAILED_PRECONDITION, "DATABASE_UNFIT"): Advice(
+        Exit.REFUSED, "Mend that, then repeat; `waybill doctor` looks again."
+    ),
     (StatusCode.FAILED_PRECONDITION, "STACK_RUNS"): Advice(Exit.REFUSED, "Stop it first: `waybill down`."),
     (StatusCode.FAILED_PRECONDITION, "BIND_REFUSED"): Advice(Exit.REFUSED, "Unset WAYBILL_BIND."),
     (StatusCode.INVALID_ARGUMENT, "COMPLETE_BY_PAST"): Advice(Exit.REFUSED, _LATER),

@@ -18,10 +18,11 @@ from waybill.cli.screen import Screen
 from waybill.cli.session import Json, failing
 from waybill.runtime.errors import NotFound, Precondition, Unavailable
 from waybill.runtime.settings import MODE
-from waybill.settings import ROLES
+from waybill.settings import DATABASE_ADMIN_URL, ROLES
 from waybill.stack import home as homes
 from waybill.stack import operate, probe
 from waybill.stack.config import MigrateConfig, migrations_folder
+from waybill.stack.database import chosen
 from waybill.stack.home import Home
 from waybill.stack.operate import ServiceStatus, Stack
 from waybill.stack.table import SERVICES
@@ -93,8 +94,14 @@ def status(as_json: Json = False) -> None:
             screen.emit(asdict(found))
         else:
             screen.show(*map(_line, lines))
-            if found.connections:
+            if found.database and found.connections:
+                whose = "yours" if found.given else "the stack's own"
+                screen.show(f"PostgreSQL {found.database.version}, {whose}")
                 screen.show("{used} of {limit} Postgres connections".format(**found.connections))
+                if found.database.read_only:
+                    screen.show(
+                        Text("the database takes no writes now (default_transaction_read_only)", "bold red")
+                    )
         if not any(line.pid for line in lines):
             raise operate.no_stack(home)
         raise typer.Exit(Exit.OK if found.serving else Exit.NOT_REACHABLE)
@@ -120,14 +127,19 @@ def health(
         raise typer.Exit(Exit.OK if well else Exit.NOT_REACHABLE)
 
 
-def migrate(as_json: Json = False) -> None:
-    """Bring the database up to date: the running stack's, or WAYBILL_ADMIN_DATABASE_URL's."""
+def migrate(
+    database_url: Annotated[
+        str, typer.Option(help="Of a role that may create roles, in place of WAYBILL_DATABASE_ADMIN_URL.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Bring the database up to date: the running stack's, or the one that you name."""
     import psycopg  # slow to import, as DBOS is, and no other command needs them
 
     from waybill.stack import migrate as migrations
 
     with at_home(as_json) as (screen, home):
-        config = _migrate_config(home)
+        config = _migrate_config(home, database_url)
         try:
             applied = migrations.migrate(config.database_url, config.passwords, config.migrations)
         except (psycopg.Error, OSError) as error:
@@ -148,9 +160,10 @@ def _show_stack(screen: Screen, home: Home, stack: Stack) -> None:
     screen.show(*(f"  {name:<13} {address}" for name, address in stack.addresses.items()))
 
 
-def _migrate_config(home: Home) -> MigrateConfig:
-    if os.environ.get("WAYBILL_ADMIN_DATABASE_URL"):
-        return MigrateConfig.from_env(os.environ)
+def _migrate_config(home: Home, database_url: str) -> MigrateConfig:
+    environ = {**os.environ, **({DATABASE_ADMIN_URL.name: database_url} if database_url else {})}
+    if environ.get(DATABASE_ADMIN_URL.name):
+        return MigrateConfig.from_env(environ)
     found = operate.running(home)
     if found is None:
         raise operate.no_stack(home)
@@ -177,7 +190,9 @@ def _foreground(home: Home, ports: Ports, mode: Mode) -> int:
     if operate.running(home) is not None:
         raise Precondition("STACK_RUNS", "The stack runs already.")
     operate.end_leftovers(home)
-    return main(str(home.folder), json.dumps(operate.addresses(ports, mode)), mode)
+    choice = chosen(os.environ)
+    where = json.dumps(operate.addresses(ports, mode, choice.given))
+    return main(str(home.folder), where, mode, choice.word(), choice.environ)
 
 
 def _line(status: ServiceStatus) -> Text:

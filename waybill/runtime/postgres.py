@@ -6,29 +6,60 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import psycopg
+import structlog
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from waybill.runtime import faults
-from waybill.runtime.errors import InvalidRequest, Unavailable
+from waybill.runtime import faults, sqlstates
 from waybill.runtime.fair import Places
 
 Connection = psycopg.AsyncConnection[DictRow]
+log = structlog.get_logger()
 # For a connection to be made. To wait until another transaction ends, a caller has all of its deadline.
 ACQUIRE_SECONDS = 10.0
 # Connections that a restart of Postgres has cut off, and that the pool still has, are at most so many.
 MOST_CONNECTIONS = 3
 
 
+class Attempts:
+    """Why the last attempt to connect failed; empty where it did not. The pool itself does not say."""
+
+    def __init__(self) -> None:
+        self.failure = ""
+
+    def failed(self, failure: str) -> None:
+        """Notes it, and tells the log what is new. libpq's words name host and role, and no password."""
+        if failure != self.failure:
+            log.warning("the database lets us not in", error=failure)
+        self.failure = failure
+
+
+class _Noting(psycopg.AsyncConnection[DictRow]):
+    @classmethod
+    async def connect(  # type: ignore[override]  # one argument more
+        cls, conninfo: str = "", *, attempts: Attempts, **kwargs: Any
+    ) -> Self:
+        try:
+            connection = await super().connect(conninfo, **kwargs)
+        except psycopg.OperationalError as error:
+            attempts.failed(" ".join(str(error).split()))
+            raise
+        attempts.failure = ""
+        return connection
+
+
 class Database:
     """One login role's way into Postgres; transactions that wait get their turn by tenant."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], connections: int) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[Connection], connections: int, attempts: Attempts | None = None
+    ) -> None:
         self._pool = pool
+        self._attempts = attempts or Attempts()
         self._places = Places(connections)
 
     @classmethod
@@ -39,13 +70,16 @@ class Database:
         # A cached generic plan keeps ignoring a vector index that was added later, and Supabase's
         # transaction pooler cannot hold prepared statements: never prepare.
         # Transactions are begun by `transaction` alone, in one message with the tenant's name.
-        kwargs: dict[str, Any] = {"row_factory": dict_row, "prepare_threshold": None, "autocommit": True}
+        attempts = Attempts()
+        kwargs: dict[str, Any] = {
+            "row_factory": dict_row, "prepare_threshold": None, "autocommit": True, "attempts": attempts,
+        }  # fmt: skip
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            url, min_size=0, max_size=max_size, timeout=acquire_seconds, kwargs=kwargs, open=False,
-            max_idle=60.0, reconnect_timeout=5.0,
+            url, connection_class=_Noting, min_size=0, max_size=max_size, timeout=acquire_seconds,
+            kwargs=kwargs, open=False, max_idle=60.0, reconnect_timeout=5.0,
         )  # fmt: skip
         await pool.open()
-        return cls(pool, max_size)
+        return cls(pool, max_size, attempts)
 
     @classmethod
     @asynccontextmanager
@@ -78,9 +112,9 @@ class Database:
             snapshot: Every statement sees the same state of the database.
 
         Raises:
-            InvalidRequest: INVALID_REQUEST, a value that no column takes.
-            Unavailable: DATABASE_UNAVAILABLE while Postgres is away, restarting or full. To wait for other
-                transactions is not that: it ends with the caller's deadline.
+            ServiceError: As `runtime.sqlstates` has it, for instance Unavailable while Postgres is away,
+                restarting, full or read-only. To wait for other transactions is not that: it ends with the
+                caller's deadline.
         """
         asked_before = _cancellations()
         try:
@@ -91,21 +125,16 @@ class Database:
                 yield connection
                 await faults.point("commit.before")
             await faults.point("commit.after")
-        except (psycopg.OperationalError, psycopg.errors.InternalError_, PoolTimeout) as error:
+        except PoolTimeout as error:
             if _cancellations() > asked_before:
                 raise asyncio.CancelledError from error
-            kind = type(error).__name__
-            raise Unavailable(
-                "DATABASE_UNAVAILABLE",
-                f"The database does not answer ({kind}). Repeat in a moment; `waybill status` shows it.",
-                retry_after_seconds=0.5,
-            ) from error
-        except psycopg.DataError as error:
-            raise InvalidRequest(
-                "INVALID_REQUEST",
-                f"A value cannot be stored ({type(error).__name__}). A text may hold no NUL character, and a"
-                " number at most 63 bits; change the request.",
-            ) from error
+            raise sqlstates.not_let_in(error, self._attempts.failure) from error
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError) and _cancellations() > asked_before:
+                raise asyncio.CancelledError from error
+            if (failure := sqlstates.told(error)) is None:
+                raise
+            raise failure from error
 
     @asynccontextmanager
     async def _begun(

@@ -31,7 +31,7 @@ class Control:
             "/webhooks": self._webhooks,
             "/state": self._state,
         }
-        self._writes: dict[str, Callable[..., object]] = {
+        self._writes: dict[str, Callable[..., None]] = {
             "/faults": self._faults,
             "/heal": simulator.faults.heal,
             "/clock": self._clock,
@@ -52,10 +52,10 @@ class Control:
             return json_reply({"error": f"no {request.method} {request.path}", "see": __doc__}, 404)
         request = await request.whole()
         try:
-            answer = change(**json.loads(request.body or b"{}"))
+            change(**json.loads(request.body or b"{}"))
         except (TypeError, ValueError) as error:
             return json_reply({"error": str(error)}, 400)
-        return json_reply(self._state(request) if answer is None else answer)
+        return json_reply(self._state(request))
 
     def _journal(self, request: Request) -> object:
         since = request.query.get("since", "0")

@@ -26,14 +26,12 @@ class Part:
     Args:
         path: Where its content is.
         filename: Empty for a field.
-        content_type: As the part says; empty where it does not.
     """
 
     path: Path
     size: int
     sha256: str
     filename: str
-    content_type: str = ""
 
     @property
     def content(self) -> bytes:
@@ -116,6 +114,5 @@ class _Parts:
         size = file.tell()
         file.close()
         if segment is not None:
-            kind = segment.header("Content-Type", "")
-            part = Part(Path(file.name), size, self._digest.hexdigest(), segment.filename or "", kind)
+            part = Part(Path(file.name), size, self._digest.hexdigest(), segment.filename or "")
             self.done[segment.name] = part

@@ -89,8 +89,7 @@ class HttpServer:
         self._writers.add(writer)
         self._connections += 1
         try:
-            # A file that is sent may be gone since it was looked up: then the reply ends with the connection.
-            with contextlib.suppress(ConnectionError, FileNotFoundError):
+            with contextlib.suppress(ConnectionError):
                 await self._converse(wire.Connection(reader, writer, self._connections))
         finally:
             self._writers.discard(writer)

@@ -1,4 +1,7 @@
-"""The supervisor's process: `python -m waybill.stack HOME ADDRESSES MODE`, started by `waybill up`."""
+"""The supervisor's process, started by `waybill up`.
+
+python -m waybill.stack HOME ADDRESSES MODE DATABASE
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from pathlib import Path
 from waybill.runtime.settings import MODE
 from waybill.settings import shown
 from waybill.stack import state
+from waybill.stack.given import Given
 from waybill.stack.home import Home
 from waybill.stack.process import Process
 from waybill.stack.state import Phase, ProgramState, StackState
@@ -26,9 +30,12 @@ async def supervise(
     addresses: Mapping[str, str],
     programs: Sequence[Sequence[Program]],
     settings: Mapping[str, str],
+    database: Given | None = None,
 ) -> int:
     """Runs tiers of programs until SIGTERM or Ctrl-C, and keeps the state file; the exit code."""
-    current = StackState(Process.of(os.getpid()), Phase.STARTING, addresses, settings=settings)
+    current = StackState(
+        Process.of(os.getpid()), Phase.STARTING, addresses, settings=settings, database=database
+    )
 
     def report(phase: Phase, programs: Mapping[str, ProgramState], failure: str) -> None:
         nonlocal current
@@ -49,8 +56,16 @@ async def supervise(
     return 1 if current.phase is Phase.FAILED else 0
 
 
-def main(folder: str, addresses: str, mode: str) -> int:
-    """Holds the state folder's lock for as long as the stack runs."""
+def main(folder: str, addresses: str, mode: str, database: str, environ: Mapping[str, str]) -> int:
+    """Holds the state folder's lock for as long as the stack runs.
+
+    Args:
+        folder: The state folder.
+        addresses: host:port by name, as JSON.
+        mode: WAYBILL_MODE.
+        database: The `Given`, as JSON; null: the stack runs a Postgres of its own.
+        environ: What the programs inherit.
+    """
     home = Home(Path(folder))
     with home.lock.open("r+") as lock:
         try:
@@ -59,9 +74,12 @@ def main(folder: str, addresses: str, mode: str) -> int:
             sys.stderr.write(f"another supervisor has {home.folder}\n")
             return 1
         where = json.loads(addresses)
-        settings = shown({**os.environ, **at_simulators(where), MODE.name: mode})
-        return asyncio.run(supervise(home, where, tiers(home, where, os.environ, mode), settings))
+        given = Given(**json.loads(database)) if database != "null" else None
+        settings = shown({**environ, **at_simulators(where), MODE.name: mode})
+        programs = tiers(home, where, environ, mode, given)
+        return asyncio.run(supervise(home, where, programs, settings, given))
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    home_folder, places, mode_word, given_word = sys.argv[1:]
+    sys.exit(main(home_folder, places, mode_word, given_word, os.environ))

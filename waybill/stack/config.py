@@ -38,7 +38,7 @@ class MigrateConfig:
         settings = declared.read(environ)
         passwords = {role: settings.text(setting) for role, setting in PASSWORDS.items()}
         config = cls(
-            database_url=settings.text(declared.ADMIN_DATABASE_URL),
+            database_url=settings.text(declared.DATABASE_ADMIN_URL),
             passwords={role: password for role, password in passwords.items() if password},
             migrations=migrations_folder(environ),
         )

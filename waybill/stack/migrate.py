@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from waybill.runtime import schema
+from waybill.runtime.errors import Precondition, ServiceError, Unavailable
 from waybill.stack.config import MigrateConfig, migrations_folder
+from waybill.stack.fitness import fit
 from waybill.stack.process import wait_until
 
 # Any number that nobody else locks; "waybill" in ASCII.
@@ -36,9 +39,13 @@ def migrate(url: str, passwords: Mapping[str, str], folder: Path | None = None) 
     """Applies what is missing; run twice, or by two at once, it is harmless.
 
     Args:
-        url: A direct connection as a role that may create roles.
+        url: As a role that may create roles; directly, or by a session pooler.
         passwords: A password for each role that shall have one.
         folder: Where the files are; by default the project's.
+
+    Raises:
+        Precondition: DATABASE_UNFIT, the server cannot carry the schemas, or a later release has been here.
+        Unavailable: DATABASE_UNAVAILABLE, nobody is let in; MIGRATION_FAILED, a file cannot be applied.
 
     Returns:
         The files applied now.
@@ -47,8 +54,12 @@ def migrate(url: str, passwords: Mapping[str, str], folder: Path | None = None) 
     known = schema.migrations(folder)
     if not known:
         raise FileNotFoundError(f"no migrations in {folder}: set WAYBILL_MIGRATIONS to their folder")
+    _, url = fit(url, counted=False)
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("set statement_timeout = 0")  # Supabase's is two minutes
         _lock(connection)
+        if later := schema.newer(connection, known):
+            raise Precondition("DATABASE_UNFIT", schema.NEWER.format(", ".join(later)))
         connection.execute(BOOKKEEPING)
         applied = schema.applied(connection)
         missing = [migration for migration in known if migration.version not in applied]
@@ -73,13 +84,21 @@ def _lock(connection: psycopg.Connection) -> None:
 
 def _apply(connection: psycopg.Connection, migration: schema.Migration) -> None:
     text = migration.path.read_text(encoding="utf-8")
-    with connection.transaction():
+    with _telling(migration), connection.transaction():
         connection.execute(text.encode())
         connection.execute(
             "insert into supabase_migrations.schema_migrations (version, statements, name)"
             " values (%s, %s, %s)",
             (migration.version, [text], migration.name),
         )
+
+
+@contextmanager
+def _telling(migration: schema.Migration) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise Unavailable("MIGRATION_FAILED", f"{migration.path.name} cannot be applied: {error}") from error
 
 
 def _migrate_engine(url: str) -> None:
@@ -100,7 +119,11 @@ def _set_passwords(connection: psycopg.Connection, passwords: Mapping[str, str])
 def main() -> None:
     """Migrates what the environment names."""
     config = MigrateConfig.from_env(os.environ)
-    for name in migrate(config.database_url, config.passwords, config.migrations):
+    try:
+        names = migrate(config.database_url, config.passwords, config.migrations)
+    except ServiceError as error:
+        sys.exit(str(error))
+    for name in names:
         sys.stdout.write(f"applied {name}\n")
 
 

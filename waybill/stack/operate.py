@@ -13,13 +13,16 @@ from dataclasses import dataclass
 
 from waybill.runtime.errors import Precondition, Unavailable
 from waybill.runtime.settings import BIND, MODE
+from waybill.settings import DATABASE_ADMIN_URL
 from waybill.stack import ports, probe, state
+from waybill.stack.database import Chosen, DatabaseStatus, asked, chosen, is_at
+from waybill.stack.given import Given
 from waybill.stack.home import Home
-from waybill.stack.postgres import STOP_SIGNAL, Postgres, binaries
+from waybill.stack.postgres import STOP_SIGNAL
 from waybill.stack.process import wait_until
 from waybill.stack.state import Phase, StackState
 from waybill.stack.supervisor import rotate
-from waybill.stack.table import POSTGRES, SERVICES, simulating
+from waybill.stack.table import POSTGRES, SERVICES, embedded, simulating
 from waybill.vendors.registry import VENDORS
 
 UP_SECONDS = 240.0
@@ -59,13 +62,17 @@ class Status:
 
     Args:
         services: The five, by name, and the vendor simulators that the stack started.
-        postgres: The embedded server.
+        postgres: The embedded server, or the one that the stack was given.
         connections: `used` of `limit`; None when the server does not answer.
+        database: What it says of itself; None when it does not answer.
+        given: Whether it is none of ours.
     """
 
     services: tuple[ServiceStatus, ...]
     postgres: ServiceStatus
     connections: Mapping[str, int] | None
+    database: DatabaseStatus | None
+    given: bool
 
     @property
     def serving(self) -> bool:
@@ -73,15 +80,18 @@ class Status:
         return all(one.health == probe.SERVING for one in (*self.services, self.postgres))
 
 
-def addresses(kind: str, mode: str) -> dict[str, str]:
-    """Where each program will listen.
+def addresses(kind: str, mode: str, given: Given | None) -> dict[str, str]:
+    """Where each program will listen, and where Postgres does.
 
     Args:
         kind: "fixed" (checked to be free), or "free".
         mode: "local" or "simulator".
+        given: The Postgres that the stack is given.
     """
-    numbers = ports.fixed(mode) if kind == "fixed" else ports.free(mode)
-    return {name: f"127.0.0.1:{port}" for name, port in numbers.items()}
+    wanted = {name: port for name, port in ports.of_mode(mode).items() if name != POSTGRES or not given}
+    numbers = ports.fixed(wanted) if kind == "fixed" else ports.free(wanted)
+    ours = {name: f"127.0.0.1:{port}" for name, port in numbers.items()}
+    return ours | ({POSTGRES: given.address} if given else {})
 
 
 def running(home: Home) -> StackState | None:
@@ -95,7 +105,8 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
 
     Raises:
         Unavailable: STACK_NOT_STARTED, a program cannot be started.
-        Precondition: PORT_TAKEN, HOME_UNUSABLE, POSTGRES_MISSING, STACK_RUNS, BIND_REFUSED.
+        Precondition: PORT_TAKEN, HOME_UNUSABLE, POSTGRES_MISSING, STACK_RUNS, BIND_REFUSED,
+            DATABASE_UNFIT.
     """
     if bind := os.environ.get(BIND.name):
         raise Precondition(
@@ -104,7 +115,6 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
             "alone: its calls are neither encrypted nor authenticated. `--ports` chooses ports; a "
             "tunnel such as `ssh -L` reaches them from another machine.",
         )
-    binaries()  # what is not installed is said here, not in the supervisor's log
     home.prepare()
     found = running(home)
     if found is not None and found.phase not in (Phase.STARTING, Phase.SERVING):
@@ -113,9 +123,12 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
     if found is not None:
         if set(found.addresses) != set(ports.of_mode(mode)):
             raise Precondition("STACK_RUNS", "The stack runs already, in another mode.")
+        if os.environ.get(DATABASE_ADMIN_URL.name) and not is_at(found, os.environ):
+            raise Precondition("STACK_RUNS", "The stack runs already, on another database.")
         return Stack(_serving(home, None).addresses, started=False)
     end_leftovers(home)
-    return _started(home, addresses(kind, mode), mode)
+    choice = chosen(os.environ)
+    return _started(home, addresses(kind, mode, choice.given), mode, choice)
 
 
 def restart(home: Home) -> Stack:
@@ -123,13 +136,22 @@ def restart(home: Home) -> Stack:
 
     Raises:
         Unavailable: NOT_REACHABLE, none runs; and as `up`.
+        Precondition: STACK_RUNS, it would go on with another database than it has.
     """
     found = running(home)
     if found is None:
         raise no_stack(home)
+    if not is_at(found, os.environ):
+        at = f"the Postgres at {found.addresses[POSTGRES]}" if found.database else "a Postgres of its own"
+        raise Precondition(
+            "STACK_RUNS",
+            f"The stack runs on {at}, and {DATABASE_ADMIN_URL.name} says another here. Set it as"
+            " it was. Or end the stack first, and start it without the documents that it has now.",
+        )
+    choice = chosen(os.environ, counted=False)
     mode = next(mode for mode in MODE.choices if set(ports.of_mode(mode)) == set(found.addresses))
     down(home)
-    return _started(home, found.addresses, mode)
+    return _started(home, found.addresses, mode, choice)
 
 
 def no_stack(home: Home) -> Unavailable:
@@ -137,8 +159,8 @@ def no_stack(home: Home) -> Unavailable:
     return Unavailable("NOT_REACHABLE", f"No stack runs here; its state would be in {home.folder}.")
 
 
-def _started(home: Home, where: Mapping[str, str], mode: str) -> Stack:
-    child = _detached(home, where, mode)
+def _started(home: Home, where: Mapping[str, str], mode: str, choice: Chosen) -> Stack:
+    child = _detached(home, where, mode, choice)
     serving = _serving(home, child)
     return Stack(serving.addresses, started=serving.supervisor.pid == child.pid)
 
@@ -187,7 +209,7 @@ def end_leftovers(home: Home) -> bool:
 def status(home: Home) -> Status:
     """Asks every program how it is."""
     found = running(home)
-    connections = _connections(home, found) if found else None
+    database = asked(home, found) if found else None
 
     def line(name: str, health: str) -> ServiceStatus:
         program = found.programs.get(name) if found else None
@@ -209,35 +231,35 @@ def status(home: Home) -> Status:
     ]
     return Status(
         (*(line(name, health(name)) for name in SERVICES), *simulators),
-        line(POSTGRES, probe.SERVING if connections else probe.UNREACHABLE),
-        connections,
+        line(POSTGRES, probe.SERVING if database else probe.UNREACHABLE),
+        {"used": database.used, "limit": database.limit} if database else None,
+        database,
+        found is not None and found.database is not None,
     )
 
 
 def admin_url(home: Home, found: StackState) -> str:
-    """Where the administrator of a running stack's Postgres connects."""
-    port = int(found.addresses[POSTGRES].rpartition(":")[2])
-    return Postgres(home.postgres, port, home.passwords()[POSTGRES]).url()
+    """Where the administrator of a running stack's Postgres connects.
+
+    Raises:
+        Precondition: DATABASE_UNFIT, the server was given, and nothing names its administrator.
+    """
+    if found.database is None:
+        return embedded(home, found.addresses).url()
+    if not (url := os.environ.get(DATABASE_ADMIN_URL.name)):
+        raise Precondition(
+            "DATABASE_UNFIT",
+            f"The stack does not keep the administrator's password of {found.database.address}: set"
+            f" {DATABASE_ADMIN_URL.name}.",
+        )
+    return url
 
 
-def _connections(home: Home, found: StackState) -> Mapping[str, int] | None:
-    import psycopg  # as in postgres.py
-
-    try:
-        with psycopg.connect(admin_url(home, found), connect_timeout=2) as connection:
-            row = connection.execute(
-                "select count(*), current_setting('max_connections')::int from pg_stat_activity"
-                " where backend_type = 'client backend' and pid <> pg_backend_pid()"
-            ).fetchone()
-    except psycopg.OperationalError:
-        return None
-    return {"used": row[0], "limit": row[1]} if row else None
-
-
-def _detached(home: Home, where: Mapping[str, str], mode: str) -> subprocess.Popen[bytes]:
+def _detached(home: Home, where: Mapping[str, str], mode: str, choice: Chosen) -> subprocess.Popen[bytes]:
     log = home.log("supervisor")
     rotate(log)
-    command = [sys.executable, "-P", "-m", "waybill.stack", str(home.folder), json.dumps(where), mode]
+    places = [str(home.folder), json.dumps(where), mode, choice.word()]
+    command = [sys.executable, "-P", "-m", "waybill.stack", *places]
     with log.open("ab") as output:
         child = subprocess.Popen(
             command,
@@ -246,7 +268,7 @@ def _detached(home: Home, where: Mapping[str, str], mode: str) -> subprocess.Pop
             stderr=output,
             cwd=home.folder,
             start_new_session=True,
-            env=os.environ | {"GRPC_ENABLE_FORK_SUPPORT": "false"},
+            env={**choice.environ, "GRPC_ENABLE_FORK_SUPPORT": "false"},
         )
     # Should it end while we live, someone must take its exit code, or its number looks alive.
     threading.Thread(target=child.wait, daemon=True).start()

@@ -27,16 +27,15 @@ def of_mode(mode: str) -> Mapping[str, int]:
     return {**FIXED, **(SIMULATORS if mode == "simulator" else {})}
 
 
-def fixed(mode: str) -> dict[str, int]:
-    """The fixed ports, each checked to be free.
+def fixed(wanted: Mapping[str, int]) -> dict[str, int]:
+    """The ports that are wanted, each checked to be free.
 
     Raises:
         Precondition: PORT_TAKEN, another program listens on one.
     """
-    ports = dict(of_mode(mode))
-    for name, port in ports.items():
+    for name, port in wanted.items():
         check(name, port)
-    return ports
+    return dict(wanted)
 
 
 def check(name: str, port: int) -> None:
@@ -51,10 +50,9 @@ def check(name: str, port: int) -> None:
             ) from error
 
 
-def free(mode: str) -> dict[str, int]:
+def free(wanted: Mapping[str, int]) -> dict[str, int]:
     """A free port for each."""
-    names = of_mode(mode)
-    return dict(zip(names, free_ports(len(names)), strict=True))
+    return dict(zip(wanted, free_ports(len(wanted)), strict=True))
 
 
 def free_ports(count: int) -> list[int]:

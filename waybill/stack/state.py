@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
+from waybill.stack.given import Given
 from waybill.stack.home import Home, write_private
 from waybill.stack.process import Process
 
@@ -40,6 +41,7 @@ class StackState:
         programs: By name.
         failure: Why it is FAILED.
         settings: The variables that it was started with, by name; secrets are masked.
+        database: The Postgres that it was given; None where it has one of its own.
     """
 
     supervisor: Process
@@ -48,6 +50,7 @@ class StackState:
     programs: Mapping[str, ProgramState] = field(default_factory=dict)
     failure: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    database: Given | None = None
 
     def changed(self, phase: Phase, programs: Mapping[str, ProgramState], failure: str = "") -> StackState:
         """The next state."""
@@ -76,4 +79,5 @@ def read(home: Home) -> StackState | None:
         programs,
         raw["failure"],
         raw.get("settings", {}),
+        Given(**raw["database"]) if raw.get("database") else None,
     )

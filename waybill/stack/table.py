@@ -8,9 +8,10 @@ import urllib.request
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
-from waybill.settings import DATABASE_SERVICES, ROLES, password_variable
+from waybill.settings import DATABASE_ADMIN_URL, DATABASE_SERVICES, PASSWORDS, ROLES, password_variable
 from waybill.stack import postgres, probe
 from waybill.stack.config import ADMIN
+from waybill.stack.given import Given
 from waybill.stack.home import Home
 from waybill.stack.postgres import Postgres
 from waybill.stack.supervisor import Program
@@ -23,7 +24,11 @@ MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `waybill` where we s
 
 
 def tiers(
-    home: Home, addresses: Mapping[str, str], environ: Mapping[str, str], mode: str
+    home: Home,
+    addresses: Mapping[str, str],
+    environ: Mapping[str, str],
+    mode: str,
+    given: Given | None,
 ) -> list[list[Program]]:
     """Everything to run, in order.
 
@@ -32,11 +37,16 @@ def tiers(
         addresses: host:port by name, Postgres among them.
         environ: What the programs inherit.
         mode: WAYBILL_MODE; "simulator" starts the vendors' simulators too.
+        given: The Postgres that WAYBILL_DATABASE_ADMIN_URL names in `environ`; None: one is started.
     """
     passwords = home.passwords()
     if mode == "simulator":
         environ = {**environ, **at_simulators(addresses)}
-    server = Postgres(home.postgres, int(addresses[POSTGRES].rpartition(":")[2]), passwords[ADMIN])
+    own = embedded(home, addresses)
+    server = given or own
+    admin_url = environ[DATABASE_ADMIN_URL.name] if given else own.url()
+    administrators = {DATABASE_ADMIN_URL.name, *(one.name for one in PASSWORDS.values())}
+    environ = {name: value for name, value in environ.items() if name not in administrators}
     common = {
         **environ,
         **{f"WAYBILL_{name.upper()}_ADDRESS": addresses[name] for name in SERVICES},
@@ -47,7 +57,7 @@ def tiers(
         "PYTHONUNBUFFERED": "1",
     }
     migrate = common | {
-        "WAYBILL_ADMIN_DATABASE_URL": server.url(),
+        DATABASE_ADMIN_URL.name: admin_url,
         **{password_variable(role): passwords[role] for role in ROLES},
     }
     services = [
@@ -59,13 +69,18 @@ def tiers(
         ]
         for tier in SERVICE_TIERS
     ]
-    there = (vendor for vendor in VENDORS if vendor.name in addresses)
-    simulators = [_simulator(vendor, home, addresses, environ) for vendor in there]
+    simulators = [_simulator(vendor, addresses, environ) for vendor in VENDORS if vendor.name in addresses]
     return [
-        [_postgres(server), *simulators],
+        [*([] if given else [_postgres(own)]), *simulators],
         [Program("migrate", (*MODULE, "waybill.stack.migrate"), migrate, job=True)],
         *services,
     ]
+
+
+def embedded(home: Home, addresses: Mapping[str, str]) -> Postgres:
+    """The stack's own server; it does not run where one was given."""
+    port = int(addresses[POSTGRES].rpartition(":")[2])
+    return Postgres(home.postgres, port, home.passwords()[ADMIN])
 
 
 def _postgres(server: Postgres) -> Program:
@@ -89,14 +104,11 @@ def _service(name: str, address: str, environment: Mapping[str, str]) -> Program
     )
 
 
-def _simulator(
-    vendor: Vendor, home: Home, addresses: Mapping[str, str], environ: Mapping[str, str]
-) -> Program:
+def _simulator(vendor: Vendor, addresses: Mapping[str, str], environ: Mapping[str, str]) -> Program:
     name, control = vendor.name, addresses[vendor.control]
     port, control_port = (address.rpartition(":")[2] for address in (addresses[name], control))
     ports = ("--port", port, "--control-port", control_port)
-    data = ("--data", str(home.simulator(name))) if vendor.simulator_keeps else ()
-    command = (*MODULE, "waybill.sim", vendor.simulator, *ports, *data, "--stop-on-eof")
+    command = (*MODULE, "waybill.sim", vendor.simulator, *ports, "--stop-on-eof")
     return Program(
         name, command, _without_secrets(name, environ), ready=functools.partial(simulating, control)
     )
@@ -114,7 +126,7 @@ def _without_secrets(name: str, environment: Mapping[str, str]) -> dict[str, str
     return {variable: value for variable, value in environment.items() if not variable.startswith(others)}
 
 
-def _database(name: str, server: Postgres, passwords: Mapping[str, str]) -> dict[str, str]:
+def _database(name: str, server: Postgres | Given, passwords: Mapping[str, str]) -> dict[str, str]:
     if name not in DATABASE_SERVICES:
         return {}
     role, owner = f"waybill_{name}", f"waybill_{name}_owner"

@@ -1,0 +1,104 @@
+"""Which Postgres the stack works on, and what that says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from waybill.settings import DATABASE_ADMIN_URL
+from waybill.stack.given import Given
+from waybill.stack.home import Home
+from waybill.stack.postgres import binaries
+from waybill.stack.state import StackState
+from waybill.stack.table import embedded
+
+STATUS_SECONDS = 5
+# Whom `status` asks a given server as: its administrator's password is not kept.
+ASKING_ROLE = "waybill_ledger_owner"
+
+
+@dataclass(frozen=True)
+class DatabaseStatus:
+    """What Postgres says of itself.
+
+    Args:
+        version: For instance "18.6".
+        read_only: Whether new transactions may not write.
+        used: Its connections, but for the one that asks.
+        limit: Connections that it grants to roles that are no superusers.
+    """
+
+    version: str
+    read_only: bool
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the stack shall work on.
+
+    Args:
+        given: None: a Postgres of its own.
+        environ: What the programs inherit; with the administrator's URL, as it is to be used.
+    """
+
+    given: Given | None
+    environ: Mapping[str, str]
+
+    def word(self) -> str:
+        """The given server, for the supervisor's command line: it holds no password."""
+        return json.dumps(self.given and asdict(self.given))
+
+
+def chosen(environ: Mapping[str, str], *, counted: bool = True) -> Chosen:
+    """The database that the environment names, looked at first.
+
+    Args:
+        environ: May hold WAYBILL_DATABASE_ADMIN_URL.
+        counted: Whether the stack's connections have still to find room.
+
+    Raises:
+        Precondition: DATABASE_UNFIT; POSTGRES_MISSING, none is named and none can be started.
+        Unavailable: DATABASE_UNAVAILABLE.
+    """
+    url = environ.get(DATABASE_ADMIN_URL.name, "")
+    if not url:
+        binaries()  # what is not installed is said here, not in the supervisor's log
+        return Chosen(None, environ)
+    from waybill.stack import fitness  # psycopg: as in postgres.py
+
+    given, admin_url = fitness.fit(url, counted=counted)
+    return Chosen(given, {**environ, DATABASE_ADMIN_URL.name: admin_url})
+
+
+def is_at(found: StackState, environ: Mapping[str, str]) -> bool:
+    """Whether the environment names the database that a stack runs on."""
+    url = environ.get(DATABASE_ADMIN_URL.name, "")
+    if not url or not found.database:
+        return not url and not found.database
+    from waybill.stack.given_url import read  # psycopg: as in postgres.py
+
+    given, _ = read(url)
+    return (given.address, given.database) == (found.database.address, found.database.database)
+
+
+def asked(home: Home, found: StackState) -> DatabaseStatus | None:
+    """Asks the Postgres of a running stack; None when it does not answer."""
+    import psycopg  # as in postgres.py
+
+    from waybill.stack.fitness import LIMIT, USED
+
+    url = embedded(home, found.addresses).url()
+    if found.database is not None:
+        url = found.database.url(ASKING_ROLE, home.passwords()[ASKING_ROLE])
+    question = psycopg.sql.SQL(
+        "select current_setting('server_version'), current_setting('transaction_read_only') = 'on', {}, {}"
+    ).format(USED, LIMIT)
+    try:
+        with psycopg.connect(url, connect_timeout=STATUS_SECONDS) as connection:
+            row = connection.execute(question).fetchone()
+    except psycopg.OperationalError:
+        return None
+    return DatabaseStatus(*row) if row else None
