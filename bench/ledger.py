@@ -99,6 +99,7 @@ def _hold(spend_key: str) -> Hold:
         model="text-embedding-3-small",
         quantity=1000,
         unit="token",
+        size_bytes=4000,
         ttl_seconds=600,
         owner=f"embedder/{uuid.uuid4()}",
         trace_id="",

@@ -12,12 +12,17 @@ PAUSE_SECONDS = 0.01
 PATIENCE_SECONDS = 90.0
 
 
-def eventually(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Waits until a condition holds; fails with `what` it waited for."""
+def eventually(
+    holds: Callable[[], bool],
+    what: str,
+    seconds: float = PATIENCE_SECONDS,
+    pause_seconds: float = PAUSE_SECONDS,
+) -> None:
+    """Waits until a condition holds; fails with `what` it waited for. Ask seldom what is dear to ask."""
     ends_at, pause = time.monotonic() + seconds, threading.Event()
     while not holds():
         assert time.monotonic() < ends_at, f"waited {seconds} s in vain: {what}"
-        pause.wait(PAUSE_SECONDS)
+        pause.wait(pause_seconds)
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:

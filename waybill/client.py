@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, cast
@@ -69,9 +70,9 @@ _CHANNEL_OPTIONS = (
 def connect(
     address: str | Mapping[str, str] | None = None,
     *,
-    tenant: str = "local",
+    tenant: str = identity.DEFAULT_TENANT,
     correlation_id: str | None = None,
-    token: str | None = None,
+    token: str | Callable[[], str] | None = None,
     deadline_seconds: float = 60.0,
     environ: Mapping[str, str] | None = None,
 ) -> Client:
@@ -81,9 +82,10 @@ def connect(
         address: host:port of the orchestrator, or of services by name ("orchestrator", "storage",
             "parser", "embedder", "ledger"). One that is not given is read from WAYBILL_<NAME>_ADDRESS,
             else it is where the stack that runs here has it, else its fixed port.
-        tenant: Whose data the calls touch.
+        tenant: Whose data the calls touch. A JSON Web Token says that itself: leave it out beside one.
         correlation_id: A label for the runs that the calls start; each call gets its own when absent.
-        token: Sent as a bearer token.
+        token: Sent as a bearer token; asked for each call where it is a function. One that is not given is
+            read from WAYBILL_TOKEN or WAYBILL_TOKEN_FILE.
         deadline_seconds: For each call that names no timeout, repeats included.
         environ: Where settings are read; the process's own by default.
 
@@ -96,14 +98,17 @@ def connect(
     # A value that is not ASCII would not leave this process, and gRPC's own error says nothing of it.
     identity.check(tenant, correlation_id or "-")
     given = {"orchestrator": address} if isinstance(address, str) else address or {}
-    addresses = finding.addresses(given, os.environ if environ is None else environ)
-    metadata = [(semconv.TENANT_HEADER, tenant)]
+    environ = os.environ if environ is None else environ
+    addresses = finding.addresses(given, environ)
+    # The default is the service's own, too; named beside a token it would contradict that.
+    metadata = [] if tenant == identity.DEFAULT_TENANT else [(semconv.TENANT_HEADER, tenant)]
     if correlation_id:
         metadata.append((semconv.CORRELATION_HEADER, correlation_id))
-    if token:
-        metadata.append(("authorization", f"Bearer {token}"))
+    if token is None:
+        token = finding.token(environ)
+    shown = token if callable(token) else partial(str, token)
     channels = {name: grpc.insecure_channel(target, _CHANNEL_OPTIONS) for name, target in addresses.items()}
-    return Client(channels, CallPolicy(tuple(metadata), deadline_seconds), addresses)
+    return Client(channels, CallPolicy(tuple(metadata), deadline_seconds, token=shown), addresses)
 
 
 def idempotent(rpc_path: str) -> bool:
@@ -127,12 +132,18 @@ class CallPolicy:
         deadline_seconds: For a call that names no timeout, repeats included.
         monotonic: Clock, in seconds.
         sleep: Waits that many seconds.
+        token: What each call shows; nothing where it is empty.
     """
 
     metadata: tuple[tuple[str, str], ...] = ()
     deadline_seconds: float = 60.0
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = threading.Event().wait
+    token: Callable[[], str] = str
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call that is made now. Raises Credential where its token cannot be sent."""
+        return (*self.metadata, *identity.bearing(self.token()))
 
     def paused(self, failure: ServiceError, attempt: int, ends_at: float) -> bool:
         """Waits before the next attempt; False at once where none may follow."""
@@ -165,7 +176,7 @@ class _Call:
 
     def _begin(self, request: Any, ends_at: float) -> Any:
         left = max(0.0, ends_at - self._policy.monotonic())
-        return self._send(request, timeout=left, metadata=self._policy.metadata)
+        return self._send(request, timeout=left, metadata=self._policy.headers())
 
     def _ends_at(self, timeout: float | None) -> float:
         return self._policy.monotonic() + (self._policy.deadline_seconds if timeout is None else timeout)

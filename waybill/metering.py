@@ -71,6 +71,7 @@ class Purchase:
         unit: "page" or "token".
         quantity: Units expected.
         kind: Whether it is owed.
+        size_bytes: What is sent to the vendor; budgets of bytes count it.
     """
 
     spend_key: str
@@ -80,6 +81,7 @@ class Purchase:
     unit: str
     quantity: int
     kind: CostKind
+    size_bytes: int = 0
 
 
 class Attempt:
@@ -310,6 +312,7 @@ class Meter:
             model=purchase.model,
             quantity=purchase.quantity,
             unit=purchase.unit,
+            size_bytes=purchase.size_bytes,
             ttl=duration_pb2.Duration(seconds=ttl_seconds),
             owner=owner,
             span=entry_pb2.SpanLink(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from waybill import llamaparse_settings
 from waybill.limits import REQUEST_TOKENS
+from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
 from waybill.runtime.config import Settings
 from waybill.runtime.settings import Setting
@@ -55,6 +56,20 @@ def _address(service: str) -> Setting:
 
 
 ADDRESSES: Mapping[str, Setting] = {service: _address(service) for service in FIXED_PORTS}
+TOKEN = Setting(
+    name="WAYBILL_TOKEN",
+    group=_WHERE,
+    meaning="What the command line and `connect()` send as `authorization: Bearer …`; `--token` comes first.",
+    default="",
+    otherwise="the stack's own token, where this machine's stack asks for one",
+    secret=True,
+)
+TOKEN_FILE = Setting(
+    name="WAYBILL_TOKEN_FILE",
+    group=_WHERE,
+    meaning="A file with that token, read for each call, so that a fresh one can take its place.",
+    default="",
+)
 DATABASE_URL = Setting(
     name="WAYBILL_DATABASE_URL",
     group=_DATABASE,
@@ -274,6 +289,7 @@ def _all() -> Iterator[Setting]:
     """Group by group, in the order in which the groups are begun."""
     values = (
         *vars(every_process).values(),
+        *vars(auth_settings).values(),
         *ADDRESSES.values(),
         *globals().values(),
         *PASSWORDS.values(),

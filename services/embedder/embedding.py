@@ -106,6 +106,7 @@ def purchase(space: Space, limits: Capabilities, request: Request, price_model: 
         unit="token",
         quantity=request.token_count,
         kind=limits.kind,
+        size_bytes=sum(len(text.encode()) for text in request.texts),
     )
 
 

@@ -28,11 +28,12 @@ HOLD = """
 insert into waybill_ledger.entries (
     entry_id, tenant, run_id, correlation_id, spend_key, attempt, state, kind, service, operation,
     vendor, model, unit, quantity, price_nano_usd_per_million, expected_nano_usd, owner,
-    trace_id, parent_span_id, step_span_id, expires_at)
+    trace_id, parent_span_id, step_span_id, collection, document_key, size_bytes, expires_at)
 select %(entry_id)s, %(tenant)s, %(run_id)s, %(correlation_id)s, %(spend_key)s,
     coalesce(max(attempt), 0) + 1, 'HELD', %(kind)s, %(service)s, %(operation)s,
     %(vendor)s, %(model)s, %(unit)s, %(quantity)s, %(price)s, %(expected)s, %(owner)s,
-    %(trace_id)s, %(parent_span_id)s, %(step_span_id)s, clock_timestamp() + %(ttl)s
+    %(trace_id)s, %(parent_span_id)s, %(step_span_id)s, %(collection)s, %(document_key)s, %(size_bytes)s,
+    clock_timestamp() + %(ttl)s
 from waybill_ledger.entries
 where spend_key = %(spend_key)s and run_id = %(run_id)s
 on conflict (entry_id) do nothing
@@ -123,6 +124,7 @@ class Hold:
     model: str
     quantity: int
     unit: str
+    size_bytes: int
     ttl_seconds: float
     owner: str
     trace_id: str
@@ -160,6 +162,8 @@ class Entries:
             "tenant": who.tenant,
             "run_id": who.run_id or NO_RUN,
             "correlation_id": who.correlation_id,
+            "collection": who.collection,
+            "document_key": who.document_key,
             "price": price.nano_usd_per_million,
             "expected": price.cost_nano_usd(hold.quantity),
             "ttl": datetime.timedelta(seconds=hold.ttl_seconds),

@@ -92,8 +92,10 @@ def read_hold(request: ledger_service_pb2.HoldRequest) -> Hold:
         empty.append("kind")
     if empty:
         raise InvalidRequest("INVALID_REQUEST", f"A hold needs {', '.join(empty)}.")
-    if request.quantity < 0 or len(request.spend_key.encode()) > 256:
-        raise InvalidRequest("INVALID_REQUEST", "quantity is at least 0, spend_key at most 256 bytes.")
+    if min(request.quantity, request.size_bytes) < 0 or len(request.spend_key.encode()) > 256:
+        raise InvalidRequest(
+            "INVALID_REQUEST", "quantity and size_bytes are at least 0, spend_key at most 256 bytes."
+        )
     return Hold(
         entry_id=_uuid("entry_id", request.entry_id),
         spend_key=request.spend_key,
@@ -104,6 +106,7 @@ def read_hold(request: ledger_service_pb2.HoldRequest) -> Hold:
         model=request.model,
         quantity=request.quantity,
         unit=request.unit,
+        size_bytes=request.size_bytes,
         ttl_seconds=request.ttl.ToTimedelta().total_seconds()
         if request.HasField("ttl")
         else DEFAULT_TTL_SECONDS,
@@ -116,7 +119,8 @@ def read_hold(request: ledger_service_pb2.HoldRequest) -> Hold:
 
 def _entry(row: Row) -> entry_pb2.Entry:
     same = ("correlation_id", "spend_key", "attempt", "service", "operation", "vendor", "model", "quantity",
-            "unit", "price_nano_usd_per_million", "expected_nano_usd", "owner", "end_reason")  # fmt: skip
+            "unit", "price_nano_usd_per_million", "expected_nano_usd", "owner", "end_reason", "collection",
+            "document_key", "size_bytes")  # fmt: skip
     entry = entry_pb2.Entry(
         entry_id=str(row["entry_id"]),
         run_id="" if str(row["run_id"]) == NO_RUN else str(row["run_id"]),

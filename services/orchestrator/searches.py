@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.steps import Steps
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
+from waybill.runtime import identity
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import InvalidRequest
 from waybill.storage.v1 import document_index_service_pb2 as index
@@ -33,11 +36,14 @@ class Searches:
                 "INVALID_REQUEST", f"Ask with 1 to {MAX_QUERY_BYTES} bytes, for 1 to {MAX_LIMIT} hits."
             )
         space, vector = await self._steps.space(), b""
-        async with reading(self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))) as answers:
+        collection = request.collection or DEFAULT_COLLECTION
+        with identity.acting_as(replace(identity.caller(), collection=collection)):
+            embedding = self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))
+        async with reading(embedding) as answers:
             async for answer in answers:
                 vector += b"".join(one.values for one in answer.embeddings)
         asked = index.SearchRequest(
-            collection=request.collection or DEFAULT_COLLECTION,
+            collection=collection,
             query=query,
             vector=vector,
             space=space,

@@ -72,8 +72,9 @@ async def assembled(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.opened(config.database_url))
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
-        storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer))
-        ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer))
+        secret = config.server.auth.service_secret
+        storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer, secret))
+        ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer, secret))
         jobs = Jobs(database, owner, f"parser/{uuid.uuid4()}")
         objects = Objects(ObjectStorageServiceStub(storage))
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
@@ -81,7 +82,7 @@ async def assembled(
         runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
         if config.llamaparse and config.llamaparse.webhooks:
-            from services.parser.webhooks import listening
+            from services.parser.backends.llamaparse.webhooks import listening
 
             await stack.enter_async_context(listening(config.llamaparse.webhooks, runner.hasten))
         forget = partial(prune, owner, (retention.JOBS,))
@@ -111,9 +112,9 @@ async def _chosen(
             yield Chosen(engine, limits, {f"parser/{engine.capabilities.name}": engine.check})
         return
     # The SDK is heavy, and only this backend needs it installed.
-    from services.parser import webhooks
-    from services.parser.backends.llamaparse import MOST_FILE_BYTES, LlamaParse
-    from services.parser.backends.llamaparse_client import opened
+    from services.parser.backends.llamaparse import webhooks
+    from services.parser.backends.llamaparse.engine import MOST_FILE_BYTES, LlamaParse
+    from services.parser.backends.llamaparse.sdk import opened
 
     limits = dataclasses.replace(limits, source_bytes=MOST_FILE_BYTES)
     calls = Calls(LLAMAPARSE.name, policy)

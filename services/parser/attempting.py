@@ -319,4 +319,6 @@ class Attempts:
 
     def _purchase(self, job: Job, pages: int) -> Purchase:
         able = self._engine.capabilities
-        return Purchase(job.spend_key, "parse", able.vendor, job.tier, "page", pages, able.cost_kind)
+        return Purchase(
+            job.spend_key, "parse", able.vendor, job.tier, "page", pages, able.cost_kind, job.size_bytes
+        )

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.parser.backends.llamaparse.config import LlamaParseConfig
 from services.parser.documents import tesseract
 from services.parser.documents.tesseract import Tesseract
-from services.parser.llamaparse_config import LlamaParseConfig
 from waybill import settings as declared
 from waybill.runtime.server import ServerConfig
 

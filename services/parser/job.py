@@ -14,6 +14,9 @@ from services.parser.pages import Reading
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.identity import Caller
 
+# What of a caller is kept in a job's columns, by their names.
+CALLER = ("tenant", "correlation_id", "run_id", "step_span_id", "collection", "document_key")
+
 
 class JobState(Enum):
     """As in the contract and in SQL."""
@@ -46,6 +49,7 @@ class NewJob:
     """What is asked for, by whom, and with which engine.
 
     Attributes:
+        size_bytes: Of the source; 0 where an older release made the job.
         light: It needs so little that it takes no place of the others.
     """
 
@@ -58,6 +62,7 @@ class NewJob:
     backend: str
     cost_kind: CostKind
     revision: str
+    size_bytes: int = 0
     light: bool = False
 
 
@@ -137,13 +142,14 @@ class Job(NewJob):
 def job_of(row: Mapping[str, Any]) -> Job:
     """From its row."""
     return Job(
-        caller=Caller(row["tenant"], row["correlation_id"], row["run_id"], row["step_span_id"]),
+        caller=Caller(**{name: row[name] for name in CALLER}),
         traceparent=row["traceparent"],
         source_key=row["source_key"],
         source_sha256=row["source_sha256"],
         filename=row["filename"],
         tier=row["tier"],
         revision=row["revision"],
+        size_bytes=row["size_bytes"],
         light=row["light"],
         backend=row["backend"],
         cost_kind=cast("CostKind", CostKind.Value(f"COST_KIND_{row['cost_kind']}")),

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from psycopg.types.json import Jsonb
 
 from services.parser import job_statements as sql
-from services.parser.job import Job, Lane, NewJob, job_of
+from services.parser.job import CALLER, Job, Lane, NewJob, job_of
 from services.parser.pages import Reading
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.errors import NotFound, Precondition, Unavailable
@@ -52,10 +52,7 @@ class Jobs:
         """A new job, or the tenant's living one for the same content, tier and revision."""
         values = {
             "job_id": uuid.uuid4(),
-            "tenant": new.caller.tenant,
-            "correlation_id": new.caller.correlation_id,
-            "run_id": new.caller.run_id,
-            "step_span_id": new.caller.step_span_id,
+            **{name: getattr(new.caller, name) for name in CALLER},
             "traceparent": new.traceparent,
             "source_key": new.source_key,
             "source_sha256": new.source_sha256,
@@ -64,6 +61,7 @@ class Jobs:
             "backend": new.backend,
             "cost_kind": _kind_name(new.cost_kind),
             "revision": new.revision,
+            "size_bytes": new.size_bytes,
             "light": new.light,
         }
         for _ in range(3):

@@ -53,7 +53,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         if size > self._limits.source_bytes:
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
         light = self._engine.is_light(new.filename, size)
-        job = await self._jobs.create(dataclasses.replace(new, light=light))
+        job = await self._jobs.create(dataclasses.replace(new, size_bytes=size, light=light))
         if job.state is JobState.QUEUED:
             self._runner.wake()
         if seconds and not (job.state.final or job.look_at):

@@ -9,11 +9,14 @@ from services.storage.backends.port import ObjectSpec, StoredObject
 from services.storage.objects import DEFAULT_CONTENT_TYPE, Objects
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.wire import timestamp
+from waybill.runtime.wire import page_place, page_size, page_token, timestamp
 from waybill.storage.v1 import object_pb2, object_storage_service_pb2_grpc
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 
 MAX_PIECE_BYTES = 1024 * 1024
+DEFAULT_PAGE, MAX_PAGE = 100, 1_000
+MAX_PAGE_BYTES = 1024 * 1024
+MAX_KEYS = 1_000
 
 
 class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageServiceServicer):
@@ -28,7 +31,11 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         """Stores one object."""
         header = await _header(messages)
         spec = ObjectSpec(
-            header.key, header.size_bytes, header.sha256, header.content_type or DEFAULT_CONTENT_TYPE
+            header.key,
+            header.size_bytes,
+            header.sha256,
+            header.content_type or DEFAULT_CONTENT_TYPE,
+            dict(header.metadata),
         )
         stored = await self._objects.put(identity.caller().tenant, spec, _content(messages))
         return pb.PutObjectResponse(object=_object(stored))
@@ -54,6 +61,43 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         return pb.DeleteObjectResponse(
             deleted=bool(await self._objects.delete(identity.caller().tenant, [request.key]))
         )
+
+    async def ListObjects(self, request: pb.ListObjectsRequest, context: Any) -> pb.ListObjectsResponse:  # noqa: N802
+        """Lists objects."""
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
+        (after,) = page_place(request.page_token, 1) or ("",)
+        found = await self._objects.list(identity.caller().tenant, request.prefix, after, size + 1)
+        answer, size_bytes = pb.ListObjectsResponse(), 0
+        for stored in found[:size]:
+            answer.objects.append(_object(stored))
+            size_bytes += answer.objects[-1].ByteSize()
+            if size_bytes > MAX_PAGE_BYTES:
+                break
+        if len(found) > len(answer.objects):
+            answer.next_page_token = page_token(answer.objects[-1].key)
+        return answer
+
+    async def BatchDeleteObjects(  # noqa: N802
+        self, request: pb.BatchDeleteObjectsRequest, context: Any
+    ) -> pb.BatchDeleteObjectsResponse:
+        """Deletes several objects."""
+        if not 1 <= len(request.keys) <= MAX_KEYS:
+            raise InvalidRequest(
+                "INVALID_REQUEST", f"keys are 1 to {MAX_KEYS:,}. Delete more in several calls."
+            )
+        there = await self._objects.delete(identity.caller().tenant, request.keys)
+        return pb.BatchDeleteObjectsResponse(
+            deleted_keys=[key for key in dict.fromkeys(request.keys) if key in there]
+        )
+
+    async def UpdateObjectMetadata(  # noqa: N802
+        self, request: pb.UpdateObjectMetadataRequest, context: Any
+    ) -> pb.UpdateObjectMetadataResponse:
+        """Replaces an object's metadata."""
+        stored = await self._objects.update_metadata(
+            identity.caller().tenant, request.key, dict(request.metadata)
+        )
+        return pb.UpdateObjectMetadataResponse(object=_object(stored))
 
 
 async def _header(messages: AsyncIterator[pb.PutObjectRequest]) -> pb.PutObjectRequest.Header:
@@ -81,4 +125,6 @@ def _object(stored: StoredObject) -> object_pb2.Object:
         sha256=spec.sha256,
         content_type=spec.content_type,
         create_time=timestamp(stored.create_time),
+        metadata=spec.metadata,
+        update_time=timestamp(stored.update_time),
     )

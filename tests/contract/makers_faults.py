@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from services.parser.llamaparse_config import Webhooks
+from services.parser.backends.llamaparse.config import Webhooks
 from tests import raw_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.llamaparse_faults import LONG, PDF, Row

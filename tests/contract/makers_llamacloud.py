@@ -7,7 +7,7 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
-from services.parser.llamaparse_config import LlamaParseConfig
+from services.parser.backends.llamaparse.config import LlamaParseConfig
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.sim.llamacloud.settings import JobTimes, LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.duration_pb2 import Duration
 
 from services.parser.__main__ import build as build_parser
+from services.parser.backends.llamaparse.config import LlamaParseConfig
 from services.parser.config import ParserConfig
-from services.parser.llamaparse_config import LlamaParseConfig
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import SOON
 from tests.contract.makers_parser import Neighbours, job_request

@@ -25,8 +25,8 @@ from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from services.parser import pages
 from services.parser.__main__ import build as build_parser
-from services.parser.backends.llamaparse import LlamaParse
-from services.parser.backends.llamaparse_client import opened
+from services.parser.backends.llamaparse.engine import LlamaParse
+from services.parser.backends.llamaparse.sdk import opened
 from services.parser.backends.local import KeepsNothing, LocalParser
 from services.parser.backends.port import Charge, Order, Parse, Parser, Source, Stage
 from services.parser.config import ParserConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import uuid
 from collections.abc import AsyncIterator
@@ -119,6 +120,15 @@ async def test_a_hold_is_priced_by_the_table_to_the_nano_dollar(database: Migrat
         with identity.acting_as(a_run()):
             entry = (await stub.Hold(hold(quantity=1234))).entry
     assert (entry.state, entry.attempt, entry.expected_nano_usd) == (Entry.STATE_HELD, 1, 24_680)
+
+
+async def test_an_entry_names_the_document_that_its_caller_works_for(database: MigratedPostgres) -> None:
+    who = dataclasses.replace(a_run(), collection="Verträge", document_key="2026/vertrag, „neu“.pdf")
+    async with ledger(database) as stub:
+        with identity.acting_as(who):
+            entry = (await stub.Hold(hold(size_bytes=7))).entry
+    assert (entry.collection, entry.document_key) == (who.collection, who.document_key)
+    assert entry.size_bytes == 7
 
 
 async def test_a_repeated_hold_is_the_same_entry_and_a_new_one_is_the_next_attempt(

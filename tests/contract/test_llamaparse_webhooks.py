@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from services.parser import webhooks
-from services.parser.llamaparse_config import LlamaParseConfig, Webhooks
-from services.parser.webhooks import MOST_BYTES, Receiver, address
+from services.parser.backends.llamaparse import webhooks
+from services.parser.backends.llamaparse.config import LlamaParseConfig, Webhooks
+from services.parser.backends.llamaparse.webhooks import MOST_BYTES, Receiver, address
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import at, quick
 from tests.contract.makers_llamaparse import begun, final, llamaparse

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from services.parser.llamaparse_config import LlamaParseConfig
+from services.parser.backends.llamaparse.config import LlamaParseConfig
 from tests import hostile_pdfs, raw_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import at, quick

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.parser.backends.llamaparse_answers import Status, VendorJob
-from services.parser.backends.llamaparse_looks import MOST, Looks
+from services.parser.backends.llamaparse.answers import Status, VendorJob
+from services.parser.backends.llamaparse.looks import MOST, Looks
 from services.parser.backends.port import Order, Parse, Source, Stage
 from services.parser.job import JobState
 from services.parser.jobs import LEAST_SECONDS

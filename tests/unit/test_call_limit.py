@@ -17,6 +17,7 @@ from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime import errors
 from waybill.runtime.call_limit import MOST_CALLS, CallLimit
 from waybill.runtime.errors import Deadline, Unavailable, from_status
+from waybill.runtime.identity import Door
 from waybill.runtime.interceptors import ServerInterceptor
 from waybill.runtime.server import Service
 from waybill.storage.v1.object_storage_service_pb2 import (
@@ -90,7 +91,7 @@ async def _done(calls: list[Any], count: int) -> AsyncIterator[Any]:
 
 async def test_an_upload_that_pauses_too_long_is_ended_with_what_to_do() -> None:
     server = grpc.aio.server(
-        interceptors=[ServerInterceptor(Recorder().telemetry("storage").tracer, silence_seconds=0.05)]
+        interceptors=[ServerInterceptor(Recorder().telemetry("storage").tracer, Door(), silence_seconds=0.05)]
     )
     add_ObjectStorageServiceServicer_to_server(Objects(), server)
     port = server.add_insecure_port("127.0.0.1:0")

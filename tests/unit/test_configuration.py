@@ -15,6 +15,7 @@ from services.embedder.config import EmbedderConfig
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES
 from services.orchestrator.config import OrchestratorConfig
 from tests.configuration import PAGE, page
+from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
 from waybill.runtime.config import ConfigError
 from waybill.runtime.places import ROOT
@@ -52,7 +53,7 @@ def test_every_setting_that_is_declared_is_read() -> None:
     text = "\n".join(file.read_text() for file in code())
     constants = {
         constant
-        for module in (waybill.settings, waybill.llamaparse_settings, every_process)
+        for module in (waybill.settings, waybill.llamaparse_settings, every_process, auth_settings)
         for constant, value in vars(module).items()
         if isinstance(value, Setting) and SETTINGS[value.name] is value
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.parser.llamaparse_config import LlamaParseConfig
+from services.parser.backends.llamaparse.config import LlamaParseConfig
 from waybill.runtime.config import Settings
 
 

@@ -225,15 +225,15 @@ async def test_a_call_without_metadata_is_the_default_tenant_with_a_fresh_label(
         (semconv.CORRELATION_HEADER, "x" * 129, "CORRELATION_ID_INVALID"),
     ],
 )
-def test_metadata_that_names_nobody_is_refused(header: str, value: str, reason: str) -> None:
+async def test_metadata_that_names_nobody_is_refused(header: str, value: str, reason: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        identity.from_metadata([(header, value)])
+        await identity.Door().admit([(header, value)])
     assert caught.value.reason == reason
 
 
-def test_a_caller_survives_metadata_whatever_the_label_holds() -> None:
+async def test_a_caller_survives_metadata_whatever_the_label_holds() -> None:
     who = someone(run_id="0190a0a0-0000-7000-8000-000000000000")
-    assert identity.from_metadata(identity.to_metadata(who)) == who
+    assert await identity.Door().admit(identity.to_metadata(who)) == who
 
 
 def test_a_page_has_the_usual_size_where_none_is_asked_and_never_more_than_the_most() -> None:

@@ -118,11 +118,11 @@ def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Fin
         if name.startswith(vendor.settings)
     }
     region = given.get("REGION", "")
-    key, base = _key(given), given.get("BASE_URL") or REGIONS.get(region, vendor.base_url)
+    key, base = _key(vendor, given), given.get(vendor.address) or REGIONS.get(region, vendor.base_url)
     subject = given.get(vendor.subject.upper()) or vendor.default_subject
     if not key:
         if settings.get(f"{vendor.service.upper()}_BACKEND") == vendor.name:
-            yield Finding(f"{vendor.name} key", State.FAILED, "none is set", _mend(vendor, "API_KEY"))
+            yield Finding(f"{vendor.name} key", State.FAILED, "none is set", _mend(vendor, vendor.key))
         else:
             detail = f"none is set; the local {vendor.service} needs none"
             yield Finding(f"{vendor.name} key", State.SKIPPED, detail)
@@ -137,7 +137,7 @@ def vendor_findings(vendor: Vendor, settings: Mapping[str, str]) -> Iterator[Fin
         detail = f"{base} does not answer ({type(error).__name__})"
         theirs = base.rstrip("/") in {vendor.base_url, *REGIONS.values()}
         mend = f"curl -sS {base} shows what this machine's network refuses"
-        change = _mend(vendor, "BASE_URL", vendor.base_url)
+        change = _mend(vendor, vendor.address, vendor.base_url)
         yield Finding(reached, State.FAILED, detail, mend if theirs else change)
         return
     yield Finding(reached, State.OK, f"{base} answers")
@@ -172,13 +172,13 @@ def _mend(vendor: Vendor, setting: str, value: str = "…") -> str:
     return f"export {vendor.settings}{setting}={value}; {RESTART}"
 
 
-def _key(given: Mapping[str, str]) -> str:
-    if file := given.get("API_KEY_FILE"):
+def _key(vendor: Vendor, given: Mapping[str, str]) -> str:
+    if file := given.get(f"{vendor.key}_FILE"):
         try:
             return next(iter(Path(file).read_text(encoding="utf-8").split()), "")
         except OSError:
             return ""
-    return given.get("API_KEY", "")
+    return given.get(vendor.key, "")
 
 
 def _ask(url: str, key: str) -> Reply:
@@ -197,7 +197,7 @@ def _ask(url: str, key: str) -> Reply:
 def _key_finding(vendor: Vendor, reply: Reply) -> Finding:
     check = f"{vendor.name} key"
     if reply.status == 401:
-        return Finding(check, State.FAILED, "refused", _mend(vendor, "API_KEY"))
+        return Finding(check, State.FAILED, "refused", _mend(vendor, vendor.key))
     if reply.status == 403:
         detail = f"accepted, but it may not use this {vendor.subject} or {vendor.access.lower()}"
         return Finding(check, State.FAILED, detail, _mend(vendor, vendor.access))

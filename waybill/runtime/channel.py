@@ -41,9 +41,15 @@ OPTIONS = [
 Response = TypeVar("Response")
 
 
-def connect(address: str, tracer: Tracer) -> grpc.aio.Channel:
-    """A plaintext channel to host:port. A call waits for the server within its deadline."""
-    interceptors = [kind(tracer) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
+def connect(address: str, tracer: Tracer, service_secret: str = "") -> grpc.aio.Channel:
+    """A plaintext channel to host:port. A call waits for the server within its deadline.
+
+    Args:
+        address: Of a service of ours.
+        tracer: Of the calls' spans.
+        service_secret: Shown with each call; empty: nothing is.
+    """
+    interceptors = [kind(tracer, service_secret) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
     return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=interceptors)
 
 
@@ -75,8 +81,9 @@ async def send(call: Any, messages: AsyncIterator[Any]) -> Any:
 
 
 class _Outgoing:
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, service_secret: str) -> None:
         self._tracer = tracer
+        self._shown = identity.shown(service_secret)
         self._ending: set[asyncio.Task[None]] = set()
 
     async def _send(
@@ -88,7 +95,7 @@ class _Outgoing:
         method = details.method.decode() if isinstance(details.method, bytes) else details.method
         span = self._tracer.start_span(method.lstrip("/"), kind=SpanKind.CLIENT)
         span.set_attributes({semconv.RPC_SYSTEM: "grpc", semconv.RPC_METHOD: method.lstrip("/")})
-        headers = list(details.metadata or [])
+        headers = [*(details.metadata or []), *self._shown]
         headers.append((semconv.TRACEPARENT_HEADER, traceparent(span.get_span_context())))
         who = identity.caller_or_none()
         if who is not None:

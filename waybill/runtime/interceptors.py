@@ -50,8 +50,9 @@ _propagator = TraceContextTextMapPropagator()
 class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every handler of our own services."""
 
-    def __init__(self, tracer: Tracer, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(self, tracer: Tracer, door: identity.Door, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._tracer = tracer
+        self._door = door
         self._silence_seconds = silence_seconds
         self._limit = CallLimit()
 
@@ -105,7 +106,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
                 try:
-                    who = identity.from_metadata(details.invocation_metadata)
+                    who = await self._door.admit(
+                        details.invocation_metadata, services_only=details.method.startswith(UNTRACED_PREFIX)
+                    )
                     identity.become(who)
                     span.set_attributes(caller_attributes(who))
                     with self._limit.held(who.tenant):

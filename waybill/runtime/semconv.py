@@ -6,6 +6,7 @@ constants for gen_ai are deprecated, so the strings stand here.
 
 # gRPC metadata
 TENANT_HEADER = "x-waybill-tenant"
+SERVICE_HEADER = "x-waybill-service-secret"
 CORRELATION_HEADER = "x-correlation-id"
 BAGGAGE_HEADER = "baggage"
 TRACEPARENT_HEADER = "traceparent"
@@ -15,12 +16,16 @@ TENANT = "waybill.tenant"
 RUN_ID = "waybill.run.id"
 CORRELATION_ID = "waybill.correlation.id"
 STEP_SPAN_ID = "waybill.step.span_id"
+# In baggage alone, and believed only beside a service's secret
+SUBJECT = "waybill.subject"
+CREDENTIAL_ID = "waybill.credential.id"
 ENTRY_ID = "waybill.ledger.entry_id"
 COST_NANO_USD = "waybill.cost.nano_usd"
 COST_KIND = "waybill.cost.kind"
 # On spans of runs and steps: sums of what is below them. Their COST_NANO_USD is real money alone
 COST_SIMULATED_NANO_USD = "waybill.cost.simulated_nano_usd"
 DOCUMENT_KEY = "waybill.document.key"
+COLLECTION = "waybill.collection"
 RUN_STATE = "waybill.run.state"
 # Its process died, and the span is put together from what else is known
 INTERRUPTED = "waybill.interrupted"

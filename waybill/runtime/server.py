@@ -22,8 +22,10 @@ from grpc_reflection.v1alpha import reflection
 
 from waybill.runtime import faults, logs
 from waybill.runtime import settings as declared
+from waybill.runtime.auth_settings import AuthConfig
 from waybill.runtime.channel import TRANSPORT_OPTIONS
 from waybill.runtime.config import Settings
+from waybill.runtime.identity import Door, shown
 from waybill.runtime.interceptors import ServerInterceptor
 from waybill.runtime.loops import repeating
 from waybill.runtime.telemetry import Telemetry
@@ -56,6 +58,7 @@ class ServerConfig:
         faults: Folder in which tests arm faults; see `runtime.faults`.
         migrations: Folder of the files that the database must have; see `runtime.schema`.
         keep_days: How long rows stay that nothing needs; 0: for ever. See `runtime.retention`.
+        auth: Whom it lets in, and what it shows its neighbours.
     """
 
     name: str
@@ -67,6 +70,12 @@ class ServerConfig:
     faults: Path | None = None
     migrations: Path | None = None
     keep_days: int = 0
+    auth: AuthConfig = field(default_factory=AuthConfig)
+
+    @property
+    def ours(self) -> str:
+        """The collector that is ours; empty: none."""
+        return next((one for one in self.collectors if one != self.viewer), "")
 
     @classmethod
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
@@ -97,6 +106,7 @@ class ServerConfig:
             Path(faults_folder) if faults_folder else None,
             settings.migrations(),
             settings.integer(declared.KEEP_DAYS),
+            AuthConfig.read(settings),
         )
 
 
@@ -119,8 +129,28 @@ Build = Callable[[Telemetry], AbstractAsyncContextManager[Service]]
 @asynccontextmanager
 async def serving(config: ServerConfig, telemetry: Telemetry, service: Service) -> AsyncIterator[str]:
     """Serves until the block is left, then drains; yields the bound address."""
+    async with letting_in(config.auth) as door, _served(config, telemetry, service, door) as address:
+        yield address
+
+
+@asynccontextmanager
+async def letting_in(auth: AuthConfig) -> AsyncIterator[Door]:
+    """A server's door, for the length of a block."""
+    if auth.tokens is None:
+        yield Door(None, auth.service_secret, auth.stack_token)
+        return
+    from waybill.runtime.bearer import verifying  # PyJWT, which a stack without auth goes without
+
+    async with verifying(auth.tokens) as tokens:
+        yield Door(tokens, auth.service_secret)
+
+
+@asynccontextmanager
+async def _served(
+    config: ServerConfig, telemetry: Telemetry, service: Service, door: Door
+) -> AsyncIterator[str]:
     server = grpc.aio.server(
-        interceptors=[ServerInterceptor(telemetry.tracer)],
+        interceptors=[ServerInterceptor(telemetry.tracer, door)],
         maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS,
         options=[
             *TRANSPORT_OPTIONS,
@@ -225,7 +255,9 @@ async def _main(config: ServerConfig, build: Build) -> None:
     if config.stop_on_eof:
         watch = threading.Thread(target=_wait_for_eof, args=(loop, stopping), daemon=True)
         watch.start()
-    telemetry = Telemetry.to_collectors(config.name, config.collectors, config.metrics)
+    telemetry = Telemetry.to_collectors(
+        config.name, config.collectors, config.metrics, {config.ours: shown(config.auth.service_secret)}
+    )
     try:
         async with build(telemetry) as service, serving(config, telemetry, service) as address:
             # What is loaded by now stays, and need not be looked at again and again.

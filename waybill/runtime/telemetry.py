@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 
 import structlog
 from opentelemetry.context import Context
@@ -130,7 +131,13 @@ class Telemetry:
         self.tracer: Tracer = self._provider.get_tracer("waybill")
 
     @classmethod
-    def to_collectors(cls, service: str, addresses: Sequence[str], metrics: str = "") -> Telemetry:
+    def to_collectors(
+        cls,
+        service: str,
+        addresses: Sequence[str],
+        metrics: str = "",
+        headers: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
+    ) -> Telemetry:
         """Exports spans by OTLP/gRPC to each of the addresses (host:port, plaintext).
 
         Args:
@@ -138,9 +145,15 @@ class Telemetry:
             addresses: For spans.
             metrics: URL for metrics, which go nowhere where it is empty; how often, the standard variable
                 OTEL_METRIC_EXPORT_INTERVAL says.
+            headers: What goes with the spans to an address, and to no other.
         """
         exporters = [
-            OTLPSpanExporter(endpoint=address, insecure=True, timeout=EXPORT_TIMEOUT_SECONDS)
+            OTLPSpanExporter(
+                endpoint=address,
+                insecure=True,
+                headers=tuple(headers.get(address, ())),
+                timeout=EXPORT_TIMEOUT_SECONDS,
+            )
             for address in addresses
         ]
         queues = [SpanQueue(exporter) for exporter in exporters]

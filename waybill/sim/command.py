@@ -1,4 +1,4 @@
-"""`python -m waybill.sim openai` or `llamacloud`: a simulator until it is told to end."""
+"""`python -m waybill.sim openai`, `llamacloud` or `supabase`: a simulator until it is told to end."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator
 from waybill.sim.simulator import Simulator
+from waybill.sim.supabase.settings import BUCKET, SupabaseSettings
+from waybill.sim.supabase.simulator import SupabaseSimulator
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -102,6 +104,38 @@ def llamacloud(
         jobs=JobTimes(queued_seconds=seconds(queued), page_seconds=seconds(page)),
     )
     _run(LlamaCloudSimulator(settings, port, control_port), stop_on_eof)
+
+
+@app.command()
+def supabase(
+    port: Port = 0,
+    control_port: ControlPort = 0,
+    fault: Faults = None,
+    latency: Latency = "20ms",
+    seed: int = 0,
+    keys: Keys = None,
+    journal: JournalFile = None,
+    data: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Objects are kept there over a restart.")
+    ] = None,
+    bucket: Annotated[str, typer.Option(help="There from the start; empty for none.")] = BUCKET,
+    strict_parts: Annotated[
+        bool, typer.Option(help="Parts of 6 MiB exactly, as on hosted projects.")
+    ] = False,
+    stop_on_eof: StopOnEof = False,
+) -> None:
+    """Supabase Storage; any key that begins with sb_secret_ or sb_publishable_ is good."""
+    settings = SupabaseSettings(
+        seed=seed,
+        latency_seconds=seconds(latency),
+        faults=",".join(fault or ()),
+        keys_file=keys,
+        journal_file=journal,
+        data=data,
+        bucket=bucket,
+        strict_parts=strict_parts,
+    )
+    _run(SupabaseSimulator(settings, port, control_port), stop_on_eof)
 
 
 def _run(simulator: Simulator, stop_on_eof: bool) -> None:

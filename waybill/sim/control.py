@@ -31,7 +31,7 @@ class Control:
             "/webhooks": self._webhooks,
             "/state": self._state,
         }
-        self._writes: dict[str, Callable[..., None]] = {
+        self._writes: dict[str, Callable[..., object]] = {
             "/faults": self._faults,
             "/heal": simulator.faults.heal,
             "/clock": self._clock,
@@ -52,10 +52,10 @@ class Control:
             return json_reply({"error": f"no {request.method} {request.path}", "see": __doc__}, 404)
         request = await request.whole()
         try:
-            change(**json.loads(request.body or b"{}"))
+            answer = change(**json.loads(request.body or b"{}"))
         except (TypeError, ValueError) as error:
             return json_reply({"error": str(error)}, 400)
-        return json_reply(self._state(request))
+        return json_reply(self._state(request) if answer is None else answer)
 
     def _journal(self, request: Request) -> object:
         since = request.query.get("since", "0")

@@ -26,12 +26,14 @@ class Part:
     Args:
         path: Where its content is.
         filename: Empty for a field.
+        content_type: As the part says; empty where it does not.
     """
 
     path: Path
     size: int
     sha256: str
     filename: str
+    content_type: str = ""
 
     @property
     def content(self) -> bytes:
@@ -114,5 +116,6 @@ class _Parts:
         size = file.tell()
         file.close()
         if segment is not None:
-            part = Part(Path(file.name), size, self._digest.hexdigest(), segment.filename or "")
+            kind = segment.header("Content-Type", "")
+            part = Part(Path(file.name), size, self._digest.hexdigest(), segment.filename or "", kind)
             self.done[segment.name] = part

@@ -48,14 +48,17 @@ class Keys:
     """Good and revoked keys.
 
     Args:
-        prefix: What every good key begins with, while there is no file.
+        prefix: What every good key begins with, while there is no file; there may be several.
         file: One key a line, behind it `organization=… project=…` where a request must match them, and the
             project's `requests_per_minute=… tokens_per_minute=…`, and the vendor's traits.
         traits: Their names, and the values that each may have.
     """
 
     def __init__(
-        self, prefix: str, file: Path | None = None, traits: Mapping[str, Collection[str]] | None = None
+        self,
+        prefix: str | tuple[str, ...],
+        file: Path | None = None,
+        traits: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._traits = traits or {}
         self._prefix = prefix if file is None else None

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from waybill.sim.llamacloud.settings import LlamaCloudSettings
     from waybill.sim.openai.settings import OpenAISettings
     from waybill.sim.remote import Remote
+    from waybill.sim.supabase.settings import SupabaseSettings
 
-OPENAI_KEY, LLAMACLOUD_KEY = "sk-simulated", "llx-simulated"
+OPENAI_KEY, LLAMACLOUD_KEY, SUPABASE_KEY = "sk-simulated", "llx-simulated", "sb_secret_simulated"
 
 
 @pytest.fixture
@@ -57,6 +58,24 @@ def llamacloud_simulator(llamacloud_simulator_settings: LlamaCloudSettings) -> I
         from waybill.sim.llamacloud.simulator import simulator
         from waybill.sim.threaded import threaded
     with threaded(simulator(llamacloud_simulator_settings), LLAMACLOUD_KEY) as remote:
+        yield remote
+
+
+@pytest.fixture
+def supabase_simulator_settings() -> SupabaseSettings:
+    """The simulator's settings; a project overrides this fixture to change them."""
+    with _extra():
+        from waybill.sim.supabase.settings import SupabaseSettings
+    return SupabaseSettings(latency_seconds=0)
+
+
+@pytest.fixture
+def supabase_simulator(supabase_simulator_settings: SupabaseSettings) -> Iterator[Remote]:
+    """A fresh Supabase project in a thread of its own, for synchronous and asynchronous tests."""
+    with _extra():
+        from waybill.sim.supabase.simulator import simulator
+        from waybill.sim.threaded import threaded
+    with threaded(simulator(supabase_simulator_settings), SUPABASE_KEY) as remote:
         yield remote
 
 

@@ -86,9 +86,9 @@ class Remote:
         """Changes the rate limits: `requests_per_minute`, `tokens_per_minute`."""
         self.change("/limits", **per_minute)
 
-    def change(self, path: str, **values: object) -> None:
-        """Changes what the control port has at a path, the vendor's own too."""
-        self._ask("POST", path, **values)
+    def change(self, path: str, **values: object) -> Any:
+        """Changes what the control port has at a path, the vendor's own too; returns its answer."""
+        return self._ask("POST", path, **values)
 
     @property
     def journal(self) -> list[Entry]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from waybill.sim.wire import Delivery, Reply, Request
+from waybill.sim.wire import Delivery, Reply, Request, Stored
 
 
 class Refused(Exception):
@@ -27,7 +27,7 @@ def lost() -> Reply:
     return Reply(0, delivery=Delivery.RESET)
 
 
-def content_reply(request: Request, content: bytes, headers: Mapping[str, str]) -> Reply:
+def content_reply(request: Request, content: bytes | Stored, headers: Mapping[str, str]) -> Reply:
     """A content, or the range of it that is asked for.
 
     206 with the range; 416 where it begins beyond the end. The whole is the answer to several ranges, to

@@ -89,7 +89,8 @@ class HttpServer:
         self._writers.add(writer)
         self._connections += 1
         try:
-            with contextlib.suppress(ConnectionError):
+            # A file that is sent may be gone since it was looked up: then the reply ends with the connection.
+            with contextlib.suppress(ConnectionError, FileNotFoundError):
                 await self._converse(wire.Connection(reader, writer, self._connections))
         finally:
             self._writers.discard(writer)

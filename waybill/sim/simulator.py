@@ -57,20 +57,22 @@ class Vendor:
     """What is fixed about a vendor.
 
     Args:
-        key_prefix: Of every good key.
+        key_prefix: Of every good key; there may be several.
         prices: Integer nano-USD per unit, by item.
         scopes: The fault catalogue: by name, the operation that it breaks.
         default_scope: The operation that an HTTP status breaks.
         transport: The faults that need nothing of the vendor.
         key_traits: What else the vendor knows of a key; see `Keys`.
+        secret_headers: Those with a key in them: they are not written down, and no keyless host may see one.
     """
 
-    key_prefix: str
+    key_prefix: str | tuple[str, ...]
     prices: Mapping[str, int]
     scopes: Mapping[str, str]
     default_scope: str
     transport: Mapping[str, Transport]
     key_traits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    secret_headers: frozenset[str] = frozenset({"authorization"})
 
 
 class Simulator(abc.ABC):
@@ -114,6 +116,14 @@ class Simulator(abc.ABC):
     def unknown(self, request: Request) -> Reply:
         """The answer to what is no operation."""
 
+    def key(self, request: Request) -> str:
+        """The key that a request sends; empty where it sends none."""
+        return bearer(request)
+
+    def spoiled(self, fault: Fault, reply: Reply) -> Reply:
+        """A reply whose work was done, as a fault lets it leave."""
+        return transport.broken(self._vendor.transport.get(fault.name), reply)
+
     def logical_call(self, request: Request) -> str:
         """What a request asks for, whichever attempt it is."""
         whole = f"{request.method} {request.path} {sorted(request.query.items())}".encode() + request.body
@@ -135,8 +145,8 @@ class Simulator(abc.ABC):
         return Path(self._folder.name)
 
     @property
-    def controls(self) -> Mapping[str, Callable[..., None]]:
-        """What else the control port changes, by path."""
+    def controls(self) -> Mapping[str, Callable[..., object]]:
+        """What else the control port changes, by path; what is returned is the answer."""
         return {}
 
     @property
@@ -223,12 +233,12 @@ class Simulator(abc.ABC):
             done = Done(lost())
         reply = done.reply
         if fault and 200 <= reply.status < 300:
-            reply = transport.broken(self._vendor.transport.get(fault.name), reply)
+            reply = self.spoiled(fault, reply)
         self._log.record(
             Entry(
                 id=request_id,
                 time=self.clock.now(),
-                key=fingerprint(bearer(request)),
+                key=fingerprint(self.key(request)),
                 method=request.method,
                 path=request.path,
                 operation=route.name,
@@ -242,7 +252,11 @@ class Simulator(abc.ABC):
                 fault=fault.text if fault else "",
                 billed_nano_usd=done.billed_nano_usd,
                 query=request.search,
-                headers={name: text for name, text in request.headers.items() if name != "authorization"},
+                headers={
+                    name: text
+                    for name, text in request.headers.items()
+                    if name not in self._vendor.secret_headers
+                },
                 body_sha256=digest.hexdigest(),
                 connection=request.connection,
                 violation=self._violation(request, keyless=authorize is None),
@@ -253,7 +267,7 @@ class Simulator(abc.ABC):
         return dataclasses.replace(reply, headers={**stamp, **reply.headers})
 
     def _violation(self, request: Request, keyless: bool) -> str:
-        if keyless and "authorization" in request.headers:
+        if keyless and not self._vendor.secret_headers.isdisjoint(request.headers):
             return "a key was sent to a host that must not see it"
         words = (*request.path.split("/"), *request.query.values())
         if any(word.startswith(self._vendor.key_prefix) for word in words):

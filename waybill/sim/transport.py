@@ -25,6 +25,8 @@ class Transport(StrEnum):
     HALF = "half the announced body, then the end"
     DRIP = "a byte every 100 ms"
     SILENT = "headers, then silence"
+    STALL = "no answer before the work, while the connection stays open"
+    PAUSE = "half the announced body, then silence"
     GATEWAY = "a gateway's 502 as HTML, before the work"
     TRUNCATED = "half the body under a length that fits it"
     HTML = "HTML under the status of success"
@@ -41,6 +43,7 @@ _DELIVERIES = {
     Transport.HALF: Delivery.HALF,
     Transport.DRIP: Delivery.DRIP,
     Transport.SILENT: Delivery.SILENT,
+    Transport.PAUSE: Delivery.PAUSE,
     Transport.STALE: Delivery.STALE,
 }
 
@@ -54,6 +57,8 @@ def instead(kind: Transport | None, port: int) -> Reply | None:
     match kind:
         case Transport.OUTAGE | Transport.RESET_BEFORE:
             return lost()
+        case Transport.STALL:
+            return Reply(0, delivery=Delivery.STALL)
         case Transport.GATEWAY:
             return Reply(502, _HTML, {"content-type": "text/html"})
         case Transport.REDIRECT:
@@ -78,7 +83,7 @@ def broken(kind: Transport | None, reply: Reply) -> Reply:
             return Reply(504, _HTML, {"content-type": "text/html"})
         case Transport.BOMB:
             headers = {**reply.headers, "content-encoding": "gzip"}
-            return dataclasses.replace(reply, body=_bomb(reply.body), headers=headers)
+            return dataclasses.replace(reply, body=_bomb(bytes(reply.body)), headers=headers)
     return dataclasses.replace(reply, delivery=_DELIVERIES[kind]) if kind in _DELIVERIES else reply
 
 

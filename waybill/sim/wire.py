@@ -9,10 +9,11 @@ import functools
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,7 +36,12 @@ class Delivery(StrEnum):
     HALF = "half"  # half the announced body, then the sending side closes
     DRIP = "drip"  # the body at one byte per 100 ms
     SILENT = "silent"  # headers only, and the connection stays open
+    STALL = "stall"  # nothing, and the connection stays open
+    PAUSE = "pause"  # half the announced body, and the connection stays open
     STALE = "stale"  # whole; the next request on the connection finds it reset
+
+
+_UNFINISHED = (Delivery.HALF, Delivery.SILENT, Delivery.PAUSE)
 
 
 class Malformed(Exception):
@@ -104,11 +110,48 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A span of a file, which is sent without being held; it is cut as bytes are.
+
+    Args:
+        start: Its first byte.
+        size: In bytes.
+    """
+
+    path: Path
+    start: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, span: slice) -> Stored:
+        start, end, _ = span.indices(self.size)
+        return Stored(self.path, self.start + start, max(0, end - start))
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.pieces(_PIECE_BYTES))
+
+    def pieces(self, most: int) -> Iterator[bytes]:
+        """Its bytes, at most so many at once.
+
+        Raises:
+            OSError: The file is gone.
+        """
+        left = self.size
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            while left and (piece := file.read(min(most, left))):
+                left -= len(piece)
+                yield piece
+
+
+@dataclass(frozen=True)
 class Reply:
     """One reply; its length is added when it is sent."""
 
     status: int
-    body: bytes = b""
+    body: bytes | Stored = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delivery: Delivery = Delivery.WHOLE
 
@@ -162,11 +205,14 @@ class Connection:
         if reply.delivery is Delivery.RESET:
             reset(self._writer)
             return False
+        if reply.delivery is Delivery.STALL:
+            await self._linger_on()
+            return False
         whole_request = self._request_is_read()
         self._write(self._head(reply, close=not whole_request))
         await self._send_body(reply)
-        if reply.delivery in (Delivery.HALF, Delivery.SILENT):
-            await self._reader.read()
+        if reply.delivery in _UNFINISHED:
+            await self._linger_on()
             return False
         self._write(h11.EndOfMessage())
         await self._writer.drain()
@@ -204,17 +250,22 @@ class Connection:
         body = b"" if self._bodiless or reply.status in (204, 304) else reply.body
         if reply.delivery is Delivery.SILENT:
             body = b""
-        elif reply.delivery is Delivery.HALF:
+        elif reply.delivery in (Delivery.HALF, Delivery.PAUSE):
             body = body[: len(body) // 2]
         size = 1 if reply.delivery is Delivery.DRIP else _PIECE_BYTES
-        for start in range(0, len(body), size):
-            self._write(h11.Data(data=body[start : start + size]))
+        for piece in _pieces(body, size):
+            self._write(h11.Data(data=piece))
             await self._writer.drain()
             if reply.delivery is Delivery.DRIP:
                 await asyncio.sleep(DRIP_SECONDS)
         if reply.delivery is Delivery.HALF:
             self._writer.write_eof()
         await self._writer.drain()
+
+    async def _linger_on(self) -> None:
+        """Until the client closes; what it still sends is not kept."""
+        while await self._reader.read(_PIECE_BYTES):
+            pass
 
     async def _linger(self) -> None:
         self._writer.write_eof()
@@ -225,6 +276,12 @@ class Connection:
 
     def _write(self, event: h11.Event) -> None:
         self._writer.write(self._http.send(event) or b"")
+
+
+def _pieces(body: bytes | Stored, size: int) -> Iterator[bytes]:
+    if isinstance(body, Stored):
+        return body.pieces(size)
+    return (body[start : start + size] for start in range(0, len(body), size))
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

@@ -1,14 +1,15 @@
-"""Where the services are: what was given, what the environment says, or the stack that runs here."""
+"""Where the services are and what they are shown: as given, as set, or as the stack here has it."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from waybill.runtime.errors import InvalidRequest, Unavailable
-from waybill.settings import ADDRESSES, unknown
+from waybill.runtime.errors import Credential, InvalidRequest, Unavailable
+from waybill.settings import ADDRESSES, TOKEN, TOKEN_FILE, unknown
 from waybill.stack import home, state
 
 _FIRST = "orchestrator"
@@ -47,6 +48,23 @@ def addresses(
         tried = f"{ADDRESSES[_FIRST].name} (not set), {file} ({seen}), {defaults[_FIRST]} (nothing answers)"
         raise Unavailable("NOT_REACHABLE", f"No stack runs here. Tried {tried}.")
     return {name: address or running.get(name, defaults[name]) for name, address in named.items()}
+
+
+def token(environ: Mapping[str, str]) -> Callable[[], str]:
+    """What calls show: WAYBILL_TOKEN, else what WAYBILL_TOKEN_FILE holds at that moment, else nothing.
+
+    The answer raises Credential TOKEN_UNREADABLE where the file cannot be read.
+    """
+    given, file = environ.get(TOKEN.name, ""), environ.get(TOKEN_FILE.name, "")
+    return partial(_of_file, Path(file)) if file and not given else lambda: given
+
+
+def _of_file(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise Credential("TOKEN_UNREADABLE", f"{TOKEN_FILE.name} is {file}: {why}.") from None
 
 
 def _running(file: Path) -> tuple[Mapping[str, str], str]:

@@ -50,6 +50,10 @@ class Home:
         """The storage service's files."""
         return self.folder / "objects"
 
+    def simulator(self, name: str) -> Path:
+        """What a simulator keeps."""
+        return self.folder / "simulators" / name
+
     def log(self, name: str) -> Path:
         """A program's log."""
         return self.logs / f"{name}.log"

@@ -69,7 +69,8 @@ def tiers(
         ]
         for tier in SERVICE_TIERS
     ]
-    simulators = [_simulator(vendor, addresses, environ) for vendor in VENDORS if vendor.name in addresses]
+    there = (vendor for vendor in VENDORS if vendor.name in addresses)
+    simulators = [_simulator(vendor, home, addresses, environ) for vendor in there]
     return [
         [*([] if given else [_postgres(own)]), *simulators],
         [Program("migrate", (*MODULE, "waybill.stack.migrate"), migrate, job=True)],
@@ -104,11 +105,14 @@ def _service(name: str, address: str, environment: Mapping[str, str]) -> Program
     )
 
 
-def _simulator(vendor: Vendor, addresses: Mapping[str, str], environ: Mapping[str, str]) -> Program:
+def _simulator(
+    vendor: Vendor, home: Home, addresses: Mapping[str, str], environ: Mapping[str, str]
+) -> Program:
     name, control = vendor.name, addresses[vendor.control]
     port, control_port = (address.rpartition(":")[2] for address in (addresses[name], control))
     ports = ("--port", port, "--control-port", control_port)
-    command = (*MODULE, "waybill.sim", vendor.simulator, *ports, "--stop-on-eof")
+    data = ("--data", str(home.simulator(name))) if vendor.simulator_keeps else ()
+    command = (*MODULE, "waybill.sim", vendor.simulator, *ports, *data, "--stop-on-eof")
     return Program(
         name, command, _without_secrets(name, environ), ready=functools.partial(simulating, control)
     )

@@ -14,7 +14,8 @@ class Vendor:
         title: For people.
         service: Which alone speaks to it, and sees its settings.
         settings: How the names of its settings begin.
-        base_url: Where it is, if its setting BASE_URL does not say otherwise.
+        base_url: Where it is, if its setting of the address does not say otherwise; empty where each
+            customer has an address of their own.
         question: A path below that which is free to ask for, and needs a good key; it names the subject.
         subject: What the question is about. Its setting has the same name.
         default_subject: Where that is not set.
@@ -23,6 +24,10 @@ class Vendor:
         simulator_port: Of its simulator, whose own door is the next.
         simulator_path: Of the simulator's base URL.
         simulator_key: Good there, and nowhere else.
+        address: The setting of its address.
+        key: The setting of the key; with _NEXT of a second one, with _FILE of a file of keys.
+        elsewhere: Settings that lead to a customer's own place, and mean nothing to a simulator.
+        simulator_keeps: What its simulator is given stays over a restart of the stack.
     """
 
     name: str
@@ -38,6 +43,10 @@ class Vendor:
     simulator_port: int
     simulator_path: str
     simulator_key: str
+    address: str = "BASE_URL"
+    key: str = "API_KEY"
+    elsewhere: tuple[str, ...] = ()
+    simulator_keeps: bool = False
 
     @property
     def control(self) -> str:
@@ -47,10 +56,12 @@ class Vendor:
     def simulated(self, address: str) -> dict[str, str]:
         """The settings that lead to a simulator, in place of all real ones."""
         return {
-            f"{self.settings}BASE_URL": f"http://{address}{self.simulator_path}",
-            f"{self.settings}API_KEY": self.simulator_key,
-            f"{self.settings}API_KEY_NEXT": "",
-            f"{self.settings}API_KEY_FILE": "",
+            f"{self.settings}{self.address}": f"http://{address}{self.simulator_path}",
+            f"{self.settings}{self.key}": self.simulator_key,
+            **{
+                f"{self.settings}{name}": ""
+                for name in (f"{self.key}_NEXT", f"{self.key}_FILE", *self.elsewhere)
+            },
         }
 
 
@@ -84,4 +95,23 @@ LLAMAPARSE = Vendor(
     simulator_path="",
     simulator_key="llx-simulator",
 )
-VENDORS = (OPENAI, LLAMAPARSE)
+SUPABASE = Vendor(
+    name="supabase",
+    title="Supabase",
+    service="storage",
+    settings="SUPABASE_",
+    base_url="",
+    question="storage/v1/bucket/{}",
+    subject="bucket",
+    default_subject="waybill",
+    access="KEY",
+    simulator="supabase",
+    simulator_port=7412,  # 7411 is where webhooks come in
+    simulator_path="",
+    simulator_key="sb_secret_simulator",
+    address="URL",
+    key="KEY",
+    elsewhere=("STORAGE_URL", "BUCKET"),
+    simulator_keeps=True,
+)
+VENDORS = (OPENAI, LLAMAPARSE, SUPABASE)

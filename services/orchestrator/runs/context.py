@@ -27,4 +27,13 @@ def in_trace(run: RunRef, row: Row, name: str) -> Iterator[None]:
 
 def acting_for(run: RunRef, row: Row, step_span_id: str = "") -> AbstractContextManager[None]:
     """Calls made inside are the run's tenant's."""
-    return identity.acting_as(identity.Caller(run.tenant, row["correlation_id"], run.run_id, step_span_id))
+    return identity.acting_as(
+        identity.Caller(
+            run.tenant,
+            row["correlation_id"],
+            run.run_id,
+            step_span_id,
+            row["collection"],
+            row["document_key"],
+        )
+    )

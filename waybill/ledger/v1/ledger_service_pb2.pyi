@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class HoldRequest(_message.Message):
-    __slots__ = ("entry_id", "spend_key", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "ttl", "owner", "span")
+    __slots__ = ("entry_id", "spend_key", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "ttl", "owner", "span", "size_bytes")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     SPEND_KEY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class HoldRequest(_message.Message):
     TTL_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SPAN_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     spend_key: str
     kind: _cost_pb2.CostKind
@@ -37,7 +38,8 @@ class HoldRequest(_message.Message):
     ttl: _duration_pb2.Duration
     owner: str
     span: _entry_pb2.SpanLink
-    def __init__(self, entry_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., owner: _Optional[str] = ..., span: _Optional[_Union[_entry_pb2.SpanLink, _Mapping]] = ...) -> None: ...
+    size_bytes: int
+    def __init__(self, entry_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., owner: _Optional[str] = ..., span: _Optional[_Union[_entry_pb2.SpanLink, _Mapping]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class HoldResponse(_message.Message):
     __slots__ = ("entry",)

@@ -68,7 +68,7 @@ class LlamaCloudSimulator(Simulator):
         return self._jobs.created
 
     @property
-    def controls(self) -> Mapping[str, Callable[..., None]]:
+    def controls(self) -> Mapping[str, Callable[..., object]]:
         """How long jobs take that are created from now on."""
         return {"/jobs": self._jobs.take}
 

@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/storage/v1/object.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x01\n\x06Object\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/storage/v1/object.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x02\n\x06Object\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x08metadata\x18\x06 \x03(\x0b\x32(.waybill.storage.v1.Object.MetadataEntry\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.storage.v1.object_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_OBJECT_METADATAENTRY']._loaded_options = None
+  _globals['_OBJECT_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_OBJECT']._serialized_start=89
-  _globals['_OBJECT']._serialized_end=217
+  _globals['_OBJECT']._serialized_end=375
+  _globals['_OBJECT_METADATAENTRY']._serialized_start=328
+  _globals['_OBJECT_METADATAENTRY']._serialized_end=375
 # @@protoc_insertion_point(module_scope)

@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from waybill.storage.v1 import object_pb2 as waybill_dot_storage_dot_v1_dot_object__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/storage/v1/object.proto\"\xba\x01\n\x10PutObjectRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.waybill.storage.v1.PutObjectRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1aO\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x06\n\x04part\"?\n\x11PutObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"J\n\x10GetObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"Y\n\x11GetObjectResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\" \n\x11StatObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"@\n\x12StatObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\"\n\x13\x44\x65leteObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\'\n\x14\x44\x65leteObjectResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x32\xa2\x03\n\x14ObjectStorageService\x12_\n\tPutObject\x12$.waybill.storage.v1.PutObjectRequest\x1a%.waybill.storage.v1.PutObjectResponse\"\x03\x90\x02\x02(\x01\x12_\n\tGetObject\x12$.waybill.storage.v1.GetObjectRequest\x1a%.waybill.storage.v1.GetObjectResponse\"\x03\x90\x02\x01\x30\x01\x12`\n\nStatObject\x12%.waybill.storage.v1.StatObjectRequest\x1a&.waybill.storage.v1.StatObjectResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x44\x65leteObject\x12\'.waybill.storage.v1.DeleteObjectRequest\x1a(.waybill.storage.v1.DeleteObjectResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/storage/v1/object.proto\"\xb9\x02\n\x10PutObjectRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.waybill.storage.v1.PutObjectRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\xcd\x01\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12K\n\x08metadata\x18\x05 \x03(\x0b\x32\x39.waybill.storage.v1.PutObjectRequest.Header.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04part\"?\n\x11PutObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"J\n\x10GetObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"Y\n\x11GetObjectResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\" \n\x11StatObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"@\n\x12StatObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\"\n\x13\x44\x65leteObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\'\n\x14\x44\x65leteObjectResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"K\n\x12ListObjectsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x13ListObjectsResponse\x12+\n\x07objects\x18\x01 \x03(\x0b\x32\x1a.waybill.storage.v1.Object\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19\x42\x61tchDeleteObjectsRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\"2\n\x1a\x42\x61tchDeleteObjectsResponse\x12\x14\n\x0c\x64\x65leted_keys\x18\x01 \x03(\t\"\xac\x01\n\x1bUpdateObjectMetadataRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12O\n\x08metadata\x18\x02 \x03(\x0b\x32=.waybill.storage.v1.UpdateObjectMetadataRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x1cUpdateObjectMetadataResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object2\x81\x06\n\x14ObjectStorageService\x12_\n\tPutObject\x12$.waybill.storage.v1.PutObjectRequest\x1a%.waybill.storage.v1.PutObjectResponse\"\x03\x90\x02\x02(\x01\x12_\n\tGetObject\x12$.waybill.storage.v1.GetObjectRequest\x1a%.waybill.storage.v1.GetObjectResponse\"\x03\x90\x02\x01\x30\x01\x12`\n\nStatObject\x12%.waybill.storage.v1.StatObjectRequest\x1a&.waybill.storage.v1.StatObjectResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x44\x65leteObject\x12\'.waybill.storage.v1.DeleteObjectRequest\x1a(.waybill.storage.v1.DeleteObjectResponse\"\x03\x90\x02\x02\x12\x63\n\x0bListObjects\x12&.waybill.storage.v1.ListObjectsRequest\x1a\'.waybill.storage.v1.ListObjectsResponse\"\x03\x90\x02\x01\x12x\n\x12\x42\x61tchDeleteObjects\x12-.waybill.storage.v1.BatchDeleteObjectsRequest\x1a..waybill.storage.v1.BatchDeleteObjectsResponse\"\x03\x90\x02\x02\x12~\n\x14UpdateObjectMetadata\x12/.waybill.storage.v1.UpdateObjectMetadataRequest\x1a\x30.waybill.storage.v1.UpdateObjectMetadataResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.storage.v1.object_storage_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._loaded_options = None
+  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['PutObject']._loaded_options = None
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['PutObject']._serialized_options = b'\220\002\002'
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['GetObject']._loaded_options = None
@@ -40,24 +44,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['StatObject']._serialized_options = b'\220\002\001'
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['DeleteObject']._loaded_options = None
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['DeleteObject']._serialized_options = b'\220\002\002'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['ListObjects']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['ListObjects']._serialized_options = b'\220\002\001'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['BatchDeleteObjects']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['BatchDeleteObjects']._serialized_options = b'\220\002\002'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['UpdateObjectMetadata']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['UpdateObjectMetadata']._serialized_options = b'\220\002\002'
   _globals['_PUTOBJECTREQUEST']._serialized_start=105
-  _globals['_PUTOBJECTREQUEST']._serialized_end=291
-  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_start=204
-  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_end=283
-  _globals['_PUTOBJECTRESPONSE']._serialized_start=293
-  _globals['_PUTOBJECTRESPONSE']._serialized_end=356
-  _globals['_GETOBJECTREQUEST']._serialized_start=358
-  _globals['_GETOBJECTREQUEST']._serialized_end=432
-  _globals['_GETOBJECTRESPONSE']._serialized_start=434
-  _globals['_GETOBJECTRESPONSE']._serialized_end=523
-  _globals['_STATOBJECTREQUEST']._serialized_start=525
-  _globals['_STATOBJECTREQUEST']._serialized_end=557
-  _globals['_STATOBJECTRESPONSE']._serialized_start=559
-  _globals['_STATOBJECTRESPONSE']._serialized_end=623
-  _globals['_DELETEOBJECTREQUEST']._serialized_start=625
-  _globals['_DELETEOBJECTREQUEST']._serialized_end=659
-  _globals['_DELETEOBJECTRESPONSE']._serialized_start=661
-  _globals['_DELETEOBJECTRESPONSE']._serialized_end=700
-  _globals['_OBJECTSTORAGESERVICE']._serialized_start=703
-  _globals['_OBJECTSTORAGESERVICE']._serialized_end=1121
+  _globals['_PUTOBJECTREQUEST']._serialized_end=418
+  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_start=205
+  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_end=410
+  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_start=363
+  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_end=410
+  _globals['_PUTOBJECTRESPONSE']._serialized_start=420
+  _globals['_PUTOBJECTRESPONSE']._serialized_end=483
+  _globals['_GETOBJECTREQUEST']._serialized_start=485
+  _globals['_GETOBJECTREQUEST']._serialized_end=559
+  _globals['_GETOBJECTRESPONSE']._serialized_start=561
+  _globals['_GETOBJECTRESPONSE']._serialized_end=650
+  _globals['_STATOBJECTREQUEST']._serialized_start=652
+  _globals['_STATOBJECTREQUEST']._serialized_end=684
+  _globals['_STATOBJECTRESPONSE']._serialized_start=686
+  _globals['_STATOBJECTRESPONSE']._serialized_end=750
+  _globals['_DELETEOBJECTREQUEST']._serialized_start=752
+  _globals['_DELETEOBJECTREQUEST']._serialized_end=786
+  _globals['_DELETEOBJECTRESPONSE']._serialized_start=788
+  _globals['_DELETEOBJECTRESPONSE']._serialized_end=827
+  _globals['_LISTOBJECTSREQUEST']._serialized_start=829
+  _globals['_LISTOBJECTSREQUEST']._serialized_end=904
+  _globals['_LISTOBJECTSRESPONSE']._serialized_start=906
+  _globals['_LISTOBJECTSRESPONSE']._serialized_end=997
+  _globals['_BATCHDELETEOBJECTSREQUEST']._serialized_start=999
+  _globals['_BATCHDELETEOBJECTSREQUEST']._serialized_end=1040
+  _globals['_BATCHDELETEOBJECTSRESPONSE']._serialized_start=1042
+  _globals['_BATCHDELETEOBJECTSRESPONSE']._serialized_end=1092
+  _globals['_UPDATEOBJECTMETADATAREQUEST']._serialized_start=1095
+  _globals['_UPDATEOBJECTMETADATAREQUEST']._serialized_end=1267
+  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_start=363
+  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_end=410
+  _globals['_UPDATEOBJECTMETADATARESPONSE']._serialized_start=1269
+  _globals['_UPDATEOBJECTMETADATARESPONSE']._serialized_end=1343
+  _globals['_OBJECTSTORAGESERVICE']._serialized_start=1346
+  _globals['_OBJECTSTORAGESERVICE']._serialized_end=2115
 # @@protoc_insertion_point(module_scope)

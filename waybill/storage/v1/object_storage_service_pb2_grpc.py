@@ -55,6 +55,21 @@ class ObjectStorageServiceStub:
                 request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectRequest.SerializeToString,
                 response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectResponse.FromString,
                 _registered_method=True)
+        self.ListObjects = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/ListObjects',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.ListObjectsRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.ListObjectsResponse.FromString,
+                _registered_method=True)
+        self.BatchDeleteObjects = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/BatchDeleteObjects',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.BatchDeleteObjectsRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.BatchDeleteObjectsResponse.FromString,
+                _registered_method=True)
+        self.UpdateObjectMetadata = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/UpdateObjectMetadata',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataResponse.FromString,
+                _registered_method=True)
 
 
 class ObjectStorageServiceServicer:
@@ -94,6 +109,30 @@ class ObjectStorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListObjects(self, request, context):
+        """Lists objects by key, in byte order. An object that is there all the while is on one page, whatever is
+        written meanwhile. Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchDeleteObjects(self, request, context):
+        """Deletes several objects. Those that are not there are no error. A call that fails may have deleted some.
+        Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED; then nothing was deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateObjectMetadata(self, request, context):
+        """Replaces all of an object's metadata in a single step. The content stays as it is.
+        Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, STORAGE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ObjectStorageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -116,6 +155,21 @@ def add_ObjectStorageServiceServicer_to_server(servicer, server):
                     servicer.DeleteObject,
                     request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectRequest.FromString,
                     response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectResponse.SerializeToString,
+            ),
+            'ListObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListObjects,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.ListObjectsRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.ListObjectsResponse.SerializeToString,
+            ),
+            'BatchDeleteObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchDeleteObjects,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.BatchDeleteObjectsRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.BatchDeleteObjectsResponse.SerializeToString,
+            ),
+            'UpdateObjectMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateObjectMetadata,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -227,6 +281,87 @@ class ObjectStorageService:
             '/waybill.storage.v1.ObjectStorageService/DeleteObject',
             waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectRequest.SerializeToString,
             waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.DeleteObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.ObjectStorageService/ListObjects',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.ListObjectsRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.ListObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchDeleteObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.ObjectStorageService/BatchDeleteObjects',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.BatchDeleteObjectsRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.BatchDeleteObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateObjectMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.ObjectStorageService/UpdateObjectMetadata',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,18 @@ class ObjectStorageServiceStub:
     """Deletes one object. Deleting what is not there is OK. A GetObject that has begun reads to its end.
     Reasons: PATH_NOT_ALLOWED.
     """
+    ListObjects: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.ListObjectsRequest, _object_storage_service_pb2.ListObjectsResponse]
+    """Lists objects by key, in byte order. An object that is there all the while is on one page, whatever is
+    written meanwhile. Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, PAGE_TOKEN_INVALID.
+    """
+    BatchDeleteObjects: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.BatchDeleteObjectsRequest, _object_storage_service_pb2.BatchDeleteObjectsResponse]
+    """Deletes several objects. Those that are not there are no error. A call that fails may have deleted some.
+    Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED; then nothing was deleted.
+    """
+    UpdateObjectMetadata: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.UpdateObjectMetadataRequest, _object_storage_service_pb2.UpdateObjectMetadataResponse]
+    """Replaces all of an object's metadata in a single step. The content stays as it is.
+    Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, STORAGE_FULL.
+    """
 
 @_typing.type_check_only
 class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
@@ -70,6 +82,18 @@ class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
     DeleteObject: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.DeleteObjectRequest, _object_storage_service_pb2.DeleteObjectResponse]  # type: ignore[assignment]
     """Deletes one object. Deleting what is not there is OK. A GetObject that has begun reads to its end.
     Reasons: PATH_NOT_ALLOWED.
+    """
+    ListObjects: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.ListObjectsRequest, _object_storage_service_pb2.ListObjectsResponse]  # type: ignore[assignment]
+    """Lists objects by key, in byte order. An object that is there all the while is on one page, whatever is
+    written meanwhile. Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, PAGE_TOKEN_INVALID.
+    """
+    BatchDeleteObjects: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.BatchDeleteObjectsRequest, _object_storage_service_pb2.BatchDeleteObjectsResponse]  # type: ignore[assignment]
+    """Deletes several objects. Those that are not there are no error. A call that fails may have deleted some.
+    Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED; then nothing was deleted.
+    """
+    UpdateObjectMetadata: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.UpdateObjectMetadataRequest, _object_storage_service_pb2.UpdateObjectMetadataResponse]  # type: ignore[assignment]
+    """Replaces all of an object's metadata in a single step. The content stays as it is.
+    Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, STORAGE_FULL.
     """
 
 class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -113,6 +137,36 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_object_storage_service_pb2.DeleteObjectResponse, _abc.Awaitable[_object_storage_service_pb2.DeleteObjectResponse]]:
         """Deletes one object. Deleting what is not there is OK. A GetObject that has begun reads to its end.
         Reasons: PATH_NOT_ALLOWED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListObjects(
+        self,
+        request: _object_storage_service_pb2.ListObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_storage_service_pb2.ListObjectsResponse, _abc.Awaitable[_object_storage_service_pb2.ListObjectsResponse]]:
+        """Lists objects by key, in byte order. An object that is there all the while is on one page, whatever is
+        written meanwhile. Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchDeleteObjects(
+        self,
+        request: _object_storage_service_pb2.BatchDeleteObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_storage_service_pb2.BatchDeleteObjectsResponse, _abc.Awaitable[_object_storage_service_pb2.BatchDeleteObjectsResponse]]:
+        """Deletes several objects. Those that are not there are no error. A call that fails may have deleted some.
+        Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED; then nothing was deleted.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateObjectMetadata(
+        self,
+        request: _object_storage_service_pb2.UpdateObjectMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_storage_service_pb2.UpdateObjectMetadataResponse, _abc.Awaitable[_object_storage_service_pb2.UpdateObjectMetadataResponse]]:
+        """Replaces all of an object's metadata in a single step. The content stays as it is.
+        Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, STORAGE_FULL.
         """
 
 def add_ObjectStorageServiceServicer_to_server(servicer: ObjectStorageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from services.parser.backends.llamaparse_answers import VendorJob
+from services.parser.backends.llamaparse.answers import VendorJob
 from waybill.runtime.errors import ServiceError
 
 # In one list.

@@ -18,8 +18,8 @@ import httpx
 import httpx2
 import llama_cloud
 
-from services.parser.backends import llamaparse_errors as errors
-from services.parser.llamaparse_config import LlamaParseConfig
+from services.parser.backends.llamaparse import errors
+from services.parser.backends.llamaparse.config import LlamaParseConfig
 from waybill.runtime.errors import ServiceError
 from waybill.vendors.attempt import Attempts, Refused
 from waybill.vendors.bridge import bridged, response_of

@@ -14,17 +14,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
-from services.parser.backends import counting, llamaparse_errors, llamaparse_pages, llamaparse_types
-from services.parser.backends.llamaparse_answers import ENTRY, FILE, MORE, Status, VendorJob, word
-from services.parser.backends.llamaparse_client import LlamaCloud, projects
-from services.parser.backends.llamaparse_errors import asking_about, not_an_answer
-from services.parser.backends.llamaparse_looks import Looks
-from services.parser.backends.llamaparse_pages import Bounds, Content
-from services.parser.backends.llamaparse_wire import Wire
+from services.parser.backends import counting
+from services.parser.backends.llamaparse import errors, file_types, results
+from services.parser.backends.llamaparse.answers import ENTRY, FILE, MORE, Status, VendorJob, word
+from services.parser.backends.llamaparse.config import LlamaParseConfig
+from services.parser.backends.llamaparse.errors import asking_about, not_an_answer
+from services.parser.backends.llamaparse.looks import Looks
+from services.parser.backends.llamaparse.requests import Requests
+from services.parser.backends.llamaparse.results import Bounds, Content
+from services.parser.backends.llamaparse.sdk import LlamaCloud, projects
 from services.parser.backends.port import Capabilities, Charge, Order, Parse, Source, Stage
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
-from services.parser.llamaparse_config import LlamaParseConfig
 from services.parser.pages import Artifact
 from waybill.runtime.errors import NotFound, Quota
 from waybill.vendors.finding import Creation, among
@@ -77,7 +78,7 @@ class LlamaParse:
             revision=config.revision(config.tier),
             vendor=LLAMAPARSE.name,
             cost_kind=config.kind,
-            formats=llamaparse_types.formats(),
+            formats=file_types.formats(),
             any_text=True,
             keeps_parses=True,
             default_tier=config.tier,
@@ -87,7 +88,7 @@ class LlamaParse:
         self._cloud = cloud
         self._sandbox = sandbox
         self._limits = limits
-        self._wire = Wire(config, cloud, hook)
+        self._requests = Requests(config, cloud, hook)
         self._sleep = sleep
         self._inline_pages = inline_pages
         self._half = config.requests_per_minute / 2
@@ -113,12 +114,14 @@ class LlamaParse:
         counted = counting.of_read(source, order.pages, artifact).exact
         more = counting.may_have_more(source, artifact)
         upload = Creation(
-            LLAMAPARSE.name, partial(self._wire.upload, source, order), partial(self._wire.uploaded, order)
+            LLAMAPARSE.name,
+            partial(self._requests.upload, source, order),
+            partial(self._requests.uploaded, order),
         )
         file_id = await self._cloud.repeated(upload.attempt)
         create = Creation(
             LLAMAPARSE.name,
-            partial(self._wire.create, order, file_id, counted=counted, may_have_more=more),
+            partial(self._requests.create, order, file_id, counted=counted, may_have_more=more),
             partial(self._job_of, order),
         )
         begun = await self._cloud.repeated(create.attempt)
@@ -157,21 +160,21 @@ class LlamaParse:
                 contents, derived = await self._with_text(parse_id, order, contents, fast=fast)
         self._judge(found)
         if contents and all(one.text is None for one in contents):
-            raise llamaparse_errors.of_failed_job("", charged=True)
+            raise errors.of_failed_job("", charged=True)
         may_be_more = MORE in found.metadata
         bounds = Bounds(found.counted_pages, order.pages, self._limits.page_text_bytes, may_be_more)
-        await asyncio.to_thread(llamaparse_pages.fill, artifact, contents, bounds, derived=derived)
+        await asyncio.to_thread(results.fill, artifact, contents, bounds, derived=derived)
         if not artifact.has_text:
-            raise llamaparse_errors.empty()
+            raise errors.empty()
 
     async def cancel(self, parse_id: str, order: Order) -> Parse:
         """See the port; a job that ended in that moment is billed."""
         async with asking_about():
             try:
-                await self._cloud.repeated(partial(self._wire.cancel, parse_id))
+                await self._cloud.repeated(partial(self._requests.cancel, parse_id))
             except NotFound:
                 return Parse(parse_id, Stage.ENDED)
-            found = self._remember(await self._cloud.repeated(partial(self._wire.get, parse_id)))
+            found = self._remember(await self._cloud.repeated(partial(self._requests.get, parse_id)))
         if found.status is Status.COMPLETED:
             return Parse(parse_id, Stage.ENDED, charged_pages=order.pages)
         return self._parse(found)
@@ -185,7 +188,7 @@ class LlamaParse:
         known = self._ended.get(parse_id)
         if known is None or known.charge is None:
             async with asking_about():
-                known = self._remember(await self._cloud.repeated(partial(self._wire.get, parse_id)))
+                known = self._remember(await self._cloud.repeated(partial(self._requests.get, parse_id)))
         return known.charge
 
     async def forget(self, parse_id: str, order: Order) -> None:
@@ -194,10 +197,10 @@ class LlamaParse:
         async with asking_about():
             file_id = known.metadata.get(FILE, "") if known else ""
             if file_id:
-                await self._cloud.repeated(partial(self._wire.delete_file, file_id))
+                await self._cloud.repeated(partial(self._requests.delete_file, file_id))
             else:
                 await self._delete_files(order)
-            await self._cloud.repeated(partial(self._wire.delete_job, parse_id))
+            await self._cloud.repeated(partial(self._requests.delete_job, parse_id))
 
     async def check(self) -> bool:
         """Asks for the projects: free, and it needs a good key of the region.
@@ -228,12 +231,12 @@ class LlamaParse:
         match found.status:
             case Status.FAILED:
                 charged = bool(found.credits) or self._config.failed_jobs_charged
-                raise llamaparse_errors.of_failed_job(found.message, charged=charged)
+                raise errors.of_failed_job(found.message, charged=charged)
             case Status.CANCELLED:
-                raise llamaparse_errors.of_cancelled_job()
+                raise errors.of_cancelled_job()
             case Status.GOES_ON:
                 # It had been said to have ended (F29).
-                raise llamaparse_errors.not_yet()
+                raise errors.not_yet()
 
     def _remember(self, found: VendorJob) -> VendorJob:
         if found.status is not Status.GOES_ON:
@@ -244,17 +247,17 @@ class LlamaParse:
         return found
 
     async def _result(self, parse_id: str, part: str, order: Order) -> tuple[VendorJob, Mapping[str, Any]]:
-        return await self._cloud.repeated(partial(self._wire.result, parse_id, part, order.pages))
+        return await self._cloud.repeated(partial(self._requests.result, parse_id, part, order.pages))
 
     async def _jobs(self, wanted: Callable[[], Sequence[str]]) -> Mapping[str, VendorJob]:
-        return await self._cloud.repeated(partial(self._wire.jobs, wanted))
+        return await self._cloud.repeated(partial(self._requests.jobs, wanted))
 
     async def _job_of(self, order: Order) -> VendorJob | None:
         """The job that was created for an order; None: there surely is none."""
         for late in (False, True):
             if late:
                 await self._sleep(LAG_SECONDS)
-            newest = self._wire.created_since(order.since)
+            newest = self._requests.created_since(order.since)
             found = await among(
                 newest, order.since.timestamp(), lambda one: one.metadata.get(ENTRY) == order.entry_id
             )
@@ -280,20 +283,20 @@ class LlamaParse:
             return contents, fast
         # Markdown may be missing though there is text (facts: LlamaParse, 5).
         _, answer = await self._result(parse_id, "text", order)
-        texts = llamaparse_pages.of_text(answer)
+        texts = results.of_text(answer)
         failed = {one.number for one in contents if one.text is None}
         return [one for one in texts if one.number not in failed], True
 
     async def _delete_files(self, order: Order) -> None:
-        for file_id in await self._cloud.repeated(partial(self._wire.files_of, order)):
-            await self._cloud.repeated(partial(self._wire.delete_file, file_id))
+        for file_id in await self._cloud.repeated(partial(self._requests.files_of, order)):
+            await self._cloud.repeated(partial(self._requests.delete_file, file_id))
 
 
-_READERS = {"markdown": llamaparse_pages.of_markdown, "text": llamaparse_pages.of_text}
+_READERS = {"markdown": results.of_markdown, "text": results.of_text}
 
 
 def _loaded(file: BinaryIO) -> list[Content]:
     try:
-        return llamaparse_pages.of_items(json.load(file))
+        return results.of_items(json.load(file))
     except (ValueError, AttributeError):
         raise not_an_answer("has items that are not JSON") from None

@@ -11,7 +11,7 @@ from typing import Any
 import llama_cloud
 from llama_cloud import omit
 
-from services.parser.backends.llamaparse_answers import (
+from services.parser.backends.llamaparse.answers import (
     ENTRY,
     FILE,
     MORE,
@@ -22,7 +22,10 @@ from services.parser.backends.llamaparse_answers import (
     job,
     word,
 )
-from services.parser.backends.llamaparse_client import (
+from services.parser.backends.llamaparse.config import LlamaParseConfig
+from services.parser.backends.llamaparse.errors import of_result, of_thing
+from services.parser.backends.llamaparse.file_types import sent_name
+from services.parser.backends.llamaparse.sdk import (
     FILE_SECONDS,
     FILE_TIMEOUT,
     PAGE_SECONDS,
@@ -30,17 +33,14 @@ from services.parser.backends.llamaparse_client import (
     LlamaCloud,
     content,
 )
-from services.parser.backends.llamaparse_errors import of_result, of_thing
-from services.parser.backends.llamaparse_types import sent_name
 from services.parser.backends.port import Order, Source
-from services.parser.llamaparse_config import LlamaParseConfig
 from waybill.runtime import identity
 from waybill.vendors.finding import CLOCK_SECONDS
 
 LIST_PAGE = 100
 
 
-class Wire:
+class Requests:
     """The requests.
 
     Args:

@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.parser.llamaparse_config import Webhooks
+from services.parser.backends.llamaparse.config import Webhooks
 from waybill.runtime.config import ConfigError
 
 MOST_BYTES = 64 * 1024

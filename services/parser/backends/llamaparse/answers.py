@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from services.parser.backends.llamaparse_errors import not_an_answer
+from services.parser.backends.llamaparse.errors import not_an_answer
 from services.parser.backends.port import Charge
 
 # What our jobs are found by, and what was counted before they were created.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.parser.backends.llamaparse_errors import not_an_answer
+from services.parser.backends.llamaparse.errors import not_an_answer
 from services.parser.documents import markdown, text
 from services.parser.documents.plain import plain
 from services.parser.pages import Artifact, Block, Mark, Page

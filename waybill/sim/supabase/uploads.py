@@ -1,0 +1,106 @@
+"""Uploads in one request, raw or as a form, and what is done with an object that is there."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from waybill.sim.faults import Fault
+from waybill.sim.replies import json_reply
+from waybill.sim.routing import Call, Done, Route
+from waybill.sim.supabase import errors
+from waybill.sim.supabase.calls import field, whom
+from waybill.sim.supabase.policies import Caller, Doing
+from waybill.sim.supabase.rows import Object
+from waybill.sim.supabase.store import Store
+from waybill.sim.wire import Request
+
+_PATH = "/storage/v1/object"
+
+
+class Uploads:
+    """Objects come, and go."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def routes(self) -> list[Route]:
+        """Which request asks for which operation; what has a name of its own comes before."""
+        one = f"{_PATH}/{{bucket}}/{{key...}}"
+        return [
+            Route("POST", one, "object.write.create", self.create, streamed=True),
+            Route("PUT", one, "object.write.update", self.update, streamed=True),
+            Route("DELETE", one, "object.delete", self.delete),
+            Route("DELETE", f"{_PATH}/{{bucket}}", "object.remove", self.remove),
+        ]
+
+    async def create(self, call: Call) -> Done:
+        """POST /object/{bucket}/{key}."""
+        upsert = call.request.headers.get("x-upsert") == "true"
+        return await self._write(call, upsert)
+
+    async def update(self, call: Call) -> Done:
+        """PUT /object/{bucket}/{key}: also of an object that is not there."""
+        return await self._write(call, upsert=True)
+
+    async def _write(self, call: Call, upsert: bool) -> Done:
+        made = await self.take(call, whom(call), call.parts["bucket"], call.parts["key"], upsert)
+        return Done(json_reply({"Id": made.id, "Key": f"{made.bucket}/{made.name}"}))
+
+    async def take(self, call: Call, caller: Caller, bucket: str, key: str, upsert: bool) -> Object:
+        """Receives an object and puts it in place.
+
+        Raises:
+            Refused: It must not be written, or is not what the bucket takes.
+            ConnectionError: The client left, or the fault F6 cut it.
+        """
+        into = self._store.bucket(bucket)
+        racing = call.fault is not None and call.fault.name == "F19"
+        self._store.check_upload(caller, bucket, key, upsert, racing)
+        request = _cut(call.request) if call.fault and call.fault.name == "F6" else call.request
+        async with self._store.bodies.receiving(request, self._store.most_bytes(into)) as received:
+            self._store.check_type(into, received.content_type)
+            return self._store.complete(bucket, key, received)
+
+    async def delete(self, call: Call) -> Done:
+        """DELETE /object/{bucket}/{key}: one that may be seen and not deleted is told from one hidden."""
+        caller, bucket = whom(call), call.parts["bucket"]
+        one = self._store.object(caller, bucket, call.parts["key"])
+        if not self._store.may(caller, Doing.DELETE, bucket, one.name):
+            raise errors.denied("Access denied")
+        self._store.remove(one)
+        return Done(json_reply({"message": "Successfully deleted"}))
+
+    async def remove(self, call: Call) -> Done:
+        """DELETE /object/{bucket}: those that could be; of the others nothing is said."""
+        caller, bucket = whom(call), call.parts["bucket"]
+        found = [self._store.rows.object(bucket, key) for key in field(call.request, "prefixes", list)]
+        allowed = [
+            one
+            for one in found
+            if one
+            and self._store.may(caller, Doing.SELECT, bucket, one.name)
+            and self._store.may(caller, Doing.DELETE, bucket, one.name)
+        ]
+        gone = _partly(call.fault, allowed)
+        for one in gone:
+            self._store.remove(one)
+        return Done(json_reply([one.whole_row() for one in gone]))
+
+
+def _partly(fault: Fault | None, objects: list[Object]) -> list[Object]:
+    return objects[: len(objects) // 2] if fault and fault.name == "F23" else objects
+
+
+def _cut(request: Request) -> Request:
+    """A request whose connection breaks in the middle of its body."""
+    left = int(request.headers.get("content-length", 0)) // 2
+
+    async def piece() -> bytes:
+        nonlocal left
+        content = await request.piece()
+        left -= len(content)
+        if left <= 0 or not content:
+            raise ConnectionAbortedError("the fault F6")
+        return content
+
+    return dataclasses.replace(request, piece=piece)
