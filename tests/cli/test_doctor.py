@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from waybill.cli.doctor import Finding, State, vendor_findings
-from waybill.vendors.registry import LLAMAPARSE, OPENAI
+from waybill.cli.checks.check import Check
+from waybill.cli.checks.every import CHECKS
+from waybill.cli.checks.finding import Finding, State
+from waybill.vendors.registry import LLAMAPARSE, OPENAI, VENDORS, Vendor
 
 KEY = "sk-planted-9f31"
 
@@ -39,9 +41,17 @@ def vendor(status: int, **headers: str) -> Iterator[str]:
             thread.join()
 
 
+def check_of(vendor: Vendor) -> Check:
+    return CHECKS[VENDORS.index(vendor)]
+
+
 def findings(base: str, **settings: str) -> dict[str, Finding]:
-    found = vendor_findings(OPENAI, {"OPENAI_BASE_URL": base, "OPENAI_API_KEY": KEY, **settings})
+    found = check_of(OPENAI).findings({"OPENAI_BASE_URL": base, "OPENAI_API_KEY": KEY, **settings})
     return {finding.check: finding for finding in found}
+
+
+def test_each_vendor_of_the_registry_is_checked_by_its_own_row() -> None:
+    assert [check.vendor for check in CHECKS] == [*VENDORS]
 
 
 def test_a_good_key_and_model_are_said_with_the_limits() -> None:
@@ -77,10 +87,10 @@ def test_a_vendor_that_is_away_is_told_apart_from_a_bad_key() -> None:
 def test_the_vendors_own_address_is_not_what_mends_a_network_that_does_not_reach_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def cut_off(url: str, key: str) -> None:
+    def cut_off(url: str, headers: object) -> None:
         raise OSError(f"no route to {url}")
 
-    monkeypatch.setattr("waybill.cli.doctor._ask", cut_off)
+    monkeypatch.setattr("waybill.cli.checks.check._ask", cut_off)
     assert "OPENAI_BASE_URL=" in findings("http://127.0.0.1:1/v1")["openai reachability"].mend
     own = findings(OPENAI.base_url)["openai reachability"].mend
     assert own.startswith(f"curl -sS {OPENAI.base_url} ")
@@ -99,7 +109,7 @@ def test_llamaparse_tells_region_rate_version_and_why_an_address_is_refused() ->
             "LLAMA_CLOUD_BASE_URL": base, "LLAMA_CLOUD_API_KEY": KEY, "LLAMA_CLOUD_TIER": "fast",
             "LLAMA_CLOUD_REQUESTS_PER_MINUTE": "60", "LLAMA_CLOUD_WEBHOOK_URL": "http://localhost:7411",
         }  # fmt: skip
-        found = {one.check: one for one in vendor_findings(LLAMAPARSE, settings)}
+        found = {one.check: one for one in check_of(LLAMAPARSE).findings(settings)}
     assert found["llamaparse key"].state == State.OK
     assert found["llamaparse version"].detail == "fast 2026-06-15"
     assert found["llamaparse rate"].detail.startswith("60 requests a minute")

@@ -1,0 +1,164 @@
+"""The free question to a vendor, and what its answer says of key, subject and limits.
+
+The vendors that take a key as a bearer and answer in HTTP's own words need no more than their row in the
+registry; another one is a subclass, in a file of its own.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from waybill.cli.checks.finding import Finding, State
+from waybill.settings import MASK
+from waybill.vendors.registry import Vendor
+
+SECONDS = 10.0
+MOST_BYTES = 64_000
+RESTART = "waybill restart"
+Given = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a vendor answered to the free question; of its body the beginning."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Check:
+    """One vendor's.
+
+    Args:
+        vendor: Its row.
+    """
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.vendor = vendor
+
+    def findings(self, settings: Mapping[str, str]) -> Iterator[Finding]:
+        """What the vendor, or who stands in for it, says to the settings."""
+        prefix = self.vendor.settings
+        given = {name[len(prefix) :]: value for name, value in settings.items() if name.startswith(prefix)}
+        key = _key(self.vendor, given)
+        if not key:
+            yield self._no_key(settings)
+        elif key == MASK:
+            yield self.found("key", State.SKIPPED, "of the stack; this system does not show it")
+        elif not (base := self.base(given)):
+            yield self.found("address", State.FAILED, "none is set", self.mend(self.vendor.address))
+        else:
+            yield from self._asked(key, base.rstrip("/"), given)
+
+    def base(self, given: Given) -> str:
+        """Where the vendor is by its settings, here without their prefix; empty where none says."""
+        return given.get(self.vendor.address) or self.vendor.base_url
+
+    def is_the_vendors(self, base: str) -> bool:
+        """Whether that is where the vendor itself is, so that no setting mends its silence."""
+        return base == self.vendor.base_url
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """What shows the key."""
+        return {"Authorization": f"Bearer {key}"}
+
+    def read(self, reply: Reply, key: str, base: str, given: Given) -> Iterator[Finding]:
+        """What an answer says."""
+        yield self._of_key(reply)
+        yield self._of_subject(reply, self.subject(given))
+        yield from self.more(reply, base, given)
+
+    def more(self, reply: Reply, base: str, given: Given) -> Iterator[Finding]:
+        """What only this vendor has."""
+        told = {unit: reply.headers.get(f"x-ratelimit-limit-{unit}", "") for unit in ("requests", "tokens")}
+        if all(told.values()):
+            detail = f"{told['requests']} requests, {told['tokens']} tokens a minute"
+            yield self.found("limits", State.OK, detail)
+        else:
+            detail = "told by the vendor with each call that is charged, not here"
+            yield self.found("limits", State.SKIPPED, detail)
+
+    def subject(self, given: Given) -> str:
+        """What the question is about."""
+        return given.get(self.vendor.subject.upper()) or self.vendor.default_subject
+
+    def found(self, what: str, state: State, detail: str, mend: str = "") -> Finding:
+        """A finding of this vendor's."""
+        return Finding(f"{self.vendor.name} {what}", state, detail, mend)
+
+    def mend(self, setting: str, value: str = "…") -> str:
+        """The command that sets a setting."""
+        return f"export {self.vendor.settings}{setting}={value}; {RESTART}"
+
+    def trouble(self, reply: Reply) -> Finding:
+        """Where the answer tells nothing of the subject, and no setting mends that."""
+        again = "waybill doctor (again in a minute: the vendor has trouble)"
+        return self.found(self.vendor.subject, State.FAILED, f"not told: HTTP {reply.status}", again)
+
+    def _no_key(self, settings: Mapping[str, str]) -> Finding:
+        service = self.vendor.service
+        if settings.get(f"{service.upper()}_BACKEND") == self.vendor.name:
+            return self.found("key", State.FAILED, "none is set", self.mend(self.vendor.key))
+        return self.found("key", State.SKIPPED, f"none is set; the local {service} needs none")
+
+    def _asked(self, key: str, base: str, given: Given) -> Iterator[Finding]:
+        question = self.vendor.question.format(quote(self.subject(given), safe=""))
+        try:
+            reply = _ask(f"{base}/{question}", self.headers(key))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            mend = self.mend(self.vendor.address, self.vendor.base_url or "…")
+            if self.is_the_vendors(base):
+                mend = f"curl -sS {base} shows what this machine's network refuses"
+            detail = f"{base} does not answer ({type(error).__name__})"
+            yield self.found("reachability", State.FAILED, detail, mend)
+            return
+        yield self.found("reachability", State.OK, f"{base} answers")
+        yield from self.read(reply, key, base, given)
+
+    def _of_key(self, reply: Reply) -> Finding:
+        vendor = self.vendor
+        if reply.status == 401:
+            return self.found("key", State.FAILED, "refused", self.mend(vendor.key))
+        if reply.status == 403:
+            detail = f"accepted, but it may not use this {vendor.subject} or {vendor.access.lower()}"
+            return self.found("key", State.FAILED, detail, self.mend(vendor.access))
+        return self.found("key", State.OK, "accepted")
+
+    def _of_subject(self, reply: Reply, subject: str) -> Finding:
+        vendor = self.vendor
+        if reply.status == 200:
+            return self.found(vendor.subject, State.OK, subject)
+        if reply.status == 404:
+            mend = self.mend(vendor.subject.upper(), vendor.default_subject)
+            return self.found(vendor.subject, State.FAILED, f"{subject} is not there", mend)
+        if reply.status in (401, 403):
+            return self.found(vendor.subject, State.SKIPPED, f"not told: HTTP {reply.status}")
+        return self.trouble(reply)
+
+
+def _key(vendor: Vendor, given: Given) -> str:
+    if file := given.get(f"{vendor.key}_FILE"):
+        try:
+            return next(iter(Path(file).read_text(encoding="utf-8").split()), "")
+        except OSError:
+            return ""
+    return given.get(vendor.key, "")
+
+
+def _ask(url: str, headers: Mapping[str, str]) -> Reply:
+    """One request, no redirect: the key goes to this host alone."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
+    try:
+        connection.request("GET", parts.path, headers=dict(headers))
+        answer = connection.getresponse()
+        told = {name.lower(): value for name, value in answer.getheaders()}
+        return Reply(answer.status, told, answer.read(MOST_BYTES))
+    finally:
+        connection.close()
