@@ -130,7 +130,7 @@ async def _form(request: Request, folder: Path, most_bytes: int) -> Received:
         f'"{await asyncio.to_thread(md5, file.path)}"',
         file.content_type or NO_TYPE,
         f"max-age={seconds}" if seconds else NO_CACHE,
-        _object(form["metadata"].text) if "metadata" in form else {},
+        read_object(form["metadata"].text) if "metadata" in form else {},
     )
 
 
@@ -147,12 +147,13 @@ def md5(path: Path) -> str:
 def metadata(text: str) -> Mapping[str, Any]:
     """The user's metadata of a header, base64 of JSON; none where it is not that, as the server has it."""
     try:
-        return _object(base64.b64decode(text).decode())
+        return read_object(base64.b64decode(text).decode())
     except ValueError:
         return {}
 
 
-def _object(text: str) -> Mapping[str, Any]:
+def read_object(text: str) -> Mapping[str, Any]:
+    """A JSON object; nothing where it is none."""
     try:
         read = json.loads(text)
     except ValueError:

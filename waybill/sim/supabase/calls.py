@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TypeVar
 
 from waybill.sim.routing import Call
@@ -31,3 +32,21 @@ def field(request: Request, name: str, kind: type[_T], default: _T | None = None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise invalid(f"body must have property '{name}' of type {kind.__name__}")
     return value
+
+
+def body_of(call: Call) -> Request:
+    """The call's request, to read its body from; under the fault F6 it breaks off in the middle."""
+    request = call.request
+    if call.fault is None or call.fault.name != "F6":
+        return request
+    left = int(request.headers.get("content-length", 0)) // 2
+
+    async def piece() -> bytes:
+        nonlocal left
+        content = await request.piece()
+        left -= len(content)
+        if left <= 0 or not content:
+            raise ConnectionAbortedError("the fault F6")
+        return content
+
+    return dataclasses.replace(request, piece=piece)

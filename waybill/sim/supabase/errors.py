@@ -16,15 +16,14 @@ class Refused(replies.Refused):
     """
 
     def __init__(self, status: int, code: str, message: str, label: str = "", http: int = 400) -> None:
+        self.status, self.message = status, message
         body = {"statusCode": str(status), "error": label or code, "message": message, "code": code}
         super().__init__(replies.json_reply(body, http))
 
 
-def unauthorized(message: str = "Invalid API key") -> Refused:
+def unauthorized(message: str = "Invalid API key") -> replies.Refused:
     """401 of the gateway, which writes neither `error` nor `statusCode`."""
-    refused = Refused(401, "", "")
-    refused.reply = replies.json_reply({"message": message}, 401)
-    return refused
+    return replies.Refused(replies.json_reply({"message": message}, 401))
 
 
 def denied(message: str = "new row violates row-level security policy") -> Refused:
@@ -130,12 +129,10 @@ def database_timeout() -> Refused:
     return Refused(544, "DatabaseTimeout", message, http=544)
 
 
-def no_route(method: str, path: str) -> Refused:
+def no_route(method: str, path: str) -> replies.Refused:
     """404 on the wire, and the one body whose status is a number."""
-    refused = Refused(404, "", "")
     body = {"message": f"Route {method}:{path} not found", "error": "Not Found", "statusCode": 404}
-    refused.reply = replies.json_reply(body, 404)
-    return refused
+    return replies.Refused(replies.json_reply(body, 404))
 
 
 def plain(status: int, message: str) -> replies.Refused:

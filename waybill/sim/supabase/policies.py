@@ -58,3 +58,6 @@ def by_tenant(question: Question) -> bool:
         return True
     tenant = (question.caller.claims.get("app_metadata") or {}).get("tenant")
     return question.caller.role == AUTHENTICATED and bool(tenant) and question.key.startswith(f"{tenant}/")
+
+
+POLICIES = {"role": by_role, "tenant": by_tenant}

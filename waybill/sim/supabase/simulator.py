@@ -13,16 +13,19 @@ from waybill.sim.simulator import Simulator, Vendor
 from waybill.sim.supabase import catalogue, errors, gateway, probes
 from waybill.sim.supabase.bodies import Bodies
 from waybill.sim.supabase.buckets import Buckets
+from waybill.sim.supabase.copying import Copying
 from waybill.sim.supabase.gateway import Gateway
 from waybill.sim.supabase.links import Signing
 from waybill.sim.supabase.listing import Listing
-from waybill.sim.supabase.policies import Caller
+from waybill.sim.supabase.policies import POLICIES, Caller
 from waybill.sim.supabase.reading import Reading
+from waybill.sim.supabase.resumable import Resumable
 from waybill.sim.supabase.rows import Bucket, Rows
 from waybill.sim.supabase.settings import SupabaseSettings
 from waybill.sim.supabase.store import Store
-from waybill.sim.supabase.tokens import Links, decoded
+from waybill.sim.supabase.tokens import Links
 from waybill.sim.supabase.uploads import Uploads
+from waybill.sim.supabase.users import Users
 from waybill.sim.wire import Reply, Request
 
 _STARTS = 2**32
@@ -45,17 +48,31 @@ class SupabaseSimulator(Simulator):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rows = Rows(folder / "rows.sqlite")
         ids = Ids(settings.seed * _STARTS + self._rows.start())
-        bodies = Bodies(folder, self._rows.versions())
-        store = Store(self._rows, bodies, ids, self.clock, settings.policy, settings.most_object_bytes)
+        bodies, most = Bodies(folder, self._rows.versions()), settings.most_object_bytes
+        self._store = store = Store(self._rows, bodies, ids, self.clock, settings.policy, most)
         self._first_bucket(settings.bucket)
-        self._links = Links(settings.jwt_secret, self.clock)
-        self._gateway = Gateway(
-            self.keys, lambda token: decoded(token, settings.jwt_secret, "HS256", self.clock)
-        )
-        self._foreign = self.host([Route("GET", "/{path...}", "foreign", _nobody)])
+        self.links = links = Links(settings.jwt_secret, self.clock)
+        self.users = Users(settings.seed, settings.jwt_secret, self.clock, lambda: self.url)
+        self._gateway = Gateway(self.keys, self.users.claims)
+        self._foreign = self.host(_somebody_elses())
         reading, uploads = Reading(store), Uploads(store)
-        signing = Signing(store, self._links, reading, uploads, settings.upload_link_seconds)
-        parts = (Buckets(store), signing, Listing(store), reading, uploads)
+        parts = (
+            self.users,
+            Buckets(store),
+            Signing(store, links, reading, uploads, settings.upload_link_seconds),
+            Resumable(
+                store,
+                links,
+                folder / "resumable",
+                settings.resumable_seconds,
+                settings.strict_parts,
+                lambda: self.foreign_url,
+            ),
+            Copying(store),
+            Listing(store),
+            reading,
+            uploads,
+        )
         self.routes = [*probes.routes(), *(route for part in parts for route in part.routes())]
 
     @property
@@ -65,8 +82,13 @@ class SupabaseSimulator(Simulator):
 
     @property
     def controls(self) -> Mapping[str, Callable[..., object]]:
-        """Another key for links."""
-        return {"/links": self._links.rotate}
+        """Users' tokens, and the keys that sign them and links; and whose objects users have."""
+        return {
+            "/token": self.users.token,
+            "/rotate": self.users.rotate,
+            "/links": self.links.rotate,
+            "/policy": self._obey,
+        }
 
     def authorize(self, request: Request) -> Account:
         """Whom a request acts for."""
@@ -93,14 +115,26 @@ class SupabaseSimulator(Simulator):
         await super()._close()
         self._rows.close()
 
+    def _obey(self, name: str) -> None:
+        """Another policy, by its name."""
+        if name not in POLICIES:
+            raise ValueError(f"no policy is called {name!r}; there are {', '.join(POLICIES)}")
+        self._store.policy = POLICIES[name]
+
     def _first_bucket(self, name: str) -> None:
         now = self.clock.now()
         if name and self._rows.bucket(name) is None:
             self._rows.keep_bucket(Bucket(name, False, None, None, now, now))
 
 
-async def _nobody(_: Call) -> Done:
-    return Done(Reply(404))
+def _somebody_elses() -> list[Route]:
+    """A host that takes every request and answers none; what is sent there is in the journal."""
+
+    async def answer(_: Call) -> Done:
+        return Done(Reply(404))
+
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    return [Route(method, "/{path...}", "foreign", answer, streamed=True) for method in methods]
 
 
 def simulator(

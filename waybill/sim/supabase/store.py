@@ -30,11 +30,11 @@ class Store:
         self, rows: Rows, bodies: Bodies, ids: Ids, clock: Clock, policy: Policy, most_bytes: int
     ) -> None:
         self.rows, self.bodies = rows, bodies
-        self.clock, self._ids, self._policy, self._most_bytes = clock, ids, policy, most_bytes
+        self.clock, self._ids, self.policy, self._most_bytes = clock, ids, policy, most_bytes
 
     def may(self, caller: Caller, doing: Doing, bucket: str, key: str = "") -> bool:
         """Whether a policy lets it."""
-        return self._policy(Question(caller, doing, bucket, key))
+        return self.policy(Question(caller, doing, bucket, key))
 
     def bucket(self, name: str) -> Bucket:
         """A bucket, whoever asks; raises Refused where there is none."""

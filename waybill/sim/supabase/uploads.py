@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from waybill.sim.faults import Fault
 from waybill.sim.replies import json_reply
 from waybill.sim.routing import Call, Done, Route
 from waybill.sim.supabase import errors
-from waybill.sim.supabase.calls import field, whom
+from waybill.sim.supabase.calls import body_of, field, whom
 from waybill.sim.supabase.policies import Caller, Doing
 from waybill.sim.supabase.rows import Object
 from waybill.sim.supabase.store import Store
-from waybill.sim.wire import Request
 
 _PATH = "/storage/v1/object"
 
@@ -56,8 +53,7 @@ class Uploads:
         into = self._store.bucket(bucket)
         racing = call.fault is not None and call.fault.name == "F19"
         self._store.check_upload(caller, bucket, key, upsert, racing)
-        request = _cut(call.request) if call.fault and call.fault.name == "F6" else call.request
-        async with self._store.bodies.receiving(request, self._store.most_bytes(into)) as received:
+        async with self._store.bodies.receiving(body_of(call), self._store.most_bytes(into)) as received:
             self._store.check_type(into, received.content_type)
             return self._store.complete(bucket, key, received)
 
@@ -89,18 +85,3 @@ class Uploads:
 
 def _partly(fault: Fault | None, objects: list[Object]) -> list[Object]:
     return objects[: len(objects) // 2] if fault and fault.name == "F23" else objects
-
-
-def _cut(request: Request) -> Request:
-    """A request whose connection breaks in the middle of its body."""
-    left = int(request.headers.get("content-length", 0)) // 2
-
-    async def piece() -> bytes:
-        nonlocal left
-        content = await request.piece()
-        left -= len(content)
-        if left <= 0 or not content:
-            raise ConnectionAbortedError("the fault F6")
-        return content
-
-    return dataclasses.replace(request, piece=piece)
