@@ -9,8 +9,8 @@ where the vendor itself refused and charged nothing: the error is of a class in 
 names under `semconv.VENDOR` the vendor that was to be paid, and has no `semconv.CHARGED`. All else leaves the
 entry in doubt: a cancellation, or a neighbour's error, which may come after the vendor has done its work.
 
-For work that outlives its process there are `hold`, `settle`, `release` and `doubt`. Another process may end
-what this one holds. `record` makes the span from the ledger's entry.
+An attempt that goes on without its process is `resumed` by another, under the same rules. For work that has
+no such block there are `hold`, `settle`, `release` and `doubt`. `record` makes the span from the entry.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
 from waybill.runtime import deadline, faults, identity, semconv
 from waybill.runtime.channel import caller_attributes
 from waybill.runtime.errors import (
+    Conflict,
     Credential,
     Deadline,
     InvalidRequest,
@@ -170,6 +171,29 @@ class Meter:
                     )
                 finally:
                     span.end()
+
+    @asynccontextmanager
+    async def resumed(self, entry_id: str, vendor: str) -> AsyncIterator[Attempt]:
+        """Goes on with an attempt whose process let it go, and ends its entry by the rules of `attempt`.
+
+        An entry that has ended otherwise by now, given up by policy, say, or that was never held, stays so.
+
+        Args:
+            entry_id: The attempt's.
+            vendor: That was to be paid.
+        """
+        attempt, failure = Attempt(entry_id, 0), None
+        try:
+            yield attempt
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            if not attempt.goes_on:
+                try:
+                    self.record(await self._undisturbed(self._end(attempt, vendor, failure)))
+                except (NotFound, Conflict) as ended:
+                    log.warning("entry had ended", entry_id=entry_id, reason=ended.reason)
 
     async def hold(self, purchase: Purchase, entry_id: str, owner: str, ttl_seconds: int) -> entry_pb2.Entry:
         """Holds for work that goes on without this process. Repeated, it answers the entry that there is.

@@ -31,6 +31,7 @@ What an engine that keeps parses charged in the end is asked later, for every jo
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import os
 import tempfile
@@ -121,14 +122,16 @@ class Attempts:
 
     async def _clear(self, job: Job) -> Job:
         """Leaves nothing of a cancelled job, here or at the engine."""
-        if job.entry_id:
+        # What was discarded after its end has been paid for; see `Jobs.discard`.
+        if job.entry_id and not job.page_count:
             parse = await self._parse_of(job)
             if parse is not None and parse.stage is Stage.RUNNING:
                 parse = await self._engine.cancel(parse.id, order_of(job))
-            await self._objects.delete(job.artifact_key)
             await self._end(job, 0 if parse is None else parse.charged_pages, CANCELLED)
             if parse is not None and not job.parse_id:
                 await self._jobs.attach_parse(job, parse.id, 0.0)
+        if job.entry_id:
+            await self._objects.delete(job.artifact_key)
         return await self._jobs.cleared(job)
 
     async def _work_on(self, job: Job, work: Work, *, last: bool) -> Job:
@@ -138,7 +141,7 @@ class Attempts:
         except (Unavailable, Deadline) as error:
             if not last:
                 raise
-            return await self._fail(job, error)
+            return await self._give_up(job, error)
         except ServiceError as error:
             return await self._fail(job, error)
         except (Superseded, GoesOn):
@@ -155,6 +158,15 @@ class Attempts:
             log.exception("parse failed", job_id=str(job.job_id))
             return await self._fail(job, refusal("PARSER_CRASHED"))
         return await self._jobs.succeed(job, reading)
+
+    async def _give_up(self, job: Job, error: ServiceError) -> Job:
+        """Ends a job whose neighbour stayed away; nobody will go on with an attempt that was cut off."""
+        if job.entry_id:
+            try:
+                await self._end(job, None, error.reason)
+            except (Unavailable, Deadline) as away:  # the ledger's
+                log.warning("a hold is left to expire", entry_id=job.entry_id, reason=away.reason)
+        return await self._fail(job, error)
 
     async def _fail(self, job: Job, error: ServiceError) -> Job:
         """Ends a job; where it is not known what its attempt did at the engine, that is asked later."""
@@ -200,22 +212,14 @@ class Attempts:
 
     async def _rest_of(self, job: Job, work: Work, parse: Parse) -> Reading:
         """What is left to do of an attempt whose parse the engine has."""
-        attempt = Attempt(job.entry_id, 0)
-        try:
-            with Artifact.open() as artifact:
-                return await self._bring_in(job, work, parse, artifact, attempt)
-        except (Unavailable, Deadline, OSError, Superseded, GoesOn):
-            raise
-        except Exception as error:
-            # The job ends with this, and so does its entry.
-            if refused_for_nothing(error, self._vendor):
-                attempt.settle(0)
-            elif attempt.quantity is None:
-                await self._end(job, None, CUT_OFF)
-            raise
-        finally:
-            if attempt.quantity is not None:
-                await self._end(job, attempt.quantity, CUT_OFF)
+        async with self._meter.resumed(job.entry_id, self._vendor) as attempt:
+            try:
+                with Artifact.open() as artifact:
+                    return await self._bring_in(job, work, parse, artifact, attempt)
+            except (Unavailable, Deadline, OSError, Superseded, asyncio.CancelledError):
+                # Who takes the job next goes on with it.
+                attempt.leave()
+                raise
 
     async def _parse_of(self, job: Job) -> Parse | None:
         """What the engine has of an attempt that was cut off; None: surely nothing."""

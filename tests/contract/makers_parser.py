@@ -284,7 +284,7 @@ class RemoteEngine:
         return 600.0
 
     async def look(self, parse_id: str) -> Parse:
-        one = self._one(parse_id)
+        one = self.kept(parse_id)
         one.looks += 1
         if one.looks == 3 and one.charged_pages is None:
             one.charged_pages = len(one.texts)
@@ -292,12 +292,12 @@ class RemoteEngine:
 
     async def collect(self, parse_id: str, order: Order, artifact: pages.Artifact) -> None:
         artifact.clear()
-        for number, text in enumerate(self._one(parse_id).texts, start=1):
+        for number, text in enumerate(self.kept(parse_id).texts, start=1):
             artifact.append(pages.Page(number, text))
         artifact.finish("text")
 
     async def cancel(self, parse_id: str, order: Order) -> Parse:
-        one = self._one(parse_id)
+        one = self.kept(parse_id)
         one.charged_pages = one.charged_pages or 0
         return one.told()
 
@@ -305,11 +305,11 @@ class RemoteEngine:
         pass
 
     async def charge(self, parse_id: str) -> Charge | None:
-        charged = self._one(parse_id).charged_pages
+        charged = self.kept(parse_id).charged_pages
         return None if charged is None else Charge("cost_effective", "page", charged)
 
     async def forget(self, parse_id: str, order: Order) -> None:
-        self._one(parse_id)
+        self.kept(parse_id)
         del self._kept[parse_id]
 
     async def check(self) -> bool:
@@ -319,7 +319,8 @@ class RemoteEngine:
         """Whether the vendor's invoice has the attempt."""
         return entry_id in self.begun and bool(self.begun[entry_id].charged_pages)
 
-    def _one(self, parse_id: str) -> RemoteParse:
+    def kept(self, parse_id: str) -> RemoteParse:
+        """One that is not deleted. Raises NotFound."""
         if parse_id not in self._kept:
             raise NotFound("PARSE_NOT_FOUND", "The vendor knows no such parse.")
         return self._kept[parse_id]

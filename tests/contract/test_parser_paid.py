@@ -23,6 +23,7 @@ from tests.contract.makers_parser import (
     brought_to_end,
     claimed,
     created,
+    exists,
     job_request,
     jobs_of,
     neighbours,
@@ -30,6 +31,7 @@ from tests.contract.makers_parser import (
     parsed,
     parser,
     runner_of,
+    time_passes,
 )
 from tests.contract.makers_parser import ended as end_of
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -145,6 +147,50 @@ async def test_a_parse_whose_begin_lost_its_reply_is_found_and_ends_its_one_entr
             await brought_to_end(runner, store, who, job.job_id)
             assert (await store.get(who.tenant, job.job_id)).state is state
             assert await near.entry_states() == [entry_state]
+
+
+class Closed(Objects):
+    """The way to a storage that is away for good once there is something to read back."""
+
+    async def last_line(self, key: str) -> bytes | None:
+        raise Unavailable("AWAY", "Repeat.")
+
+
+async def test_a_parse_that_is_given_up_as_storage_stays_away_leaves_its_entry_in_doubt_and_not_held(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), RemoteEngine()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        runner = runner_of(store, near, engine, no_pause, Closed(near.storage))
+        with identity.acting_as(who):
+            job = await created(store, near, who, MARKDOWN)
+            failed = await brought_to_end(runner, store, who, job.job_id)
+            assert (failed.state, failed.reason) == (JobState.FAILED, "AWAY")
+            assert await near.entry_states() == [Entry.STATE_IN_DOUBT]
+            assert failed.charge_of == failed.entry_id, "the engine is asked what it cost"
+
+
+async def test_what_is_left_of_a_deletion_is_cleared_without_a_word_about_its_paid_entry(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), RemoteEngine()
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/dies") as dies,
+        jobs_of(database, "parser/1") as store,
+    ):
+        with identity.acting_as(who):
+            job = await created(store, near, who, MARKDOWN)
+            runner = runner_of(store, near, engine, no_pause)
+            await brought_to_end(runner, store, who, job.job_id)
+            (discarded,) = await dies.discard(who.tenant, job.source_sha256)
+            await time_passes(database, discarded)
+            paid, asked = await near.entries(), engine.kept(discarded.parse_id).looks
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            left = await store.get(who.tenant, job.job_id)
+            assert (left.state, left.open, left.charge_of) == (JobState.CANCELLED, False, discarded.entry_id)
+            assert not await exists(near, discarded.artifact_key)
+            assert (await near.entries(), engine.kept(discarded.parse_id).looks) == (paid, asked)
 
 
 @pytest.mark.parametrize(("filename", "content"), [("a.md", b" \n"), ("a.pdf", b"%PDF-1.7 and no more")])

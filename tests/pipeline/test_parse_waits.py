@@ -77,7 +77,7 @@ class Vendor(RemoteEngine):
         return Parse("", Stage.ENDED)
 
     async def look(self, parse_id: str) -> Parse:
-        one = self._one(parse_id)
+        one = self.kept(parse_id)
         if self.done and one.charged_pages is None:
             one.charged_pages = len(one.texts)
         return replace(one.told(), look_in_seconds=LOOK_SECONDS)
