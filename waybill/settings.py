@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
-from waybill import llamaparse_settings
+from waybill import llamaparse_settings, supabase_settings
 from waybill.limits import REQUEST_TOKENS
 from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
@@ -294,6 +294,7 @@ def _all() -> Iterator[Setting]:
         *globals().values(),
         *PASSWORDS.values(),
         *vars(llamaparse_settings).values(),
+        *vars(supabase_settings).values(),
     )
     declared = [one for one in values if isinstance(one, Setting)]
     first = dict.fromkeys(one.group for one in declared if one.group not in _LAST_GROUPS)

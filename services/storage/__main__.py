@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from services.storage import backfill, sweep
 from services.storage.backends.local import LocalObjects
+from services.storage.backends.port import ObjectStore
 from services.storage.config import StorageConfig
 from services.storage.index_servicer import DocumentIndexServicer
 from services.storage.objects import Objects
@@ -23,8 +25,18 @@ from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1 import document_index_service_pb2_grpc as index_grpc
 from waybill.storage.v1 import object_storage_service_pb2_grpc as objects_grpc
+from waybill.vendors.health import Probe, watched
+from waybill.vendors.registry import SUPABASE
 
 PATIENCE = Patience()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The parts that depend on the backend."""
+
+    store: ObjectStore
+    probes: Mapping[str, Probe]
 
 
 @asynccontextmanager
@@ -32,10 +44,10 @@ async def build(
     config: StorageConfig, telemetry: Telemetry, patience: Patience = PATIENCE
 ) -> AsyncIterator[server.Service]:
     """Joins the storage service's parts; tests call it with a configuration of their own."""
-    store = LocalObjects(config.objects_dir, lambda: datetime.datetime.now(datetime.UTC))
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.opened(config.database_url))
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
+        chosen = await stack.enter_async_context(_chosen(config, telemetry, database, owner))
         sweeper = Sweeper(owner, patience)
         await stack.enter_async_context(sweeper.running())
         await stack.enter_async_context(Builder(owner, config.owner_database_url).running())
@@ -50,7 +62,7 @@ async def build(
             rpcs=[
                 (
                     objects_grpc.add_ObjectStorageServiceServicer_to_server,
-                    ObjectStorageServicer(Objects(store)),
+                    ObjectStorageServicer(Objects(chosen.store)),
                     "waybill.storage.v1.ObjectStorageService",
                 ),
                 (
@@ -59,8 +71,28 @@ async def build(
                     "waybill.storage.v1.DocumentIndexService",
                 ),
             ],
-            backends={"storage/local": store.healthy, "storage/postgres": database.ping},
+            backends={**chosen.probes, "storage/postgres": database.ping},
         )
+
+
+@asynccontextmanager
+async def _chosen(
+    config: StorageConfig, telemetry: Telemetry, database: Database, owner: Database
+) -> AsyncIterator[Chosen]:
+    if config.supabase is None:
+        assert config.objects_dir is not None, "the local backend's settings need it"
+        local = LocalObjects(config.objects_dir, _now)
+        yield Chosen(local, {"storage/local": local.healthy})
+        return
+    # The SDK is heavy, and only this backend needs it.
+    from services.storage.backends.supabase.opening import opened
+
+    async with opened(config.supabase, database, owner, _now) as supabase:
+        yield Chosen(supabase.store, watched(SUPABASE, supabase.store.healthy, supabase.breaker, telemetry))
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import asyncio
 import grpc
 import pytest
 
-from services.storage.objects import Objects
+from tests.contract.makers_objects import Storage, opened
 from tests.contract.makers_storage import Headers, get, messages, refused, tenant_headers
-from tests.contract.test_object_storage import CONTENT, Storage, put, storage
+from tests.contract.test_object_storage import CONTENT, put, storage
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 
 __all__ = ["storage"]
@@ -19,11 +19,6 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 async def delete(storage: Storage, headers: Headers, key: str) -> bool:
     """Deletes an object; says whether there was one."""
     return (await storage.stub.DeleteObject(pb.DeleteObjectRequest(key=key), metadata=headers)).deleted
-
-
-def folders(storage: Storage) -> int:
-    """How many folders the backend keeps."""
-    return sum(path.is_dir() for path in storage.root.rglob("*"))
 
 
 async def test_a_deleted_object_is_gone_and_deleting_it_again_says_so(storage: Storage) -> None:
@@ -41,13 +36,13 @@ async def test_a_deleted_object_is_gone_and_deleting_it_again_says_so(storage: S
 
 
 async def test_nothing_is_left_of_a_tenants_last_object_and_the_next_one_is_stored(storage: Storage) -> None:
-    me, before = tenant_headers(), folders(storage)
+    me, before = tenant_headers(), storage.folders()
     for key in ("one", "two"):
         await put(storage, me, messages(key, CONTENT))
     assert await delete(storage, me, "one")
     assert (await get(storage.stub, me, "two"))[1] != []
     assert await delete(storage, me, "two")
-    assert (storage.files(), folders(storage)) == ([], before)
+    assert (await storage.kept(), storage.folders()) == ([], before)
     await put(storage, me, messages("one", b"again"))
     assert (await get(storage.stub, me, "one"))[1] == [b"again"]
 
@@ -55,11 +50,11 @@ async def test_nothing_is_left_of_a_tenants_last_object_and_the_next_one_is_stor
 async def test_who_reads_an_object_reads_on_when_it_is_deleted(storage: Storage) -> None:
     me = tenant_headers()
     await put(storage, me, messages("k", CONTENT))
-    async with Objects(storage.store).open(str(me[0][1]), "k") as reading:
+    async with opened(storage, me, "k") as reading:
         first = await anext(reading.pieces)
         assert await delete(storage, me, "k")
         assert first + b"".join([piece async for piece in reading.pieces]) == CONTENT
-    assert storage.files() == []
+    assert await storage.kept() == []
 
 
 async def test_anothers_object_of_the_same_key_is_untouched(storage: Storage) -> None:
@@ -79,7 +74,7 @@ async def test_objects_put_while_a_tenants_last_one_is_deleted_are_stored(storag
         await asyncio.gather(*sent, *gone)
         for n in range(3):
             assert (await get(storage.stub, me, f"{round_}-{n}"))[1] == [b"kept"]
-    assert len(storage.files()) == 3
+    assert len(await storage.kept()) == 3
 
 
 @pytest.mark.parametrize("key", ["", "../up", "a//b", "a\\b", "a\0b"])

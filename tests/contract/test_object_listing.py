@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
+from tests.contract.makers_objects import Storage
 from tests.contract.makers_storage import Headers, get, messages, refused, tenant_headers
-from tests.contract.test_object_storage import CONTENT, Storage, put, storage
+from tests.contract.test_object_storage import CONTENT, put, storage
 from waybill.runtime.wire import page_token
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 from waybill.storage.v1.object_pb2 import Object

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,12 +13,10 @@ import grpc
 import pytest
 
 from services.storage.backends.local import LocalObjects
-from services.storage.backends.port import ObjectStore
-from services.storage.objects import Objects
-from services.storage.objects_servicer import ObjectStorageServicer
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_objects import BACKENDS, NOW, Storage, opened, over, over_files
 from tests.contract.makers_storage import (
     Headers,
-    channel_to,
     get,
     header,
     messages,
@@ -29,52 +25,18 @@ from tests.contract.makers_storage import (
 )
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.runtime import errors
-from waybill.runtime.server import Service
 from waybill.storage.v1 import object_storage_service_pb2 as pb
-from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
-NOW = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
-BACKENDS: dict[str, Callable[[Path], ObjectStore]] = {"local": lambda root: LocalObjects(root, lambda: NOW)}
 CONTENT = bytes(range(256)) * 4_000
 
 
-@dataclass(frozen=True)
-class Storage:
-    """The service, and what lies behind it."""
-
-    stub: rpc.ObjectStorageServiceAsyncStub
-    store: ObjectStore
-    root: Path
-
-    async def has_files(self) -> bool:
-        """Whether the backend keeps anything, finished or not."""
-        return self.files() != []
-
-    async def is_empty(self) -> bool:
-        """Whether nothing is left."""
-        return self.files() == []
-
-    def files(self) -> list[Path]:
-        """Every file that the backend keeps."""
-        return sorted(path for path in self.root.rglob("*") if path.is_file())
-
-
-@asynccontextmanager
-async def served(store: ObjectStore, root: Path) -> AsyncIterator[Storage]:
-    """The service over a backend."""
-    add = rpc.add_ObjectStorageServiceServicer_to_server
-    service = Service(
-        [(add, ObjectStorageServicer(Objects(store)), "waybill.storage.v1.ObjectStorageService")]
-    )
-    async with channel_to(service) as channel:
-        yield Storage(rpc.ObjectStorageServiceStub(channel), store, root)
-
-
 @pytest.fixture(params=BACKENDS)
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+async def storage(
+    request: pytest.FixtureRequest, database: MigratedPostgres, tmp_path: Path
+) -> AsyncIterator[Storage]:
     """The service over each backend, empty."""
-    async with served(BACKENDS[request.param](tmp_path), tmp_path) as made:
+    async with over(request.param, database, tmp_path) as made:
         yield made
 
 
@@ -114,7 +76,7 @@ async def test_describing_an_object_opens_none(tmp_path: Path) -> None:
             raise AssertionError("an object was opened")
 
     me = tenant_headers()
-    async with served(Closed(tmp_path, lambda: NOW), tmp_path) as storage:
+    async with over_files(Closed(tmp_path, lambda: NOW), tmp_path) as storage:
         stored = (await put(storage, me, messages("k", CONTENT))).object
         assert (await storage.stub.StatObject(pb.StatObjectRequest(key="k"), metadata=me)).object == stored
 
@@ -179,7 +141,7 @@ async def test_a_key_that_is_no_plain_path_is_refused_by_every_call(storage: Sto
     ):
         async with refused("PATH_NOT_ALLOWED", INVALID):
             await call
-    assert storage.files() == []
+    assert await storage.kept() == []
 
 
 @pytest.mark.parametrize(
@@ -220,14 +182,14 @@ async def test_a_put_that_is_not_what_it_says_leaves_nothing(
 ) -> None:
     async with refused(reason, INVALID):
         await put(storage, tenant_headers(), sent)
-    assert storage.files() == []
+    assert await storage.kept() == []
 
 
 async def test_a_put_over_the_backends_limit_is_refused_before_its_bytes_come(storage: Storage) -> None:
     size = storage.store.capabilities.max_object_bytes + 1
     async with refused("OBJECT_TOO_LARGE", grpc.StatusCode.RESOURCE_EXHAUSTED):
         await put(storage, tenant_headers(), [header("k", b"", size_bytes=size)])
-    assert storage.files() == []
+    assert await storage.kept() == []
 
 
 async def test_an_object_is_seen_only_when_whole_and_a_cancelled_put_leaves_nothing(storage: Storage) -> None:
@@ -258,14 +220,13 @@ async def test_an_object_is_replaced_whole_and_a_failed_put_keeps_the_old_one(st
     await put(storage, me, messages("k", b"newer", content_type="text/new"))
     first, pieces = await get(storage.stub, me, "k")
     assert (first.object.content_type, pieces) == ("text/new", [b"newer"])
-    assert len(storage.files()) == 1
+    assert len(await storage.kept()) == 1
 
 
 async def test_a_read_goes_on_undisturbed_while_its_object_is_replaced(storage: Storage) -> None:
     me = tenant_headers()
     await put(storage, me, messages("k", b"old"))
-    objects = Objects(storage.store)
-    async with objects.open(str(me[0][1]), "k") as reading:
+    async with opened(storage, me, "k") as reading:
         await put(storage, me, messages("k", b"newer"))
         assert [piece async for piece in reading.pieces] == [b"old"]
 

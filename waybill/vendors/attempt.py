@@ -21,6 +21,11 @@ ANSWER_SECONDS = 0.4
 Refused = Callable[[httpx2.Response], ServiceError]
 
 
+def bearer(key: str) -> dict[str, str]:
+    """The header that most vendors take a key in."""
+    return {"Authorization": f"Bearer {key}"}
+
+
 class Attempts:
     """Attempts at one vendor.
 
@@ -29,13 +34,22 @@ class Attempts:
         keys: One of them goes with each attempt.
         seconds: The longest that an attempt may take.
         refused: Makes the error of a status that is not 200; `failures.KEY_REFUSED` where that is the key's.
+        headers: Those that carry a key.
     """
 
-    def __init__(self, vendor: Vendor, keys: Keys, seconds: float, refused: Refused) -> None:
+    def __init__(
+        self,
+        vendor: Vendor,
+        keys: Keys,
+        seconds: float,
+        refused: Refused,
+        headers: Callable[[str], dict[str, str]] = bearer,
+    ) -> None:
         self._vendor = vendor
         self._keys = keys
         self._seconds = seconds
         self._refused = refused
+        self._headers = headers
 
     @asynccontextmanager
     async def attempt(
@@ -54,7 +68,7 @@ class Attempts:
         failure: ServiceError | None = None
         try:
             async with asyncio.timeout(seconds):
-                yield {"Authorization": f"Bearer {key}"}
+                yield self._headers(key)
         except TimeoutError:
             failure = failures.timed_out(self._vendor, seconds)
         except httpx2.HTTPStatusError as error:

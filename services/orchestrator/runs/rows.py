@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from waybill.runtime.errors import NotFound
+from waybill.runtime.ids import uuid7
 
 Row = dict[str, Any]
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
@@ -60,15 +60,8 @@ def unix_ms(moment: datetime.datetime) -> int:
 
 
 def new_run_id(now_ms: int, random: bytes) -> str:
-    """A UUIDv7 (RFC 9562): sorts by time.
-
-    Args:
-        now_ms: Unix time in milliseconds.
-        random: 10 random bytes.
-    """
-    value = now_ms.to_bytes(6, "big") + random[:10]
-    bits = int.from_bytes(value, "big") & ~(0xF << 76) & ~(0x3 << 62)
-    return str(uuid.UUID(int=bits | 0x7 << 76 | 0x2 << 62))
+    """See `uuid7`."""
+    return str(uuid7(now_ms, random))
 
 
 def run_not_found() -> NotFound:
