@@ -10,6 +10,7 @@ import grpc
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from waybill.runtime.auth_settings import AuthConfig
 from waybill.runtime.channel import connect
 from waybill.runtime.identity import Caller
 from waybill.runtime.server import Build, ServerConfig, Service, serving
@@ -33,16 +34,19 @@ class Recorder:
         return [span.name for span in self.exporter.get_finished_spans()]
 
 
-def server_config(name: str) -> ServerConfig:
+def server_config(name: str, auth: AuthConfig | None = None) -> ServerConfig:
     """A server on a free loopback port."""
-    return ServerConfig(name=name, bind=ANY_PORT)
+    return ServerConfig(name=name, bind=ANY_PORT, auth=auth or AuthConfig())
 
 
 @asynccontextmanager
-async def served(name: str, build: Build, recorder: Recorder | None = None) -> AsyncIterator[str]:
+async def served(
+    name: str, build: Build, recorder: Recorder | None = None, auth: AuthConfig | None = None
+) -> AsyncIterator[str]:
     """Serves what `build` makes; yields its address."""
     telemetry = (recorder or Recorder()).telemetry(name)
-    async with build(telemetry) as service, serving(server_config(name), telemetry, service) as address:
+    config = server_config(name, auth)
+    async with build(telemetry) as service, serving(config, telemetry, service) as address:
         yield address
 
 

@@ -188,6 +188,8 @@ class Admission:
             run_id=new_run_id(unix_ms(now), os.urandom(10)),
             tenant=who.tenant,
             correlation_id=who.correlation_id,
+            subject=who.subject,
+            credential_id=who.credential_id,
             request_id=arrival.request_id,
             caller_traceparent=traceparent(trace.get_current_span().get_span_context()),
             collection=arrival.collection,

@@ -158,7 +158,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
 def _run(row: Row, total: RunTotal) -> Run:
     same = ("correlation_id", "step", "reason", "message", "collection", "document_key", "document_id",
             "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "starts",
-            "tries")  # fmt: skip
+            "tries", "subject", "credential_id")  # fmt: skip
     money = ("cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd")
     run = Run(
         run_id=str(row["run_id"]),

@@ -15,7 +15,10 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.identity import Caller
 
 # What of a caller is kept in a job's columns, by their names.
-CALLER = ("tenant", "correlation_id", "run_id", "step_span_id", "collection", "document_key")
+CALLER = (
+    "tenant", "correlation_id", "run_id", "step_span_id", "collection", "document_key", "subject",
+    "credential_id",
+)  # fmt: skip
 
 
 class JobState(Enum):

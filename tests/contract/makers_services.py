@@ -19,23 +19,36 @@ from services.parser.config import ParserConfig
 from services.storage.__main__ import build as build_storage
 from services.storage.config import StorageConfig
 from tests.conftest import MigratedPostgres
-from tests.inprocess import served, server_config
+from tests.inprocess import Recorder, served, server_config
+from waybill.runtime.auth_settings import AuthConfig
 
 
 @asynccontextmanager
-async def everything(database: MigratedPostgres, folder: Path) -> AsyncIterator[Mapping[str, str]]:
+async def everything(
+    database: MigratedPostgres,
+    folder: Path,
+    auth: AuthConfig | None = None,
+    recorder: Recorder | None = None,
+) -> AsyncIterator[Mapping[str, str]]:
     """All five services; their addresses by name."""
-    async with all_but_orchestrator(database, folder) as at:
+    async with all_but_orchestrator(database, folder, auth, recorder) as at:
         config = OrchestratorConfig(
-            server_config("orchestrator"), database.url("orchestrator"), database.owner_url("orchestrator"),
+            server_config("orchestrator", auth),
+            database.url("orchestrator"), database.owner_url("orchestrator"),
             at["storage"], at["parser"], at["embedder"], at["ledger"], "fuzz", 4, 4, 5_000,
         )  # fmt: skip
-        async with served("orchestrator", partial(build_orchestrator, config)) as address:
+        build = partial(build_orchestrator, config)
+        async with served("orchestrator", build, recorder, auth) as address:
             yield {**at, "orchestrator": address}
 
 
 @asynccontextmanager
-async def all_but_orchestrator(database: MigratedPostgres, folder: Path) -> AsyncIterator[Mapping[str, str]]:
+async def all_but_orchestrator(
+    database: MigratedPostgres,
+    folder: Path,
+    auth: AuthConfig | None = None,
+    recorder: Recorder | None = None,
+) -> AsyncIterator[Mapping[str, str]]:
     """The four services that it calls; their addresses by name."""
 
     def urls(name: str) -> tuple[str, str]:
@@ -45,17 +58,17 @@ async def all_but_orchestrator(database: MigratedPostgres, folder: Path) -> Asyn
         at: dict[str, str] = {}
 
         async def serve(name: str, build: Any, config: Any) -> None:
-            at[name] = await stack.enter_async_context(served(name, partial(build, config)))
+            at[name] = await stack.enter_async_context(served(name, partial(build, config), recorder, auth))
 
         await serve(
-            "storage", build_storage, StorageConfig(server_config("storage"), *urls("storage"), folder)
+            "storage", build_storage, StorageConfig(server_config("storage", auth), *urls("storage"), folder)
         )
-        await serve("ledger", build_ledger, LedgerConfig(server_config("ledger"), *urls("ledger")))
-        parser = ParserConfig(server_config("parser"), *urls("parser"), at["storage"], at["ledger"])
+        await serve("ledger", build_ledger, LedgerConfig(server_config("ledger", auth), *urls("ledger")))
+        parser = ParserConfig(server_config("parser", auth), *urls("parser"), at["storage"], at["ledger"])
         await serve("parser", build_parser, parser)
         await serve(
             "embedder",
             build_embedder,
-            EmbedderConfig(server_config("embedder"), at["ledger"], "local", None, ""),
+            EmbedderConfig(server_config("embedder", auth), at["ledger"], "local", None, ""),
         )
         yield at

@@ -68,6 +68,8 @@ def run_object(run: Run) -> Shape:
         "tries": run.tries,
         "embedding_tier": _TIERS.get(run.embedding_tier),
         "embedding_tier_reason": run.embedding_tier_reason or None,
+        "subject": run.subject or None,
+        "credential_id": run.credential_id or None,
         "reading": reading_object(run.reading) if run.HasField("reading") else None,
     }
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import grpc
 import structlog
+from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
@@ -20,6 +22,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from waybill.common.v1 import access_pb2
 from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.call_limit import CallLimit
 from waybill.runtime.channel import MAX_MESSAGE_BYTES, caller_attributes, finish
@@ -107,7 +110,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
                 try:
                     who = await self._door.admit(
-                        details.invocation_metadata, services_only=details.method.startswith(UNTRACED_PREFIX)
+                        details.invocation_metadata, services_only=_services_only(details.method)
                     )
                     identity.become(who)
                     span.set_attributes(caller_attributes(who))
@@ -151,6 +154,17 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             kind=SpanKind.SERVER,
             attributes={semconv.RPC_SYSTEM: "grpc", semconv.RPC_METHOD: method},
         )
+
+
+@cache
+def _services_only(method: str) -> bool:
+    """Whether an RPC is for our own services; spans are of any tenant, so their export is."""
+    if method.startswith(UNTRACED_PREFIX):
+        return True
+    options = descriptor_pool.Default().FindMethodByName(method.lstrip("/").replace("/", ".")).GetOptions()
+    # The generated types know no extensions.
+    only: Any = access_pb2.services_only
+    return bool(options.Extensions[only])
 
 
 def _checked(request: Any) -> Any:

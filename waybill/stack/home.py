@@ -95,6 +95,17 @@ class Home:
         found: dict[str, str] = json.loads(path.read_text())
         return found
 
+    def service_secret(self) -> str:
+        """What the services show each other."""
+        return _made_once(self.folder / "service.secret")
+
+
+def _made_once(path: Path) -> str:
+    """A secret, made at the first call into a file that only we can read."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32))
+    return path.read_text().strip()
+
 
 def find(environ: Mapping[str, str], start: Path | None = None, *, root: bool | None = None) -> Home:
     """WAYBILL_HOME, else the nearest `.waybill/` upward, else the checkout's, or `./.waybill`.

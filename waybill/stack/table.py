@@ -8,6 +8,7 @@ import urllib.request
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
+from waybill.runtime.auth_settings import SERVICE_SECRET
 from waybill.settings import DATABASE_ADMIN_URL, DATABASE_SERVICES, PASSWORDS, ROLES, password_variable
 from waybill.stack import postgres, probe
 from waybill.stack.config import ADMIN
@@ -53,6 +54,7 @@ def tiers(
         "WAYBILL_OTLP_ADDRESS": addresses["orchestrator"],
         "WAYBILL_OBJECTS_DIR": str(home.objects),
         "WAYBILL_MODE": mode,
+        SERVICE_SECRET.name: environ.get(SERVICE_SECRET.name) or home.service_secret(),
         "WAYBILL_STOP_ON_EOF": "1",
         "PYTHONUNBUFFERED": "1",
     }

@@ -35,5 +35,7 @@ def acting_for(run: RunRef, row: Row, step_span_id: str = "") -> AbstractContext
             step_span_id,
             row["collection"],
             row["document_key"],
+            row["subject"],
+            row["credential_id"],
         )
     )

@@ -47,6 +47,8 @@ class NewRun:
     origin: str = ""
     document_id: str = ""
     chunks: int = 0
+    subject: str = ""
+    credential_id: str = ""
 
     @property
     def ref(self) -> RunRef:

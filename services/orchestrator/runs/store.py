@@ -32,12 +32,12 @@ INSERT = """
 insert into waybill_runs.runs (
     run_id, tenant, correlation_id, request_id, caller_traceparent, collection, document_key, filename,
     source_sha256, size_bytes, source_key, state, step, document_id, chunks, created_at, ended_at,
-    complete_by, reason, message, pages, reading, metadata, origin)
+    complete_by, reason, message, pages, reading, metadata, origin, subject, credential_id)
 values (
     %(run_id)s, %(tenant)s, %(correlation_id)s, %(request_id)s, %(caller_traceparent)s, %(collection)s,
     %(document_key)s, %(filename)s, %(source_sha256)s, %(size_bytes)s, %(source_key)s, %(state)s, %(step)s,
     %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s, %(reason)s, %(message)s,
-    %(pages)s, %(reading)s, %(metadata)s, %(origin)s)
+    %(pages)s, %(reading)s, %(metadata)s, %(origin)s, %(subject)s, %(credential_id)s)
 on conflict do nothing
 returning *
 """

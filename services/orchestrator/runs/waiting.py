@@ -123,7 +123,8 @@ class WaitPoller:
             with in_trace(wait.run, row, wait.kind):
                 return await kind.end(wait, row)
         # Outside the run's trace, which would fill with looks in a day.
-        with identity.acting_as(identity.Caller(wait.run.tenant, row["correlation_id"])):
+        asker = {name: row[name] for name in ("correlation_id", "subject", "credential_id")}
+        with identity.acting_as(identity.Caller(wait.run.tenant, **asker)):
             late = complete_by is not None and now >= complete_by
             look_at = None if late else await kind.look(wait, row)
         if look_at is None:

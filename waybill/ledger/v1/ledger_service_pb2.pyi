@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from waybill.common.v1 import access_pb2 as _access_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
 from waybill.ledger.v1 import entry_pb2 as _entry_pb2
 from google.protobuf.internal import containers as _containers

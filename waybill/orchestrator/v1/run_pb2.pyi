@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts", "complete_by", "tries", "embedding_tier", "embedding_tier_reason", "reading")
+    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts", "complete_by", "tries", "embedding_tier", "embedding_tier_reason", "reading", "subject", "credential_id")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Run.State]
@@ -71,6 +71,8 @@ class Run(_message.Message):
     EMBEDDING_TIER_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_TIER_REASON_FIELD_NUMBER: _ClassVar[int]
     READING_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_ID_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     correlation_id: str
     state: Run.State
@@ -98,4 +100,6 @@ class Run(_message.Message):
     embedding_tier: Run.EmbeddingTier
     embedding_tier_reason: str
     reading: _reading_pb2.Reading
-    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tries: _Optional[int] = ..., embedding_tier: _Optional[_Union[Run.EmbeddingTier, str]] = ..., embedding_tier_reason: _Optional[str] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ...) -> None: ...
+    subject: str
+    credential_id: str
+    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tries: _Optional[int] = ..., embedding_tier: _Optional[_Union[Run.EmbeddingTier, str]] = ..., embedding_tier_reason: _Optional[str] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., subject: _Optional[str] = ..., credential_id: _Optional[str] = ...) -> None: ...
