@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import http.client
 import json
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +27,12 @@ from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import at, quick
 from tests.contract.makers_llamaparse import begun, final, llamaparse
 from tests.contract.makers_parser import MARKDOWN, a_run, neighbours
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
 from waybill.runtime import identity
 from waybill.runtime.config import ConfigError
+from waybill.runtime.http_listener import Bounds
 from waybill.sim.llamacloud.simulator import simulator
 from waybill.stack import ports
 from waybill.vendors.llamaparse import webhook_fault
@@ -164,6 +167,66 @@ async def test_an_address_that_is_taken_is_told_at_the_start(hastened: Hastened)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         connection.request("GET", "/")
         connection.close()
+
+
+HEAD = b"POST /w HTTP/1.1\r\nhost: hooks.example.com\r\n"
+
+
+@asynccontextmanager
+async def a_listener(hastened: Hastened, **bounds: Any) -> AsyncIterator[int]:
+    """Its port."""
+    (port,) = ports.free_ports(1)
+    config = replace(CONFIG, bind=f"0.0.0.0:{port}")
+    async with webhooks.listening(config, hastened, Bounds(**bounds)):
+        yield port
+
+
+@asynccontextmanager
+async def sender(port: int, sent: bytes, peer: str = "127.0.0.1") -> AsyncIterator[asyncio.StreamReader]:
+    """What comes back of a connection on which so much was sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(peer, 0))
+    try:
+        writer.write(sent)
+        yield reader
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer_to(port: int, sent: bytes, peer: str = "127.0.0.1") -> bytes:
+    """What is sent until the connection is closed, or cut off."""
+    async with asyncio.timeout(PATIENCE_SECONDS), sender(port, sent, peer) as reader:
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", HEAD, HEAD + b"content-length: 9\r\n\r\n{"], ids=["silence", "half a head", "half a body"]
+)
+async def test_who_sends_too_slowly_is_cut_off(hastened: Hastened, sent: bytes) -> None:
+    async with a_listener(hastened, seconds=0.3) as port:
+        assert await answer_to(port, sent) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of Linux alone")
+async def test_a_peer_that_holds_its_connections_keeps_no_other_out(hastened: Hastened) -> None:
+    whole = HEAD + b"content-length: 2\r\n\r\n{}"
+    async with (
+        a_listener(hastened, of_a_peer=3, connections=5, seconds=600) as port,
+        AsyncExitStack() as held,
+    ):
+        for _ in range(3):
+            await held.enter_async_context(sender(port, HEAD))
+        assert await answer_to(port, HEAD) == b"", "one too many of this peer"
+        answer = await answer_to(port, whole, "127.0.0.2")
+        assert answer.startswith(b"HTTP/1.1 403")
+        assert b"connection: close" in answer
+        for peer in ("127.0.0.2", "127.0.0.3"):
+            await held.enter_async_context(sender(port, HEAD, peer))
+        assert await answer_to(port, whole, "127.0.0.4") == b"", "one too many of all"
 
 
 @asynccontextmanager

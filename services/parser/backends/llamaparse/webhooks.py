@@ -7,7 +7,6 @@ whatever was wrong; where the job stands is always asked of the API (facts: Llam
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -15,27 +14,27 @@ import socket
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from services.parser.backends.llamaparse.config import Webhooks
 from waybill.runtime.config import ConfigError
+from waybill.runtime.http_listener import Bounds, serving
 
 MOST_BYTES = 64 * 1024
 FRESH_SECONDS = 300.0
-BODY_SECONDS = 10.0
-CONNECTIONS = 64
+# The vendor's events are small, and it waits 30 s for the answer.
+BOUNDS = Bounds()
 # Those of an end; the others would bring looks forward that find nothing.
 EVENTS = ("parse.success", "parse.error", "parse.partial_success", "parse.cancelled")
 _REMEMBERED = 10_000
@@ -108,45 +107,27 @@ class Receiver:
 
 
 @asynccontextmanager
-async def listening(config: Webhooks, hasten: Hasten) -> AsyncIterator[None]:
+async def listening(config: Webhooks, hasten: Hasten, bounds: Bounds = BOUNDS) -> AsyncIterator[None]:
     """Listens while the block runs. Raises ConfigError where the address is taken, or is none."""
     host, _, port = config.bind.rpartition(":")
     try:
         opened = socket.create_server((host, int(port)))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot start: LLAMA_CLOUD_WEBHOOK_BIND is {config.bind!r}: {error}") from None
-    with opened as door:
-        server = _Server(
-            uvicorn.Config(
-                Receiver(config, hasten).app(), log_config=None, access_log=False, lifespan="off",
-                limit_concurrency=CONNECTIONS, timeout_keep_alive=5, server_header=False, proxy_headers=False,
-            )
-        )  # fmt: skip
-        serving = asyncio.create_task(server.serve([door]))
-        try:
+    with opened:
+        async with serving(Receiver(config, hasten).app(), opened, bounds):
             yield
-        finally:
-            server.should_exit = True
-            await serving
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the service's."""
-        yield
 
 
 async def _body(request: Request) -> bytes | None:
-    """The raw body; None where it is too long, or slow."""
+    """The raw body; None where it is too long, or the connection has ended."""
     body = b""
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BYTES:
-                    return None
-    except TimeoutError:
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                return None
+    except ClientDisconnect:
         return None
     return body
 
