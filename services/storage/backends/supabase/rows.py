@@ -30,8 +30,17 @@ values (%(object_id)s, %(tenant)s, %(key)s, %(state)s, %(size_bytes)s, %(sha256)
 
 NOTE_UPLOAD = "update objects set upload_id = %(upload_id)s where object_id = %(object_id)s"
 
-# Two that put the same key end one after the other.
+# Two that put the same key end one after the other; so does who changes the object of the key, because a
+# statement that waited for a row which was replaced meanwhile finds neither the old one nor the new.
 QUEUE_UP = "select pg_advisory_xact_lock(hashtextextended(%(tenant)s || '/' || %(key)s, 1))"
+
+# In one order, so that two that delete the same keys wait and do not deadlock.
+QUEUE_UP_MANY = """
+select pg_advisory_xact_lock(id) from (
+    select distinct hashtextextended(%(tenant)s || '/' || key, 1) as id from unnest(%(keys)s::text[]) as key
+    order by 1
+) as places
+"""
 
 # Held against the sweep, which drops what nobody ends any more.
 HOLD = f"select {_COLUMNS} from objects where object_id = %(object_id)s for update"  # noqa: S608 - ours
@@ -208,12 +217,16 @@ class Rows:
         """Deletes objects by key; answers which there were."""
         async with self._database.transaction(tenant) as connection:
             values = self._values(tenant, keys=list(keys))
+            await connection.execute(QUEUE_UP_MANY, values)
             rows = await (await connection.execute(DELETE, values)).fetchall()
         return frozenset(row["key"] for row in rows)
 
     async def update_metadata(self, tenant: str, key: str, metadata: Mapping[str, str]) -> Sequence[Row]:
         """Replaces an object's metadata; answers it, or nothing where there is none."""
-        return await self._run(tenant, UPDATE_METADATA, key=key, metadata=Jsonb(dict(metadata)))
+        values = self._values(tenant, key=key, metadata=Jsonb(dict(metadata)))
+        async with self._database.transaction(tenant) as connection:
+            await connection.execute(QUEUE_UP, values)
+            return await _rows(connection, UPDATE_METADATA, values)
 
     async def due(self, limit: int, again_seconds: float) -> Sequence[Row]:
         """Takes up what the sweep is to judge; another sweep has its turn only after so many seconds."""
