@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
-from waybill import llamaparse_settings, supabase_settings
+from waybill import llamaparse_settings, objects_settings, supabase_settings
 from waybill.limits import REQUEST_TOKENS
 from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
@@ -35,12 +35,6 @@ HOME = Setting(
     group=_STACK,
     meaning="The state folder: data, secrets, logs, and where the running stack listens.",
     otherwise="the nearest `.waybill/` upward, else the checkout's, else `./.waybill`",
-)
-OBJECTS_DIR = Setting(
-    name="WAYBILL_OBJECTS_DIR",
-    group=_STACK,
-    meaning="Folder of the stored files, which no other process writes to. `waybill up` sets it.",
-    otherwise="`objects/` in the state folder",
 )
 
 
@@ -290,6 +284,7 @@ def _all() -> Iterator[Setting]:
     values = (
         *vars(every_process).values(),
         *vars(auth_settings).values(),
+        *vars(objects_settings).values(),
         *ADDRESSES.values(),
         *globals().values(),
         *PASSWORDS.values(),

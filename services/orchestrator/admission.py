@@ -21,6 +21,7 @@ from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Steps
 from services.orchestrator.traces import ids as trace_ids
 from waybill.limits import DEFAULT_COLLECTION
+from waybill.object_keys import source_key
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, RetryRunRequest
 from waybill.runtime import identity
 from waybill.runtime.channel import send, traceparent
@@ -56,11 +57,6 @@ class Arrival:
     def source_key(self) -> str:
         """Where the source is stored: by content, so that a repeat stores nothing twice."""
         return source_key(self.sha256)
-
-
-def source_key(sha256: str) -> str:
-    """Where a source of this content is stored."""
-    return f"sources/{sha256}"
 
 
 def read_header(header: IngestRequest.Header) -> Arrival:

@@ -6,7 +6,6 @@ import datetime
 from dataclasses import dataclass
 from functools import partial
 
-from services.orchestrator.admission import source_key
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.listing import RunListing
@@ -16,6 +15,7 @@ from services.orchestrator.traces import bills
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.limits import DEFAULT_COLLECTION
+from waybill.object_keys import source_key
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     DeleteDocumentResponse,
     DeleteDocumentsRequest,

@@ -9,8 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from services.storage import backfill, sweep
-from services.storage.backends.local import LocalObjects
+from services.storage import backfill, links, sweep
 from services.storage.backends.port import ObjectStore
 from services.storage.config import StorageConfig
 from services.storage.index_servicer import DocumentIndexServicer
@@ -62,7 +61,7 @@ async def build(
             rpcs=[
                 (
                     objects_grpc.add_ObjectStorageServiceServicer_to_server,
-                    ObjectStorageServicer(Objects(chosen.store)),
+                    ObjectStorageServicer(Objects(chosen.store), partial(links.source_of, database)),
                     "waybill.storage.v1.ObjectStorageService",
                 ),
                 (
@@ -81,10 +80,12 @@ async def _chosen(
 ) -> AsyncIterator[Chosen]:
     if config.supabase is None:
         assert config.objects_dir is not None, "the local backend's settings need it"
-        local = LocalObjects(config.objects_dir, _now)
-        yield Chosen(local, {"storage/local": local.healthy})
+        # Each backend's libraries are loaded for it alone.
+        from services.storage.on_disk import objects_on_disk
+
+        async with objects_on_disk(config.objects_dir, config.links, _now) as (store, probes):
+            yield Chosen(store, probes)
         return
-    # The SDK is heavy, and only this backend needs it.
     from services.storage.backends.supabase.opening import opened
 
     async with opened(config.supabase, database, owner, _now) as supabase:

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from services.storage import chunks, delete, inventory, messages, publish, search, spaces, versions
+from services.storage import chunks, delete, inventory, messages, names, publish, search, spaces, versions
 from services.storage.chunks import MAX_PAGE_BYTES, Chunk, Listing
 from services.storage.inventory import Wanted
 from services.storage.messages import CHUNK_FIELDS
@@ -17,7 +17,6 @@ from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
 from services.storage.versions import Beginning, Begun
 from waybill.common.v1 import space_pb2
-from waybill.limits import DEFAULT_COLLECTION
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.postgres import Connection, Database
@@ -25,7 +24,7 @@ from waybill.runtime.wire import moment, page_place, page_size, page_token
 from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc, document_pb2
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
-MAX_COLLECTION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_ORIGIN_BYTES = 128, 1024, 512, 4096
+MAX_NAME_BYTES, MAX_ORIGIN_BYTES = 512, 4096
 DEFAULT_PAGE, MAX_PAGE = 100, 200
 MAX_DOCUMENT_KEYS = 1_000
 MAX_KNOWN_SOURCES = 1_000
@@ -93,8 +92,8 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             raise InvalidRequest("INVALID_REQUEST", "Ordinals are at least 0.")
         wanted = Listing(**{field.name: getattr(request, field.name) for field in fields(Listing)})
         if wanted.document_key:
-            key = _document_key(request.document_key)
-            wanted = replace(wanted, collection=_collection(request.collection), document_key=key)
+            key = names.document_key(request.document_key)
+            wanted = replace(wanted, collection=names.collection(request.collection), document_key=key)
         version, page, token = await chunks.list_chunks(self._database, _tenant(), wanted)
         listed = [messages.chunk(version.version_id, one) for one in page]
         return pb.ListChunksResponse(chunks=listed, next_page_token=token, version_id=str(version.version_id))
@@ -127,7 +126,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         """Deletes a document."""
         if len(request.source_sha256) > MAX_KNOWN_SOURCES:
             raise InvalidRequest("INVALID_REQUEST", f"At most {MAX_KNOWN_SOURCES} source_sha256.")
-        collection, key = _collection(request.collection), _document_key(request.document_key)
+        collection, key = names.collection(request.collection), names.document_key(request.document_key)
         deleted = await delete.delete_document(
             self._database, _tenant(), collection, key, request.source_sha256
         )
@@ -135,7 +134,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
 
     async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:  # noqa: N802
         """Reads a document."""
-        collection, key = _collection(request.collection), _document_key(request.document_key)
+        collection, key = names.collection(request.collection), names.document_key(request.document_key)
         async with self._database.transaction(_tenant()) as connection:
             row = await inventory.document(connection, _tenant(), collection, key)
         return pb.GetDocumentResponse(document=messages.document(row))
@@ -146,10 +145,10 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         """Lists documents."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         wanted = Wanted(
-            collection=_name("collection", request.collection, MAX_COLLECTION_BYTES),
+            collection=names.checked("collection", request.collection, names.MAX_COLLECTION_BYTES),
             metadata=_metadata(request.metadata),
-            origin=_name("origin", request.origin, MAX_ORIGIN_BYTES),
-            source_sha256=_name("source_sha256", request.source_sha256, MAX_NAME_BYTES),
+            origin=names.checked("origin", request.origin, MAX_ORIGIN_BYTES),
+            source_sha256=names.checked("source_sha256", request.source_sha256, MAX_NAME_BYTES),
         )
         after = page_place(request.page_token, 2)
         rows = await inventory.documents(self._database, _tenant(), wanted, size + 1, after)
@@ -241,14 +240,14 @@ def _beginning(request: pb.BeginVersionRequest) -> Beginning:
     if not request.run_id and not request.validate_only:
         raise InvalidRequest("INVALID_REQUEST", "run_id is missing; only validate_only does without.")
     return Beginning(
-        collection=_collection(request.collection),
-        document_key=_document_key(request.document_key),
+        collection=names.collection(request.collection),
+        document_key=names.document_key(request.document_key),
         source_sha256=request.source_sha256,
-        recipe=_name("recipe", request.recipe, MAX_NAME_BYTES),
+        recipe=names.checked("recipe", request.recipe, MAX_NAME_BYTES),
         space=_space(request.space),
-        run_id=_name("run_id", request.run_id, MAX_NAME_BYTES),
+        run_id=names.checked("run_id", request.run_id, MAX_NAME_BYTES),
         metadata=_metadata(request.metadata),
-        origin=_name("origin", request.origin, MAX_ORIGIN_BYTES),
+        origin=names.checked("origin", request.origin, MAX_ORIGIN_BYTES),
         keep_until=moment(request.keep_until) if request.HasField("keep_until") else None,
     )
 
@@ -260,8 +259,10 @@ def _question(request: pb.SearchRequest) -> Question:
         )
     return Question(
         within=Filter(
-            collection=_collection(request.collection),
-            document_keys=[_name("document_keys", key, MAX_KEY_BYTES) for key in request.document_keys],
+            collection=names.collection(request.collection),
+            document_keys=[
+                names.checked("document_keys", key, names.MAX_KEY_BYTES) for key in request.document_keys
+            ],
             metadata=_metadata(request.metadata),
             first_page=request.first_page,
             last_page=request.last_page,
@@ -276,24 +277,6 @@ def _question(request: pb.SearchRequest) -> Question:
 
 def _space(space: space_pb2.Space) -> Space:
     return Space(space.model, space.dimension, space.revision)
-
-
-def _collection(text: str) -> str:
-    return _name("collection", text or DEFAULT_COLLECTION, MAX_COLLECTION_BYTES)
-
-
-def _document_key(text: str) -> str:
-    if not text:
-        raise InvalidRequest("INVALID_REQUEST", "document_key is missing.")
-    return _name("document_key", text, MAX_KEY_BYTES)
-
-
-def _name(field: str, text: str, most_bytes: int) -> str:
-    if len(text.encode()) > most_bytes or "\0" in text:
-        raise InvalidRequest(
-            "INVALID_REQUEST", f"{field} has at most {most_bytes} bytes, and no NUL character."
-        )
-    return text
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:

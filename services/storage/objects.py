@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from services.storage.backends.port import ObjectSpec, ObjectStore, Reading, StoredObject
+from services.storage.backends.port import Link, ObjectSpec, ObjectStore, Reading, StoredObject
 from services.storage.keys import check_key, check_prefix
 from services.storage.metadata import check_metadata
 from waybill.runtime.errors import InvalidRequest, Quota
@@ -31,21 +31,7 @@ class Objects:
             Quota: OBJECT_TOO_LARGE.
             Unavailable: STORAGE_FULL, STORAGE_UNAVAILABLE.
         """
-        check_key(spec.key)
-        most = self._store.capabilities.max_object_bytes
-        if spec.size_bytes > most:
-            raise Quota(
-                "OBJECT_TOO_LARGE",
-                f"An object of {spec.size_bytes} bytes is over the limit of {most}. Split the file.",
-                {"limit_bytes": str(most)},
-            )
-        if spec.size_bytes < 0 or not _SHA256.fullmatch(spec.sha256):
-            raise InvalidRequest(
-                "INVALID_REQUEST", "size_bytes is at least 0, and sha256 has 64 lower-case hex digits."
-            )
-        if not _CONTENT_TYPE.fullmatch(spec.content_type):
-            raise InvalidRequest("INVALID_REQUEST", "content_type is at most 255 printable ASCII characters.")
-        check_metadata(spec.metadata)
+        self._check(spec)
         return await self._store.put(tenant, spec, _as_announced(spec, content))
 
     def open(
@@ -91,6 +77,41 @@ class Objects:
             InvalidRequest: PATH_NOT_ALLOWED, INVALID_REQUEST.
         """
         return await self._store.update_metadata(tenant, check_key(key), check_metadata(metadata))
+
+    async def sign_download(self, tenant: str, key: str, seconds: int, file_name: str) -> Link:
+        """A link to an object's content. See ObjectStore.sign_download.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED.
+        """
+        return await self._store.sign_download(tenant, check_key(key), seconds, file_name)
+
+    async def sign_upload(self, tenant: str, spec: ObjectSpec, seconds: int) -> Link:
+        """A link by which an object can be put. See ObjectStore.sign_upload.
+
+        Raises:
+            InvalidRequest: PATH_NOT_ALLOWED, INVALID_REQUEST.
+            Quota: OBJECT_TOO_LARGE.
+        """
+        self._check(spec)
+        return await self._store.sign_upload(tenant, spec, seconds)
+
+    def _check(self, spec: ObjectSpec) -> None:
+        check_key(spec.key)
+        most = self._store.capabilities.max_object_bytes
+        if spec.size_bytes > most:
+            raise Quota(
+                "OBJECT_TOO_LARGE",
+                f"An object of {spec.size_bytes} bytes is over the limit of {most}. Split the file.",
+                {"limit_bytes": str(most)},
+            )
+        if spec.size_bytes < 0 or not _SHA256.fullmatch(spec.sha256):
+            raise InvalidRequest(
+                "INVALID_REQUEST", "size_bytes is at least 0, and sha256 has 64 lower-case hex digits."
+            )
+        if not _CONTENT_TYPE.fullmatch(spec.content_type):
+            raise InvalidRequest("INVALID_REQUEST", "content_type is at most 255 printable ASCII characters.")
+        check_metadata(spec.metadata)
 
 
 async def _as_announced(spec: ObjectSpec, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

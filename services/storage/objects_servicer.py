@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from services.storage.backends.port import ObjectSpec, StoredObject
+from services.storage.backends.port import Link, ObjectSpec, StoredObject
+from services.storage.links import DEFAULT_SECONDS, check_file_name, check_life, file_name_of
 from services.storage.objects import DEFAULT_CONTENT_TYPE, Objects
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.wire import page_place, page_size, page_token, timestamp
-from waybill.storage.v1 import object_pb2, object_storage_service_pb2_grpc
+from waybill.storage.v1 import link_pb2, object_pb2, object_storage_service_pb2_grpc
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 
 MAX_PIECE_BYTES = 1024 * 1024
 DEFAULT_PAGE, MAX_PAGE = 100, 1_000
 MAX_PAGE_BYTES = 1024 * 1024
 MAX_KEYS = 1_000
+SourceOf = Callable[[str, str, str], Awaitable[str]]
 
 
 class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageServiceServicer):
-    """The RPCs of a tenant's objects."""
+    """The RPCs of a tenant's objects.
 
-    def __init__(self, objects: Objects) -> None:
+    Args:
+        objects: The objects.
+        source_of: The key of a document's source, by tenant, collection and document key; see
+            `services.storage.links.source_of`.
+    """
+
+    def __init__(self, objects: Objects, source_of: SourceOf) -> None:
         self._objects = objects
+        self._source_of = source_of
 
     async def PutObject(  # noqa: N802
         self, messages: AsyncIterator[pb.PutObjectRequest], context: Any
     ) -> pb.PutObjectResponse:
         """Stores one object."""
-        header = await _header(messages)
-        spec = ObjectSpec(
-            header.key,
-            header.size_bytes,
-            header.sha256,
-            header.content_type or DEFAULT_CONTENT_TYPE,
-            dict(header.metadata),
-        )
+        spec = _spec(await _header(messages))
         stored = await self._objects.put(identity.caller().tenant, spec, _content(messages))
         return pb.PutObjectResponse(object=_object(stored))
 
@@ -99,6 +101,28 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         )
         return pb.UpdateObjectMetadataResponse(object=_object(stored))
 
+    async def SignDownload(self, request: pb.SignDownloadRequest, context: Any) -> pb.SignDownloadResponse:  # noqa: N802
+        """Signs a link to an object, or to a document's source."""
+        tenant, life = identity.caller().tenant, _life(request)
+        match request.WhichOneof("target"):
+            case "key":
+                key = name = request.key
+            case "document":
+                name = request.document.document_key
+                key = await self._source_of(tenant, request.document.collection, name)
+            case _:
+                raise InvalidRequest("INVALID_REQUEST", "Name key, or document.")
+        file_name = check_file_name(request.file_name) if request.file_name else file_name_of(name)
+        link = await self._objects.sign_download(tenant, key, life, file_name)
+        return pb.SignDownloadResponse(link=_link(link))
+
+    async def SignUpload(self, request: pb.SignUploadRequest, context: Any) -> pb.SignUploadResponse:  # noqa: N802
+        """Signs a link by which an object can be put."""
+        tenant, life = identity.caller().tenant, _life(request)
+        return pb.SignUploadResponse(
+            link=_link(await self._objects.sign_upload(tenant, _spec(request), life))
+        )
+
 
 async def _header(messages: AsyncIterator[pb.PutObjectRequest]) -> pb.PutObjectRequest.Header:
     async for message in messages:
@@ -115,6 +139,28 @@ async def _content(messages: AsyncIterator[pb.PutObjectRequest]) -> AsyncIterato
                 "INVALID_REQUEST", "After the header come messages of data, at most 1 MiB each."
             )
         yield message.data
+
+
+def _spec(said: pb.PutObjectRequest.Header | pb.SignUploadRequest) -> ObjectSpec:
+    return ObjectSpec(
+        said.key,
+        said.size_bytes,
+        said.sha256,
+        said.content_type or DEFAULT_CONTENT_TYPE,
+        dict(said.metadata),
+    )
+
+
+def _life(request: pb.SignDownloadRequest | pb.SignUploadRequest) -> int:
+    if not request.HasField("life"):
+        return DEFAULT_SECONDS
+    return check_life(request.life.seconds, request.life.nanos)
+
+
+def _link(link: Link) -> link_pb2.Link:
+    return link_pb2.Link(
+        url=link.url, method=link.method, headers=link.headers, expire_time=timestamp(link.expire_time)
+    )
 
 
 def _object(stored: StoredObject) -> object_pb2.Object:

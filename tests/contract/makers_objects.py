@@ -16,16 +16,18 @@ import httpx2
 import psycopg
 import pytest
 
-from services.storage.backends.local import LocalObjects
 from services.storage.backends.port import ObjectStore, Reading
 from services.storage.backends.supabase.config import SupabaseConfig
 from services.storage.backends.supabase.opening import Opened
 from services.storage.backends.supabase.opening import opened as opened_supabase
+from services.storage.config import LinksConfig
 from services.storage.objects import Objects
 from services.storage.objects_servicer import ObjectStorageServicer
+from services.storage.on_disk import LINK_KEYS, objects_on_disk
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import Headers, channel_to
 from waybill.runtime import identity
+from waybill.runtime.errors import NotFound
 from waybill.runtime.postgres import Database
 from waybill.runtime.server import Service
 from waybill.sim.supabase.settings import SupabaseSettings
@@ -53,12 +55,14 @@ class Storage:
         store: Its backend.
         kept: Names of all that the backend keeps, finished or not, once it has swept.
         folders: How many folders it keeps.
+        pass_seconds: Moves the time by which links end; None where it cannot be moved.
     """
 
     stub: rpc.ObjectStorageServiceAsyncStub
     store: ObjectStore
     kept: Callable[[], Awaitable[list[str]]]
     folders: Callable[[], int]
+    pass_seconds: Callable[[float], None] | None = None
 
     async def has_files(self) -> bool:
         """Whether the backend keeps anything."""
@@ -69,23 +73,44 @@ class Storage:
         return await self.kept() == []
 
 
+@dataclass
+class Clock:
+    """A time of day that a test moves."""
+
+    now: datetime.datetime = NOW
+
+    def __call__(self) -> datetime.datetime:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Moves on."""
+        self.now += datetime.timedelta(seconds=seconds)
+
+
+async def no_documents(tenant: str, collection: str, document_key: str) -> str:
+    """Of a service without an index."""
+    raise NotFound("DOCUMENT_NOT_FOUND", "The collection has no document of this key.")
+
+
 @asynccontextmanager
 async def serving(store: ObjectStore) -> AsyncIterator[rpc.ObjectStorageServiceAsyncStub]:
     """The service over a backend."""
     add = rpc.add_ObjectStorageServiceServicer_to_server
-    service = Service(
-        [(add, ObjectStorageServicer(Objects(store)), "waybill.storage.v1.ObjectStorageService")]
-    )
+    servicer = ObjectStorageServicer(Objects(store), no_documents)
+    service = Service([(add, servicer, "waybill.storage.v1.ObjectStorageService")])
     async with channel_to(service) as channel:
         yield rpc.ObjectStorageServiceStub(channel)
 
 
 @asynccontextmanager
-async def over_files(store: ObjectStore, root: Path) -> AsyncIterator[Storage]:
+async def over_files(
+    store: ObjectStore, root: Path, clock: Clock | None = None
+) -> AsyncIterator[Storage]:
     """The service over files in a folder."""
 
     def files() -> list[str]:
-        return sorted(str(path) for path in root.rglob("*") if path.is_file())
+        there = sorted(path for path in root.rglob("*") if path.is_file())
+        return [str(path) for path in there if path.name != LINK_KEYS]
 
     async with serving(store) as stub:
         yield Storage(
@@ -93,6 +118,7 @@ async def over_files(store: ObjectStore, root: Path) -> AsyncIterator[Storage]:
             store,
             partial(asyncio.to_thread, files),
             lambda: sum(path.is_dir() for path in root.rglob("*")),
+            clock.pass_seconds if clock else None,
         )
 
 
@@ -189,7 +215,9 @@ async def over(name: str, database: MigratedPostgres, root: Path) -> AsyncIterat
     """The service over a backend by its name."""
     async with AsyncExitStack() as stack:
         if name == "local":
-            made = over_files(LocalObjects(root, lambda: NOW), root)
+            on_disk = objects_on_disk(root, LinksConfig("127.0.0.1:0"), clock := Clock())
+            store, _ = await stack.enter_async_context(on_disk)
+            made = over_files(store, root, clock)
         else:
             if name == "supabase":
                 _, one = await stack.enter_async_context(simulated(database))

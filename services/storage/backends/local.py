@@ -15,11 +15,13 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from services.storage.backends import local_files as files
 from services.storage.backends.local_keys import Keys
+from services.storage.backends.local_links import LocalLinks
 from services.storage.backends.port import Capabilities, Link, ObjectSpec, Reading, StoredObject
 from waybill.runtime.errors import NotFound, Precondition, Unavailable
 
@@ -32,14 +34,21 @@ Clock = Callable[[], datetime.datetime]
 
 
 class LocalObjects:
-    """An ObjectStore in a folder that no other process writes to."""
+    """An ObjectStore in a folder that no other process writes to.
+
+    Args:
+        root: The folder.
+        clock: The time of day, with a zone.
+        links: Makes links; None: there is no door behind them.
+    """
 
     capabilities = Capabilities(max_object_bytes=MAX_OBJECT_BYTES)
 
-    def __init__(self, root: Path, clock: Clock) -> None:
+    def __init__(self, root: Path, clock: Clock, links: LocalLinks | None = None) -> None:
         """Makes the folder where missing, and drops what an earlier process left unfinished in it."""
         self._root = root
         self._clock = clock
+        self._links = links
         self._incoming = root / INCOMING
         # Held from making a folder to having a file in it, since empty folders are dropped; and from a change
         # on the disk to its place in the listing.
@@ -103,15 +112,26 @@ class LocalObjects:
 
     async def sign_download(self, tenant: str, key: str, seconds: int, file_name: str) -> Link:
         """See ObjectStore."""
-        raise _no_links()
+        links = self._signing()
+        spec = replace((await self.stat(tenant, key)).spec, metadata={})
+        return links.link("GET", tenant, spec, seconds, file_name)
 
     async def sign_upload(self, tenant: str, spec: ObjectSpec, seconds: int) -> Link:
         """See ObjectStore."""
-        raise _no_links()
+        return self._signing().link("PUT", tenant, spec, seconds, spec.key.rpartition("/")[2])
 
     async def healthy(self) -> bool:
         """See ObjectStore."""
         return await _in_thread(os.access, self._incoming, os.W_OK)
+
+    def _signing(self) -> LocalLinks:
+        if self._links is None:
+            raise Precondition(
+                "LINKS_UNAVAILABLE",
+                "This storage service serves no links: WAYBILL_OBJECTS_HTTP says where it would. Set it, or"
+                " get and put objects by RPC.",
+            )
+        return self._links
 
     def _path(self, tenant: str, key: str) -> Path:
         return self._folder(tenant) / _name(key)
@@ -151,12 +171,6 @@ class LocalObjects:
 
 def _not_found() -> NotFound:
     return NotFound("OBJECT_NOT_FOUND", "No object of this key is stored. Put it first.")
-
-
-def _no_links() -> Precondition:
-    return Precondition(
-        "LINKS_UNAVAILABLE", "This storage service gives no links. Get and put objects by its RPCs."
-    )
 
 
 def _name(text: str) -> str:

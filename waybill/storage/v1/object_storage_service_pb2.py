@@ -22,10 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from waybill.storage.v1 import link_pb2 as waybill_dot_storage_dot_v1_dot_link__pb2
 from waybill.storage.v1 import object_pb2 as waybill_dot_storage_dot_v1_dot_object__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/storage/v1/object.proto\"\xb9\x02\n\x10PutObjectRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.waybill.storage.v1.PutObjectRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\xcd\x01\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12K\n\x08metadata\x18\x05 \x03(\x0b\x32\x39.waybill.storage.v1.PutObjectRequest.Header.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04part\"?\n\x11PutObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"J\n\x10GetObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"Y\n\x11GetObjectResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\" \n\x11StatObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"@\n\x12StatObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\"\n\x13\x44\x65leteObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\'\n\x14\x44\x65leteObjectResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"K\n\x12ListObjectsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x13ListObjectsResponse\x12+\n\x07objects\x18\x01 \x03(\x0b\x32\x1a.waybill.storage.v1.Object\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19\x42\x61tchDeleteObjectsRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\"2\n\x1a\x42\x61tchDeleteObjectsResponse\x12\x14\n\x0c\x64\x65leted_keys\x18\x01 \x03(\t\"\xac\x01\n\x1bUpdateObjectMetadataRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12O\n\x08metadata\x18\x02 \x03(\x0b\x32=.waybill.storage.v1.UpdateObjectMetadataRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x1cUpdateObjectMetadataResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object2\x81\x06\n\x14ObjectStorageService\x12_\n\tPutObject\x12$.waybill.storage.v1.PutObjectRequest\x1a%.waybill.storage.v1.PutObjectResponse\"\x03\x90\x02\x02(\x01\x12_\n\tGetObject\x12$.waybill.storage.v1.GetObjectRequest\x1a%.waybill.storage.v1.GetObjectResponse\"\x03\x90\x02\x01\x30\x01\x12`\n\nStatObject\x12%.waybill.storage.v1.StatObjectRequest\x1a&.waybill.storage.v1.StatObjectResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x44\x65leteObject\x12\'.waybill.storage.v1.DeleteObjectRequest\x1a(.waybill.storage.v1.DeleteObjectResponse\"\x03\x90\x02\x02\x12\x63\n\x0bListObjects\x12&.waybill.storage.v1.ListObjectsRequest\x1a\'.waybill.storage.v1.ListObjectsResponse\"\x03\x90\x02\x01\x12x\n\x12\x42\x61tchDeleteObjects\x12-.waybill.storage.v1.BatchDeleteObjectsRequest\x1a..waybill.storage.v1.BatchDeleteObjectsResponse\"\x03\x90\x02\x02\x12~\n\x14UpdateObjectMetadata\x12/.waybill.storage.v1.UpdateObjectMetadataRequest\x1a\x30.waybill.storage.v1.UpdateObjectMetadataResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/object_storage_service.proto\x12\x12waybill.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dwaybill/storage/v1/link.proto\x1a\x1fwaybill/storage/v1/object.proto\"\xb9\x02\n\x10PutObjectRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.waybill.storage.v1.PutObjectRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\xcd\x01\n\x06Header\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12K\n\x08metadata\x18\x05 \x03(\x0b\x32\x39.waybill.storage.v1.PutObjectRequest.Header.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04part\"?\n\x11PutObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"J\n\x10GetObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x02 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x03 \x01(\x03\"Y\n\x11GetObjectResponse\x12,\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.ObjectH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\" \n\x11StatObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"@\n\x12StatObjectResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\"\n\x13\x44\x65leteObjectRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\'\n\x14\x44\x65leteObjectResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"K\n\x12ListObjectsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x13ListObjectsResponse\x12+\n\x07objects\x18\x01 \x03(\x0b\x32\x1a.waybill.storage.v1.Object\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19\x42\x61tchDeleteObjectsRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\"2\n\x1a\x42\x61tchDeleteObjectsResponse\x12\x14\n\x0c\x64\x65leted_keys\x18\x01 \x03(\t\"\xac\x01\n\x1bUpdateObjectMetadataRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12O\n\x08metadata\x18\x02 \x03(\x0b\x32=.waybill.storage.v1.UpdateObjectMetadataRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x1cUpdateObjectMetadataResponse\x12*\n\x06object\x18\x01 \x01(\x0b\x32\x1a.waybill.storage.v1.Object\"\xee\x01\n\x13SignDownloadRequest\x12\r\n\x03key\x18\x01 \x01(\tH\x00\x12H\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x34.waybill.storage.v1.SignDownloadRequest.DocumentNameH\x00\x12\'\n\x04life\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tfile_name\x18\x04 \x01(\t\x1a\x38\n\x0c\x44ocumentName\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\tB\x08\n\x06target\">\n\x14SignDownloadResponse\x12&\n\x04link\x18\x01 \x01(\x0b\x32\x18.waybill.storage.v1.Link\"\xfb\x01\n\x11SignUploadRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12\x45\n\x08metadata\x18\x05 \x03(\x0b\x32\x33.waybill.storage.v1.SignUploadRequest.MetadataEntry\x12\'\n\x04life\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"<\n\x12SignUploadResponse\x12&\n\x04link\x18\x01 \x01(\x0b\x32\x18.waybill.storage.v1.Link2\xcb\x07\n\x14ObjectStorageService\x12_\n\tPutObject\x12$.waybill.storage.v1.PutObjectRequest\x1a%.waybill.storage.v1.PutObjectResponse\"\x03\x90\x02\x02(\x01\x12_\n\tGetObject\x12$.waybill.storage.v1.GetObjectRequest\x1a%.waybill.storage.v1.GetObjectResponse\"\x03\x90\x02\x01\x30\x01\x12`\n\nStatObject\x12%.waybill.storage.v1.StatObjectRequest\x1a&.waybill.storage.v1.StatObjectResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x44\x65leteObject\x12\'.waybill.storage.v1.DeleteObjectRequest\x1a(.waybill.storage.v1.DeleteObjectResponse\"\x03\x90\x02\x02\x12\x63\n\x0bListObjects\x12&.waybill.storage.v1.ListObjectsRequest\x1a\'.waybill.storage.v1.ListObjectsResponse\"\x03\x90\x02\x01\x12x\n\x12\x42\x61tchDeleteObjects\x12-.waybill.storage.v1.BatchDeleteObjectsRequest\x1a..waybill.storage.v1.BatchDeleteObjectsResponse\"\x03\x90\x02\x02\x12~\n\x14UpdateObjectMetadata\x12/.waybill.storage.v1.UpdateObjectMetadataRequest\x1a\x30.waybill.storage.v1.UpdateObjectMetadataResponse\"\x03\x90\x02\x02\x12\x66\n\x0cSignDownload\x12\'.waybill.storage.v1.SignDownloadRequest\x1a(.waybill.storage.v1.SignDownloadResponse\"\x03\x90\x02\x01\x12`\n\nSignUpload\x12%.waybill.storage.v1.SignUploadRequest\x1a&.waybill.storage.v1.SignUploadResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_SIGNUPLOADREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_SIGNUPLOADREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['PutObject']._loaded_options = None
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['PutObject']._serialized_options = b'\220\002\002'
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['GetObject']._loaded_options = None
@@ -50,40 +54,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['BatchDeleteObjects']._serialized_options = b'\220\002\002'
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['UpdateObjectMetadata']._loaded_options = None
   _globals['_OBJECTSTORAGESERVICE'].methods_by_name['UpdateObjectMetadata']._serialized_options = b'\220\002\002'
-  _globals['_PUTOBJECTREQUEST']._serialized_start=105
-  _globals['_PUTOBJECTREQUEST']._serialized_end=418
-  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_start=205
-  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_end=410
-  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_start=363
-  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_end=410
-  _globals['_PUTOBJECTRESPONSE']._serialized_start=420
-  _globals['_PUTOBJECTRESPONSE']._serialized_end=483
-  _globals['_GETOBJECTREQUEST']._serialized_start=485
-  _globals['_GETOBJECTREQUEST']._serialized_end=559
-  _globals['_GETOBJECTRESPONSE']._serialized_start=561
-  _globals['_GETOBJECTRESPONSE']._serialized_end=650
-  _globals['_STATOBJECTREQUEST']._serialized_start=652
-  _globals['_STATOBJECTREQUEST']._serialized_end=684
-  _globals['_STATOBJECTRESPONSE']._serialized_start=686
-  _globals['_STATOBJECTRESPONSE']._serialized_end=750
-  _globals['_DELETEOBJECTREQUEST']._serialized_start=752
-  _globals['_DELETEOBJECTREQUEST']._serialized_end=786
-  _globals['_DELETEOBJECTRESPONSE']._serialized_start=788
-  _globals['_DELETEOBJECTRESPONSE']._serialized_end=827
-  _globals['_LISTOBJECTSREQUEST']._serialized_start=829
-  _globals['_LISTOBJECTSREQUEST']._serialized_end=904
-  _globals['_LISTOBJECTSRESPONSE']._serialized_start=906
-  _globals['_LISTOBJECTSRESPONSE']._serialized_end=997
-  _globals['_BATCHDELETEOBJECTSREQUEST']._serialized_start=999
-  _globals['_BATCHDELETEOBJECTSREQUEST']._serialized_end=1040
-  _globals['_BATCHDELETEOBJECTSRESPONSE']._serialized_start=1042
-  _globals['_BATCHDELETEOBJECTSRESPONSE']._serialized_end=1092
-  _globals['_UPDATEOBJECTMETADATAREQUEST']._serialized_start=1095
-  _globals['_UPDATEOBJECTMETADATAREQUEST']._serialized_end=1267
-  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_start=363
-  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_end=410
-  _globals['_UPDATEOBJECTMETADATARESPONSE']._serialized_start=1269
-  _globals['_UPDATEOBJECTMETADATARESPONSE']._serialized_end=1343
-  _globals['_OBJECTSTORAGESERVICE']._serialized_start=1346
-  _globals['_OBJECTSTORAGESERVICE']._serialized_end=2115
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['SignDownload']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['SignDownload']._serialized_options = b'\220\002\001'
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['SignUpload']._loaded_options = None
+  _globals['_OBJECTSTORAGESERVICE'].methods_by_name['SignUpload']._serialized_options = b'\220\002\002'
+  _globals['_PUTOBJECTREQUEST']._serialized_start=168
+  _globals['_PUTOBJECTREQUEST']._serialized_end=481
+  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_start=268
+  _globals['_PUTOBJECTREQUEST_HEADER']._serialized_end=473
+  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_start=426
+  _globals['_PUTOBJECTREQUEST_HEADER_METADATAENTRY']._serialized_end=473
+  _globals['_PUTOBJECTRESPONSE']._serialized_start=483
+  _globals['_PUTOBJECTRESPONSE']._serialized_end=546
+  _globals['_GETOBJECTREQUEST']._serialized_start=548
+  _globals['_GETOBJECTREQUEST']._serialized_end=622
+  _globals['_GETOBJECTRESPONSE']._serialized_start=624
+  _globals['_GETOBJECTRESPONSE']._serialized_end=713
+  _globals['_STATOBJECTREQUEST']._serialized_start=715
+  _globals['_STATOBJECTREQUEST']._serialized_end=747
+  _globals['_STATOBJECTRESPONSE']._serialized_start=749
+  _globals['_STATOBJECTRESPONSE']._serialized_end=813
+  _globals['_DELETEOBJECTREQUEST']._serialized_start=815
+  _globals['_DELETEOBJECTREQUEST']._serialized_end=849
+  _globals['_DELETEOBJECTRESPONSE']._serialized_start=851
+  _globals['_DELETEOBJECTRESPONSE']._serialized_end=890
+  _globals['_LISTOBJECTSREQUEST']._serialized_start=892
+  _globals['_LISTOBJECTSREQUEST']._serialized_end=967
+  _globals['_LISTOBJECTSRESPONSE']._serialized_start=969
+  _globals['_LISTOBJECTSRESPONSE']._serialized_end=1060
+  _globals['_BATCHDELETEOBJECTSREQUEST']._serialized_start=1062
+  _globals['_BATCHDELETEOBJECTSREQUEST']._serialized_end=1103
+  _globals['_BATCHDELETEOBJECTSRESPONSE']._serialized_start=1105
+  _globals['_BATCHDELETEOBJECTSRESPONSE']._serialized_end=1155
+  _globals['_UPDATEOBJECTMETADATAREQUEST']._serialized_start=1158
+  _globals['_UPDATEOBJECTMETADATAREQUEST']._serialized_end=1330
+  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_start=426
+  _globals['_UPDATEOBJECTMETADATAREQUEST_METADATAENTRY']._serialized_end=473
+  _globals['_UPDATEOBJECTMETADATARESPONSE']._serialized_start=1332
+  _globals['_UPDATEOBJECTMETADATARESPONSE']._serialized_end=1406
+  _globals['_SIGNDOWNLOADREQUEST']._serialized_start=1409
+  _globals['_SIGNDOWNLOADREQUEST']._serialized_end=1647
+  _globals['_SIGNDOWNLOADREQUEST_DOCUMENTNAME']._serialized_start=1581
+  _globals['_SIGNDOWNLOADREQUEST_DOCUMENTNAME']._serialized_end=1637
+  _globals['_SIGNDOWNLOADRESPONSE']._serialized_start=1649
+  _globals['_SIGNDOWNLOADRESPONSE']._serialized_end=1711
+  _globals['_SIGNUPLOADREQUEST']._serialized_start=1714
+  _globals['_SIGNUPLOADREQUEST']._serialized_end=1965
+  _globals['_SIGNUPLOADREQUEST_METADATAENTRY']._serialized_start=426
+  _globals['_SIGNUPLOADREQUEST_METADATAENTRY']._serialized_end=473
+  _globals['_SIGNUPLOADRESPONSE']._serialized_start=1967
+  _globals['_SIGNUPLOADRESPONSE']._serialized_end=2027
+  _globals['_OBJECTSTORAGESERVICE']._serialized_start=2030
+  _globals['_OBJECTSTORAGESERVICE']._serialized_end=3001
 # @@protoc_insertion_point(module_scope)

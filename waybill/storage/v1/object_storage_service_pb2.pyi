@@ -1,3 +1,7 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from waybill.storage.v1 import link_pb2 as _link_pb2
 from waybill.storage.v1 import object_pb2 as _object_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -133,3 +137,57 @@ class UpdateObjectMetadataResponse(_message.Message):
     OBJECT_FIELD_NUMBER: _ClassVar[int]
     object: _object_pb2.Object
     def __init__(self, object: _Optional[_Union[_object_pb2.Object, _Mapping]] = ...) -> None: ...
+
+class SignDownloadRequest(_message.Message):
+    __slots__ = ("key", "document", "life", "file_name")
+    class DocumentName(_message.Message):
+        __slots__ = ("collection", "document_key")
+        COLLECTION_FIELD_NUMBER: _ClassVar[int]
+        DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+        collection: str
+        document_key: str
+        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ...) -> None: ...
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
+    FILE_NAME_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    document: SignDownloadRequest.DocumentName
+    life: _duration_pb2.Duration
+    file_name: str
+    def __init__(self, key: _Optional[str] = ..., document: _Optional[_Union[SignDownloadRequest.DocumentName, _Mapping]] = ..., life: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., file_name: _Optional[str] = ...) -> None: ...
+
+class SignDownloadResponse(_message.Message):
+    __slots__ = ("link",)
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    link: _link_pb2.Link
+    def __init__(self, link: _Optional[_Union[_link_pb2.Link, _Mapping]] = ...) -> None: ...
+
+class SignUploadRequest(_message.Message):
+    __slots__ = ("key", "size_bytes", "sha256", "content_type", "metadata", "life")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    size_bytes: int
+    sha256: str
+    content_type: str
+    metadata: _containers.ScalarMap[str, str]
+    life: _duration_pb2.Duration
+    def __init__(self, key: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., content_type: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., life: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SignUploadResponse(_message.Message):
+    __slots__ = ("link",)
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    link: _link_pb2.Link
+    def __init__(self, link: _Optional[_Union[_link_pb2.Link, _Mapping]] = ...) -> None: ...

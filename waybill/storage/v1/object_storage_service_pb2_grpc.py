@@ -70,6 +70,16 @@ class ObjectStorageServiceStub:
                 request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataRequest.SerializeToString,
                 response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataResponse.FromString,
                 _registered_method=True)
+        self.SignDownload = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/SignDownload',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignDownloadRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignDownloadResponse.FromString,
+                _registered_method=True)
+        self.SignUpload = channel.unary_unary(
+                '/waybill.storage.v1.ObjectStorageService/SignUpload',
+                request_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignUploadRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignUploadResponse.FromString,
+                _registered_method=True)
 
 
 class ObjectStorageServiceServicer:
@@ -133,6 +143,25 @@ class ObjectStorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignDownload(self, request, context):
+        """Makes a link by which any HTTP client gets an object: GET, HEAD, and ranges. The link is to the content
+        of now, and is refused once another one has replaced it. Each call signs anew.
+        Reasons: OBJECT_NOT_FOUND, DOCUMENT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, LINKS_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignUpload(self, request, context):
+        """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
+        object, or still the old one, until what came has the size and the hash that were named here. Within its
+        life the link may be used again, which puts the same content again.
+        Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ObjectStorageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -170,6 +199,16 @@ def add_ObjectStorageServiceServicer_to_server(servicer, server):
                     servicer.UpdateObjectMetadata,
                     request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataRequest.FromString,
                     response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataResponse.SerializeToString,
+            ),
+            'SignDownload': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignDownload,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignDownloadRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignDownloadResponse.SerializeToString,
+            ),
+            'SignUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignUpload,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignUploadRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignUploadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -362,6 +401,60 @@ class ObjectStorageService:
             '/waybill.storage.v1.ObjectStorageService/UpdateObjectMetadata',
             waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataRequest.SerializeToString,
             waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.UpdateObjectMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignDownload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.ObjectStorageService/SignDownload',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignDownloadRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignDownloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.ObjectStorageService/SignUpload',
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignUploadRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_object__storage__service__pb2.SignUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,17 @@ class ObjectStorageServiceStub:
     """Replaces all of an object's metadata in a single step. The content stays as it is.
     Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, STORAGE_FULL.
     """
+    SignDownload: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.SignDownloadRequest, _object_storage_service_pb2.SignDownloadResponse]
+    """Makes a link by which any HTTP client gets an object: GET, HEAD, and ranges. The link is to the content
+    of now, and is refused once another one has replaced it. Each call signs anew.
+    Reasons: OBJECT_NOT_FOUND, DOCUMENT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, LINKS_UNAVAILABLE.
+    """
+    SignUpload: _grpc.UnaryUnaryMultiCallable[_object_storage_service_pb2.SignUploadRequest, _object_storage_service_pb2.SignUploadResponse]
+    """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
+    object, or still the old one, until what came has the size and the hash that were named here. Within its
+    life the link may be used again, which puts the same content again.
+    Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
@@ -94,6 +105,17 @@ class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
     UpdateObjectMetadata: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.UpdateObjectMetadataRequest, _object_storage_service_pb2.UpdateObjectMetadataResponse]  # type: ignore[assignment]
     """Replaces all of an object's metadata in a single step. The content stays as it is.
     Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, STORAGE_FULL.
+    """
+    SignDownload: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.SignDownloadRequest, _object_storage_service_pb2.SignDownloadResponse]  # type: ignore[assignment]
+    """Makes a link by which any HTTP client gets an object: GET, HEAD, and ranges. The link is to the content
+    of now, and is refused once another one has replaced it. Each call signs anew.
+    Reasons: OBJECT_NOT_FOUND, DOCUMENT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, LINKS_UNAVAILABLE.
+    """
+    SignUpload: _aio.UnaryUnaryMultiCallable[_object_storage_service_pb2.SignUploadRequest, _object_storage_service_pb2.SignUploadResponse]  # type: ignore[assignment]
+    """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
+    object, or still the old one, until what came has the size and the hash that were named here. Within its
+    life the link may be used again, which puts the same content again.
+    Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
     """
 
 class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -167,6 +189,29 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_object_storage_service_pb2.UpdateObjectMetadataResponse, _abc.Awaitable[_object_storage_service_pb2.UpdateObjectMetadataResponse]]:
         """Replaces all of an object's metadata in a single step. The content stays as it is.
         Reasons: OBJECT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def SignDownload(
+        self,
+        request: _object_storage_service_pb2.SignDownloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_storage_service_pb2.SignDownloadResponse, _abc.Awaitable[_object_storage_service_pb2.SignDownloadResponse]]:
+        """Makes a link by which any HTTP client gets an object: GET, HEAD, and ranges. The link is to the content
+        of now, and is refused once another one has replaced it. Each call signs anew.
+        Reasons: OBJECT_NOT_FOUND, DOCUMENT_NOT_FOUND, PATH_NOT_ALLOWED, INVALID_REQUEST, LINKS_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def SignUpload(
+        self,
+        request: _object_storage_service_pb2.SignUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_storage_service_pb2.SignUploadResponse, _abc.Awaitable[_object_storage_service_pb2.SignUploadResponse]]:
+        """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
+        object, or still the old one, until what came has the size and the hash that were named here. Within its
+        life the link may be used again, which puts the same content again.
+        Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
         """
 
 def add_ObjectStorageServiceServicer_to_server(servicer: ObjectStorageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

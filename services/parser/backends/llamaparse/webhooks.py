@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import socket
 import time
 import uuid
 from collections import OrderedDict
@@ -28,8 +27,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.parser.backends.llamaparse.config import Webhooks
-from waybill.runtime.config import ConfigError
-from waybill.runtime.http_listener import Bounds, serving
+from waybill.llamaparse_settings import LLAMA_CLOUD_WEBHOOK_BIND
+from waybill.runtime.http_listener import Bounds, opened, serving
 
 MOST_BYTES = 64 * 1024
 FRESH_SECONDS = 300.0
@@ -109,14 +108,9 @@ class Receiver:
 @asynccontextmanager
 async def listening(config: Webhooks, hasten: Hasten, bounds: Bounds = BOUNDS) -> AsyncIterator[None]:
     """Listens while the block runs. Raises ConfigError where the address is taken, or is none."""
-    host, _, port = config.bind.rpartition(":")
-    try:
-        opened = socket.create_server((host, int(port)))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot start: LLAMA_CLOUD_WEBHOOK_BIND is {config.bind!r}: {error}") from None
-    with opened:
-        async with serving(Receiver(config, hasten).app(), opened, bounds):
-            yield
+    door = opened(config.bind, LLAMA_CLOUD_WEBHOOK_BIND)
+    async with serving(Receiver(config, hasten).app(), door, bounds):
+        yield
 
 
 async def _body(request: Request) -> bytes | None:
