@@ -42,4 +42,5 @@ async def objects_on_disk(
     links = LocalLinks(keys, base_url, clock)
     store = LocalObjects(folder, clock, links)
     async with serving(link_server.app(Objects(store), links, base_url), door, BOUNDS) as listens:
+        # The stack's status knows the second by its name.
         yield store, {"storage/local": store.healthy, "storage/links": listens}

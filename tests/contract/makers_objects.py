@@ -103,9 +103,7 @@ async def serving(store: ObjectStore) -> AsyncIterator[rpc.ObjectStorageServiceA
 
 
 @asynccontextmanager
-async def over_files(
-    store: ObjectStore, root: Path, clock: Clock | None = None
-) -> AsyncIterator[Storage]:
+async def over_files(store: ObjectStore, root: Path, clock: Clock | None = None) -> AsyncIterator[Storage]:
     """The service over files in a folder."""
 
     def files() -> list[str]:

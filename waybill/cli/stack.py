@@ -51,7 +51,7 @@ def at_home(as_json: bool = False) -> Iterator[tuple[Screen, Home]]:
 
 
 def up(
-    ports: Annotated[Ports, typer.Option(help="7401 to 7406, or any that are free.")] = Ports.FIXED,
+    ports: Annotated[Ports, typer.Option(help="7401 to 7406 and 7413, or any that are free.")] = Ports.FIXED,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; Ctrl-C stops it.")] = False,
     mode: Annotated[
         Mode, typer.Option(envvar=MODE.name, help="Local engines, or vendors' simulators.")

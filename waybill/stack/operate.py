@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from waybill.runtime.errors import Precondition, Unavailable
-from waybill.runtime.settings import BIND, MODE
+from waybill.runtime.settings import BIND
 from waybill.settings import DATABASE_ADMIN_URL
 from waybill.stack import ports, probe, state
 from waybill.stack.database import Chosen, DatabaseStatus, asked, chosen, is_at
@@ -22,7 +22,7 @@ from waybill.stack.postgres import STOP_SIGNAL
 from waybill.stack.process import wait_until
 from waybill.stack.state import Phase, StackState
 from waybill.stack.supervisor import rotate
-from waybill.stack.table import POSTGRES, SERVICES, embedded, simulating
+from waybill.stack.table import LINKS_HEALTH, POSTGRES, SERVICES, STORAGE, embedded, simulating
 from waybill.vendors.registry import VENDORS
 
 UP_SECONDS = 240.0
@@ -61,7 +61,8 @@ class Status:
     """The whole stack now.
 
     Args:
-        services: The five, by name, and the vendor simulators that the stack started.
+        services: The five, by name, the door behind links where there is one, and the vendor simulators that
+            the stack started.
         postgres: The embedded server, or the one that the stack was given.
         connections: `used` of `limit`; None when the server does not answer.
         database: What it says of itself; None when it does not answer.
@@ -121,7 +122,7 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
         down(home)
         found = None
     if found is not None:
-        if set(found.addresses) != set(ports.of_mode(mode)):
+        if ports.mode_of(found.addresses) != mode:
             raise Precondition("STACK_RUNS", "The stack runs already, in another mode.")
         if os.environ.get(DATABASE_ADMIN_URL.name) and not is_at(found, os.environ):
             raise Precondition("STACK_RUNS", "The stack runs already, on another database.")
@@ -149,9 +150,11 @@ def restart(home: Home) -> Stack:
             " it was. Or end the stack first, and start it without the documents that it has now.",
         )
     choice = chosen(os.environ, counted=False)
-    mode = next(mode for mode in MODE.choices if set(ports.of_mode(mode)) == set(found.addresses))
+    mode = ports.mode_of(found.addresses)
+    # One that an earlier release has started lacks ports of this one's.
+    where = {**addresses("free", mode, choice.given), **found.addresses}
     down(home)
-    return _started(home, found.addresses, mode, choice)
+    return _started(home, where, mode, choice)
 
 
 def no_stack(home: Home) -> Unavailable:
@@ -211,8 +214,8 @@ def status(home: Home) -> Status:
     found = running(home)
     database = asked(home, found) if found else None
 
-    def line(name: str, health: str) -> ServiceStatus:
-        program = found.programs.get(name) if found else None
+    def line(name: str, health: str, part_of: str = "") -> ServiceStatus:
+        program = found.programs.get(part_of or name) if found else None
         return ServiceStatus(
             name,
             program.process.pid if program else None,
@@ -229,8 +232,10 @@ def status(home: Home) -> Status:
         for one in VENDORS
         if found and one.control in found.addresses
     ]
+    links = probe.check(found.addresses[STORAGE], LINKS_HEALTH) if found else probe.UNKNOWN
+    doors = [line(ports.LINKS, links, part_of=STORAGE)] if links in (probe.SERVING, probe.NOT_SERVING) else []
     return Status(
-        (*(line(name, health(name)) for name in SERVICES), *simulators),
+        (*(line(name, health(name)) for name in SERVICES), *doors, *simulators),
         line(POSTGRES, probe.SERVING if database else probe.UNREACHABLE),
         {"used": database.used, "limit": database.limit} if database else None,
         database,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from waybill.runtime.errors import Precondition
 from waybill.settings import FIXED_PORTS
 from waybill.vendors.registry import VENDORS
 
-FIXED: Mapping[str, int] = {**FIXED_PORTS, "postgres": 7406}
+# The storage service's door behind links to objects.
+LINKS = "links"
+FIXED: Mapping[str, int] = {**FIXED_PORTS, "postgres": 7406, LINKS: 7413}
 SIMULATORS: Mapping[str, int] = {
     name: vendor.simulator_port + place
     for vendor in VENDORS
@@ -25,6 +27,11 @@ LASTING = range(10_240, 32_768)
 def of_mode(mode: str) -> Mapping[str, int]:
     """Every program's fixed port, in a mode."""
     return {**FIXED, **(SIMULATORS if mode == "simulator" else {})}
+
+
+def mode_of(names: Iterable[str]) -> str:
+    """The mode of a stack that has programs of these names; it may be of another release, with other ones."""
+    return "simulator" if SIMULATORS.keys() & set(names) else "local"
 
 
 def fixed(wanted: Mapping[str, int]) -> dict[str, int]:

@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 SERVING = "SERVING"
+NOT_SERVING = "NOT_SERVING"
 UNREACHABLE = "UNREACHABLE"
 UNKNOWN = "SERVICE_UNKNOWN"
 

@@ -9,17 +9,21 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 from waybill.runtime.auth_settings import SERVICE_SECRET
+from waybill.objects_settings import OBJECTS_HTTP, OBJECTS_LINK_KEYS
 from waybill.settings import DATABASE_ADMIN_URL, DATABASE_SERVICES, PASSWORDS, ROLES, password_variable
 from waybill.stack import postgres, probe
 from waybill.stack.config import ADMIN
 from waybill.stack.given import Given
 from waybill.stack.home import Home
+from waybill.stack.ports import LINKS
 from waybill.stack.postgres import Postgres
 from waybill.stack.supervisor import Program
 from waybill.vendors.registry import VENDORS, Vendor
 
-POSTGRES = "postgres"
-SERVICE_TIERS: Sequence[Sequence[str]] = (("storage", "ledger"), ("parser", "embedder"), ("orchestrator",))
+POSTGRES, STORAGE = "postgres", "storage"
+# What the storage service calls the door behind links to objects on its own disk.
+LINKS_HEALTH = "storage/links"
+SERVICE_TIERS: Sequence[Sequence[str]] = ((STORAGE, "ledger"), ("parser", "embedder"), ("orchestrator",))
 SERVICES = tuple(sorted(name for tier in SERVICE_TIERS for name in tier))
 MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `waybill` where we stand is not ours
 
@@ -53,6 +57,7 @@ def tiers(
         **{f"WAYBILL_{name.upper()}_ADDRESS": addresses[name] for name in SERVICES},
         "WAYBILL_OTLP_ADDRESS": addresses["orchestrator"],
         "WAYBILL_OBJECTS_DIR": str(home.objects),
+        OBJECTS_HTTP.name: addresses[LINKS],
         "WAYBILL_MODE": mode,
         SERVICE_SECRET.name: environ.get(SERVICE_SECRET.name) or home.service_secret(),
         "WAYBILL_STOP_ON_EOF": "1",
@@ -127,8 +132,9 @@ def at_simulators(addresses: Mapping[str, str]) -> dict[str, str]:
 
 
 def _without_secrets(name: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the settings of vendors that other programs speak to."""
+    """The environment without settings of vendors that other programs speak to, and others' keys."""
     others = tuple(vendor.settings for vendor in VENDORS if vendor.service != name)
+    others += (OBJECTS_LINK_KEYS.name,) if name != STORAGE else ()
     return {variable: value for variable, value in environment.items() if not variable.startswith(others)}
 
 

@@ -80,7 +80,7 @@ class LocalLinks:
         Raises:
             LinkRefused: It is none of ours, has expired, or is for something else.
         """
-        text, _, signature = token.rpartition(".")
+        text, _, signature = token.encode("ascii", "replace").decode().rpartition(".")
         good = False
         for key in self._keys:  # each of them, whatever the first says: how long it takes tells nothing
             good |= hmac.compare_digest(_signature(key, text).encode(), signature.encode())
