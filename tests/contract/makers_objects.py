@@ -197,7 +197,9 @@ async def simulated(
 
 
 @asynccontextmanager
-async def over_project(made: Project, backend: Opened) -> AsyncIterator[Storage]:
+async def over_project(
+    made: Project, backend: Opened, pass_seconds: Callable[[float], None] | None = None
+) -> AsyncIterator[Storage]:
     """The service over a project."""
 
     async def kept() -> list[str]:
@@ -205,7 +207,7 @@ async def over_project(made: Project, backend: Opened) -> AsyncIterator[Storage]
         return [*await made.objects(), *await made.rows()]
 
     async with serving(backend.store) as stub:
-        yield Storage(stub, backend.store, kept, lambda: 0)
+        yield Storage(stub, backend.store, kept, lambda: 0, pass_seconds)
 
 
 @asynccontextmanager
@@ -218,10 +220,12 @@ async def over(name: str, database: MigratedPostgres, root: Path) -> AsyncIterat
             made = over_files(store, root, clock)
         else:
             if name == "supabase":
-                _, one = await stack.enter_async_context(simulated(database))
+                sim, one = await stack.enter_async_context(simulated(database))
+                pass_seconds = sim.clock.advance
             else:
                 one = await stack.enter_async_context(project(database, LIVE_URL, LIVE_KEY))
-            made = over_project(one, await stack.enter_async_context(one.opened()))
+                pass_seconds = None
+            made = over_project(one, await stack.enter_async_context(one.opened()), pass_seconds)
         yield await stack.enter_async_context(made)
 
 

@@ -97,7 +97,7 @@ class LocalLinks:
 _METHODS: Mapping[str, Sequence[str]] = {"GET": ("GET", "HEAD"), "PUT": ("PUT",)}
 
 
-def kept_keys(file: Path) -> Sequence[str]:
+def kept_keys(file: Path) -> tuple[str, ...]:
     """The keys in a file, a key a line; the file is made with one where it is missing. It blocks."""
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def kept_keys(file: Path) -> Sequence[str]:
             written.flush()
             os.fsync(written.fileno())
         fresh.replace(file)
-    return file.read_text().split()
+    return tuple(file.read_text().split())
 
 
 def _packed(grant: Grant) -> str:
