@@ -8,8 +8,8 @@ import urllib.request
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
-from waybill.runtime.auth_settings import SERVICE_SECRET
 from waybill.objects_settings import OBJECTS_HTTP, OBJECTS_LINK_KEYS
+from waybill.runtime.auth_settings import SERVICE_SECRET
 from waybill.settings import DATABASE_ADMIN_URL, DATABASE_SERVICES, PASSWORDS, ROLES, password_variable
 from waybill.stack import postgres, probe
 from waybill.stack.config import ADMIN
