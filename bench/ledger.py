@@ -16,8 +16,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import psycopg
 
 from evals.database import migrated
-from services.ledger.entries import NO_RUN, Entries, EntryFilter, Hold
+from services.ledger.entries import Entries, EntryFilter, Hold
 from services.ledger.prices import PriceTable
+from services.ledger.windows import NO_RUN
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Database
 

@@ -13,6 +13,7 @@ from waybill.limits import REQUEST_TOKENS
 from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
 from waybill.runtime.config import Settings
+from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.runtime.settings import Setting
 from waybill.vendors.registry import OPENAI
 
@@ -103,6 +104,13 @@ def _password(role: str, meaning: str) -> Setting:
 PASSWORDS: Mapping[str, Setting] = {
     role: _password(role, f"What `waybill migrate` makes the password of {role}.") for role in ROLES
 }
+OPERATOR_TENANT = Setting(
+    name="WAYBILL_OPERATOR_TENANT",
+    group="Money",
+    meaning="Callers of this tenant are the operator: they also see and set the budgets over all tenants. "
+    "Without authentication that is a label and no protection: callers name their tenant themselves.",
+    default=DEFAULT_TENANT,
+)
 ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml.")
 
 EXECUTOR_ID = Setting(

@@ -10,12 +10,14 @@ from functools import partial
 
 import structlog
 
+from services.ledger.alerts import Alerts
+from services.ledger.budgets import Budgets
 from services.ledger.config import LedgerConfig
 from services.ledger.entries import Entries, expire_holds
 from services.ledger.prices import PriceTable
 from services.ledger.servicer import LedgerServicer
 from waybill.ledger.v1 import ledger_service_pb2_grpc
-from waybill.runtime import server
+from waybill.runtime import semconv, server
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.telemetry import Telemetry
@@ -27,17 +29,20 @@ log = structlog.get_logger()
 @asynccontextmanager
 async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[server.Service]:
     """Joins the ledger's parts; tests call it with a configuration of their own."""
+    alerts = Alerts()
     async with (
         Database.opened(config.database_url) as database,
         Database.opened(config.owner_database_url, max_size=1) as owner,
-        repeating("expiry", partial(_expire, owner), EXPIRY_SECONDS),
+        repeating("expiry", partial(_expire, owner, alerts), EXPIRY_SECONDS),
     ):
-        entries = Entries(database, PriceTable.load(), lambda: datetime.datetime.now(datetime.UTC).date())
+        telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
+        entries = Entries(database, PriceTable.load(), _today, alerts)
+        budgets = Budgets(database, config.operator_tenant)
         yield server.Service(
             rpcs=[
                 (
                     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
-                    LedgerServicer(entries),
+                    LedgerServicer(entries, budgets),
                     "waybill.ledger.v1.LedgerService",
                 )
             ],
@@ -45,8 +50,12 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         )
 
 
-async def _expire(owner: Database) -> None:
-    if expired := await expire_holds(owner):
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+async def _expire(owner: Database, alerts: Alerts) -> None:
+    if expired := await expire_holds(owner, alerts):
         log.warning("holds expired and are in doubt", count=expired)
 
 

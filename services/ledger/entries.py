@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
+from services.ledger.alerts import Alerts
 from services.ledger.prices import PriceTable, cost_nano_usd
+from services.ledger.windows import APPLYING, AT, NO_RUN, Moves, Row, adjusted, changes, moved, raised
 from waybill.runtime.errors import Conflict, NotFound, Quota, Unavailable
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database
 
-Row = dict[str, Any]
-# Of an entry outside a run. Not null, since only `=` walks the index to a purchase's last attempt.
-NO_RUN = "00000000-0000-0000-0000-000000000000"
 MAX_ATTEMPT_RACES = 20
+EXPIRED_AT_ONCE = 1_000
 # In an answer's 2 MiB, beside a page of entries.
 MAX_TOTALS = 10_000
 
 # A new attempt of a spend key is its highest so far and one. The same entry id again inserts nothing,
-# whoever has it; a number that was taken meanwhile is a UniqueViolation.
-HOLD = """
+# whoever has it; a number that was taken meanwhile is a UniqueViolation. Where no budget applies, there is no
+# window, and this is all that a hold does.
+HOLD = f"""
 insert into waybill_ledger.entries (
     entry_id, tenant, run_id, correlation_id, spend_key, attempt, state, kind, service, operation,
     vendor, model, unit, quantity, price_nano_usd_per_million, expected_nano_usd, owner,
-    trace_id, parent_span_id, step_span_id, collection, document_key, size_bytes, expires_at)
+    trace_id, parent_span_id, step_span_id, collection, document_key, size_bytes, window_ids,
+    held_at, expires_at)
 select %(entry_id)s, %(tenant)s, %(run_id)s, %(correlation_id)s, %(spend_key)s,
     coalesce(max(attempt), 0) + 1, 'HELD', %(kind)s, %(service)s, %(operation)s,
     %(vendor)s, %(model)s, %(unit)s, %(quantity)s, %(price)s, %(expected)s, %(owner)s,
     %(trace_id)s, %(parent_span_id)s, %(step_span_id)s, %(collection)s, %(document_key)s, %(size_bytes)s,
-    clock_timestamp() + %(ttl)s
+    {APPLYING}, {AT}, {AT} + %(ttl)s
 from waybill_ledger.entries
 where spend_key = %(spend_key)s and run_id = %(run_id)s
 on conflict (entry_id) do nothing
 returning *
-"""
+"""  # noqa: S608  (constants only)
 
 # The process that held an earlier attempt is gone when another one tries the same again.
-DOUBT_EARLIER = """
-update waybill_ledger.entries
-set state = 'IN_DOUBT', ended_at = clock_timestamp(), end_reason = 'OWNER_GONE'
+EARLIER = """
+select entry_id from waybill_ledger.entries
 where spend_key = %(spend_key)s and run_id = %(run_id)s
     and state = 'HELD' and owner <> %(owner)s
 """
@@ -51,9 +52,8 @@ where spend_key = %(spend_key)s and run_id = %(run_id)s
 ADJUSTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
     where a.entry_id = entries.entry_id) adjusted_nano_usd"""
 FIND = f"select *, {ADJUSTED} from waybill_ledger.entries where entry_id = %s"  # noqa: S608  (constants only)
-# One at a time for each entry, so that a difference is appended once. A statement of its own: only the next
-# one sees what was appended while this one waited.
-LOCK = "select from waybill_ledger.entries where entry_id = %s for update"
+# One at a time for each entry: what it counts, and what it was corrected by, changes once.
+FIND_LOCKED = f"{FIND} for update"
 ADJUST = """
 insert into waybill_ledger.adjustments (
     tenant, entry_id, run_id, correlation_id, kind, model, unit, quantity, nano_usd, reason)
@@ -61,6 +61,12 @@ values (%(tenant)s, %(entry_id)s, %(run_id)s, %(correlation_id)s, %(kind)s, %(mo
     %(quantity)s, %(nano_usd)s, %(reason)s)
 """
 
+BEFORE = {
+    "SETTLED": ["HELD", "IN_DOUBT"],
+    "RELEASED": ["HELD", "IN_DOUBT"],
+    "IN_DOUBT": ["HELD"],
+    "WRITTEN_OFF": ["IN_DOUBT"],
+}
 # Only from a state that may be left; the row that comes back has the end that was asked for.
 END = """
 update waybill_ledger.entries
@@ -71,11 +77,15 @@ where entry_id = %(entry_id)s and state = any(%(before)s)
 returning *
 """
 
-EXPIRE = """
+# In one order, and not those that another ledger expires.
+EXPIRE = f"""
 update waybill_ledger.entries
-set state = 'IN_DOUBT', ended_at = clock_timestamp(), end_reason = 'EXPIRED'
-where state = 'HELD' and expires_at < clock_timestamp()
-"""
+set state = 'IN_DOUBT', ended_at = {AT}, end_reason = 'EXPIRED'
+where entry_id in (
+    select entry_id from waybill_ledger.entries where state = 'HELD' and expires_at < {AT}
+    order by entry_id limit {EXPIRED_AT_ONCE} for update skip locked)
+returning *
+"""  # noqa: S608  (constants only)
 
 MATCHING = """
 (%(run_ids)s::uuid[] is null or run_id = any(%(run_ids)s))
@@ -141,12 +151,29 @@ class EntryFilter:
 
 
 class Entries:
-    """The entries of every tenant, each seen through its tenant's transactions."""
+    """The entries of every tenant, each seen through its tenant's transactions.
 
-    def __init__(self, database: Database, prices: PriceTable, today: Callable[[], datetime.date]) -> None:
+    Args:
+        database: One tenant at a time.
+        prices: What things cost.
+        today: For prices.
+        alerts: Is told of thresholds that were reached.
+        now: When entries are held; None is the database's own time, which all ledgers share.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        prices: PriceTable,
+        today: Callable[[], datetime.date],
+        alerts: Alerts | None = None,
+        now: Callable[[], datetime.datetime | None] = lambda: None,
+    ) -> None:
         self._database = database
         self._prices = prices
         self._today = today
+        self._alerts = alerts or Alerts()
+        self._now = now
 
     async def hold(self, who: Caller, hold: Hold) -> Row:
         """Writes an attempt down, once for each entry id.
@@ -155,6 +182,7 @@ class Entries:
             Precondition: PRICE_UNKNOWN.
             Conflict: ENTRY_CONFLICT, the id was used for another spend key, or by another tenant.
             Unavailable: SPEND_KEY_BUSY, too many try to buy the same at once.
+            Quota: BUDGET_EXCEEDED; nothing is written.
         """
         price = self._prices.find(hold.vendor, hold.model, hold.unit, self._today())
         values = {
@@ -167,6 +195,7 @@ class Entries:
             "price": price.nano_usd_per_million,
             "expected": price.cost_nano_usd(hold.quantity),
             "ttl": datetime.timedelta(seconds=hold.ttl_seconds),
+            "now": self._now(),
         }
         for _ in range(MAX_ATTEMPT_RACES):
             with suppress(psycopg.errors.UniqueViolation):
@@ -182,21 +211,24 @@ class Entries:
             NotFound: ENTRY_NOT_FOUND.
             Conflict: ENTRY_CONFLICT, it has ended otherwise.
         """
-        async with self._database.transaction(tenant) as connection:
-            found = await _find(connection, entry_id)
-            reported = cost_nano_usd(found["price_nano_usd_per_million"], quantity)
-            wanted = {"quantity": quantity, "reported_nano_usd": reported}
-            return await _end(connection, found, "SETTLED", "", wanted)
+        async with self._changing(tenant, entry_id) as change:
+            reported = cost_nano_usd(change.found["price_nano_usd_per_million"], quantity)
+            return await change.end("SETTLED", "", {"quantity": quantity, "reported_nano_usd": reported})
 
     async def release(self, tenant: str, entry_id: str, reason: str) -> Row:
         """The vendor surely did not act. Raises as `settle`."""
-        async with self._database.transaction(tenant) as connection:
-            return await _end(connection, await _find(connection, entry_id), "RELEASED", reason, {})
+        async with self._changing(tenant, entry_id) as change:
+            return await change.end("RELEASED", reason, {})
 
     async def doubt(self, tenant: str, entry_id: str, reason: str) -> Row:
         """Nobody knows whether the vendor acted. Raises as `settle`."""
-        async with self._database.transaction(tenant) as connection:
-            return await _end(connection, await _find(connection, entry_id), "IN_DOUBT", reason, {})
+        async with self._changing(tenant, entry_id) as change:
+            return await change.end("IN_DOUBT", reason, {})
+
+    async def write_off(self, tenant: str, entry_id: str, reason: str) -> Row:
+        """Nobody will know whether the vendor acted, and nobody waits for it any more. Raises as `settle`."""
+        async with self._changing(tenant, entry_id) as change:
+            return await change.end("WRITTEN_OFF", reason, {})
 
     async def adjust(
         self, tenant: str, entry_id: str, model: str, unit: str, quantity: int, reason: str
@@ -207,33 +239,52 @@ class Entries:
             NotFound: ENTRY_NOT_FOUND.
             Precondition: PRICE_UNKNOWN.
         """
-        async with self._database.transaction(tenant) as connection:
-            await connection.execute(LOCK, [entry_id])
-            found = await _find(connection, entry_id)
+        async with self._changing(tenant, entry_id) as change:
+            # A statement of its own: only it sees what was appended while the lock was waited for.
+            found = await _find(change.connection, entry_id)
             price = self._prices.find(found["vendor"], model, unit, found["held_at"].date())
             if found["state"] in ("HELD", "IN_DOUBT"):
                 wanted = {"quantity": found["quantity"], "reported_nano_usd": found["expected_nano_usd"]}
-                found = {**found, **await _end(connection, found, "SETTLED", "", wanted)}
+                found = {**found, **await change.end("SETTLED", "", wanted)}
             known = (found["reported_nano_usd"] or 0) + found["adjusted_nano_usd"]
             if more := price.cost_nano_usd(quantity) - known:
                 corrected = {
                     **found, "model": model, "unit": unit, "quantity": quantity, "nano_usd": more,
                     "reason": reason,
                 }  # fmt: skip
-                await connection.execute(ADJUST, corrected)
+                await change.connection.execute(ADJUST, corrected)
+                change.moves.append(adjusted(found, more))
             return {**found, "adjusted_nano_usd": found["adjusted_nano_usd"] + more}
 
     async def _insert(self, tenant: str, values: dict[str, Any]) -> Row:
         """Inserts with the next attempt number, or answers the entry that has this id already."""
+        earlier: list[Row] = []
+        alerts: Sequence[Row] = []
         async with self._database.transaction(tenant) as connection:
             row = await (await connection.execute(HOLD, values)).fetchone()
             if row is None:
                 row = await (await connection.execute(FIND, [values["entry_id"]])).fetchone()
                 if row is None or row["spend_key"] != values["spend_key"]:
                     raise _conflict(values["entry_id"], "it is taken")
-            elif row["attempt"] > 1:
-                await connection.execute(DOUBT_EARLIER, values)
+            elif row["window_ids"]:
+                alerts = await raised(connection, row)
+            if row["attempt"] > 1:
+                earlier = await (await connection.execute(EARLIER, values)).fetchall()
+        self._alerts.tell(alerts)
+        for one in earlier:
+            # In a transaction each: none locks an entry after a window.
+            with suppress(Conflict):  # it has ended meanwhile
+                await self.doubt(tenant, str(one["entry_id"]), "OWNER_GONE")
         return row
+
+    @asynccontextmanager
+    async def _changing(self, tenant: str, entry_id: str) -> AsyncIterator[_Change]:
+        """One entry, locked; what is done to it is counted in its windows at the end."""
+        async with self._database.transaction(tenant) as connection:
+            change = _Change(connection, await _find(connection, entry_id, FIND_LOCKED))
+            yield change
+            alerts = [alert for moves in change.moves for alert in await moved(connection, moves)]
+        self._alerts.tell(alerts)
 
     async def page(
         self,
@@ -266,37 +317,55 @@ class Entries:
         return rows, totals
 
 
-async def expire_holds(owner_database: Database) -> int:
+async def expire_holds(
+    owner_database: Database, alerts: Alerts | None = None, now: datetime.datetime | None = None
+) -> int:
     """Turns holds that outlived their time IN_DOUBT; answers how many."""
-    async with owner_database.transaction(None) as connection:
-        return (await connection.execute(EXPIRE)).rowcount
+    count = 0
+    while True:
+        async with owner_database.transaction(None) as connection:
+            rows = await (await connection.execute(EXPIRE, {"now": now})).fetchall()
+            found = await moved(connection, changes(({**row, "state": "HELD"}, row) for row in rows))
+        if alerts is not None:
+            alerts.tell(found)
+        count += len(rows)
+        if len(rows) < EXPIRED_AT_ONCE:
+            return count
 
 
-async def _find(connection: Connection, entry_id: str) -> Row:
-    row = await (await connection.execute(FIND, [entry_id])).fetchone()
+@dataclass(frozen=True)
+class _Change:
+    """An entry as it was found, and what its windows are to be moved by."""
+
+    connection: Connection
+    found: Row
+    moves: list[Moves] = field(default_factory=list)
+
+    async def end(self, state: str, reason: str, wanted: Mapping[str, int]) -> Row:
+        """Moves the entry to its end; the same end again is fine, another one is not."""
+        values = {
+            "entry_id": self.found["entry_id"],
+            "state": state,
+            "reason": reason,
+            "before": BEFORE[state],
+            "quantity": wanted.get("quantity"),
+            "reported": wanted.get("reported_nano_usd"),
+        }
+        row = await (await self.connection.execute(END, values)).fetchone()
+        if row is not None:
+            self.moves.append(changes([(self.found, row)]))
+            return row
+        found = await _find(self.connection, self.found["entry_id"])
+        if found["state"] == state and all(found[name] == value for name, value in wanted.items()):
+            return found
+        raise _conflict(found["entry_id"], f"it is {found['state']}")
+
+
+async def _find(connection: Connection, entry_id: str, statement: str = FIND) -> Row:
+    row = await (await connection.execute(statement.encode(), [entry_id])).fetchone()
     if row is None:
         raise NotFound("ENTRY_NOT_FOUND", "No ledger entry has this id. Hold before you settle.")
     return row
-
-
-async def _end(connection: Connection, found: Row, state: str, reason: str, wanted: dict[str, int]) -> Row:
-    """Moves an entry to its end; the same end again is fine, another one is not."""
-    before = ["HELD"] if state == "IN_DOUBT" else ["HELD", "IN_DOUBT"]
-    values = {
-        "entry_id": found["entry_id"],
-        "state": state,
-        "reason": reason,
-        "before": before,
-        "quantity": wanted.get("quantity"),
-        "reported": wanted.get("reported_nano_usd"),
-    }
-    row = await (await connection.execute(END, values)).fetchone()
-    if row is not None:
-        return row
-    found = await _find(connection, found["entry_id"])
-    if found["state"] == state and all(found[name] == value for name, value in wanted.items()):
-        return found
-    raise _conflict(found["entry_id"], f"it is {found['state']}")
 
 
 def _conflict(entry_id: str, why: str) -> Conflict:

@@ -7,9 +7,12 @@ import datetime
 import uuid
 from typing import Any
 
-from services.ledger.entries import NO_RUN, Entries, EntryFilter, Hold, Row
+from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
+from services.ledger.budgets import Budgets
+from services.ledger.entries import Entries, EntryFilter, Hold
+from services.ledger.windows import NO_RUN, Row
 from waybill.common.v1.cost_pb2 import CostKind
-from waybill.ledger.v1 import entry_pb2, ledger_service_pb2, ledger_service_pb2_grpc
+from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.wire import bad_page_token, page_size, timestamp
@@ -18,11 +21,12 @@ DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
+class LedgerServicer(BudgetRpcs):
     """The ledger's RPCs."""
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, budgets: Budgets) -> None:
         self._entries = entries
+        self._budgets = budgets
 
     async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:  # noqa: N802
         """Writes an attempt down."""
@@ -31,7 +35,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def Settle(self, request: ledger_service_pb2.SettleRequest, context: Any) -> Any:  # noqa: N802
         """Ends an attempt: it cost so much, or nobody knows."""
-        tenant, entry_id = identity.caller().tenant, _uuid("entry_id", request.entry_id)
+        tenant, entry_id = identity.caller().tenant, as_uuid("entry_id", request.entry_id)
         match request.WhichOneof("outcome"):
             case "quantity" if request.quantity >= 0:
                 row = await self._entries.settle(tenant, entry_id, request.quantity)
@@ -44,9 +48,18 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     async def Release(self, request: ledger_service_pb2.ReleaseRequest, context: Any) -> Any:  # noqa: N802
         """Ends an attempt: it cost nothing."""
         row = await self._entries.release(
-            identity.caller().tenant, _uuid("entry_id", request.entry_id), request.reason
+            identity.caller().tenant, as_uuid("entry_id", request.entry_id), request.reason
         )
         return ledger_service_pb2.ReleaseResponse(entry=_entry(row))
+
+    async def WriteOff(self, request: ledger_service_pb2.WriteOffRequest, context: Any) -> Any:  # noqa: N802
+        """Ends a doubt: nobody waits for it any more."""
+        if not request.reason:
+            raise InvalidRequest("INVALID_REQUEST", "Say by which policy, or whose decision: reason.")
+        row = await self._entries.write_off(
+            identity.caller().tenant, as_uuid("entry_id", request.entry_id), request.reason
+        )
+        return ledger_service_pb2.WriteOffResponse(entry=_entry(row))
 
     async def Adjust(self, request: ledger_service_pb2.AdjustRequest, context: Any) -> Any:  # noqa: N802
         """Corrects what an attempt cost."""
@@ -54,7 +67,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             raise InvalidRequest("INVALID_REQUEST", "Name model, unit, reason and a quantity of at least 0.")
         row = await self._entries.adjust(
             identity.caller().tenant,
-            _uuid("entry_id", request.entry_id),
+            as_uuid("entry_id", request.entry_id),
             request.model,
             request.unit,
             request.quantity,
@@ -70,7 +83,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         if len(request.run_ids) > MAX_RUNS:
             raise InvalidRequest("INVALID_REQUEST", f"run_ids are at most {MAX_RUNS}: ask in parts.")
         matching = EntryFilter(
-            run_ids=[_uuid("run_ids", one) for one in request.run_ids] or None,
+            run_ids=[as_uuid("run_ids", one) for one in request.run_ids] or None,
             correlation_id=request.correlation_id or None,
         )
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
@@ -97,7 +110,7 @@ def read_hold(request: ledger_service_pb2.HoldRequest) -> Hold:
             "INVALID_REQUEST", "quantity and size_bytes are at least 0, spend_key at most 256 bytes."
         )
     return Hold(
-        entry_id=_uuid("entry_id", request.entry_id),
+        entry_id=as_uuid("entry_id", request.entry_id),
         spend_key=request.spend_key,
         kind=CostKind.Name(request.kind).removeprefix("COST_KIND_"),
         service=request.service,
@@ -150,13 +163,6 @@ def _total(row: Row) -> entry_pb2.RunTotal:
         uncertain_nano_usd=int(row["uncertain"]),
         uncertain_simulated_nano_usd=int(row["uncertain_simulated"]),
     )
-
-
-def _uuid(name: str, text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise InvalidRequest("INVALID_REQUEST", f"{name} must be a UUID.") from None
 
 
 def _token(row: Row) -> str:

@@ -24,7 +24,7 @@ create table waybill_ledger.budgets (
     -- Empty is any.
     collection text not null,
     service text not null,
-    -- Zeros, but for the period RUN.
+    -- Zeros, unless it is one run's own.
     run_id uuid not null,
     kind text not null check (kind in ('REAL', 'SIMULATED')),
     unit text not null check (unit in ('NANO_USD', 'REQUESTS', 'BYTES')),
@@ -37,24 +37,25 @@ create table waybill_ledger.budgets (
     updated_at timestamptz not null default clock_timestamp(),
     -- What is deleted limits nothing, but its windows go on to count what was held in them.
     deleted_at timestamptz,
-    check ((period = 'RUN') = (run_id <> '00000000-0000-0000-0000-000000000000')),
+    check (period = 'RUN' or run_id = '00000000-0000-0000-0000-000000000000'),
     unique (tenant, run_id, collection, service, kind, unit, period)
 );
 
 -- Sums change with each attempt: room for the row's next version beside it spares the index.
 create table waybill_ledger.budget_windows (
-    -- Made of the budget and the start: whoever needs it knows it without asking.
+    -- Made of the budget and the start or the run: whoever needs it knows it without asking.
     window_id uuid primary key,
     budget_id uuid not null references waybill_ledger.budgets (budget_id),
     tenant text not null check (tenant <> ''),
     unit text not null,
-    started_at timestamptz not null,
+    -- Of the period RUN a run, of others a start.
+    run_id uuid,
+    started_at timestamptz,
     -- As the last hold found it.
     limit_amount bigint not null,
     used bigint not null default 0 check (used >= 0),
     held bigint not null default 0 check (held >= 0),
-    in_doubt bigint not null default 0 check (in_doubt >= 0),
-    unique (budget_id, started_at)
+    in_doubt bigint not null default 0 check (in_doubt >= 0)
 ) with (fillfactor = 50);
 
 create table waybill_ledger.budget_changes (

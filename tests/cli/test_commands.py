@@ -24,10 +24,11 @@ from tests.cli.fakes import (
     make_spans,
 )
 from waybill.cli.exits import Exit
-from waybill.cli.money import Figures, dollars, unit_price
+from waybill.cli.money import Figures, unit_price
 from waybill.cli.plain import plain
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
+from waybill.money import dollars
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
 from waybill.orchestrator.v1.run_pb2 import Run
 

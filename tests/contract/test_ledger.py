@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,13 +14,11 @@ import grpc
 import psycopg
 import pytest
 
-from services.ledger.__main__ import build
-from services.ledger.config import LedgerConfig
 from services.ledger.entries import Entries, expire_holds
 from services.ledger.prices import PriceTable
 from services.ledger.servicer import read_hold
 from tests.conftest import MigratedPostgres
-from tests.inprocess import channel, served, server_config, someone
+from tests.contract.makers_ledger import a_run, failure, hold, ledger, no_run, refused
 from tests.waiting import until
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -32,54 +29,12 @@ from waybill.ledger.v1.ledger_service_pb2 import (
     ReleaseRequest,
     SettleRequest,
 )
-from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.runtime import identity
 from waybill.runtime.errors import from_status
 from waybill.runtime.postgres import Connection, Database
 
 if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
-
-
-@asynccontextmanager
-async def ledger(database: MigratedPostgres) -> AsyncIterator[LedgerServiceAsyncStub]:
-    config = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
-    async with served("ledger", partial(build, config)) as address, channel(address) as opened:
-        yield LedgerServiceStub(opened)
-
-
-def hold(
-    spend_key: str = "embed:s:1", quantity: int = 1000, owner: str = "embedder/1", **more: object
-) -> HoldRequest:
-    fields = {
-        "entry_id": str(uuid.uuid4()),
-        "kind": CostKind.COST_KIND_SIMULATED,
-        "service": "embedder",
-        "operation": "embed",
-        "vendor": "openai",
-        "model": "text-embedding-3-small",
-        "unit": "token",
-    }
-    return HoldRequest(spend_key=spend_key, quantity=quantity, owner=owner, **(fields | more))  # type: ignore[arg-type]
-
-
-def a_run(tenant: str = "") -> identity.Caller:
-    return someone(tenant or f"t{uuid.uuid4().hex[:12]}", str(uuid.uuid4()))
-
-
-def no_run() -> identity.Caller:
-    return someone(f"t{uuid.uuid4().hex[:12]}")
-
-
-async def failure(call: object) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call  # type: ignore[misc]
-    return caught.value
-
-
-async def refused(call: object) -> tuple[grpc.StatusCode, str]:
-    error = await failure(call)
-    return error.code(), from_status(error).reason
 
 
 # 20,000 entries beside one: half of them are later attempts at the same, the others are of other keys.

@@ -7,16 +7,9 @@ from dataclasses import dataclass
 
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
+from waybill.money import dollars
 
-_NANO = 1_000_000_000
 _MILLION = 1_000_000
-
-
-def dollars(nano_usd: int) -> str:
-    """For instance $0.000123456; at least two decimals, at most nine, never rounded."""
-    whole, fraction = divmod(abs(nano_usd), _NANO)
-    sign = "-" if nano_usd < 0 else ""
-    return f"{sign}${whole:,}.{f'{fraction:09d}'.rstrip('0').ljust(2, '0')}"
 
 
 def unit_price(nano_usd_per_million: int) -> str:

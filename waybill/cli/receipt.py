@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from waybill.cli.bills import Bill
-from waybill.cli.money import Figures, dollars, unit_price
+from waybill.cli.money import Figures, unit_price
 from waybill.cli.objects import kind_name, state_name
 from waybill.cli.plain import plain
 from waybill.cli.screen import counted, spread
 from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.money import dollars
 
 MOST_BLOCKS = 5
 MOST_WIDTH = 80

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from waybill.cli.durations import Since, Within, ago, from_now, spent
-from waybill.cli.money import Figures, dollars
+from waybill.cli.money import Figures
 from waybill.cli.objects import Shape, cancelled_object, run_object, state_name
 from waybill.cli.paging import first
 from waybill.cli.plain import plain
@@ -18,6 +18,7 @@ from waybill.cli.screen import Screen, counted, spread
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client, timestamp
 from waybill.limits import DEFAULT_COLLECTION
+from waybill.money import dollars
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,
     GetRunRequest,

@@ -17,11 +17,12 @@ for people and says what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -65,8 +66,34 @@ class Precondition(ServiceError):
     """The request works only after something else has changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One limit that a call would exceed, as google.rpc.QuotaFailure tells it.
+
+    Attributes:
+        subject: What is limited, "budgets/<id>".
+        description: A sentence for a person.
+        metric: What is counted.
+        limit: Most of it.
+        dimensions: Further figures by name.
+    """
+
+    subject: str
+    description: str
+    metric: str = ""
+    limit: int = 0
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
 class Quota(ServiceError):
-    """Too large, too many, or too much money."""
+    """Too large, too many, or too much money.
+
+    Args:
+        violations: Which limits, where there may be several; sent as google.rpc.QuotaFailure.
+    """
+
+    violations: Sequence[Violation] = ()
 
 
 class Unavailable(ServiceError):
@@ -112,6 +139,8 @@ def to_status(error: ServiceError) -> status_pb2.Status:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(error.retry_after_seconds * 1000))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    if isinstance(error, Quota) and error.violations:
+        details.append(_packed(_quota_failure(error.violations)))
     return status_pb2.Status(code=code.value[0], message=error.message[:MAX_MESSAGE_CHARS], details=details)
 
 
@@ -126,7 +155,7 @@ def from_status(error: grpc.RpcError) -> ServiceError:
     """The error behind a failed call of ours; the reason is the code's name where a server gave none."""
     code = error.code()
     message = error.details() or ""
-    reason, metadata, retry_after = "", {}, None
+    reason, metadata, retry_after, violations = "", {}, None, error_details_pb2.QuotaFailure()
     try:
         status = rpc_status.from_call(error)
     except ValueError:  # the trailer does not match the code: keep the code, drop the trailer
@@ -137,6 +166,8 @@ def from_status(error: grpc.RpcError) -> ServiceError:
             reason, metadata = info.reason, dict(info.metadata)
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
+        else:
+            detail.Unpack(violations)
     if not reason and code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
         reason = "MESSAGE_TOO_LARGE"  # refused by gRPC itself, which knows no ErrorInfo
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "Concurrent RPC limit" in message:
@@ -147,6 +178,9 @@ def from_status(error: grpc.RpcError) -> ServiceError:
             "ANSWER_LOST", "The server answered early and its answer was lost. Repeat the call."
         )
     kind = _TYPES.get(code, Unavailable if code is grpc.StatusCode.CANCELLED else VendorContract)
+    if kind is Quota:
+        told = [_violation(one) for one in violations.violations]
+        return Quota(reason or code.name, message, metadata, retry_after, told)
     return kind(reason or code.name, message, metadata, retry_after)
 
 
@@ -155,7 +189,27 @@ def status_code(status: status_pb2.Status) -> grpc.StatusCode:
     return _BY_NUMBER[status.code]
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:
+def _quota_failure(violations: Sequence[Violation]) -> error_details_pb2.QuotaFailure:
+    told = [
+        error_details_pb2.QuotaFailure.Violation(
+            subject=one.subject,
+            description=one.description,
+            quota_metric=one.metric,
+            quota_value=one.limit,
+            quota_dimensions=one.dimensions,
+        )
+        for one in violations
+    ]
+    return error_details_pb2.QuotaFailure(violations=told)
+
+
+def _violation(told: error_details_pb2.QuotaFailure.Violation) -> Violation:
+    return Violation(
+        told.subject, told.description, told.quota_metric, told.quota_value, dict(told.quota_dimensions)
+    )
+
+
+def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

@@ -58,3 +58,6 @@ BREAKER_OPEN = "waybill.breaker.open"
 
 # Metrics: how often the parser itself failed on a document since it was started
 PARSER_CRASHES = "waybill.parser.crashes"
+
+# Metrics: how many thresholds of budgets a ledger has seen reached since it was started
+BUDGET_ALERTS = "waybill.budget.alerts"

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from waybill.common.v1 import access_pb2 as waybill_dot_common_dot_v1_dot_access__pb2
 from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb2
+from waybill.ledger.v1 import budget_pb2 as waybill_dot_ledger_dot_v1_dot_budget__pb2
 from waybill.ledger.v1 import entry_pb2 as waybill_dot_ledger_dot_v1_dot_entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1dwaybill/ledger/v1/entry.proto\"\xb6\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"`\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"d\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal2\xcf\x03\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1ewaybill/ledger/v1/budget.proto\x1a\x1dwaybill/ledger/v1/entry.proto\"\xb6\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"`\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"d\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal\"3\n\x0fWriteOffRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x10WriteOffResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"=\n\x10SetBudgetRequest\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"%\n\x10GetBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\">\n\x11GetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"K\n\x12ListBudgetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"Z\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.waybill.ledger.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x13\x44\x65leteBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"T\n\x18ListBudgetChangesRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListBudgetChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.waybill.ledger.v1.BudgetChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x17ListBudgetAlertsRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListBudgetAlertsResponse\x12.\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1e.waybill.ledger.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x93\t\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12X\n\x08WriteOff\x12\".waybill.ledger.v1.WriteOffRequest\x1a#.waybill.ledger.v1.WriteOffResponse\"\x03\x90\x02\x02\x12[\n\tSetBudget\x12#.waybill.ledger.v1.SetBudgetRequest\x1a$.waybill.ledger.v1.SetBudgetResponse\"\x03\x90\x02\x02\x12[\n\tGetBudget\x12#.waybill.ledger.v1.GetBudgetRequest\x1a$.waybill.ledger.v1.GetBudgetResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListBudgets\x12%.waybill.ledger.v1.ListBudgetsRequest\x1a&.waybill.ledger.v1.ListBudgetsResponse\"\x03\x90\x02\x01\x12\x64\n\x0c\x44\x65leteBudget\x12&.waybill.ledger.v1.DeleteBudgetRequest\x1a\'.waybill.ledger.v1.DeleteBudgetResponse\"\x03\x90\x02\x02\x12s\n\x11ListBudgetChanges\x12+.waybill.ledger.v1.ListBudgetChangesRequest\x1a,.waybill.ledger.v1.ListBudgetChangesResponse\"\x03\x90\x02\x01\x12p\n\x10ListBudgetAlerts\x12*.waybill.ledger.v1.ListBudgetAlertsRequest\x1a+.waybill.ledger.v1.ListBudgetAlertsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,26 +46,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERSERVICE'].methods_by_name['Adjust']._serialized_options = b'\220\002\002\210\316\030\001'
   _globals['_LEDGERSERVICE'].methods_by_name['ListEntries']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001'
-  _globals['_HOLDREQUEST']._serialized_start=187
-  _globals['_HOLDREQUEST']._serialized_end=497
-  _globals['_HOLDRESPONSE']._serialized_start=499
-  _globals['_HOLDRESPONSE']._serialized_end=554
-  _globals['_SETTLEREQUEST']._serialized_start=556
-  _globals['_SETTLEREQUEST']._serialized_end=644
-  _globals['_SETTLERESPONSE']._serialized_start=646
-  _globals['_SETTLERESPONSE']._serialized_end=703
-  _globals['_RELEASEREQUEST']._serialized_start=705
-  _globals['_RELEASEREQUEST']._serialized_end=755
-  _globals['_RELEASERESPONSE']._serialized_start=757
-  _globals['_RELEASERESPONSE']._serialized_end=815
-  _globals['_ADJUSTREQUEST']._serialized_start=817
-  _globals['_ADJUSTREQUEST']._serialized_end=913
-  _globals['_ADJUSTRESPONSE']._serialized_start=915
-  _globals['_ADJUSTRESPONSE']._serialized_end=972
-  _globals['_LISTENTRIESREQUEST']._serialized_start=974
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1074
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1077
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1211
-  _globals['_LEDGERSERVICE']._serialized_start=1214
-  _globals['_LEDGERSERVICE']._serialized_end=1677
+  _globals['_LEDGERSERVICE'].methods_by_name['WriteOff']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['WriteOff']._serialized_options = b'\220\002\002'
+  _globals['_LEDGERSERVICE'].methods_by_name['SetBudget']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['SetBudget']._serialized_options = b'\220\002\002'
+  _globals['_LEDGERSERVICE'].methods_by_name['GetBudget']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['GetBudget']._serialized_options = b'\220\002\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['ListBudgets']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['ListBudgets']._serialized_options = b'\220\002\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['DeleteBudget']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['DeleteBudget']._serialized_options = b'\220\002\002'
+  _globals['_LEDGERSERVICE'].methods_by_name['ListBudgetChanges']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['ListBudgetChanges']._serialized_options = b'\220\002\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['ListBudgetAlerts']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['ListBudgetAlerts']._serialized_options = b'\220\002\001'
+  _globals['_HOLDREQUEST']._serialized_start=219
+  _globals['_HOLDREQUEST']._serialized_end=529
+  _globals['_HOLDRESPONSE']._serialized_start=531
+  _globals['_HOLDRESPONSE']._serialized_end=586
+  _globals['_SETTLEREQUEST']._serialized_start=588
+  _globals['_SETTLEREQUEST']._serialized_end=676
+  _globals['_SETTLERESPONSE']._serialized_start=678
+  _globals['_SETTLERESPONSE']._serialized_end=735
+  _globals['_RELEASEREQUEST']._serialized_start=737
+  _globals['_RELEASEREQUEST']._serialized_end=787
+  _globals['_RELEASERESPONSE']._serialized_start=789
+  _globals['_RELEASERESPONSE']._serialized_end=847
+  _globals['_ADJUSTREQUEST']._serialized_start=849
+  _globals['_ADJUSTREQUEST']._serialized_end=945
+  _globals['_ADJUSTRESPONSE']._serialized_start=947
+  _globals['_ADJUSTRESPONSE']._serialized_end=1004
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1006
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1106
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1109
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1243
+  _globals['_WRITEOFFREQUEST']._serialized_start=1245
+  _globals['_WRITEOFFREQUEST']._serialized_end=1296
+  _globals['_WRITEOFFRESPONSE']._serialized_start=1298
+  _globals['_WRITEOFFRESPONSE']._serialized_end=1357
+  _globals['_SETBUDGETREQUEST']._serialized_start=1359
+  _globals['_SETBUDGETREQUEST']._serialized_end=1420
+  _globals['_SETBUDGETRESPONSE']._serialized_start=1422
+  _globals['_SETBUDGETRESPONSE']._serialized_end=1484
+  _globals['_GETBUDGETREQUEST']._serialized_start=1486
+  _globals['_GETBUDGETREQUEST']._serialized_end=1523
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1525
+  _globals['_GETBUDGETRESPONSE']._serialized_end=1587
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=1589
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=1664
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1666
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1756
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=1758
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=1798
+  _globals['_DELETEBUDGETRESPONSE']._serialized_start=1800
+  _globals['_DELETEBUDGETRESPONSE']._serialized_end=1822
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_start=1824
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_end=1908
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_start=1910
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_end=2012
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2014
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2097
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2099
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2198
+  _globals['_LEDGERSERVICE']._serialized_start=2201
+  _globals['_LEDGERSERVICE']._serialized_end=3372
 # @@protoc_insertion_point(module_scope)

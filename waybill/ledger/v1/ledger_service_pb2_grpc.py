@@ -60,6 +60,41 @@ class LedgerServiceStub:
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.WriteOff = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/WriteOff',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffResponse.FromString,
+                _registered_method=True)
+        self.SetBudget = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/SetBudget',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.SetBudgetRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.SetBudgetResponse.FromString,
+                _registered_method=True)
+        self.GetBudget = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/GetBudget',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.GetBudgetRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.GetBudgetResponse.FromString,
+                _registered_method=True)
+        self.ListBudgets = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ListBudgets',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsResponse.FromString,
+                _registered_method=True)
+        self.DeleteBudget = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/DeleteBudget',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.DeleteBudgetRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.DeleteBudgetResponse.FromString,
+                _registered_method=True)
+        self.ListBudgetChanges = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ListBudgetChanges',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetChangesRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetChangesResponse.FromString,
+                _registered_method=True)
+        self.ListBudgetAlerts = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ListBudgetAlerts',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -69,7 +104,9 @@ class LedgerServiceServicer:
     def Hold(self, request, context):
         """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
         attempt at the same spend_key that another process still holds turns IN_DOUBT.
-        Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
+        Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
+        BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
+        a new window).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +146,60 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WriteOff(self, request, context):
+        """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBudget(self, request, context):
+        """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
+        Reasons: INVALID_REQUEST, OPERATOR_REQUIRED (only the operator sets one over all tenants).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBudget(self, request, context):
+        """Reads a budget, with what counts against it now. Reasons: BUDGET_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBudgets(self, request, context):
+        """Lists budgets, oldest first; those over all tenants for the operator alone.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBudget(self, request, context):
+        """Deletes a budget; it limits nothing any more. Its changes stay. Set again in the same window, it goes on
+        from what it had counted. Reasons: BUDGET_NOT_FOUND, OPERATOR_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBudgetChanges(self, request, context):
+        """Lists who changed budgets, newest first, those of deleted ones included.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBudgetAlerts(self, request, context):
+        """Lists the alerts of budgets, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -136,6 +227,41 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'WriteOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteOff,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffResponse.SerializeToString,
+            ),
+            'SetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBudget,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.SetBudgetRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.SetBudgetResponse.SerializeToString,
+            ),
+            'GetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudget,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.GetBudgetRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.GetBudgetResponse.SerializeToString,
+            ),
+            'ListBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgets,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsResponse.SerializeToString,
+            ),
+            'DeleteBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBudget,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.DeleteBudgetRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.DeleteBudgetResponse.SerializeToString,
+            ),
+            'ListBudgetChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgetChanges,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetChangesRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetChangesResponse.SerializeToString,
+            ),
+            'ListBudgetAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgetAlerts,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -274,6 +400,195 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/ListEntries',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/WriteOff',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/SetBudget',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.SetBudgetRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.SetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/GetBudget',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.GetBudgetRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.GetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListBudgets',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/DeleteBudget',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.DeleteBudgetRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.DeleteBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgetChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListBudgetChanges',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetChangesRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgetAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListBudgetAlerts',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

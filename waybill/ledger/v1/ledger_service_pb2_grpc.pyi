@@ -36,7 +36,9 @@ class LedgerServiceStub:
     Hold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.HoldRequest, _ledger_service_pb2.HoldResponse]
     """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
     attempt at the same spend_key that another process still holds turns IN_DOUBT.
-    Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
+    Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
+    BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
+    a new window).
     """
     Settle: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SettleRequest, _ledger_service_pb2.SettleResponse]
     """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
@@ -56,6 +58,30 @@ class LedgerServiceStub:
     """Lists entries, oldest first, with each run's sums.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
     """
+    WriteOff: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.WriteOffRequest, _ledger_service_pb2.WriteOffResponse]
+    """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+    """
+    SetBudget: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SetBudgetRequest, _ledger_service_pb2.SetBudgetResponse]
+    """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
+    Reasons: INVALID_REQUEST, OPERATOR_REQUIRED (only the operator sets one over all tenants).
+    """
+    GetBudget: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetBudgetRequest, _ledger_service_pb2.GetBudgetResponse]
+    """Reads a budget, with what counts against it now. Reasons: BUDGET_NOT_FOUND."""
+    ListBudgets: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetsRequest, _ledger_service_pb2.ListBudgetsResponse]
+    """Lists budgets, oldest first; those over all tenants for the operator alone.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    DeleteBudget: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.DeleteBudgetRequest, _ledger_service_pb2.DeleteBudgetResponse]
+    """Deletes a budget; it limits nothing any more. Its changes stay. Set again in the same window, it goes on
+    from what it had counted. Reasons: BUDGET_NOT_FOUND, OPERATOR_REQUIRED.
+    """
+    ListBudgetChanges: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetChangesRequest, _ledger_service_pb2.ListBudgetChangesResponse]
+    """Lists who changed budgets, newest first, those of deleted ones included.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListBudgetAlerts: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetAlertsRequest, _ledger_service_pb2.ListBudgetAlertsResponse]
+    """Lists the alerts of budgets, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -65,7 +91,9 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     Hold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.HoldRequest, _ledger_service_pb2.HoldResponse]  # type: ignore[assignment]
     """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
     attempt at the same spend_key that another process still holds turns IN_DOUBT.
-    Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
+    Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
+    BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
+    a new window).
     """
     Settle: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SettleRequest, _ledger_service_pb2.SettleResponse]  # type: ignore[assignment]
     """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
@@ -85,6 +113,30 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """Lists entries, oldest first, with each run's sums.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
     """
+    WriteOff: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.WriteOffRequest, _ledger_service_pb2.WriteOffResponse]  # type: ignore[assignment]
+    """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+    """
+    SetBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SetBudgetRequest, _ledger_service_pb2.SetBudgetResponse]  # type: ignore[assignment]
+    """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
+    Reasons: INVALID_REQUEST, OPERATOR_REQUIRED (only the operator sets one over all tenants).
+    """
+    GetBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetBudgetRequest, _ledger_service_pb2.GetBudgetResponse]  # type: ignore[assignment]
+    """Reads a budget, with what counts against it now. Reasons: BUDGET_NOT_FOUND."""
+    ListBudgets: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetsRequest, _ledger_service_pb2.ListBudgetsResponse]  # type: ignore[assignment]
+    """Lists budgets, oldest first; those over all tenants for the operator alone.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    DeleteBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.DeleteBudgetRequest, _ledger_service_pb2.DeleteBudgetResponse]  # type: ignore[assignment]
+    """Deletes a budget; it limits nothing any more. Its changes stay. Set again in the same window, it goes on
+    from what it had counted. Reasons: BUDGET_NOT_FOUND, OPERATOR_REQUIRED.
+    """
+    ListBudgetChanges: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetChangesRequest, _ledger_service_pb2.ListBudgetChangesResponse]  # type: ignore[assignment]
+    """Lists who changed budgets, newest first, those of deleted ones included.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    ListBudgetAlerts: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetAlertsRequest, _ledger_service_pb2.ListBudgetAlertsResponse]  # type: ignore[assignment]
+    """Lists the alerts of budgets, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call."""
@@ -97,7 +149,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_service_pb2.HoldResponse, _abc.Awaitable[_ledger_service_pb2.HoldResponse]]:
         """Writes an attempt down before it is sent. The same entry_id again returns the same entry. An earlier
         attempt at the same spend_key that another process still holds turns IN_DOUBT.
-        Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST.
+        Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
+        BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
+        a new window).
         """
 
     @_abc_1.abstractmethod
@@ -141,5 +195,71 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists entries, oldest first, with each run's sums.
         Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
         """
+
+    @_abc_1.abstractmethod
+    def WriteOff(
+        self,
+        request: _ledger_service_pb2.WriteOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.WriteOffResponse, _abc.Awaitable[_ledger_service_pb2.WriteOffResponse]]:
+        """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def SetBudget(
+        self,
+        request: _ledger_service_pb2.SetBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.SetBudgetResponse, _abc.Awaitable[_ledger_service_pb2.SetBudgetResponse]]:
+        """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
+        Reasons: INVALID_REQUEST, OPERATOR_REQUIRED (only the operator sets one over all tenants).
+        """
+
+    @_abc_1.abstractmethod
+    def GetBudget(
+        self,
+        request: _ledger_service_pb2.GetBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetBudgetResponse, _abc.Awaitable[_ledger_service_pb2.GetBudgetResponse]]:
+        """Reads a budget, with what counts against it now. Reasons: BUDGET_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListBudgets(
+        self,
+        request: _ledger_service_pb2.ListBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListBudgetsResponse, _abc.Awaitable[_ledger_service_pb2.ListBudgetsResponse]]:
+        """Lists budgets, oldest first; those over all tenants for the operator alone.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteBudget(
+        self,
+        request: _ledger_service_pb2.DeleteBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.DeleteBudgetResponse, _abc.Awaitable[_ledger_service_pb2.DeleteBudgetResponse]]:
+        """Deletes a budget; it limits nothing any more. Its changes stay. Set again in the same window, it goes on
+        from what it had counted. Reasons: BUDGET_NOT_FOUND, OPERATOR_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBudgetChanges(
+        self,
+        request: _ledger_service_pb2.ListBudgetChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListBudgetChangesResponse, _abc.Awaitable[_ledger_service_pb2.ListBudgetChangesResponse]]:
+        """Lists who changed budgets, newest first, those of deleted ones included.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBudgetAlerts(
+        self,
+        request: _ledger_service_pb2.ListBudgetAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListBudgetAlertsResponse, _abc.Awaitable[_ledger_service_pb2.ListBudgetAlertsResponse]]:
+        """Lists the alerts of budgets, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

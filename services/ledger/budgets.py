@@ -1,0 +1,230 @@
+"""Budgets: what may be spent, set and deleted by a tenant, or by the operator for all tenants together."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from psycopg.types.json import Jsonb
+
+from services.ledger.windows import ALL_TENANTS, AT, NO_RUN, RESET, START, Row, window_id
+from waybill.runtime.errors import NotFound, Precondition
+from waybill.runtime.identity import Caller
+from waybill.runtime.postgres import Connection, Database
+
+INSERT = f"""
+insert into waybill_ledger.budgets (
+    tenant, collection, service, run_id, kind, unit, period, limit_amount, thresholds, created_at, updated_at)
+values (%(tenant)s, %(collection)s, %(service)s, %(run_id)s, %(kind)s, %(unit)s, %(period)s,
+    %(limit_amount)s, %(thresholds)s::int[], {AT}, {AT})
+on conflict (tenant, run_id, collection, service, kind, unit, period) do nothing
+returning *
+"""  # noqa: S608  (constants only, as in those below)
+# A statement of its own: only then does it see what another transaction has just inserted.
+LOCK_ALIKE = """
+select * from waybill_ledger.budgets
+where (tenant, run_id, collection, service, kind, unit, period) = (%(tenant)s, %(run_id)s::uuid,
+    %(collection)s, %(service)s, %(kind)s, %(unit)s, %(period)s) for update
+"""
+LOCK = "select * from waybill_ledger.budgets where budget_id = %(budget_id)s for update"
+CHANGE = f"""
+update waybill_ledger.budgets
+set limit_amount = %(limit_amount)s, thresholds = %(thresholds)s::int[], updated_at = {AT}, deleted_at = null
+where budget_id = %(budget_id)s
+returning *
+"""  # noqa: S608
+DELETE = f"update waybill_ledger.budgets set deleted_at = {AT} where budget_id = %(budget_id)s"  # noqa: S608
+AUDIT = f"""
+insert into waybill_ledger.budget_changes (
+    budget_id, tenant, changed_at, changed_by, subject, credential_id, correlation_id, old, new)
+values (%(budget_id)s, %(tenant)s, {AT}, %(changed_by)s, %(subject)s, %(credential_id)s,
+    %(correlation_id)s, %(old)s, %(new)s)
+"""  # noqa: S608
+READ = f"""
+select b.*, {START} as started_at, {RESET} as resets_at,
+    coalesce(w.used, 0) as used, coalesce(w.held, 0) as held, coalesce(w.in_doubt, 0) as in_doubt
+from waybill_ledger.budgets b
+left join waybill_ledger.budget_windows w on w.window_id = {window_id("b.run_id")}
+where b.deleted_at is null and b.tenant = any(%(seen)s)
+"""  # noqa: S608
+GET = f"{READ} and b.budget_id = %(budget_id)s"
+LIST = f"""
+{READ} and b.run_id = %(run_id)s
+    and (%(after)s::timestamptz is null or (b.created_at, b.budget_id) > (%(after)s, %(after_id)s::uuid))
+order by b.created_at, b.budget_id limit %(limit)s
+"""
+CHANGES = """
+select * from waybill_ledger.budget_changes
+where tenant = any(%(seen)s) and (%(budget_id)s::uuid is null or budget_id = %(budget_id)s)
+    and (%(before)s::bigint is null or change_id < %(before)s)
+order by change_id desc limit %(limit)s
+"""
+ALERTS = """
+select a.*, w.started_at from waybill_ledger.budget_alerts a
+join waybill_ledger.budget_windows w using (window_id)
+where a.tenant = any(%(seen)s) and (%(budget_id)s::uuid is null or a.budget_id = %(budget_id)s)
+    and (%(before)s::timestamptz is null
+        or (a.alerted_at, a.window_id, a.threshold) < (%(before)s, %(before_id)s::uuid, %(threshold)s::int))
+order by a.alerted_at desc, a.window_id desc, a.threshold desc limit %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A budget as it is to be; see the columns of waybill_ledger.budgets."""
+
+    all_tenants: bool
+    collection: str
+    service: str
+    run_id: str
+    kind: str
+    unit: str
+    period: str
+    limit_amount: int
+    thresholds: Sequence[int]
+
+
+class Budgets:
+    """The budgets that a caller may see and set.
+
+    Without authentication, callers name their tenant themselves, and so also the operator's: that only tells
+    them apart. With it, the token says who the operator is.
+
+    Args:
+        database: One tenant at a time.
+        operator: The tenant whose callers also have the budgets over all tenants; empty is nobody.
+        now: As in `Entries`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        operator: str,
+        now: Callable[[], datetime.datetime | None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._operator = operator
+        self._now = now
+
+    async def set(self, who: Caller, wanted: Wanted) -> Row:
+        """Sets a budget, or changes the one that is alike but for limit and thresholds.
+
+        Raises:
+            Precondition: OPERATOR_REQUIRED.
+        """
+        tenant = ALL_TENANTS if wanted.all_tenants else who.tenant
+        if wanted.all_tenants:
+            self._check_operator(who)
+        values = {**vars(wanted), "thresholds": list(wanted.thresholds), "tenant": tenant, "now": self._now()}
+        async with self._database.transaction(tenant) as connection:
+            row = await (await connection.execute(INSERT, values)).fetchone()
+            if row is not None:
+                await self._audit(connection, who, None, row)
+            else:
+                old = await (await connection.execute(LOCK_ALIKE, values)).fetchone()
+                assert old is not None  # nothing is ever taken out of the table
+                row = await self._changed(connection, who, old, values)
+        return await self.get(who, str(row["budget_id"]))
+
+    async def get(self, who: Caller, budget_id: str) -> Row:
+        """Raises NotFound BUDGET_NOT_FOUND."""
+        async with self._database.transaction(who.tenant) as connection:
+            values = {"budget_id": budget_id, "seen": self._seen(who), "now": self._now()}
+            row = await (await connection.execute(GET, values)).fetchone()
+        if row is None:
+            raise _not_found()
+        return row
+
+    async def page(
+        self, who: Caller, run_id: str, limit: int, after: tuple[datetime.datetime, str] | None
+    ) -> list[Row]:
+        """Budgets in the order in which they were set first; those of a run, or of none."""
+        values = {"run_id": run_id or NO_RUN, "limit": limit, "after": None, "after_id": None}
+        if after is not None:
+            values["after"], values["after_id"] = after
+        return await self._rows(who, LIST, values)
+
+    async def delete(self, who: Caller, budget_id: str) -> None:
+        """It limits nothing any more; again, it changes nothing.
+
+        Raises:
+            NotFound: BUDGET_NOT_FOUND.
+        """
+        values = {"budget_id": budget_id, "now": self._now()}
+        for tenant in self._seen(who):
+            async with self._database.transaction(tenant) as connection:
+                row = await (await connection.execute(LOCK, values)).fetchone()
+                if row is None or row["tenant"] != tenant:
+                    continue
+                if row["deleted_at"] is None:
+                    await connection.execute(DELETE, values)
+                    await self._audit(connection, who, row, None)
+                return
+        raise _not_found()
+
+    async def changes(self, who: Caller, budget_id: str | None, limit: int, before: int | None) -> list[Row]:
+        """Who changed budgets, newest first."""
+        return await self._rows(who, CHANGES, {"budget_id": budget_id, "limit": limit, "before": before})
+
+    async def alerts(
+        self,
+        who: Caller,
+        budget_id: str | None,
+        limit: int,
+        before: tuple[datetime.datetime, str, int] | None,
+    ) -> list[Row]:
+        """Thresholds that were reached, newest first."""
+        moment, window, threshold = before or (None, None, None)
+        values = {"budget_id": budget_id, "limit": limit, "before": moment, "before_id": window}
+        return await self._rows(who, ALERTS, {**values, "threshold": threshold})
+
+    async def _rows(self, who: Caller, statement: str, values: Row) -> list[Row]:
+        values = {**values, "seen": self._seen(who), "now": self._now()}
+        async with self._database.transaction(who.tenant) as connection:
+            return await (await connection.execute(statement.encode(), values)).fetchall()
+
+    async def _changed(self, connection: Connection, who: Caller, old: Row, values: Row) -> Row:
+        alike = all(old[name] == values[name] for name in ("limit_amount", "thresholds"))
+        if alike and old["deleted_at"] is None:
+            return old
+        row = await (await connection.execute(CHANGE, {**values, "budget_id": old["budget_id"]})).fetchone()
+        assert row is not None  # it is locked
+        await self._audit(connection, who, old if old["deleted_at"] is None else None, row)
+        return row
+
+    async def _audit(self, connection: Connection, who: Caller, old: Row | None, new: Row | None) -> None:
+        of = old or new
+        assert of is not None
+        values = {
+            "budget_id": of["budget_id"],
+            "tenant": of["tenant"],
+            "changed_by": who.tenant,
+            "subject": "",
+            "credential_id": "",
+            "correlation_id": who.correlation_id,
+            "old": _audited(old),
+            "new": _audited(new),
+            "now": self._now(),
+        }
+        await connection.execute(AUDIT, values)
+
+    def _seen(self, who: Caller) -> list[str]:
+        """Whose budgets a caller sees."""
+        return [who.tenant, ALL_TENANTS] if who.tenant == self._operator else [who.tenant]
+
+    def _check_operator(self, who: Caller) -> None:
+        if who.tenant != self._operator:
+            raise Precondition(
+                "OPERATOR_REQUIRED",
+                "A budget over all tenants is the operator's. Call as the tenant that"
+                " WAYBILL_OPERATOR_TENANT names, or set one of your own tenant.",
+            )
+
+
+def _audited(row: Row | None) -> Jsonb | None:
+    return None if row is None else Jsonb({"limit": row["limit_amount"], "thresholds": row["thresholds"]})
+
+
+def _not_found() -> NotFound:
+    return NotFound("BUDGET_NOT_FOUND", "No budget has this id. `waybill budget list` shows those there are.")

@@ -1,0 +1,71 @@
+"""What a caller is told of a hold that a budget does not allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from waybill.money import dollars
+from waybill.runtime.errors import Quota, Violation
+
+Row = dict[str, Any]
+SUMS = ("used", "held", "in_doubt")
+
+
+def refusal(entry: Row, full: Sequence[Row]) -> Quota:
+    """BUDGET_EXCEEDED, with each budget that is too full for the entry.
+
+    A repeat makes sense once all of them have a new window; where one never has, there is no RetryInfo.
+    What others spend from a budget over all tenants is not told.
+    """
+    violations = [_violation(entry, budget) for budget in full]
+    resets = [budget["resets_in_seconds"] for budget in full]
+    retry = None if not resets or None in resets else max(0.0, *resets)
+    told = " ".join(one.description for one in violations[:3])
+    metadata = {"budget_id": str(full[0]["budget_id"])} if full else {}
+    return Quota(
+        "BUDGET_EXCEEDED",
+        f"{told} Nothing was bought. Raise the limit with `waybill budget set`, or await the next window.",
+        metadata,
+        retry,
+        violations,
+    )
+
+
+def _violation(entry: Row, budget: Row) -> Violation:
+    unit, shared = budget["unit"], budget["tenant"] != entry["tenant"]
+    wanted = {"NANO_USD": entry["expected_nano_usd"], "BYTES": entry["size_bytes"]}.get(unit, 1)
+    dimensions = {"wanted": str(wanted), "period": budget["period"], "kind": budget["kind"]}
+    resets = ""
+    if budget["resets_at"] is not None:
+        dimensions["resets_at"] = f"{budget['resets_at']:%Y-%m-%dT%H:%M:%SZ}"
+        resets = f" It resets at {dimensions['resets_at']}."
+    if shared:
+        counted = "what all tenants have used, held and in doubt"
+    else:
+        dimensions |= {name: str(budget[name]) for name in SUMS}
+        counted = ", ".join(f"{amount(unit, budget[name])} {name.replace('_', ' ')}" for name in SUMS)
+    return Violation(
+        subject=f"budgets/{budget['budget_id']}",
+        description=f"{title(budget)} does not allow {amount(unit, wanted)} more beside {counted}.{resets}",
+        metric=unit,
+        limit=budget["limit_amount"],
+        dimensions=dimensions,
+    )
+
+
+def title(budget: Row) -> str:
+    """For instance "The budget of $5.00 a day for service embedder"."""
+    scope = "".join(f" for {name} {budget[name]}" for name in ("service", "collection") if budget[name])
+    everyone = " over all tenants" if budget["tenant"] == "*" else ""
+    simulated = " of simulated spending" if budget["kind"] == "SIMULATED" else ""
+    limit = amount(budget["unit"], budget["limit_amount"])
+    return f"The budget of {limit} a {budget['period'].lower()}{simulated}{scope}{everyone}"
+
+
+def amount(unit: str, number: int) -> str:
+    """For instance `$0.05`, `30 requests`, `1,000 bytes`."""
+    if unit == "NANO_USD":
+        return dollars(number)
+    noun = unit.lower()
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"
