@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.ledger.refusals import refusal
+from services.ledger.exceeding import exceeded
 from waybill.runtime.postgres import Connection
 
 Row = dict[str, Any]
@@ -136,7 +136,7 @@ async def raised(connection: Connection, entry: Row) -> Sequence[Row]:
     rows = await (await connection.execute(RAISE, values)).fetchall()
     if full := set(window_ids) - {row["raised"] for row in rows}:
         values["window_ids"] = list(full)
-        raise refusal(entry, await (await connection.execute(FULL, values)).fetchall())
+        raise exceeded(entry, await (await connection.execute(FULL, values)).fetchall())
     return [row for row in rows if row["threshold"] is not None]
 
 

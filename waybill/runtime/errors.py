@@ -178,10 +178,10 @@ def from_status(error: grpc.RpcError) -> ServiceError:
             "ANSWER_LOST", "The server answered early and its answer was lost. Repeat the call."
         )
     kind = _TYPES.get(code, Unavailable if code is grpc.StatusCode.CANCELLED else VendorContract)
-    if kind is Quota:
-        told = [_violation(one) for one in violations.violations]
-        return Quota(reason or code.name, message, metadata, retry_after, told)
-    return kind(reason or code.name, message, metadata, retry_after)
+    failure = kind(reason or code.name, message, metadata, retry_after)
+    if isinstance(failure, Quota):
+        failure.violations = [_violation(one) for one in violations.violations]
+    return failure
 
 
 def status_code(status: status_pb2.Status) -> grpc.StatusCode:

@@ -12,7 +12,7 @@ Row = dict[str, Any]
 SUMS = ("used", "held", "in_doubt")
 
 
-def refusal(entry: Row, full: Sequence[Row]) -> Quota:
+def exceeded(entry: Row, full: Sequence[Row]) -> Quota:
     """BUDGET_EXCEEDED, with each budget that is too full for the entry.
 
     A repeat makes sense once all of them have a new window; where one never has, there is no RetryInfo.
