@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.contract.llamaparse_faults import section
+from tests.contract.postgres_faults import section as postgres
 
 REQUEST_DEADLINE_SECONDS = 6.0
 
@@ -203,7 +204,15 @@ def page() -> str:
         cells = [f"`{row.fault}`", row.what, answer, wire, str(row.settled), released, str(row.doubt)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(
-        [*lines, "", "\\* as many as time allows; none of them costs anything.", "", *_batches(), *section()]
+        [
+            *lines,
+            "",
+            "\\* as many as time allows; none of them costs anything.",
+            "",
+            *_batches(),
+            *section(),
+            *postgres(),
+        ]
     )
 
 

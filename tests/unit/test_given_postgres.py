@@ -14,7 +14,7 @@ from waybill.runtime import sqlstates
 from waybill.runtime.errors import InvalidRequest, Precondition, ServiceError, Unavailable
 from waybill.stack import fitness
 from waybill.stack.fitness import CONNECTIONS, CONNECTIONS_OF_A_ROLE, Server
-from waybill.stack.given_url import read
+from waybill.stack.given_url import NOTICED, read
 
 FIT = Server(
     role="postgres",
@@ -46,6 +46,7 @@ def test_tls_goes_from_the_administrators_url_to_each_roles(
         "&channel_binding=require&application_name=psql"
     )
     tls = {
+        **NOTICED,
         "host": "db.example.com",
         "port": "5432",
         "dbname": "theirs",

@@ -15,6 +15,14 @@ from waybill.stack.given import Given
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 # What belongs to the administrator, or to one session.
 NOT_CARRIED = {"user", "password", "passfile", "service", "application_name"}
+# A server that is gone without a word is noticed within a minute, and not by the system's two hours.
+NOTICED = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
 DEFAULT_PORT = "5432"
 TRANSACTION_POOLER_PORT = "6543"
 INSTEAD = (
@@ -47,7 +55,8 @@ def read(url: str) -> tuple[Given, str]:
         parts["host"],
         parts.get("port") or DEFAULT_PORT,
         parts.get("dbname") or user,
-        {
+        NOTICED
+        | {
             name: str(Path(value).absolute()) if name in FILES and value != "system" else value
             for name, value in parts.items()
             if name not in NOT_CARRIED | {"host", "port", "dbname"}
