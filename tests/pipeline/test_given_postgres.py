@@ -17,6 +17,8 @@ from tests.given_server import ADMIN, GivenServer, given_server
 from tests.pipeline.test_drills import waits
 from tests.pipeline.workbench import FAULTS, Workbench, started
 from tests.waiting import eventually
+from waybill.cli.checks import database
+from waybill.cli.checks.finding import State
 from waybill.client import Upload
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListDocumentsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -111,13 +113,16 @@ def test_status_shows_the_given_server_and_no_service_has_its_administrator(
             environ = process.environment(program.process.pid)
             assert environ, name
             assert password not in str(environ), name
+    answers, fit = database.findings(stack, found, {DATABASE_ADMIN_URL.name: server.admin_url})
+    assert [answers.state, fit.state] == [State.OK, State.OK]
+    assert "yours" in answers.detail
     with pytest.raises(Precondition, match=f"DATABASE_UNFIT: .*{DATABASE_ADMIN_URL.name}"):
         operate.admin_url(stack, found)
     with pytest.raises(Precondition, match=r"STACK_RUNS: .*another"):
         operate.restart(stack)
 
 
-def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process(
+def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process_and_who_dies_meanwhile_comes_back(
     bench: Workbench, stack: Home, server: GivenServer
 ) -> None:
     before = restarts(stack)
@@ -128,11 +133,15 @@ def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process(
         path = bench.file("other.md", TEXT)
         with pytest.raises(Unavailable, match="DATABASE_UNAVAILABLE"):
             bench.client.orchestrator.Ingest(iter(Upload.of(path, path.name, "", str(uuid.uuid4()))))
+        assert restarts(stack) == before
+        bench.kill("orchestrator")
     finally:
         server.start()
     assert bench.finish(run_id).state == Run.STATE_READY
     eventually(lambda: operate.status(stack).serving, "all serve again")
-    assert restarts(stack) == before
+    after = restarts(stack)
+    assert after.pop("orchestrator") > before.pop("orchestrator"), "who starts meanwhile is started again"
+    assert after == before
 
 
 def test_while_the_server_is_read_only_runs_wait_and_what_is_there_can_be_read(
@@ -150,4 +159,7 @@ def test_while_the_server_is_read_only_runs_wait_and_what_is_there_can_be_read(
         now = operate.status(stack)
         assert now.database is not None
         assert now.database.read_only
+        (answers,) = database.findings(stack, operate.running(stack), {})
+        assert answers.state is State.FAILED
+        assert "takes no writes" in answers.detail
     assert bench.finish(run_id).state == Run.STATE_READY

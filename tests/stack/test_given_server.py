@@ -15,10 +15,14 @@ from tests import certificates
 from tests.conftest import open_folder
 from tests.given_server import ADMIN, DATABASE, GivenServer, given_server
 from tests.waiting import eventually
+from waybill.cli.checks import database
+from waybill.cli.checks.finding import State
 from waybill.runtime import schema
 from waybill.runtime.config import ConfigError, Settings
 from waybill.runtime.errors import Precondition, Unavailable
+from waybill.settings import DATABASE_ADMIN_URL
 from waybill.stack import fitness, migrate, postgres
+from waybill.stack.home import Home
 from waybill.stack.ports import free_ports
 
 POOLER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/opt/homebrew/bin:/usr/local/bin")
@@ -88,6 +92,21 @@ def test_what_a_server_lacks_is_told_before_anything_starts(
 ) -> None:
     with done(server, statement, undone), pytest.raises(Precondition, match=f"(?s)DATABASE_UNFIT: .*{told}"):
         fitness.fit(server.admin_url)
+
+
+def test_doctor_says_what_is_in_the_way_before_the_stack_is_started(
+    server: GivenServer, tmp_path: Path
+) -> None:
+    settings = {DATABASE_ADMIN_URL.name: server.admin_url}
+    (fit,) = database.findings(Home(tmp_path), None, settings)
+    assert (fit.state, fit.mend) == (State.OK, "")
+    assert "pgvector 0.8" in fit.detail
+    with done(server, f"alter role {ADMIN} nocreaterole", f"alter role {ADMIN} createrole"):
+        (unfit,) = database.findings(Home(tmp_path), None, settings)
+    assert unfit.state is State.FAILED
+    assert "createrole" in unfit.detail
+    (away,) = database.findings(Home(tmp_path), None, {DATABASE_ADMIN_URL.name: plain(server, 1)})
+    assert "does not let us in" in away.detail
 
 
 def test_a_wrong_database_or_password_is_told_and_the_password_is_not(server: GivenServer) -> None:

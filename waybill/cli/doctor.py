@@ -12,6 +12,7 @@ from dataclasses import asdict
 import typer
 from rich.text import Text
 
+from waybill.cli.checks import database
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
 from waybill.cli.plain import plain
@@ -26,11 +27,11 @@ _STYLES = {State.OK: "green", State.SKIPPED: "dim", State.FAILED: "bold red"}
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check the stack, and key, model, limits and reachability of vendors; exit 0 only when none failed."""
+    """Check stack and database, and key, model, limits and reachability of vendors; exit 0 if none failed."""
     with at_home(as_json) as (screen, home):
         found = operate.running(home)
         settings = settings_in_force(found, os.environ)
-        findings = [*_stack(home), _asked(found)]
+        findings = [*_stack(home), _asked(found), *database.findings(home, found, settings)]
         findings += (one for check in CHECKS for one in check.findings(settings))
         if as_json:
             screen.emit({"findings": [asdict(finding) for finding in findings]})

@@ -34,7 +34,7 @@ class Attempts:
     def failed(self, failure: str) -> None:
         """Notes it, and tells the log what is new. libpq's words name host and role, and no password."""
         if failure != self.failure:
-            log.warning("the database lets us not in", error=failure)
+            log.warning("the database does not let us in", error=failure)
         self.failure = failure
 
 
