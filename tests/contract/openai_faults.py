@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.contract.llamaparse_faults import section
-from tests.contract.postgres_faults import section as postgres
+from tests.contract import llamaparse_faults, postgres_faults, supabase_faults
 
 REQUEST_DEADLINE_SECONDS = 6.0
 
@@ -210,8 +209,9 @@ def page() -> str:
             "\\* as many as time allows; none of them costs anything.",
             "",
             *_batches(),
-            *section(),
-            *postgres(),
+            *llamaparse_faults.section(),
+            *supabase_faults.section(),
+            *postgres_faults.section(),
         ]
     )
 

@@ -26,6 +26,8 @@ GRACE_SECONDS = 600.0
 PUT_SECONDS, MARGIN_SECONDS = 6 * 3_600.0, 60.0
 # For our own Postgres to be back, so that what was sent need not be sent again.
 KEEP_SECONDS = 10.0
+# Left of the caller's deadline after that: for a wait that has begun, and for the answer.
+ANSWER_SECONDS = 2.0
 log = structlog.get_logger()
 
 
@@ -53,7 +55,9 @@ class SupabaseObjects:
         try:
             await self._rows.begin(tenant, object_id, spec, seconds + MARGIN_SECONDS)
             await uploads.send(self._storage, path_of(tenant, object_id), spec, content, note)
-            stored = await insist(partial(self._rows.keep, tenant, spec.key, object_id), seconds=KEEP_SECONDS)
+            left = deadline.remaining_seconds(KEEP_SECONDS + ANSWER_SECONDS) or 0.0
+            keep = partial(self._rows.keep, tenant, spec.key, object_id)
+            stored = await insist(keep, seconds=max(0.0, left - ANSWER_SECONDS))
         except BaseException:
             await self._give_up(tenant, object_id)
             raise
