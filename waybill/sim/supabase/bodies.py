@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill.sim import forms
-from waybill.sim.supabase.errors import invalid, too_large
+from waybill.sim.supabase.errors import no_content, too_large
 from waybill.sim.wire import Request, Stored
 
 # What a form has around its file.
@@ -37,7 +37,7 @@ class Received:
     etag: str
     content_type: str = NO_TYPE
     cache_control: str = NO_CACHE
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = field(default_factory=dict)
 
 
 class Bodies:
@@ -82,7 +82,7 @@ class Bodies:
         """
         folder = Path(tempfile.mkdtemp(dir=self._incoming))
         try:
-            if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            if is_form(request):
                 yield await _form(request, folder, most_bytes)
             else:
                 yield await _raw(request, folder, most_bytes)
@@ -90,15 +90,19 @@ class Bodies:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_form(request: Request) -> bool:
+    """Whether an upload comes as a form."""
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
 async def _raw(request: Request, folder: Path, most_bytes: int) -> Received:
+    # What does not say how long it is, no limit holds: so it is with the server, too.
     if int(request.headers.get("content-length", 0)) > most_bytes:
         raise too_large()
     path, size, digest = folder / "body", 0, hashlib.md5(usedforsecurity=False)
     with path.open("wb") as file:
         while piece := await request.piece():
             size += len(piece)
-            if size > most_bytes:
-                raise too_large()
             digest.update(piece)
             file.write(piece)
     headers = request.headers
@@ -119,7 +123,7 @@ async def _form(request: Request, folder: Path, most_bytes: int) -> Received:
         raise too_large() from error
     files = [part for part in (form or {}).values() if part.filename]
     if form is None or not files:
-        raise invalid("No content provided")
+        raise no_content()
     file = files[0]
     if file.size > most_bytes:
         raise too_large()

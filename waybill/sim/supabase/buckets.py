@@ -17,6 +17,7 @@ from waybill.sim.wire import Request
 
 _PATH = "/storage/v1/bucket"
 _NAME = re.compile(r"[A-Za-z0-9_!.*'()&$@=;:+,?-][A-Za-z0-9_!.*'() &$@=;:+,?-]{0,99}")
+_EMPTYING = "Empty bucket has been queued. Completion may take up to an hour."
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 
 
@@ -42,7 +43,7 @@ class Buckets:
         """GET /bucket: those that may be seen, which is none for most."""
         caller = whom(call)
         shown = [one for one in self._store.rows.buckets() if self._store.may(caller, Doing.SELECT, one.id)]
-        return Done(json_reply([one.body() for one in shown]))
+        return Done(json_reply([{**one.body(), "type": "STANDARD"} for one in shown]))
 
     async def get(self, call: Call) -> Done:
         """GET /bucket/{bucket}."""
@@ -75,7 +76,7 @@ class Buckets:
         one = self._seen(call, Doing.DELETE)
         for found in list(self._store.rows.objects(one.id)):
             self._store.remove(found)
-        return Done(json_reply({"message": "Successfully emptied"}))
+        return Done(json_reply({"message": _EMPTYING}))
 
     async def delete(self, call: Call) -> Done:
         """DELETE /bucket/{bucket}."""

@@ -29,8 +29,10 @@ def field(request: Request, name: str, kind: type[_T], default: _T | None = None
     value = body.get(name) if isinstance(body, dict) else None
     if value is None and default is not None:
         return default
+    if value is None:
+        raise invalid(f"body must have required property '{name}'")
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise invalid(f"body must have property '{name}' of type {kind.__name__}")
+        raise invalid(f"body/{name} must be {kind.__name__}")
     return value
 
 

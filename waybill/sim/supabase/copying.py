@@ -46,11 +46,13 @@ class Copying:
             now = self._store.clock.now()
             self._store.keep(dataclasses.replace(source, bucket=bucket, name=key, updated=now))
             self._store.rows.drop(source)
-        return Done(json_reply({"message": "Successfully moved", "Id": source.id, "Key": key}))
+        return Done(json_reply({"message": "Successfully moved"}))
 
     def _named(self, call: Call) -> tuple[Object, str, str]:
         """What is copied, and where to."""
         bucket = field(call.request, "bucketId", str)
         source = self._store.object(whom(call), bucket, field(call.request, "sourceKey", str))
-        to = self._store.bucket(field(call.request, "destinationBucket", str, bucket))
-        return source, to.id, field(call.request, "destinationKey", str)
+        to = field(call.request, "destinationBucket", str, bucket)
+        if self._store.rows.bucket(to) is None:
+            raise errors.no_related()
+        return source, to, field(call.request, "destinationKey", str)

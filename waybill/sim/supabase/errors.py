@@ -5,6 +5,9 @@ from __future__ import annotations
 from waybill.sim import replies
 from waybill.sim.wire import Reply
 
+# Of every reply of a resumable upload.
+TUS_HEADERS = {"tus-resumable": "1.0.0", "content-type": "text/plain;charset=UTF-8"}
+
 
 class Refused(replies.Refused):
     """A request that the storage server refuses.
@@ -87,8 +90,18 @@ def bad_bucket() -> Refused:
 
 
 def invalid(message: str) -> Refused:
-    """400: a field that is missing or of another type."""
-    return Refused(400, "InvalidRequest", message)
+    """400: a field or a header that is missing, or of another type."""
+    return Refused(400, "InvalidRequest", message, "Error")
+
+
+def no_content() -> Refused:
+    """400: a form without a file, or none at all."""
+    return Refused(400, "InvalidRequest", "Unexpected end of multipart data")
+
+
+def no_related() -> Refused:
+    """404: the bucket that something is to be copied into."""
+    return Refused(404, "InvalidRequest", "The related resource does not exist")
 
 
 def bad_cursor() -> Refused:
@@ -101,14 +114,14 @@ def bad_link(message: str = '"exp" claim timestamp check failed') -> Refused:
     return Refused(400, "InvalidJWT", message)
 
 
-def wrong_link() -> Refused:
-    """400: a link's token, used for another object."""
-    return Refused(400, "InvalidSignature", "Invalid signature")
+def wrong_link(message: str = "Invalid signature") -> Refused:
+    """400: a link's token, used for another object or another purpose."""
+    return Refused(400, "InvalidSignature", message)
 
 
 def bad_range() -> Refused:
     """416, on the wire too."""
-    return Refused(416, "InvalidRange", "The requested range is not satisfiable", "invalid_range", http=416)
+    return Refused(416, "InvalidRange", "invalid range provided", "invalid_range", http=416)
 
 
 def overloaded() -> Refused:
@@ -137,7 +150,7 @@ def no_route(method: str, path: str) -> replies.Refused:
 
 def plain(status: int, message: str) -> replies.Refused:
     """Of a resumable upload: the status on the wire, and text."""
-    return replies.Refused(Reply(status, message.encode(), {"content-type": "text/plain; charset=utf-8"}))
+    return replies.Refused(Reply(status, message.encode(), TUS_HEADERS))
 
 
 def unknown_role(role: str) -> Refused:

@@ -71,8 +71,7 @@ class Signing:
         late = 0.0
         if call.fault and call.fault.name == "F25":
             late = float(call.fault.variant or _SKEW_SECONDS)
-        token = call.request.query.get("token", "")
-        claims = self._links.read(Use.DOWNLOAD, token, f"{bucket}/{key}", late)
+        claims = self._links.read(Use.DOWNLOAD, _token(call.request), f"{bucket}/{key}", late)
         one = self._store.object(SUPERUSER, bucket, key)
         return Done(self._reading.give(call.request, one, claims["exp"]))
 
@@ -89,7 +88,7 @@ class Signing:
     async def upload(self, call: Call) -> Done:
         """PUT /object/upload/sign/{bucket}/{key}?token=…, without a key."""
         bucket, key = call.parts["bucket"], call.parts["key"]
-        claims = self._links.read(Use.UPLOAD, call.request.query.get("token", ""), f"{bucket}/{key}")
+        claims = self._links.read(Use.UPLOAD, _token(call.request), f"{bucket}/{key}")
         await self._uploads.take(call, SUPERUSER, bucket, key, claims["upsert"])
         return Done(json_reply({"Key": f"{bucket}/{key}"}))
 
@@ -98,9 +97,17 @@ class Signing:
         return f"/object/sign/{quote(f'{bucket}/{key}')}?token={token}"
 
 
+def _token(request: Request) -> str:
+    if not (token := request.query.get("token", "")):
+        raise invalid("querystring must have required property 'token'")
+    return token
+
+
 def _seconds(request: Request) -> int:
     body = request.json
-    given = body.get("expiresIn") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or body.get("expiresIn") is None:
+        raise invalid("body must have required property 'expiresIn'")
+    given = body["expiresIn"]
     # Digits in a text are a number to the server, too.
     text = "" if isinstance(given, bool) else str(given)
     if not text.isdecimal() or int(text) < 1:

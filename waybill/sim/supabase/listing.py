@@ -9,13 +9,13 @@ from typing import Any
 from waybill.sim.replies import json_reply
 from waybill.sim.routing import Call, Done, Route
 from waybill.sim.supabase.calls import field, whom
-from waybill.sim.supabase.errors import bad_cursor
+from waybill.sim.supabase.errors import bad_cursor, invalid
 from waybill.sim.supabase.rows import Object
 from waybill.sim.supabase.store import Store
 
 _PATH = "/storage/v1/object"
 _LEVEL, _PAGE = 100, 1000
-_SORTED_BY = {"name": "name", "updated_at": "updated", "created_at": "created", "last_accessed_at": "updated"}
+_TIMES = {"updated_at": "updated", "created_at": "created", "last_accessed_at": "updated"}
 
 
 class Listing:
@@ -32,35 +32,42 @@ class Listing:
         ]
 
     async def level(self, call: Call) -> Done:
-        """POST /object/list/{bucket}: one folder's level, folders first and without an id."""
+        """POST /object/list/{bucket}: one folder's level; folders are without an id.
+
+        By name they stand among the files, and capitals count as small; by a time they come first.
+        """
         request = call.request
-        prefix = field(request, "prefix", str, "")
+        prefix, search = field(request, "prefix", str), field(request, "search", str, "").lower()
         prefix = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
-        search = field(request, "search", str, "").lower()
         folders: dict[str, None] = {}
         files: list[Object] = []
         for one in self._store.objects(whom(call), call.parts["bucket"], prefix):
             name, slash, _ = one.name.removeprefix(prefix).partition("/")
-            if not name.lower().startswith(search):
-                continue
-            if slash:
+            if slash and name.lower().startswith(search):
                 folders[name] = None
-            else:
+            elif name.lower().startswith(search):
                 files.append(one)
         by = field(request, "sortBy", dict, {})
-        column = _SORTED_BY.get(by.get("column", "name"), "name")
         backwards = by.get("order", "asc") == "desc"
-        files.sort(key=lambda one: getattr(one, column), reverse=backwards)
-        rows = [_folder(name) for name in sorted(folders, reverse=backwards)]
-        rows += [one.row(one.name.removeprefix(prefix)) for one in files]
+        named = [(f"{name}/".lower(), _folder(name)) for name in folders]
+        rows = [
+            (one.name.removeprefix(prefix).lower(), one.row(one.name.removeprefix(prefix))) for one in files
+        ]
+        if column := _TIMES.get(by.get("column", "name")):
+            files.sort(key=lambda one: float(getattr(one, column)), reverse=backwards)
+            shown = [row for _, row in named] + [one.row(one.name.removeprefix(prefix)) for one in files]
+        else:
+            shown = [row for _, row in sorted(named + rows, key=lambda pair: pair[0], reverse=backwards)]
         start = field(request, "offset", int, 0)
-        return Done(json_reply(rows[start : start + field(request, "limit", int, _LEVEL)]))
+        return Done(json_reply(shown[start : start + field(request, "limit", int, _LEVEL)]))
 
     async def page(self, call: Call) -> Done:
         """POST /object/list-v2/{bucket}: by name, from where the cursor stands."""
         request = call.request
         prefix = field(request, "prefix", str, "")
         limit = min(field(request, "limit", int, _PAGE), _PAGE)
+        if limit < 1:
+            raise invalid("body/limit must be >= 1")
         delimiter = "/" if field(request, "with_delimiter", bool, False) else ""
         after = _after(field(request, "cursor", str, ""))
         shown: list[dict[str, Any]] = []
@@ -72,14 +79,16 @@ class Listing:
             if len(shown) == limit:
                 more = True
                 break
-            shown.append({"id": None, "name": folder} if folder else one.row())
+            key = {"key": folder.rstrip("/") or one.name} if delimiter else {}
+            shown.append({**(_folder(folder) if folder else one.row()), **key})
         answer: dict[str, Any] = {
             "hasNext": more,
             "folders": [row for row in shown if row["id"] is None],
             "objects": [row for row in shown if row["id"] is not None],
         }
         if more:
-            answer["nextCursor"] = _cursor(shown[-1]["name"])
+            last = shown[-1]["name"]
+            answer |= {"nextCursor": _cursor(last), "nextCursorKey": last}
         return Done(json_reply(answer))
 
 

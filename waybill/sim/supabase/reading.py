@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import formatdate
 from urllib.parse import parse_qs, quote
 
@@ -47,7 +48,9 @@ class Reading:
 
     async def info(self, call: Call) -> Done:
         """GET /object/info/{bucket}/{key}."""
-        return Done(json_reply(self._found(call).info()))
+        one = self._found(call)
+        headers = {"etag": one.etag, "cache-control": one.cache_control, "last-modified": _changed(one)}
+        return Done(json_reply(one.info(), headers=headers))
 
     def _found(self, call: Call) -> Object:
         bucket, key, caller = call.parts["bucket"], call.parts["key"], whom(call)
@@ -67,7 +70,8 @@ class Reading:
         headers = {
             "content-type": one.content_type,
             "etag": one.etag,
-            "last-modified": formatdate(one.updated, usegmt=True),
+            "last-modified": _changed(one),
+            "accept-ranges": "bytes",
             "x-robots-tag": "none",
         }
         if expires is None:
@@ -77,8 +81,14 @@ class Reading:
         if request.headers.get("if-none-match") == one.etag:
             return Reply(304, headers=headers)
         headers |= _disposition(request)
+        if not re.fullmatch(r"bytes=([0-9]+-[0-9]*|-[0-9]+)", request.headers.get("range", "bytes=0-")):
+            return errors.bad_range().reply
         reply = content_reply(request, self._store.bodies.stored(one.version, one.size), headers)
         return errors.bad_range().reply if reply.status == 416 else reply
+
+
+def _changed(one: Object) -> str:
+    return formatdate(one.updated, usegmt=True)
 
 
 def _disposition(request: Request) -> dict[str, str]:

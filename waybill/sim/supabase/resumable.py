@@ -17,7 +17,7 @@ from waybill.sim.routing import Call, Done, Route
 from waybill.sim.supabase import errors
 from waybill.sim.supabase.bodies import NO_CACHE, NO_TYPE, Received, md5, read_object
 from waybill.sim.supabase.calls import body_of, whom
-from waybill.sim.supabase.errors import plain
+from waybill.sim.supabase.errors import TUS_HEADERS, plain
 from waybill.sim.supabase.policies import Caller, Doing
 from waybill.sim.supabase.settings import PART_BYTES
 from waybill.sim.supabase.store import SUPERUSER, Store
@@ -25,7 +25,7 @@ from waybill.sim.supabase.tokens import Links, Use
 from waybill.sim.wire import Reply, Request
 
 _PATH = "/storage/v1/upload/resumable"
-_VERSION = {"tus-resumable": "1.0.0"}
+_VERSION = {"tus-resumable": TUS_HEADERS["tus-resumable"]}
 _EXTENSIONS = "creation,creation-with-upload,creation-defer-length,termination,expiration"
 _PART_TYPE = "application/offset+octet-stream"
 
@@ -85,12 +85,15 @@ class Resumable:
 
     async def options(self, _: Call) -> Done:
         """OPTIONS: what the server can do."""
-        return Done(Reply(204, headers={**_VERSION, "tus-version": "1.0.0", "tus-extension": _EXTENSIONS}))
+        can = {"tus-version": "1.0.0", "tus-extension": _EXTENSIONS, "tus-max-size": str(self._store.most)}
+        return Done(Reply(204, headers={**_VERSION, **can}))
 
     async def create(self, call: Call) -> Done:
         """POST: an upload, with its first bytes where the request has some."""
         request = call.request
-        told = _metadata(request.headers.get("upload-metadata", ""))
+        if "upload-metadata" not in request.headers:
+            raise plain(400, "Metadata header is required")
+        told = _metadata(request.headers["upload-metadata"])
         bucket, key = told.get("bucketName", ""), told.get("objectName", "")
         caller, upsert = self._creator(call, bucket, key)
         into = self._store.bucket(bucket)
@@ -98,22 +101,25 @@ class Resumable:
         self._store.check_type(into, told.get("contentType", NO_TYPE))
         length = _length(request)
         if length is not None and length > self._store.most_bytes(into):
-            raise errors.too_large()
+            raise plain(413, "Maximum size exceeded\n")
         expires = self._store.clock.now() + self._seconds
         upload = Upload(self._store.new_id(), bucket, key, upsert, length, told, expires)
         self._write(upload)
         self._bytes(upload).touch()
+        state: dict[str, str] = {}
         if request.headers.get("content-type") == _PART_TYPE:
             upload = await self._take(upload, call)
+            state = self._state(upload)
         elif length == 0:
             upload = await self._complete(upload)
+            state = {"tus-complete": "1"}
         signed = "/sign" if request.path.rstrip("/").endswith("/sign") else ""
         # Always https, and with the host that the client named: what the real server does behind a proxy.
         place = f"https://{request.headers.get('host', '')}"
         if call.fault and call.fault.name == "F28":
             place = self._foreign()
         location = f"{place}{_PATH}{signed}/{upload.id}"
-        return Done(Reply(201, headers={**self._state(upload), "location": location}))
+        return Done(Reply(201, headers={**TUS_HEADERS, **state, "location": location}))
 
     async def patch(self, call: Call) -> Done:
         """PATCH: a part, which begins where the last one ended."""
@@ -134,8 +140,7 @@ class Resumable:
             upload = await self._take(upload, call)
         finally:
             self._busy.discard(upload.id)
-        complete = {"tus-complete": "1"} if upload.done else {}
-        return Done(Reply(204, headers={**self._state(upload), **complete}))
+        return Done(Reply(204, headers=self._state(upload)))
 
     async def head(self, call: Call) -> Done:
         """HEAD: how much is there; all of it, once the upload is done."""
@@ -143,7 +148,8 @@ class Resumable:
         length = (
             {"upload-defer-length": "1"} if upload.length is None else {"upload-length": str(upload.length)}
         )
-        return Done(Reply(200, headers={**self._state(upload), **length, "cache-control": "no-store"}))
+        offset = {"upload-offset": str(self._offset(upload)), "cache-control": "no-store"}
+        return Done(Reply(200, headers={**TUS_HEADERS, **offset, **length}))
 
     async def delete(self, call: Call) -> Done:
         """DELETE: the upload ends, with what came of it."""
@@ -159,7 +165,8 @@ class Resumable:
 
     def _signed(self, request: Request, bucket: str, key: str) -> bool:
         """Whether the link's token lets it replace; raises Refused where it is no good one."""
-        token = request.headers.get("x-signature", "")
+        if not (token := request.headers.get("x-signature", "")):
+            raise plain(400, "Missing x-signature header")
         return bool(self._links.read(Use.UPLOAD, token, f"{bucket}/{key}")["upsert"])
 
     def _find(self, call: Call) -> Upload:
@@ -191,7 +198,7 @@ class Resumable:
                 while piece := await request.piece():
                     size += len(piece)
                     if size > most:
-                        raise errors.too_large()
+                        raise plain(413, "upload's size exceeded\n")
                     file.write(piece)
             keep = not self._strict or size == upload.length or size - before == PART_BYTES
             if not keep:
@@ -217,7 +224,7 @@ class Resumable:
             f'"{await asyncio.to_thread(md5, path)}"',
             told.get("contentType", NO_TYPE),
             f"max-age={seconds}" if seconds else NO_CACHE,
-            read_object(told.get("metadata", "")),
+            read_object(told["metadata"]) if "metadata" in told else None,
         )
         self._store.complete(upload.bucket, upload.key, received)
         done = dataclasses.replace(upload, done=True)
@@ -225,7 +232,8 @@ class Resumable:
         return done
 
     def _state(self, upload: Upload) -> dict[str, str]:
-        return {**_VERSION, "upload-offset": str(self._offset(upload))}
+        complete = {"tus-complete": "1"} if upload.done else {}
+        return {**_VERSION, "upload-offset": str(self._offset(upload)), **complete}
 
     def _offset(self, upload: Upload) -> int:
         return (upload.length or 0) if upload.done else self._bytes(upload).stat().st_size

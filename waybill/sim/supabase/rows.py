@@ -44,7 +44,6 @@ class Bucket:
             "name": self.id,
             "owner": "",
             "public": self.public,
-            "type": "STANDARD",
             "file_size_limit": self.size_limit,
             "allowed_mime_types": self.types,
             "created_at": stamp(self.created),
@@ -58,7 +57,7 @@ class Object:
 
     Args:
         etag: With its quotes.
-        metadata: The user's.
+        metadata: The user's; None where a resumable upload told none.
     """
 
     bucket: str
@@ -69,7 +68,7 @@ class Object:
     etag: str
     content_type: str
     cache_control: str
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Any] | None
     created: float
     updated: float
 

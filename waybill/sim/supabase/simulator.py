@@ -109,7 +109,7 @@ class SupabaseSimulator(Simulator):
 
     def unknown(self, request: Request) -> Reply:
         """404, in a form of its own."""
-        return errors.no_route(request.method, request.path).reply
+        return errors.no_route(request.method, request.path.removeprefix("/storage/v1")).reply
 
     async def _close(self) -> None:
         await super()._close()

@@ -30,7 +30,7 @@ class Store:
         self, rows: Rows, bodies: Bodies, ids: Ids, clock: Clock, policy: Policy, most_bytes: int
     ) -> None:
         self.rows, self.bodies = rows, bodies
-        self.clock, self._ids, self.policy, self._most_bytes = clock, ids, policy, most_bytes
+        self.clock, self._ids, self.policy, self.most = clock, ids, policy, most_bytes
 
     def may(self, caller: Caller, doing: Doing, bucket: str, key: str = "") -> bool:
         """Whether a policy lets it."""
@@ -63,7 +63,7 @@ class Store:
 
     def most_bytes(self, bucket: Bucket) -> int:
         """Of an object in a bucket."""
-        return min(self._most_bytes, bucket.size_limit or self._most_bytes)
+        return min(self.most, bucket.size_limit or self.most)
 
     def check_upload(self, caller: Caller, bucket: str, key: str, upsert: bool, racing: bool = False) -> None:
         """Looks before an upload; what comes meanwhile it does not see, which is how two creates succeed.
@@ -83,10 +83,9 @@ class Store:
             raise errors.key_exists()
 
     def check_type(self, bucket: Bucket, kind: str) -> None:
-        """Raises Refused where the bucket does not take a content type."""
-        kind = kind.partition(";")[0].strip()
+        """Raises Refused where the bucket does not take a content type; its parameters are part of it."""
         family = f"{kind.partition('/')[0]}/*"
-        if bucket.types is not None and not {kind, family} & set(bucket.types):
+        if bucket.types and not {kind, family} & set(bucket.types):
             raise errors.bad_type(kind)
 
     def complete(self, bucket: str, key: str, received: Received) -> Object:

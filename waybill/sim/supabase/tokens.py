@@ -83,7 +83,9 @@ class Links:
             raise bad_link("Invalid Compact JWS") from error
         if self._clock.now() + late_seconds >= claims["exp"]:
             raise bad_link(EXPIRED)
-        if (claims["scope"], claims["url"]) != (use.value, url):
+        if claims["scope"] != use.value:
+            raise wrong_link(f"Token is not scoped for {use.value}")
+        if claims["url"] != url:
             raise wrong_link()
         return claims
 

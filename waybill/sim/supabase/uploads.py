@@ -6,10 +6,11 @@ from waybill.sim.faults import Fault
 from waybill.sim.replies import json_reply
 from waybill.sim.routing import Call, Done, Route
 from waybill.sim.supabase import errors
+from waybill.sim.supabase.bodies import NO_TYPE, is_form
 from waybill.sim.supabase.calls import body_of, field, whom
 from waybill.sim.supabase.policies import Caller, Doing
 from waybill.sim.supabase.rows import Object
-from waybill.sim.supabase.store import Store
+from waybill.sim.supabase.store import SUPERUSER, Store
 
 _PATH = "/storage/v1/object"
 
@@ -51,16 +52,19 @@ class Uploads:
             ConnectionError: The client left, or the fault F6 cut it.
         """
         into = self._store.bucket(bucket)
+        if not is_form(call.request):
+            self._store.check_type(into, call.request.headers.get("content-type", NO_TYPE))
         racing = call.fault is not None and call.fault.name == "F19"
         self._store.check_upload(caller, bucket, key, upsert, racing)
         async with self._store.bodies.receiving(body_of(call), self._store.most_bytes(into)) as received:
-            self._store.check_type(into, received.content_type)
+            if is_form(call.request):
+                self._store.check_type(into, received.content_type)
             return self._store.complete(bucket, key, received)
 
     async def delete(self, call: Call) -> Done:
-        """DELETE /object/{bucket}/{key}: one that may be seen and not deleted is told from one hidden."""
+        """DELETE /object/{bucket}/{key}: whether it is there is told to all."""
         caller, bucket = whom(call), call.parts["bucket"]
-        one = self._store.object(caller, bucket, call.parts["key"])
+        one = self._store.object(SUPERUSER, bucket, call.parts["key"])
         if not self._store.may(caller, Doing.DELETE, bucket, one.name):
             raise errors.denied("Access denied")
         self._store.remove(one)
@@ -69,7 +73,10 @@ class Uploads:
     async def remove(self, call: Call) -> Done:
         """DELETE /object/{bucket}: those that could be; of the others nothing is said."""
         caller, bucket = whom(call), call.parts["bucket"]
-        found = [self._store.rows.object(bucket, key) for key in field(call.request, "prefixes", list)]
+        keys = field(call.request, "prefixes", list)
+        if not keys:
+            raise errors.invalid("body/prefixes must NOT have fewer than 1 items")
+        found = [self._store.rows.object(bucket, key) for key in keys]
         allowed = [
             one
             for one in found
