@@ -12,10 +12,10 @@ from rich.text import Text
 
 from waybill.cli.durations import ago
 from waybill.cli.objects import chunk_object, collection_object, indexed_object
-from waybill.cli.paging import first
+from waybill.cli.paging import first, say_more
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
-from waybill.cli.screen import Screen, counted, cut, spread, table
+from waybill.cli.screen import counted, cut, sized, spread, table
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.document_pb2 import Document
@@ -27,7 +27,6 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.chunk_pb2 import Chunk
 
-_MOST_WIDTH = 100
 _STATES = {
     Document.STATE_READY_DEGRADED: "READY_DEGRADED: less than the whole; see its run",
     Document.STATE_UNPUBLISHED: "UNPUBLISHED: no run has published it yet",
@@ -53,10 +52,10 @@ def documents(
         if as_json:
             here.screen.emit({"documents": [indexed_object(one) for one in listed[:limit]]})
             return
-        here.screen.show(*_documents(listed[:limit], _width(here.screen)))
+        here.screen.show(*_documents(listed[:limit], here.screen.page_width))
         if not listed:
             here.screen.note(f"No such documents. What was ingested: {here.screen.command('runs')}")
-        _say_more(here.screen, listed, limit)
+        say_more(here.screen, listed, limit)
 
 
 def collections(limit: Limit = 100, tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
@@ -69,10 +68,10 @@ def collections(limit: Limit = 100, tenant: Tenant = DEFAULT_TENANT, as_json: Js
             return
         rows = [(plain(one.collection), f"{one.documents:,}", f"{one.chunks:,}") for one in listed[:limit]]
         if rows:
-            here.screen.show(*table(("collection", "documents", "chunks"), rows, _width(here.screen)))
+            here.screen.show(*table(("collection", "documents", "chunks"), rows, here.screen.page_width))
         else:
             here.screen.note(f"Nothing is published yet. Begin with: {here.screen.command('ingest PATH')}")
-        _say_more(here.screen, listed, limit)
+        say_more(here.screen, listed, limit)
 
 
 def chunks(
@@ -92,8 +91,8 @@ def chunks(
             here.screen.emit({"chunks": [chunk_object(one) for one in listed[:limit]]})
             return
         for one in listed[:limit]:
-            here.screen.show(*_chunk(one, _width(here.screen)))
-        _say_more(here.screen, listed, limit)
+            here.screen.show(*_chunk(one, here.screen.page_width))
+        say_more(here.screen, listed, limit)
 
 
 def _documents(listed: Sequence[Document], width: int) -> Iterator[Text]:
@@ -118,7 +117,7 @@ def _row(document: Document, now: datetime) -> tuple[str, ...]:
         return key, "", "", "", ""
     published = ago(now - document.publish_time.ToDatetime(UTC))
     # A run that is gone knows neither pages nor bytes.
-    known = (f"{document.pages:,}", _size(document.size_bytes)) if document.size_bytes else ("", "")
+    known = (f"{document.pages:,}", sized(document.size_bytes)) if document.size_bytes else ("", "")
     return key, known[0], f"{document.chunks:,}", known[1], published
 
 
@@ -130,19 +129,3 @@ def _chunk(chunk: Chunk, width: int) -> Iterable[Text]:
     text = Text(f"      {plain(chunk.text)}")
     text.truncate(width, overflow="ellipsis")
     yield text
-
-
-def _size(number: int) -> str:
-    """Bytes as people read them: `512 B`, `1.2 kB`, `10.2 MB`."""
-    if number < 1_000:
-        return f"{number} B"
-    return f"{number / 1e3:.1f} kB" if number < 999_950 else f"{number / 1e6:.1f} MB"
-
-
-def _width(screen: Screen) -> int:
-    return min(screen.out.width, _MOST_WIDTH)
-
-
-def _say_more(screen: Screen, listed: Sequence[object], limit: int) -> None:
-    if len(listed) > limit:
-        screen.note(f"There are more than these {limit:,}: --limit shows more.")

@@ -70,6 +70,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.NOT_FOUND, "VERSION_NOT_FOUND"): Advice(
         Exit.NOT_FOUND, "`waybill runs --document KEY` says how far its runs came."
     ),
+    (StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND"): Advice(
+        Exit.NOT_FOUND, "`waybill objects list` lists what is there; another tenant's need --tenant."
+    ),
     (StatusCode.NOT_FOUND, "FILE_NOT_FOUND"): Advice(Exit.NOT_FOUND, "Check the path."),
     (StatusCode.INVALID_ARGUMENT, ""): Advice(Exit.REFUSED, "Mend what it names and repeat the command."),
     (StatusCode.INVALID_ARGUMENT, "FILE_TYPE_UNSUPPORTED"): Advice(

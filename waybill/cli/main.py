@@ -25,9 +25,11 @@ from waybill.cli import (
     documents,
     ingest,
     logs,
+    opening,
     runs,
     search,
     stack,
+    stored,
     trace,
     types,
 )
@@ -107,6 +109,9 @@ app = typer.Typer(
 for panel, commands in GROUPS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+    if panel == "Documents":
+        app.command("open", rich_help_panel=panel)(opening.open_source)
+        app.add_typer(stored.app, name="objects", rich_help_panel=panel)
 
 
 def _version(wanted: bool) -> None:

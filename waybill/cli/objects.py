@@ -22,6 +22,8 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.storage.v1.chunk_pb2 import Chunk, Hit
 from waybill.storage.v1.document_pb2 import Collection
+from waybill.storage.v1.link_pb2 import Link
+from waybill.storage.v1.object_pb2 import Object
 
 Shape = dict[str, Any]
 _KINDS = {CostKind.COST_KIND_REAL: "real", CostKind.COST_KIND_SIMULATED: "simulated"}
@@ -107,6 +109,29 @@ def collection_object(collection: Collection) -> Shape:
         "collection": collection.collection,
         "documents": collection.documents,
         "chunks": collection.chunks,
+    }
+
+
+def stored_object(stored: Object) -> Shape:
+    """A stored object, as `objects` prints it."""
+    return {
+        "key": stored.key,
+        "size_bytes": stored.size_bytes,
+        "sha256": stored.sha256,
+        "content_type": stored.content_type,
+        "metadata": dict(stored.metadata),
+        "create_time": _time(stored, "create_time"),
+        "update_time": _time(stored, "update_time"),
+    }
+
+
+def link_object(link: Link) -> Shape:
+    """A link, as `objects sign` and `open` print it."""
+    return {
+        "url": link.url,
+        "method": link.method,
+        "headers": dict(link.headers),
+        "expire_time": _time(link, "expire_time"),
     }
 
 
@@ -226,7 +251,7 @@ def space_object(space: Space) -> Shape:
     return {"model": space.model, "dimension": space.dimension, "revision": space.revision}
 
 
-def _time(message: Run | Entry | Document, field: str) -> str | None:
+def _time(message: Run | Entry | Document | Object | Link, field: str) -> str | None:
     """RFC 3339 in UTC, or None where the field is unset."""
     value: Timestamp = getattr(message, field)
     return value.ToJsonString() if value.seconds or value.nanos else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
+
+from waybill.cli.screen import Screen
 
 A = TypeVar("A")
 
@@ -24,3 +26,9 @@ def first(call: Callable[[Any], Any], request: Any, field: str, limit: int) -> l
     request.page_size = limit
     listed = (one for answer in pages(call, request) for one in getattr(answer, field))
     return list(islice(listed, limit))
+
+
+def say_more(screen: Screen, listed: Sequence[object], limit: int) -> None:
+    """Says it where a listing has more than was shown of it."""
+    if len(listed) > limit:
+        screen.note(f"There are more than these {limit:,}: --limit shows more.")

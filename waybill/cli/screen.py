@@ -16,6 +16,8 @@ from waybill.cli.exits import advice
 from waybill.cli.plain import plain
 from waybill.runtime.errors import ServiceError
 
+_MOST_WIDTH = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
@@ -32,9 +34,14 @@ class Screen:
         """On the process's own stdout and stderr."""
         return cls(plain_console(), plain_console(stderr=True), as_json, tenant)
 
+    @property
+    def page_width(self) -> int:
+        """Cells that a line of a listing takes at most."""
+        return min(self.out.width, _MOST_WIDTH)
+
     def command(self, words: str) -> str:
         """A command to try next, for the same tenant."""
-        tenant = f" --tenant {shlex.quote(plain(self.tenant))}" if self.tenant else ""
+        tenant = f" --tenant {quoted(self.tenant)}" if self.tenant else ""
         return f"waybill {words}{tenant}"
 
     def emit(self, shape: Mapping[str, Any]) -> None:
@@ -103,6 +110,18 @@ def cut(text: str, width: int) -> str:
     return f"{set_cell_size(text, width - 1 - tail)}…{end}"
 
 
+def quoted(name: str) -> str:
+    """A name as a shell takes it."""
+    return shlex.quote(plain(name))
+
+
 def counted(number: int, noun: str) -> str:
     """For instance `1 page`, `2,000 pages`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def sized(number: int) -> str:
+    """Bytes as people read them: `512 B`, `1.2 kB`, `10.2 MB`."""
+    if number < 1_000:
+        return f"{number} B"
+    return f"{number / 1e3:.1f} kB" if number < 999_950 else f"{number / 1e6:.1f} MB"

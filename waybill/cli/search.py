@@ -13,7 +13,7 @@ from rich.text import Text
 from waybill.cli.objects import hit_object, space_object
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
-from waybill.cli.screen import Screen, spread
+from waybill.cli.screen import Screen, quoted, spread
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client
 from waybill.limits import DEFAULT_COLLECTION
@@ -78,7 +78,13 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
         return
     for rank, hit in enumerate(answer.hits, 1):
         _show_hit(screen, rank, hit, explain)
-    if not answer.hits:
+    if answer.hits:
+        named = (
+            "" if request.collection == DEFAULT_COLLECTION else f" --collection {quoted(request.collection)}"
+        )
+        first = quoted(answer.hits[0].document_key)
+        screen.note(f"The file of a hit: {screen.command(f'open {first}{named}')}", "dim")
+    else:
         screen.note(f"{plain(answer.hint)} What is there to be found: {screen.command('documents')}".strip())
     if coverage.vectors < coverage.chunks:
         screen.note(
