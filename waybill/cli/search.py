@@ -79,11 +79,10 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
     for rank, hit in enumerate(answer.hits, 1):
         _show_hit(screen, rank, hit, explain)
     if answer.hits:
-        named = (
-            "" if request.collection == DEFAULT_COLLECTION else f" --collection {quoted(request.collection)}"
-        )
-        first = quoted(answer.hits[0].document_key)
-        screen.note(f"The file of a hit: {screen.command(f'open {first}{named}')}", "dim")
+        words = f"open {quoted(answer.hits[0].document_key)}"
+        if request.collection != DEFAULT_COLLECTION:
+            words += f" --collection {quoted(request.collection)}"
+        screen.note(f"The file of a hit: {screen.command(words)}", "dim")
     else:
         screen.note(f"{plain(answer.hint)} What is there to be found: {screen.command('documents')}".strip())
     if coverage.vectors < coverage.chunks:
