@@ -27,29 +27,29 @@ ENV PIP_FIND_LINKS=/wheels PIP_NO_CACHE_DIR=1 PIP_NO_INDEX=1
 RUN useradd --system --uid 10001 --no-create-home waybill
 
 FROM service AS storage
-RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[storage]' \
+RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[storage,auth]' \
     && install --directory --owner=waybill --mode=0700 /var/lib/waybill/objects
 ENV WAYBILL_OBJECTS_DIR=/var/lib/waybill/objects
 USER 10001
 CMD ["python", "-P", "-m", "waybill.stack.service", "storage"]
 
 FROM service AS parser
-RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[parser,llamaparse]'
+RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[parser,llamaparse,auth]'
 USER 10001
 CMD ["python", "-P", "-m", "waybill.stack.service", "parser"]
 
 FROM service AS embedder
-RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[embedder]'
+RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[embedder,auth]'
 USER 10001
 CMD ["python", "-P", "-m", "waybill.stack.service", "embedder"]
 
 FROM service AS ledger
-RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[ledger]'
+RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[ledger,auth]'
 USER 10001
 CMD ["python", "-P", "-m", "waybill.stack.service", "ledger"]
 
 FROM service AS orchestrator
-RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[orchestrator]'
+RUN --mount=from=wheels,source=/wheels,target=/wheels pip install 'waybill[orchestrator,auth]'
 USER 10001
 CMD ["python", "-P", "-m", "waybill.stack.service", "orchestrator"]
 

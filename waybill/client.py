@@ -22,7 +22,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, cast
@@ -38,8 +37,15 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, Inge
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
-from waybill.runtime import identity, semconv, wire
-from waybill.runtime.errors import Deadline, InvalidRequest, ServiceError, Unavailable, from_status
+from waybill.runtime import identity, semconv, tls, wire
+from waybill.runtime.errors import (
+    Credential,
+    Deadline,
+    InvalidRequest,
+    ServiceError,
+    Unavailable,
+    from_status,
+)
 from waybill.stack import finding
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
@@ -74,24 +80,28 @@ def connect(
     correlation_id: str | None = None,
     token: str | Callable[[], str] | None = None,
     deadline_seconds: float = 60.0,
+    ca: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Client:
     """Opens a client; nothing is sent before the first call.
 
     Args:
         address: host:port of the orchestrator, or of services by name ("orchestrator", "storage",
-            "parser", "embedder", "ledger"). One that is not given is read from WAYBILL_<NAME>_ADDRESS,
-            else it is where the stack that runs here has it, else its fixed port.
+            "parser", "embedder", "ledger"); by TLS it is https://host:port. One that is not given is read
+            from WAYBILL_<NAME>_ADDRESS, else it is where the stack that runs here has it, else its fixed
+            port.
         tenant: Whose data the calls touch. A JSON Web Token says that itself: leave it out beside one.
         correlation_id: A label for the runs that the calls start; each call gets its own when absent.
         token: Sent as a bearer token; asked for each call where it is a function. One that is not given is
-            read from WAYBILL_TOKEN or WAYBILL_TOKEN_FILE.
+            read from WAYBILL_TOKEN or WAYBILL_TOKEN_FILE; else it is the token of the stack that runs here.
         deadline_seconds: For each call that names no timeout, repeats included.
+        ca: PEM of the authorities that are trusted for https:// addresses; WAYBILL_TLS_CA_FILE where it is
+            not given, else those that gRPC brings.
         environ: Where settings are read; the process's own by default.
 
     Raises:
         InvalidRequest: SETTING_UNKNOWN: a WAYBILL_ variable is none of ours; the text names the nearest.
-            TENANT_INVALID, CORRELATION_ID_INVALID: no call can carry what was given.
+            TENANT_INVALID, CORRELATION_ID_INVALID: no call can carry what was given. CA_UNREADABLE.
         Unavailable: NOT_REACHABLE, at once: no address is given or set, and no stack runs here. The text
             says what was tried. An address that is given or set is waited for, until a call's deadline.
     """
@@ -104,11 +114,21 @@ def connect(
     metadata = [] if tenant == identity.DEFAULT_TENANT else [(semconv.TENANT_HEADER, tenant)]
     if correlation_id:
         metadata.append((semconv.CORRELATION_HEADER, correlation_id))
-    if token is None:
-        token = finding.token(environ)
-    shown = token if callable(token) else partial(str, token)
-    channels = {name: grpc.insecure_channel(target, _CHANNEL_OPTIONS) for name, target in addresses.items()}
-    return Client(channels, CallPolicy(tuple(metadata), deadline_seconds, token=shown), addresses)
+    shown = finding.token(environ) if token is None else _showing(token)
+    trusted = ca or finding.ca_file(environ)
+    channels = {name: _channel(where, trusted) for name, where in addresses.items()}
+    return Client(channels, CallPolicy(tuple(metadata), deadline_seconds, token=shown, ca=trusted), addresses)
+
+
+def _showing(token: str | Callable[[], str]) -> Callable[[str], str]:
+    """The same token wherever it goes."""
+    return (lambda _: token()) if callable(token) else (lambda _: token)
+
+
+def _channel(address: str, ca: Path | None) -> grpc.Channel:
+    if not tls.is_tls(address):
+        return grpc.insecure_channel(address, _CHANNEL_OPTIONS)
+    return grpc.secure_channel(tls.target(address), tls.channel_credentials(ca), _CHANNEL_OPTIONS)
 
 
 def idempotent(rpc_path: str) -> bool:
@@ -132,18 +152,32 @@ class CallPolicy:
         deadline_seconds: For a call that names no timeout, repeats included.
         monotonic: Clock, in seconds.
         sleep: Waits that many seconds.
-        token: What each call shows; nothing where it is empty.
+        token: What a call to an address shows; nothing where it is empty.
+        ca: PEM of the authorities that channels trust.
     """
 
     metadata: tuple[tuple[str, str], ...] = ()
     deadline_seconds: float = 60.0
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = threading.Event().wait
-    token: Callable[[], str] = str
+    token: Callable[[str], str] = lambda _: ""
+    ca: Path | None = None
 
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """The metadata of a call that is made now. Raises Credential where its token cannot be sent."""
-        return (*self.metadata, *identity.bearing(self.token()))
+    def headers(self, address: str) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call to an address now. Raises Credential where its token cannot be sent."""
+        shown = identity.bearing(self.token(address))
+        if shown and not (tls.is_tls(address) or tls.is_loopback(address)):
+            raise Credential(
+                "TOKEN_IN_CLEAR",
+                f"The token would go to {address} in clear. Write the address as {tls.SCHEME}{address}.",
+            )
+        return (*self.metadata, *shown)
+
+    def unreachable(self, address: str, otherwise: str) -> Unavailable:
+        """Why no call comes to an address: TLS_MISMATCH with the cause, else NOT_REACHABLE as given."""
+        if wrong := tls.mismatch(address, self.ca):
+            return Unavailable("TLS_MISMATCH", wrong)
+        return Unavailable("NOT_REACHABLE", otherwise)
 
     def paused(self, failure: ServiceError, attempt: int, ends_at: float) -> bool:
         """Waits before the next attempt; False at once where none may follow."""
@@ -176,7 +210,7 @@ class _Call:
 
     def _begin(self, request: Any, ends_at: float) -> Any:
         left = max(0.0, ends_at - self._policy.monotonic())
-        return self._send(request, timeout=left, metadata=self._policy.headers())
+        return self._send(request, timeout=left, metadata=self._policy.headers(self._address))
 
     def _ends_at(self, timeout: float | None) -> float:
         return self._policy.monotonic() + (self._policy.deadline_seconds if timeout is None else timeout)
@@ -191,6 +225,8 @@ class _Call:
         # gRPC's own text, where no server has said anything.
         if isinstance(failure, Deadline) and failure.message == "Deadline Exceeded":
             failure.message = f"{self._address} has not answered in time."
+            if wrong := tls.mismatch(self._address, self._policy.ca):
+                return Unavailable("TLS_MISMATCH", wrong)
         return failure
 
 
@@ -337,15 +373,18 @@ class Client:
         """Returns once a connection to the service stands.
 
         Raises:
-            Unavailable: NOT_REACHABLE, when there is none after so many seconds.
+            Unavailable: NOT_REACHABLE, when there is none after so many seconds; TLS_MISMATCH.
         """
+        where = self.addresses.get(service, "its address")
+        # gRPC would try again and again, and write of each failure to stderr.
+        if tls.is_tls(where) and (wrong := tls.mismatch(where, self._policy.ca)):
+            raise Unavailable("TLS_MISMATCH", wrong)
         ready = grpc.channel_ready_future(self._channels[service])
         try:
             ready.result(timeout=seconds)
         except grpc.FutureTimeoutError:
             ready.cancel()
-            where = self.addresses.get(service, "its address")
-            raise Unavailable("NOT_REACHABLE", f"No {service} answers at {where}.") from None
+            raise self._policy.unreachable(where, f"No {service} answers at {where}.") from None
 
     def ingest(
         self,

@@ -50,7 +50,7 @@ async def build(
     tokens.count(["warm"])
     calls = Calls(config.backend, policy)
     async with (
-        connect(config.ledger_address, telemetry.tracer, config.server.auth.service_secret) as channel,
+        connect(config.ledger_address, telemetry.tracer, config.server.auth) as channel,
         _chosen(config, calls, telemetry) as parts,
     ):
         meter = Meter(LedgerServiceStub(channel), telemetry.tracer, "embedder")

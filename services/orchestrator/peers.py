@@ -47,7 +47,7 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
     """Opens a channel to each service; closes them behind the block."""
     async with AsyncExitStack() as stack:
         storage, parser, embedder, ledger = [
-            await stack.enter_async_context(connect(address, tracer, config.server.auth.service_secret))
+            await stack.enter_async_context(connect(address, tracer, config.server.auth))
             for address in (
                 config.storage_address,
                 config.parser_address,

@@ -72,9 +72,9 @@ async def assembled(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.opened(config.database_url))
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
-        secret = config.server.auth.service_secret
-        storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer, secret))
-        ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer, secret))
+        auth = config.server.auth
+        storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer, auth))
+        ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer, auth))
         jobs = Jobs(database, owner, f"parser/{uuid.uuid4()}")
         objects = Objects(ObjectStorageServiceStub(storage))
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")

@@ -12,8 +12,9 @@ from waybill import objects_settings as own
 from waybill import settings as declared
 from waybill import supabase_settings
 from waybill.runtime.config import Settings
-from waybill.runtime.server import LOOPBACK, ServerConfig
+from waybill.runtime.server import ServerConfig
 from waybill.runtime.settings import PRIVATE_NETWORK
+from waybill.runtime.tls import LOOPBACK
 
 LEAST_KEY_CHARS = 32
 _ANYWHERE = ("0.0.0.0", "[::]", "")  # noqa: S104 nothing is bound here

@@ -24,7 +24,7 @@ from services.storage.backends.local_links import PATH, Grant, LinkRefused, Loca
 from services.storage.backends.port import StoredObject
 from services.storage.objects import Objects
 from waybill.runtime.errors import InvalidRequest, NotFound, ServiceError
-from waybill.runtime.server import LOOPBACK
+from waybill.runtime.tls import LOOPBACK
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _STATUS = {"STORAGE_FULL": 507, "OBJECT_TOO_LARGE": 413, "CHECKSUM_MISMATCH": 422}

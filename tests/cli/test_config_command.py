@@ -68,8 +68,10 @@ def test_the_command_shows_the_settings_by_group_and_as_json(
     assert "sk-planted" not in text + json.dumps(told)
 
 
-def test_the_stack_refuses_an_address_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stack_is_open_to_others_by_tls_and_token_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WAYBILL_BIND", "0.0.0.0:7401")
-    with pytest.raises(Precondition, match=r"WAYBILL_BIND is '0\.0\.0\.0:7401'.*loopback alone"):
+    with pytest.raises(Precondition, match=r"WAYBILL_BIND is '0\.0\.0\.0:7401'.*WAYBILL_TLS_CERT_FILE"):
         up(Home(tmp_path / "state"), "free")
     assert not (tmp_path / "state").exists()

@@ -49,6 +49,7 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
         Exit.NOT_REACHABLE,
         "Start the stack with `waybill up`, or set WAYBILL_ORCHESTRATOR_ADDRESS and WAYBILL_LEDGER_ADDRESS.",
     ),
+    (StatusCode.UNAVAILABLE, "TLS_MISMATCH"): Advice(Exit.NOT_REACHABLE, "Change what it names."),
     (StatusCode.UNAVAILABLE, "STACK_NOT_STARTED"): Advice(
         Exit.NOT_REACHABLE, "Mend what it names, then `waybill up`; `waybill logs` has more."
     ),
@@ -107,7 +108,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
         Exit.REFUSED, "Mend that, then repeat; `waybill doctor` looks again."
     ),
     (StatusCode.FAILED_PRECONDITION, "STACK_RUNS"): Advice(Exit.REFUSED, "Stop it first: `waybill down`."),
-    (StatusCode.FAILED_PRECONDITION, "BIND_REFUSED"): Advice(Exit.REFUSED, "Unset WAYBILL_BIND."),
+    (StatusCode.FAILED_PRECONDITION, "BIND_REFUSED"): Advice(
+        Exit.REFUSED, "Set what it names, or unset WAYBILL_BIND; docs/identity.md has the commands."
+    ),
     (StatusCode.INVALID_ARGUMENT, "COMPLETE_BY_PAST"): Advice(Exit.REFUSED, _LATER),
     (StatusCode.FAILED_PRECONDITION, "COMPLETE_BY_PAST"): Advice(Exit.REFUSED, _LATER),
     (StatusCode.FAILED_PRECONDITION, "RUN_READY"): Advice(
@@ -123,6 +126,16 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     ),
     (StatusCode.DEADLINE_EXCEEDED, ""): Advice(Exit.DEADLINE, _STATUS),
     (StatusCode.UNAUTHENTICATED, ""): Advice(Exit.CREDENTIAL, "Check the token or key that it names."),
+    (StatusCode.UNAUTHENTICATED, "TOKEN_MISSING"): Advice(
+        Exit.CREDENTIAL, "Set WAYBILL_TOKEN or WAYBILL_TOKEN_FILE, as it says; docs/identity.md has more."
+    ),
+    (StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED"): Advice(
+        Exit.CREDENTIAL, "Sign in again, and set WAYBILL_TOKEN to the fresh token."
+    ),
+    (StatusCode.UNAUTHENTICATED, "TENANT_NOT_OF_TOKEN"): Advice(Exit.CREDENTIAL, "Leave --tenant out."),
+    (StatusCode.UNAUTHENTICATED, "TOKEN_IN_CLEAR"): Advice(
+        Exit.CREDENTIAL, "Change that address; the token was not sent."
+    ),
     (StatusCode.ABORTED, ""): Advice(
         Exit.BROKEN_CONTRACT,
         "Repeat it; if it stays, look at the services' logs (`waybill status` names them).",

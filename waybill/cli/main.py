@@ -35,6 +35,7 @@ from waybill.cli import (
 )
 from waybill.cli.exits import Exit
 from waybill.cli.plain import plain
+from waybill.cli.session import given_token
 
 GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Documents": (
@@ -125,8 +126,17 @@ def common(
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            help="What calls show, in place of WAYBILL_TOKEN. Others on this machine see it in the list of "
+            "processes; WAYBILL_TOKEN_FILE keeps it to yourself.",
+        ),
+    ] = None,
 ) -> None:
     """Every document carries its own bill. Exit codes and JSON keys: docs/cli.md"""
+    given_token.set(token)
 
 
 @app.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -28,11 +29,16 @@ class Session:
     screen: Screen
 
 
+# Of --token, which stands before the command.
+given_token: ContextVar[str | None] = ContextVar("waybill_token", default=None)
+
+
 @contextmanager
 def session(tenant: str, as_json: bool, correlation_id: str | None = None) -> Iterator[Session]:
     """Opens what a command on documents needs; ends it as `failing` does."""
     screen = Screen.open(as_json, "" if tenant == DEFAULT_TENANT else tenant)
-    with failing(screen), connect(tenant=tenant, correlation_id=correlation_id) as client:
+    token = given_token.get()
+    with failing(screen), connect(tenant=tenant, correlation_id=correlation_id, token=token) as client:
         yield Session(client, screen)
 
 

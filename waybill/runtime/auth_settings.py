@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from waybill.runtime.config import Settings
-from waybill.runtime.settings import Setting
+from waybill.runtime.settings import (
+    BIND,
+    PRIVATE_NETWORK,
+    TLS_CA_FILE,
+    TLS_CERT_FILE,
+    TLS_KEY_FILE,
+    Setting,
+)
+from waybill.runtime.tls import LOOPBACK, Certificate, is_loopback
 
 _GROUP = "Who may call"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # RFC 7518, 3.2: a key of HS256 is at least as long as its hash.
 SECRET_CHARS = 32
 
@@ -96,6 +105,8 @@ class TokenConfig:
     @classmethod
     def read(cls, settings: Settings) -> TokenConfig:
         """From the environment; what is missing is told by `settings.check`."""
+        if find_spec("jwt") is None:
+            settings.fault(f"{AUTH.name}=jwt needs a package: pip install 'waybill[auth]'")
         issuer = settings.text(ISSUER)
         url = settings.text(JWKS_URL, f"{issuer.rstrip('/')}/.well-known/jwks.json")
         secret = settings.text(SECRET)
@@ -126,11 +137,15 @@ class AuthConfig:
         tokens: What callers' JWTs must be; None: none is asked for.
         service_secret: Shown among our services; empty: they show nothing.
         stack_token: Asked of callers where no JWT is; empty: nothing is.
+        ca_file: Authorities that are trusted for https:// neighbours; None: those that gRPC brings.
+        private_network: Whether the secret may go to another machine in clear.
     """
 
     tokens: TokenConfig | None = None
     service_secret: str = field(default="", repr=False)
     stack_token: str = field(default="", repr=False)
+    ca_file: Path | None = None
+    private_network: bool = False
 
     @classmethod
     def read(cls, settings: Settings) -> AuthConfig:
@@ -145,7 +160,41 @@ class AuthConfig:
             tokens=TokenConfig.read(settings) if wanted else None,
             service_secret=secret,
             stack_token=settings.text(STACK_TOKEN),
+            ca_file=Path(ca) if (ca := settings.text(TLS_CA_FILE)) else None,
+            private_network=settings.choice(PRIVATE_NETWORK) == "1",
         )
+
+
+def certificate(settings: Settings) -> Certificate | None:
+    """What a server shows beyond loopback; None where no files are named."""
+    named = [settings.text(one) for one in (TLS_CERT_FILE, TLS_KEY_FILE)]
+    if not all(named):
+        return None
+    found = Certificate(*(Path(name) for name in named))
+    if fault := found.fault():
+        settings.fault(fault)
+    return found
+
+
+def check_bind(settings: Settings, bind: str) -> None:
+    """Tells all that an address beyond loopback still needs, in one sentence."""
+    if all(is_loopback(one) for one in bind.split(",")):
+        return
+    if settings.choice(PRIVATE_NETWORK) == "1":
+        return
+    lacking = lacking_to_be_open(settings)
+    if lacking:
+        settings.fault(
+            f"{BIND.name} is {bind!r}; beyond loopback also set {', '.join(lacking)}. Only a network that "
+            f"{PRIVATE_NETWORK.name}=1 says is closed goes without"
+        )
+
+
+def lacking_to_be_open(settings: Settings) -> list[str]:
+    """What must be set for an address beyond loopback, and is not."""
+    lacking = [] if settings.text(AUTH) == "jwt" else [f"{AUTH.name}=jwt"]
+    needed = (ISSUER, TLS_CERT_FILE, TLS_KEY_FILE)
+    return lacking + [one.name for one in needed if not settings.text(one, "")]
 
 
 def _trustworthy(url: str) -> bool:

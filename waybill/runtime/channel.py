@@ -17,6 +17,9 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from waybill.runtime import deadline, identity, semconv
+from waybill.runtime.auth_settings import AuthConfig
+from waybill.runtime.config import ConfigError
+from waybill.runtime.tls import SCHEME, channel_credentials, is_loopback, is_tls, target
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 # gRPC's own refusal carries no ErrorInfo; up to here the server's interceptor refuses, with one.
@@ -39,18 +42,30 @@ OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 Response = TypeVar("Response")
+NO_AUTH = AuthConfig()
 
 
-def connect(address: str, tracer: Tracer, service_secret: str = "") -> grpc.aio.Channel:
-    """A plaintext channel to host:port. A call waits for the server within its deadline.
+def connect(address: str, tracer: Tracer, auth: AuthConfig = NO_AUTH) -> grpc.aio.Channel:
+    """A channel to a service of ours. A call waits for the server within its deadline.
 
     Args:
-        address: Of a service of ours.
+        address: host:port, in clear, or https://host:port.
         tracer: Of the calls' spans.
-        service_secret: Shown with each call; empty: nothing is.
+        auth: What is shown with each call, and whom a TLS channel trusts.
+
+    Raises:
+        ConfigError: The service's secret would go to another machine in clear.
+        InvalidRequest: CA_UNREADABLE.
     """
-    interceptors = [kind(tracer, service_secret) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
-    return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=interceptors)
+    if auth.service_secret and not (is_tls(address) or is_loopback(address) or auth.private_network):
+        raise ConfigError(
+            f"the service's secret would go to {address} in clear: write the address as {SCHEME}{address}"
+        )
+    interceptors = [kind(tracer, auth.service_secret) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
+    if not is_tls(address):
+        return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=interceptors)
+    credentials = channel_credentials(auth.ca_file)
+    return grpc.aio.secure_channel(target(address), credentials, OPTIONS, interceptors=interceptors)
 
 
 @asynccontextmanager

@@ -22,13 +22,14 @@ from grpc_reflection.v1alpha import reflection
 
 from waybill.runtime import faults, logs
 from waybill.runtime import settings as declared
-from waybill.runtime.auth_settings import AuthConfig
+from waybill.runtime.auth_settings import AuthConfig, certificate, check_bind
 from waybill.runtime.channel import TRANSPORT_OPTIONS
 from waybill.runtime.config import Settings
-from waybill.runtime.identity import Door, shown
+from waybill.runtime.identity import Door
 from waybill.runtime.interceptors import ServerInterceptor
 from waybill.runtime.loops import repeating
 from waybill.runtime.telemetry import Telemetry
+from waybill.runtime.tls import SCHEME, Certificate, is_loopback
 
 # A last bound, health included; before it the interceptor's refuses, with a reason and by tenant.
 MAX_CONCURRENT_RPCS = 2_048
@@ -38,7 +39,6 @@ GC_THRESHOLD = 50_000
 ORPHAN_SECONDS = 5.0
 HEALTH_INTERVAL_SECONDS = 5.0
 UNWELL_SECONDS = 0.2
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 log = structlog.get_logger()
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -50,7 +50,7 @@ class ServerConfig:
 
     Attributes:
         name: The service, for instance "storage".
-        bind: host:port; port 0 takes a free one. Loopback only.
+        bind: host:port, several by commas; port 0 takes a free one.
         collectors: OTLP/gRPC addresses that spans go to.
         viewer: The one of them that is not ours, whom OTEL's own variable names; empty: none.
         metrics: URL that metrics go to, by OTLP/gRPC; empty: nowhere.
@@ -59,6 +59,7 @@ class ServerConfig:
         migrations: Folder of the files that the database must have; see `runtime.schema`.
         keep_days: How long rows stay that nothing needs; 0: for ever. See `runtime.retention`.
         auth: Whom it lets in, and what it shows its neighbours.
+        certificate: What it shows beyond loopback; None: it speaks in clear everywhere.
     """
 
     name: str
@@ -71,6 +72,13 @@ class ServerConfig:
     migrations: Path | None = None
     keep_days: int = 0
     auth: AuthConfig = field(default_factory=AuthConfig)
+    certificate: Certificate | None = None
+
+    @property
+    def open_to_others(self) -> bool:
+        """Whether who is neither on this machine nor in a closed network reaches it."""
+        beyond = not all(is_loopback(one) for one in self.bind.split(","))
+        return beyond and not self.auth.private_network
 
     @property
     def ours(self) -> str:
@@ -81,12 +89,7 @@ class ServerConfig:
     def read(cls, settings: Settings, name: str, port: int) -> ServerConfig:
         """From the settings of `runtime.settings`."""
         bind = settings.text(declared.BIND, f"127.0.0.1:{port}")
-        closed = bind.rpartition(":")[0] in LOOPBACK or settings.choice(declared.PRIVATE_NETWORK) == "1"
-        if not closed:
-            settings.fault(
-                f"WAYBILL_BIND is {bind!r}; without TLS and auth only loopback is allowed, or a network that"
-                f" {declared.PRIVATE_NETWORK.name}=1 says is closed"
-            )
+        check_bind(settings, bind)
         standard = settings.text(declared.OTEL_ENDPOINT)
         metrics = settings.text(declared.OTEL_METRICS_ENDPOINT, standard)
         if settings.text(declared.OTEL_METRICS_EXPORTER) == "none":
@@ -107,6 +110,7 @@ class ServerConfig:
             settings.migrations(),
             settings.integer(declared.KEEP_DAYS),
             AuthConfig.read(settings),
+            certificate(settings),
         )
 
 
@@ -163,16 +167,27 @@ async def _served(
     names = [name for _, _, name in service.rpcs]
     healths = _Healths()
     health_pb2_grpc.add_HealthServicer_to_server(healths, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    port = server.add_insecure_port(config.bind)
+    if not config.open_to_others:
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    first, *others = [_listen(server, config, bind) for bind in config.bind.split(",")]
     await server.start()
     look = partial(_look, healths, names, service.backends)
     try:
         async with repeating("health", look, HEALTH_INTERVAL_SECONDS):
-            yield f"{config.bind.rpartition(':')[0]}:{port}"
+            if others:
+                log.info("also serving", addresses=others)
+            yield first
     finally:
         await healths.enter_graceful_shutdown()
         await server.stop(DRAIN_SECONDS)
+
+
+def _listen(server: grpc.aio.Server, config: ServerConfig, bind: str) -> str:
+    """Adds a port; the address as bound."""
+    host = bind.rpartition(":")[0]
+    if config.certificate is None or is_loopback(bind):
+        return f"{host}:{server.add_insecure_port(bind)}"
+    return f"{SCHEME}{host}:{server.add_secure_port(bind, config.certificate.credentials())}"
 
 
 class _Healths(health.aio.HealthServicer):  # type: ignore[misc]  # the library has no types
@@ -256,7 +271,7 @@ async def _main(config: ServerConfig, build: Build) -> None:
         watch = threading.Thread(target=_wait_for_eof, args=(loop, stopping), daemon=True)
         watch.start()
     telemetry = Telemetry.to_collectors(
-        config.name, config.collectors, config.metrics, {config.ours: shown(config.auth.service_secret)}
+        config.name, config.collectors, config.metrics, config.ours, config.auth
     )
     try:
         async with build(telemetry) as service, serving(config, telemetry, service) as address:

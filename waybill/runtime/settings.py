@@ -51,9 +51,10 @@ ENV = Setting(
 BIND = Setting(
     name="WAYBILL_BIND",
     group=_SERVICE,
-    meaning="host:port to listen on. Only loopback is accepted, because calls are neither encrypted nor "
-    "authenticated. For a service that you start yourself; `waybill up` binds each of its own.",
-    otherwise="127.0.0.1 and the service's port, 7401 to 7405",
+    meaning="host:port to listen on, several by commas. One beyond loopback is by TLS, and needs the two "
+    "files of a certificate and WAYBILL_AUTH=jwt. `waybill up` takes a host, with a port or without: there "
+    "orchestrator, storage and ledger are reached from elsewhere, by TLS at that port and the next two.",
+    otherwise="127.0.0.1 and the service's port, 7401 to 7405; for `waybill up` none, and port 7441",
 )
 PRIVATE_NETWORK = Setting(
     name="WAYBILL_PRIVATE_NETWORK",
@@ -62,6 +63,26 @@ PRIVATE_NETWORK = Setting(
     "For a closed network such as that of docker-compose.yml.",
     default="0",
     choices=("0", "1"),
+)
+TLS_CERT_FILE = Setting(
+    name="WAYBILL_TLS_CERT_FILE",
+    group=_SERVICE,
+    meaning="PEM of the certificate that is shown beyond loopback. It is read again when it changes.",
+    default="",
+)
+TLS_KEY_FILE = Setting(
+    name="WAYBILL_TLS_KEY_FILE",
+    group=_SERVICE,
+    meaning="PEM of its private key, without a passphrase.",
+    default="",
+)
+TLS_CA_FILE = Setting(
+    name="WAYBILL_TLS_CA_FILE",
+    group=_SERVICE,
+    meaning="PEM of the authorities that are trusted for https:// addresses, by the command line, "
+    "`connect()` and the services.",
+    default="",
+    otherwise="those that gRPC brings",
 )
 MIGRATIONS = Setting(
     name="WAYBILL_MIGRATIONS",

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType
 
 import structlog
 from opentelemetry.context import Context
@@ -25,6 +24,10 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Tracer, set_span_in_context
+
+from waybill.runtime import identity
+from waybill.runtime.auth_settings import AuthConfig
+from waybill.runtime.tls import channel_credentials, is_tls, target
 
 EXPORT_DELAY_SECONDS = 0.2
 EXPORT_TIMEOUT_SECONDS = 1.0
@@ -136,22 +139,26 @@ class Telemetry:
         service: str,
         addresses: Sequence[str],
         metrics: str = "",
-        headers: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
+        ours: str = "",
+        auth: AuthConfig | None = None,
     ) -> Telemetry:
-        """Exports spans by OTLP/gRPC to each of the addresses (host:port, plaintext).
+        """Exports spans by OTLP/gRPC to each of the addresses (host:port, or https://host:port).
 
         Args:
             service: The process's name.
             addresses: For spans.
             metrics: URL for metrics, which go nowhere where it is empty; how often, the standard variable
                 OTEL_METRIC_EXPORT_INTERVAL says.
-            headers: What goes with the spans to an address, and to no other.
+            ours: Which of the addresses is ours.
+            auth: What is shown there, and there alone; whom TLS trusts.
         """
+        auth = auth or AuthConfig()
         exporters = [
             OTLPSpanExporter(
-                endpoint=address,
-                insecure=True,
-                headers=tuple(headers.get(address, ())),
+                endpoint=target(address),
+                insecure=not is_tls(address),
+                credentials=channel_credentials(auth.ca_file) if is_tls(address) else None,
+                headers=tuple(identity.shown(auth.service_secret)) if address == ours else None,
                 timeout=EXPORT_TIMEOUT_SECONDS,
             )
             for address in addresses

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from waybill.runtime.auth_settings import STACK_TOKEN
 from waybill.runtime.settings import MODE
 from waybill.settings import shown
 from waybill.stack import state
+from waybill.stack.exposing import asks_for_token
 from waybill.stack.given import Given
 from waybill.stack.home import Home
 from waybill.stack.process import Process
@@ -75,7 +77,8 @@ def main(folder: str, addresses: str, mode: str, database: str, environ: Mapping
             return 1
         where = json.loads(addresses)
         given = Given(**json.loads(database)) if database != "null" else None
-        settings = shown({**environ, **at_simulators(where), MODE.name: mode})
+        asked = {STACK_TOKEN.name: str(asks_for_token(environ, mode) or "")}
+        settings = shown({**environ, **at_simulators(where), MODE.name: mode, **asked})
         programs = tiers(home, where, environ, mode, given)
         return asyncio.run(supervise(home, where, programs, settings, given))
 

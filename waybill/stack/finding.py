@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from waybill.runtime.errors import Credential, InvalidRequest, Unavailable
+from waybill.runtime.auth_settings import STACK_TOKEN
+from waybill.runtime.errors import Credential, InvalidRequest, ServiceError, Unavailable
+from waybill.runtime.settings import TLS_CA_FILE
 from waybill.settings import ADDRESSES, TOKEN, TOKEN_FILE, unknown
 from waybill.stack import home, state
 
@@ -50,21 +51,45 @@ def addresses(
     return {name: address or running.get(name, defaults[name]) for name, address in named.items()}
 
 
-def token(environ: Mapping[str, str]) -> Callable[[], str]:
-    """What calls show: WAYBILL_TOKEN, else what WAYBILL_TOKEN_FILE holds at that moment, else nothing.
+def token(environ: Mapping[str, str], start: Path | None = None) -> Callable[[str], str]:
+    """What a call to an address shows, asked for each call.
 
-    The answer raises Credential TOKEN_UNREADABLE where the file cannot be read.
+    WAYBILL_TOKEN, else what WAYBILL_TOKEN_FILE holds at that moment. Else, at addresses of the stack that
+    runs here, that stack's own token where it asks for one; else nothing.
+
+    Args:
+        environ: Where those and WAYBILL_HOME are read.
+        start: As for `addresses`.
+
+    Returns:
+        The token for host:port; raises Credential TOKEN_UNREADABLE where its file cannot be read.
     """
-    given, file = environ.get(TOKEN.name, ""), environ.get(TOKEN_FILE.name, "")
-    return partial(_of_file, Path(file)) if file and not given else lambda: given
+    if given := environ.get(TOKEN.name, ""):
+        return lambda _: given
+    if named := environ.get(TOKEN_FILE.name, ""):
+        return lambda _: _of_file(Path(named), TOKEN_FILE.name)
+    try:
+        here = home.find(environ, start)
+        found = state.read(here)
+    except (OSError, ServiceError):
+        return lambda _: ""
+    if found is None or STACK_TOKEN.name not in found.settings or not found.supervisor.alive():
+        return lambda _: ""
+    ours = frozenset(found.addresses.values())
+    return lambda address: _of_file(here.token, "the stack's token") if address in ours else ""
 
 
-def _of_file(file: Path) -> str:
+def ca_file(environ: Mapping[str, str]) -> Path | None:
+    """WAYBILL_TLS_CA_FILE."""
+    return Path(named) if (named := environ.get(TLS_CA_FILE.name, "")) else None
+
+
+def _of_file(file: Path, what: str) -> str:
     try:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
-        raise Credential("TOKEN_UNREADABLE", f"{TOKEN_FILE.name} is {file}: {why}.") from None
+        raise Credential("TOKEN_UNREADABLE", f"{what} cannot be read from {file}: {why}.") from None
 
 
 def _running(file: Path) -> tuple[Mapping[str, str], str]:

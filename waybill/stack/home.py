@@ -95,6 +95,15 @@ class Home:
         found: dict[str, str] = json.loads(path.read_text())
         return found
 
+    @property
+    def token(self) -> Path:
+        """The file of the stack's token."""
+        return self.folder / "stack.token"
+
+    def stack_token(self) -> str:
+        """What callers show where a backend costs money."""
+        return _made_once(self.token)
+
     def service_secret(self) -> str:
         """What the services show each other."""
         return _made_once(self.folder / "service.secret")

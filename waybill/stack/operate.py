@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from waybill.runtime.errors import Precondition, Unavailable
-from waybill.runtime.settings import BIND
 from waybill.settings import DATABASE_ADMIN_URL
-from waybill.stack import ports, probe, state
+from waybill.stack import exposing, ports, probe, state
 from waybill.stack.database import Chosen, DatabaseStatus, asked, chosen, is_at
 from waybill.stack.given import Given
 from waybill.stack.home import Home
@@ -109,13 +108,7 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
         Precondition: PORT_TAKEN, HOME_UNUSABLE, POSTGRES_MISSING, STACK_RUNS, BIND_REFUSED,
             DATABASE_UNFIT.
     """
-    if bind := os.environ.get(BIND.name):
-        raise Precondition(
-            "BIND_REFUSED",
-            f"{BIND.name} is {bind!r}, but the stack gives each service an address of its own, on loopback "
-            "alone: its calls are neither encrypted nor authenticated. `--ports` chooses ports; a "
-            "tunnel such as `ssh -L` reaches them from another machine.",
-        )
+    beyond = exposing.public(os.environ)
     home.prepare()
     found = running(home)
     if found is not None and found.phase not in (Phase.STARTING, Phase.SERVING):
@@ -128,6 +121,7 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
             raise Precondition("STACK_RUNS", "The stack runs already, on another database.")
         return Stack(_serving(home, None).addresses, started=False)
     end_leftovers(home)
+    exposing.check_free(beyond)
     choice = chosen(os.environ)
     return _started(home, addresses(kind, mode, choice.given), mode, choice)
 
@@ -149,6 +143,7 @@ def restart(home: Home) -> Stack:
             f"The stack runs on {at}, and {DATABASE_ADMIN_URL.name} says another here. Set it as"
             " it was. Or end the stack first, and start it without the documents that it has now.",
         )
+    exposing.public(os.environ)
     choice = chosen(os.environ, counted=False)
     mode = ports.mode_of(found.addresses)
     # One that an earlier release has started lacks ports of this one's.

@@ -9,9 +9,10 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 from waybill.objects_settings import OBJECTS_HTTP, OBJECTS_LINK_KEYS
-from waybill.runtime.auth_settings import SERVICE_SECRET
-from waybill.settings import DATABASE_ADMIN_URL, DATABASE_SERVICES, PASSWORDS, ROLES, password_variable
-from waybill.stack import postgres, probe
+from waybill.runtime.auth_settings import SERVICE_SECRET, STACK_TOKEN
+from waybill.runtime.settings import BIND
+from waybill.settings import DATABASE_ADMIN_URL, DATABASE_SERVICES, PASSWORDS, ROLES, TOKEN, password_variable
+from waybill.stack import exposing, postgres, probe
 from waybill.stack.config import ADMIN
 from waybill.stack.given import Given
 from waybill.stack.home import Home
@@ -50,8 +51,9 @@ def tiers(
     own = embedded(home, addresses)
     server = given or own
     admin_url = environ[DATABASE_ADMIN_URL.name] if given else own.url()
-    administrators = {DATABASE_ADMIN_URL.name, *(one.name for one in PASSWORDS.values())}
-    environ = {name: value for name, value in environ.items() if name not in administrators}
+    private = {DATABASE_ADMIN_URL.name, TOKEN.name, *(one.name for one in PASSWORDS.values())}
+    environ = {name: value for name, value in environ.items() if name not in private}
+    open_to_others = exposing.public(environ)
     common = {
         **environ,
         **{f"WAYBILL_{name.upper()}_ADDRESS": addresses[name] for name in SERVICES},
@@ -60,6 +62,7 @@ def tiers(
         OBJECTS_HTTP.name: addresses[LINKS],
         "WAYBILL_MODE": mode,
         SERVICE_SECRET.name: environ.get(SERVICE_SECRET.name) or home.service_secret(),
+        STACK_TOKEN.name: home.stack_token() if exposing.asks_for_token(environ, mode) else "",
         "WAYBILL_STOP_ON_EOF": "1",
         "PYTHONUNBUFFERED": "1",
     }
@@ -70,7 +73,10 @@ def tiers(
     services = [
         [
             _service(
-                name, addresses[name], _without_secrets(name, common) | _database(name, server, passwords)
+                name,
+                addresses[name],
+                open_to_others.get(name),
+                _without_secrets(name, common) | _database(name, server, passwords),
             )
             for name in tier
         ]
@@ -103,11 +109,11 @@ def _postgres(server: Postgres) -> Program:
     )
 
 
-def _service(name: str, address: str, environment: Mapping[str, str]) -> Program:
+def _service(name: str, address: str, beyond: str | None, environment: Mapping[str, str]) -> Program:
     return Program(
         name,
         (*MODULE, "waybill.stack.service", name),
-        {**environment, "WAYBILL_BIND": address},
+        {**environment, BIND.name: f"{address},{beyond}" if beyond else address},
         ready=functools.partial(serving, address),
     )
 
