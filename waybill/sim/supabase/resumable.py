@@ -91,6 +91,7 @@ class Resumable:
     async def create(self, call: Call) -> Done:
         """POST: an upload, with its first bytes where the request has some."""
         request = call.request
+        length = _length(request)
         if "upload-metadata" not in request.headers:
             raise plain(400, "Metadata header is required")
         told = _metadata(request.headers["upload-metadata"])
@@ -99,7 +100,6 @@ class Resumable:
         into = self._store.bucket(bucket)
         self._store.check_upload(caller, bucket, key, upsert)
         self._store.check_type(into, told.get("contentType", NO_TYPE))
-        length = _length(request)
         if length is not None and length > self._store.most_bytes(into):
             raise plain(413, "Maximum size exceeded\n")
         expires = self._store.clock.now() + self._seconds
@@ -259,8 +259,11 @@ def _speaking(operation: Callable[[Call], Awaitable[Done]]) -> Callable[[Call], 
     """An operation of this protocol: its version is asked for, and its errors are text."""
 
     async def spoken(call: Call) -> Done:
-        if call.request.headers.get("tus-resumable") != _VERSION["tus-resumable"]:
+        version = call.request.headers.get("tus-resumable")
+        if version is None:
             raise plain(412, "Tus-Resumable Required\n")
+        if version != _VERSION["tus-resumable"]:
+            raise plain(400, "Invalid tus-resumable\n")
         try:
             return await operation(call)
         except errors.Refused as refused:
