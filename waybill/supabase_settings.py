@@ -53,3 +53,17 @@ SUPABASE_STORAGE_URL = Setting(
     default="",
     otherwise="SUPABASE_URL with /storage/v1",
 )
+LIVE_SUPABASE_URL = Setting(
+    name="WAYBILL_LIVE_SUPABASE_URL",
+    group="For tests",
+    meaning="The storage API of a real server, for the tests of storage; without it they skip that one. "
+    "SUPABASE_STORAGE_URL does the same.",
+    default="",
+)
+LIVE_SUPABASE_KEY = Setting(
+    name="WAYBILL_LIVE_SUPABASE_KEY",
+    group="For tests",
+    meaning="A secret key for that server. SUPABASE_KEY does the same.",
+    default="",
+    secret=True,
+)
