@@ -300,6 +300,7 @@ class Upload:
         complete_by: datetime | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
         origin: str = "",
+        max_nano_usd: int | None = None,
     ) -> Self:
         """Reads the file once for its size and hash. Raises OSError."""
         with path.open("rb") as file:
@@ -315,6 +316,7 @@ class Upload:
             complete_by=timestamp(complete_by),
             metadata=metadata,
             origin=origin,
+            max_nano_usd=max_nano_usd,
         )
         return cls(path, header)
 
@@ -396,6 +398,7 @@ class Client:
         complete_by: datetime | None = None,
         metadata: Mapping[str, str] | None = None,
         origin: str = "",
+        max_nano_usd: int | None = None,
     ) -> Run:
         """Sends a file and returns its run, queued or UNCHANGED.
 
@@ -407,6 +410,7 @@ class Client:
             complete_by: When the run must be done, with a time zone; None: never late.
             metadata: The document's, to filter searches by.
             origin: Where the file comes from, such as a folder; empty leaves what the document had.
+            max_nano_usd: Most that the run may spend; None: no limit of its own.
 
         Raises:
             OSError: The file cannot be read.
@@ -414,8 +418,9 @@ class Client:
         """
         request_id = request_id or str(uuid.uuid4())
         upload = Upload.of(
-            path, document_key or path.name, collection, request_id, complete_by, metadata or {}, origin
-        )
+            path, document_key or path.name, collection, request_id, complete_by, metadata or {}, origin,
+            max_nano_usd,
+        )  # fmt: skip
         try:
             return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
         except InvalidRequest:

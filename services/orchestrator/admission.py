@@ -15,11 +15,14 @@ import grpc
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from services.orchestrator.peers import Peers
+from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.rows import NewRun, Row, new_run_id, unix_ms
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Steps
 from services.orchestrator.traces import ids as trace_ids
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.budget_pb2 import Budget
+from waybill.ledger.v1.ledger_service_pb2 import SetBudgetRequest
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.object_keys import source_key
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, RetryRunRequest
@@ -52,6 +55,7 @@ class Arrival:
     complete_by: datetime.datetime | None
     metadata: Mapping[str, str]
     origin: str
+    max_nano_usd: int | None = None
 
     @property
     def source_key(self) -> str:
@@ -78,6 +82,8 @@ def read_header(header: IngestRequest.Header) -> Arrival:
         raise InvalidRequest(
             "INVALID_REQUEST", "sha256 must be the file's SHA-256, 64 lower-case hex digits."
         )
+    if header.max_nano_usd < 0:
+        raise InvalidRequest("INVALID_REQUEST", "max_nano_usd is at least 0.")
     return Arrival(
         collection=header.collection or DEFAULT_COLLECTION,
         document_key=header.document_key,
@@ -88,6 +94,7 @@ def read_header(header: IngestRequest.Header) -> Arrival:
         complete_by=read_complete_by(header),
         metadata=dict(header.metadata),
         origin=header.origin,
+        max_nano_usd=header.max_nano_usd if header.HasField("max_nano_usd") else None,
     )
 
 
@@ -146,9 +153,23 @@ class Admission:
         try:
             with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
                 await send(self._peers.objects.PutObject(), _pieces(arrival, messages))
+                await self._limit(run, arrival)
                 return await self._runs.accept(run, stored_at, partial(self._is_stored, arrival))
         finally:
             otel_context.detach(parent)
+
+    async def _limit(self, run: NewRun, arrival: Arrival) -> None:
+        """Sets the run's own budgets, before anything is bought for it; real and simulated money apart."""
+        for kind in (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED):
+            if arrival.max_nano_usd is not None:
+                budget = Budget(
+                    run_id=run.run_id,
+                    kind=kind,
+                    unit=Budget.UNIT_NANO_USD,
+                    period=Budget.PERIOD_RUN,
+                    limit=arrival.max_nano_usd,
+                )
+                await steady(partial(self._peers.ledger.SetBudget, SetBudgetRequest(budget=budget)))
 
     async def _is_stored(self, arrival: Arrival) -> bool:
         try:

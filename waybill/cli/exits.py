@@ -121,6 +121,12 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     ),
     (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"): Advice(Exit.QUOTA, "Repeat it a little later."),
     (StatusCode.RESOURCE_EXHAUSTED, ""): Advice(Exit.QUOTA, "Ask for less, or repeat later."),
+    (StatusCode.RESOURCE_EXHAUSTED, "BUDGET_EXCEEDED"): Advice(
+        Exit.QUOTA, "`waybill budget list` shows what is left; `waybill budget set` raises a limit."
+    ),
+    (StatusCode.NOT_FOUND, "BUDGET_NOT_FOUND"): Advice(
+        Exit.NOT_FOUND, "`waybill budget list` lists this tenant's budgets; another tenant's need --tenant."
+    ),
     (StatusCode.RESOURCE_EXHAUSTED, "DOCUMENT_TOO_LARGE"): Advice(
         Exit.QUOTA, "Split it: a document has at most 64 MB and 3,000 pages."
     ),

@@ -18,6 +18,7 @@ from waybill.cli.asking import Yes
 from waybill.cli.bills import bills_of_runs
 from waybill.cli.durations import Within, from_now
 from waybill.cli.exits import Exit
+from waybill.cli.limits import usd
 from waybill.cli.outcome import Outcome, document_object, error_object, exit_of
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
@@ -58,11 +59,13 @@ class Order:
         collection: "default" when empty.
         metadata: To filter searches by.
         complete_by: When all must be done; None: never late.
+        max_nano_usd: Most that each document's run may spend; None: no limit of its own.
     """
 
     collection: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     complete_by: datetime | None = None
+    max_nano_usd: int | None = None
 
 
 DEFAULT_ORDER = Order()
@@ -78,6 +81,10 @@ def ingest(
         typer.Option("--metadata", metavar="KEY=VALUE", help="Said of each document; may be repeated."),
     ] = None,
     within: Within = None,
+    max_usd: Annotated[
+        int | None,
+        typer.Option("--max-usd", parser=usd, metavar="USD", help="Most that each document may cost: 0.50."),
+    ] = None,
     sync: Annotated[
         bool, typer.Option("--sync", help="Then delete what came from these folders and left them.")
     ] = False,
@@ -94,7 +101,7 @@ def ingest(
     correlation_id = str(uuid.uuid4())
     with session(tenant, as_json, correlation_id) as here:
         found = gather(map(Path, paths))
-        order = Order(collection, pairs(metadata or [], "--metadata"), complete_by)
+        order = Order(collection, pairs(metadata or [], "--metadata"), complete_by, max_usd)
         outcomes = ingest_sources(here.client, here.screen, found, correlation_id, order)
         show_receipt(here.client, here.screen, outcomes, correlation_id)
         whole = not sync or remove_what_left(here.client, here.screen, found, outcomes, collection, yes)
@@ -225,6 +232,7 @@ class _Sending:
                     complete_by=self._order.complete_by,
                     metadata=self._order.metadata,
                     origin=source.origin,
+                    max_nano_usd=self._order.max_nano_usd,
                 )
             except Quota as error:
                 if error.reason != QUEUE_FULL:

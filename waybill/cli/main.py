@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from waybill.cli import (
     bill,
+    budget,
     call,
     config,
     delete,
@@ -113,6 +114,7 @@ for panel, commands in GROUPS.items():
     if panel == "Documents":
         app.command("open", rich_help_panel=panel)(opening.open_source)
         app.add_typer(stored.app, name="objects", rich_help_panel=panel)
+app.add_typer(budget.app, rich_help_panel="Runs, and what they cost")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,135 @@
+"""`waybill budget` against the real ledger: what people type, what they read, and what programs do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from services.ledger.__main__ import build
+from services.ledger.config import LedgerConfig
+from tests.conftest import MigratedPostgres
+from tests.inprocess import served, server_config
+from waybill.cli.limits import Limit, limit, usd
+from waybill.cli.main import app
+from waybill.ledger.v1.budget_pb2 import Budget
+
+Waybill = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def ledger_address(database: MigratedPostgres) -> Iterator[str]:
+    """A ledger in a thread of its own."""
+    loop, stack = asyncio.new_event_loop(), AsyncExitStack()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    config = LedgerConfig(
+        server_config("ledger"), database.url("ledger"), database.owner_url("ledger"), "boss"
+    )
+    entering = stack.enter_async_context(served("ledger", partial(build, config)))
+    try:
+        yield asyncio.run_coroutine_threadsafe(entering, loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def waybill(ledger_address: str) -> Waybill:
+    """Runs `waybill budget` for a tenant that nobody else is."""
+    tenant = f"t{uuid.uuid4().hex[:12]}"
+    env = {"COLUMNS": "100", "WAYBILL_LEDGER_ADDRESS": ledger_address, "WAYBILL_ORCHESTRATOR_ADDRESS": "x:1"}
+    return lambda *words, who=tenant: CliRunner().invoke(app, ["budget", *words, "--tenant", who], env=env)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("5usd/day", Limit(5_000_000_000, Budget.UNIT_NANO_USD, Budget.PERIOD_DAY)),
+        ("0.000000001USD/run", Limit(1, Budget.UNIT_NANO_USD, Budget.PERIOD_RUN)),
+        ("1_000requests/hour", Limit(1000, Budget.UNIT_REQUESTS, Budget.PERIOD_HOUR)),
+        ("1.5gb/month", Limit(1_500_000_000, Budget.UNIT_BYTES, Budget.PERIOD_MONTH)),
+    ],
+)
+def test_a_limit_is_read_exactly(text: str, read: Limit) -> None:
+    assert limit(text) == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5", "5usd", "usd/day", "-5usd/day", "5eur/day", "5usd/week", "0.5requests/day",
+     "0.0000000001usd/day", "1e9usd/day", "nanusd/day", "99999999999usd/day", "5usd/day/day", "٥usd/day"],
+)  # fmt: skip
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"limit|whole number|counted"):
+        limit(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "five", "1e3", "0.0000000001", "5usd", "nan"])
+def test_what_is_no_sum_of_dollars_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        usd(text)
+
+
+def test_a_budget_is_set_listed_shown_changed_and_removed(waybill: Waybill) -> None:
+    assert "nothing limits" in waybill("list").stderr
+    assert waybill("set", "5usd/day", "--service", "embedder").exit_code == 0
+    changed = waybill("set", "6usd/day", "--service", "embedder", "--alert-at", "50")
+    assert "$6.00 a day, service embedder" in changed.stdout
+    listed = waybill("list").stdout
+    assert "a day, service embedder" in listed
+    short = listed.split()[-1]
+    shown = waybill("show", short).stdout
+    assert "$5.00 → $6.00" in shown
+    assert "none → $5.00" in shown
+    assert "alert at 50 %" in shown
+    assert "removed: a day, service embedder" in waybill("rm", short).stderr
+    assert "nothing limits" in waybill("list").stderr
+    assert waybill("rm", short).exit_code == 4
+
+
+def test_programs_read_a_budget_as_json(waybill: Waybill) -> None:
+    set_budget = json.loads(waybill("set", "100requests/hour", "--simulated", "--json").stdout)
+    assert set_budget["limit"] == 100
+    assert (set_budget["unit"], set_budget["period"], set_budget["kind"]) == ("requests", "hour", "simulated")
+    assert set_budget["window"]["used"] == 0
+    assert json.loads(waybill("list", "--json").stdout) == {"budgets": [set_budget]}
+    shown = json.loads(waybill("show", set_budget["budget_id"], "--json").stdout)
+    assert [(one["old_limit"], one["new_limit"]) for one in shown["changes"]] == [(None, 100)]
+
+
+def test_a_run_s_budget_stands_apart(waybill: Waybill) -> None:
+    run_id = str(uuid.uuid4())
+    assert waybill("set", "0.50usd/run", "--run", run_id).exit_code == 0
+    assert waybill("set", "0.50usd/day", "--run", run_id).exit_code == 2
+    assert "nothing limits" in waybill("list").stderr
+    (found,) = json.loads(waybill("list", "--run", run_id, "--json").stdout)["budgets"]
+    assert (found["run_id"], found["limit"]) == (run_id, 500_000_000)
+
+
+def test_nonsense_is_refused_with_what_to_do(waybill: Waybill) -> None:
+    refused = waybill("set", "5usd/week")
+    assert (refused.exit_code, "/month or /run: 5usd/day" in refused.stderr) == (2, True)
+    refused = waybill("set", "5usd/day", "--service", "embeder")
+    assert (refused.exit_code, "parser, embedder" in refused.stderr) == (5, True)
+    assert waybill("show", "0").exit_code == 4
+
+
+def test_only_the_operator_sets_a_budget_over_all_tenants(waybill: Waybill) -> None:
+    collection = uuid.uuid4().hex
+    words = ("set", "9usd/day", "--all-tenants", "--collection", collection)
+    assert "OPERATOR_REQUIRED" in waybill(*words).stderr
+    assert "all tenants" in waybill(*words, who="boss").stdout
+    assert "nothing limits" in waybill("list").stderr
+    (found,) = json.loads(waybill("list", "--json", who="boss").stdout)["budgets"]
+    assert waybill("rm", found["budget_id"], who="boss").exit_code == 0

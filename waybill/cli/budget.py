@@ -1,0 +1,240 @@
+"""`waybill budget`: what may be spent; set, listed, shown and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from waybill.cli.budget_objects import alert_object, budget_object, change_object
+from waybill.cli.limits import Limit, amount, limit, period
+from waybill.cli.paging import first
+from waybill.cli.plain import plain
+from waybill.cli.screen import Screen, table
+from waybill.cli.session import Json, Tenant, reachable, session
+from waybill.client import Client
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.budget_pb2 import Budget, BudgetAlert, BudgetChange
+from waybill.ledger.v1.ledger_service_pb2 import (
+    DeleteBudgetRequest,
+    GetBudgetRequest,
+    ListBudgetAlertsRequest,
+    ListBudgetChangesRequest,
+    ListBudgetsRequest,
+    SetBudgetRequest,
+)
+from waybill.runtime.errors import InvalidRequest, NotFound
+from waybill.runtime.identity import DEFAULT_TENANT
+
+# Of an id, what a table shows and a command takes.
+SHORT = 8
+_MOST, _SHOWN = 10_000, 10
+_WIDTH = 100
+
+app = typer.Typer(name="budget", no_args_is_help=True, help="Limit what may be spent: set, list, show, rm.")
+
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="As `waybill budget list` shows it; its beginning is enough.")
+]
+Run = Annotated[str, typer.Option("--run", metavar="ID", help="Of this run alone.")]
+
+
+@app.command("set")
+def set_budget(
+    allowed: Annotated[
+        Limit,
+        typer.Argument(
+            parser=limit, metavar="LIMIT", help="5usd/day, 100requests/hour, 2gb/month, 0.50usd/run."
+        ),
+    ],
+    service: Annotated[str, typer.Option("--service", help="Only what this one spends.")] = "",
+    collection: Annotated[str, typer.Option("--collection", help="Only for documents of this one.")] = "",
+    run: Run = "",
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="All tenants share it; the operator's.")
+    ] = False,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Count simulated spending instead of real.")
+    ] = False,
+    alert_at: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--alert-at", metavar="PERCENT", min=1, max=100, help="80 unless named; may be repeated."
+        ),
+    ] = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """Set a budget, or change the limit of the one that is alike otherwise."""
+    if run and allowed.period != Budget.PERIOD_RUN:
+        raise typer.BadParameter("--run goes with a limit for a run, such as 0.50usd/run")
+    wanted = Budget(
+        all_tenants=all_tenants,
+        collection=collection,
+        service=service,
+        run_id=run,
+        kind=CostKind.COST_KIND_SIMULATED if simulated else CostKind.COST_KIND_REAL,
+        unit=allowed.unit,
+        period=allowed.period,
+        limit=allowed.amount,
+        thresholds=alert_at or [],
+    )
+    with session(tenant, as_json) as here:
+        ledger = reachable(here.client, "ledger").ledger
+        _show(here.screen, ledger.SetBudget(SetBudgetRequest(budget=wanted)).budget)
+
+
+@app.command("list")
+def list_budgets(run: Run = "", tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
+    """List budgets, with what counts against each now."""
+    with session(tenant, as_json) as here:
+        found = _all(reachable(here.client, "ledger"), run)
+        if as_json:
+            here.screen.emit({"budgets": [budget_object(one) for one in found]})
+        elif found:
+            rows = [(title(one), *_figures(one), _id(one)) for one in found]
+            header = ("budget", "used", "held", "in doubt", "limit", "id")
+            here.screen.show(*table(header, rows, min(here.screen.out.width, _WIDTH)))
+        else:
+            here.screen.note(
+                f"No budget is set: nothing limits what is spent. Set one: {_example(here.screen)}"
+            )
+
+
+@app.command("show")
+def show_budget(budget_id: Id, tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
+    """Show a budget, who changed it, and its alerts."""
+    with session(tenant, as_json) as here:
+        client = reachable(here.client, "ledger")
+        whole = _whole_id(client, budget_id)
+        found = client.ledger.GetBudget(GetBudgetRequest(budget_id=whole)).budget
+        asked = ListBudgetChangesRequest(budget_id=whole)
+        changes = first(client.ledger.ListBudgetChanges, asked, "changes", _SHOWN)
+        alerts = first(
+            client.ledger.ListBudgetAlerts, ListBudgetAlertsRequest(budget_id=whole), "alerts", _SHOWN
+        )
+        if as_json:
+            here.screen.emit(
+                {
+                    **budget_object(found),
+                    "changes": [change_object(one) for one in changes],
+                    "alerts": [alert_object(one) for one in alerts],
+                }
+            )
+            return
+        _show(here.screen, found)
+        for line in (*_changes(found, changes), *_alerts(found, alerts)):
+            here.screen.tell(line)
+
+
+@app.command("rm")
+def remove_budget(budget_id: Id, tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
+    """Remove a budget; `set` with the same scope brings it back."""
+    with session(tenant, as_json) as here:
+        client = reachable(here.client, "ledger")
+        whole = _whole_id(client, budget_id)
+        found = client.ledger.GetBudget(GetBudgetRequest(budget_id=whole)).budget
+        client.ledger.DeleteBudget(DeleteBudgetRequest(budget_id=whole))
+        if as_json:
+            here.screen.emit({"removed": budget_object(found)})
+        else:
+            here.screen.note(f"removed: {title(found)}")
+
+
+def title(budget: Budget) -> str:
+    """For instance `a day, service embedder`."""
+    parts = [f"a {period(budget)}"]
+    if budget.all_tenants:
+        parts.append("all tenants")
+    for name in ("service", "collection"):
+        if value := getattr(budget, name):
+            parts.append(f"{name} {plain(value)}")
+    if budget.run_id:
+        parts.append(f"run {plain(budget.run_id)}")
+    if budget.kind == CostKind.COST_KIND_SIMULATED:
+        parts.append("simulated")
+    return ", ".join(parts)
+
+
+def _show(screen: Screen, budget: Budget) -> None:
+    if screen.as_json:
+        screen.emit(budget_object(budget))
+        return
+    used, held, in_doubt, allowed = _figures(budget)
+    screen.tell(Text(f"{_id(budget)}  {allowed} {title(budget)}", "bold"))
+    if not budget.HasField("window"):
+        screen.tell(Text("each run counts by itself"))
+        return
+    window = budget.window
+    screen.tell(Text(f"used {used}, held {held}, in doubt {in_doubt}", "red" if window.over_limit else ""))
+    if window.over_limit:
+        screen.tell(Text("over its limit: nothing more is bought until there is room", "red"))
+    if window.HasField("reset_time"):
+        screen.tell(Text(f"resets at {_time(window.reset_time.ToDatetime(UTC))}"))
+    screen.tell(Text(f"alert at {', '.join(f'{one} %' for one in budget.thresholds)}"))
+
+
+def _figures(budget: Budget) -> tuple[str, str, str, str]:
+    window = budget.window
+    if not budget.HasField("window"):
+        return "", "", "", amount(budget.unit, budget.limit)
+    sums = (amount(budget.unit, one) for one in (window.used, window.held, window.in_doubt))
+    used, held, in_doubt = sums
+    return used, held, in_doubt, amount(budget.unit, budget.limit)
+
+
+def _changes(budget: Budget, changes: Sequence[BudgetChange]) -> Iterator[Text]:
+    for one in changes:
+        old, new = (
+            amount(budget.unit, getattr(one, name)) if one.HasField(name) else "none"
+            for name in ("old_limit", "new_limit")
+        )
+        by = plain(" ".join(filter(None, (one.changed_by, one.subject, one.credential_id))))
+        yield Text(f"{_time(one.change_time.ToDatetime(UTC))}  {old} → {new}, by {by}")
+
+
+def _alerts(budget: Budget, alerts: Sequence[BudgetAlert]) -> Iterator[Text]:
+    for one in alerts:
+        counted = sum((one.window.used, one.window.held, one.window.in_doubt))
+        text = (
+            f"{one.threshold} % reached: {amount(budget.unit, counted)} of {amount(budget.unit, one.limit)}"
+        )
+        yield Text(f"{_time(one.alert_time.ToDatetime(UTC))}  {text}", "yellow")
+
+
+def _all(client: Client, run: str = "") -> Sequence[Budget]:
+    return first(client.ledger.ListBudgets, ListBudgetsRequest(run_id=run), "budgets", _MOST)
+
+
+def _whole_id(client: Client, beginning: str) -> str:
+    """The id that begins so, among the budgets that are no run's own.
+
+    Raises:
+        NotFound: BUDGET_NOT_FOUND.
+        InvalidRequest: INVALID_REQUEST, several begin so.
+    """
+    if len(beginning) == 36:
+        return beginning
+    found = [one.budget_id for one in _all(client) if beginning and one.budget_id.startswith(beginning)]
+    if not found:
+        raise NotFound("BUDGET_NOT_FOUND", "No budget has an id that begins so.")
+    if len(found) > 1:
+        raise InvalidRequest(
+            "INVALID_REQUEST", f"{len(found)} budgets have an id that begins so; write more of it."
+        )
+    return found[0]
+
+
+def _id(budget: Budget) -> str:
+    return budget.budget_id if budget.run_id else budget.budget_id[:SHORT]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _example(screen: Screen) -> str:
+    return screen.command("budget set 5usd/day")
