@@ -16,13 +16,16 @@ import pytest
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import tenant_headers
 from tests.memory import forget_peak, peak_bytes
+from waybill.sim.remote import Remote
 from waybill.stack.ports import free_ports
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 from waybill.storage.v1 import object_storage_service_pb2_grpc as rpc
 
 CHECKOUT = Path(__file__).parents[2]
-SMALL_BYTES, LARGE_BYTES = 64_000_000, 512_000_000
-MOST_GROWTH_BYTES = 16_000_000
+SMALL_BYTES = 64_000_000
+# A vendor's part takes longer; the largest object was tried by hand (docs/performance.md).
+LARGE_BYTES = {"local": 512_000_000, "supabase": 192_000_000}
+MOST_GROWTH_BYTES = {"local": 16_000_000, "supabase": 20_000_000}
 TRIES = 3
 PIECE = bytes(1_000_000)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory")
@@ -34,10 +37,13 @@ class StorageProcess:
 
     pid: int
     address: str
+    backend: str
 
 
-@pytest.fixture
-def storage(database: MigratedPostgres, tmp_path: Path) -> Iterator[StorageProcess]:
+@pytest.fixture(params=LARGE_BYTES)
+def storage(
+    request: pytest.FixtureRequest, database: MigratedPostgres, tmp_path: Path
+) -> Iterator[StorageProcess]:
     """Ended with the test; what it wrote is dropped at once, it is large."""
     objects, address = tmp_path / "objects", f"127.0.0.1:{free_ports(1)[0]}"
     environ = os.environ | {
@@ -45,10 +51,14 @@ def storage(database: MigratedPostgres, tmp_path: Path) -> Iterator[StorageProce
         "WAYBILL_DATABASE_URL": database.url("storage"),
         "WAYBILL_OWNER_DATABASE_URL": database.owner_url("storage"),
         "WAYBILL_OBJECTS_DIR": str(objects),
+        "STORAGE_BACKEND": request.param,
     }
+    if request.param == "supabase":
+        at: Remote = request.getfixturevalue("supabase_simulator")
+        environ |= {"SUPABASE_URL": at.base_url, "SUPABASE_KEY": at.key}
     child = subprocess.Popen([sys.executable, "-m", "services.storage"], cwd=CHECKOUT, env=environ)
     try:
-        yield StorageProcess(child.pid, address)
+        yield StorageProcess(child.pid, address, request.param)
     finally:
         child.kill()
         child.wait()
@@ -90,13 +100,14 @@ async def test_the_peak_of_memory_grows_by_little_between_a_small_object_and_a_l
     async with grpc.aio.insecure_channel(storage.address) as channel:
         stub: rpc.ObjectStorageServiceAsyncStub = rpc.ObjectStorageServiceStub(channel)
         # As many bytes in small objects as in the large one: what the transport buffers is in both peaks.
-        for _ in range(LARGE_BYTES // SMALL_BYTES):
+        large, most = LARGE_BYTES[storage.backend], MOST_GROWTH_BYTES[storage.backend]
+        for _ in range(large // SMALL_BYTES):
             await there_and_back(stub, SMALL_BYTES)
         small = peak_bytes(storage.pid)
         growth: list[int] = []
         # On a busy machine the transport may buffer more for once; what is held of an object is so each time.
-        while len(growth) < TRIES and min(growth, default=LARGE_BYTES) > MOST_GROWTH_BYTES:
+        while len(growth) < TRIES and min(growth, default=large) > most:
             forget_peak(storage.pid)
-            await there_and_back(stub, LARGE_BYTES)
+            await there_and_back(stub, large)
             growth.append(peak_bytes(storage.pid) - small)
-    assert min(growth) <= MOST_GROWTH_BYTES, f"{growth} bytes over {small}"
+    assert min(growth) <= most, f"{growth} bytes over {small}"

@@ -92,13 +92,19 @@ where tenant = %(tenant)s and key = %(key)s and state = 'STORED'
 returning {_COLUMNS}
 """  # noqa: S608 - ours
 
-# Taken up, so that whoever still sends into it keeps nothing, and no other sweep takes it for a while. What
-# came by a link is judged first.
-DUE = f"""
-update objects set state = case state when 'LINKED' then 'LINKED' else 'DROPPED' end,
-    due_at = clock_timestamp() + make_interval(secs => %(again)s)
+# Whoever still sends keeps nothing from now on; what is under way at the vendor has ended by the next time.
+GIVE_UP = """
+update objects set state = 'DROPPED', due_at = clock_timestamp() + make_interval(secs => %(again)s)
 where object_id = any(array(
-    select object_id from objects where due_at <= clock_timestamp()
+    select object_id from objects where due_at <= clock_timestamp() and state = 'PENDING'
+    for update skip locked))
+"""
+
+# No other sweep takes these up for a while.
+DUE = f"""
+update objects set due_at = clock_timestamp() + make_interval(secs => %(again)s)
+where object_id = any(array(
+    select object_id from objects where due_at <= clock_timestamp() and state in ('LINKED', 'DROPPED')
     order by due_at limit %(limit)s for update skip locked))
 returning {_COLUMNS}
 """  # noqa: S608 - ours
@@ -229,9 +235,16 @@ class Rows:
             return await _rows(connection, UPDATE_METADATA, values)
 
     async def due(self, limit: int, again_seconds: float) -> Sequence[Row]:
-        """Takes up what the sweep is to judge; another sweep has its turn only after so many seconds."""
+        """Gives up what nobody ends any more, and takes up what the sweep is to judge.
+
+        Args:
+            limit: Of the answer.
+            again_seconds: Until what is given up is due, and until another sweep has its turn.
+        """
+        values = {"limit": limit, "again": again_seconds}
         async with self._owner.transaction(None) as connection:
-            rows = await connection.execute(DUE, {"limit": limit, "again": again_seconds})
+            await connection.execute(GIVE_UP, values)
+            rows = await connection.execute(DUE.encode(), values)
             return [_row(row) for row in await rows.fetchall()]
 
     async def forget(self, object_ids: Sequence[uuid.UUID]) -> None:

@@ -1,0 +1,380 @@
+"""The Supabase backend beyond its faults: cuts, keys, health, links, the sweep, and what must not be told."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+import re
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx2
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from services.storage.__main__ import build
+from services.storage.backends.port import Link, ObjectSpec
+from services.storage.backends.supabase.opening import Opened
+from services.storage.backends.supabase.uploads import PART_BYTES
+from services.storage.config import StorageConfig
+from tests.conftest import MigratedPostgres
+from tests.contract.makers_objects import KEY, Project, simulated, with_keys
+from tests.contract.makers_storage import header, messages, tenant_headers
+from tests.cutting import way
+from tests.inprocess import Recorder, channel, served, server_config, someone
+from tests.waiting import until
+from waybill.runtime import identity
+from waybill.runtime.errors import ServiceError
+from waybill.sim.supabase.settings import JWT_SECRET
+from waybill.sim.supabase.simulator import SupabaseSimulator
+from waybill.sim.supabase.tokens import legacy_key
+from waybill.stack.ports import free_ports
+from waybill.storage.v1 import object_storage_service_pb2 as pb
+from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+from waybill.vendors.health import VendorHealth
+from waybill.vendors.keys import Keys
+
+CHECKOUT = Path(__file__).parents[2]
+TENANT = "acme"
+CUTS = 10
+SMALL = b"small" * 1_000
+LARGE = random.Random(7).randbytes(4 * PART_BYTES + 1_000_000)
+
+
+@pytest.fixture(autouse=True)
+def _caller() -> Any:
+    with identity.acting_as(someone(TENANT)):
+        yield
+
+
+@pytest.fixture
+async def at(database: MigratedPostgres) -> AsyncIterator[tuple[SupabaseSimulator, Project]]:
+    """A simulated project, empty."""
+    async with simulated(database) as both:
+        yield both
+
+
+def spec_of(content: bytes, key: str = "k") -> ObjectSpec:
+    """What is said of a content."""
+    return ObjectSpec(key, len(content), hashlib.sha256(content).hexdigest(), "text/plain")
+
+
+async def put(backend: Opened, content: bytes, key: str = "k") -> None:
+    """Puts an object in pieces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+
+    await backend.store.put(TENANT, spec_of(content, key), pieces())
+
+
+async def read(backend: Opened, key: str = "k") -> bytes:
+    """An object's bytes."""
+    async with backend.store.open(TENANT, key) as reading:
+        return b"".join([piece async for piece in reading.pieces])
+
+
+async def swept(made: Project, backend: Opened) -> None:
+    """All is due that will be, and what was given up then."""
+    for _ in range(2):
+        await made.make_due()
+        await backend.sweeper.turn()
+
+
+def over(made: Project, address: str) -> Project:
+    """The same project by another way."""
+    return replace(made, config=replace(made.config, storage_url=f"http://{address}/storage/v1"))
+
+
+async def test_an_upload_cut_at_ten_places_sends_no_more_than_a_part_again_for_each(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    sim, made = at
+    places = random.Random(15).sample(range(1, len(LARGE)), CUTS)
+    async with way(sim.server.port, places, up=True) as cut, over(made, cut.address).opened() as backend:
+        await put(backend, LARGE)
+        assert cut.cuts_left == 0
+        assert cut.passed_bytes <= len(LARGE) + CUTS * PART_BYTES
+        assert await read(backend) == LARGE
+    uploads = [one for one in sim.journal if one.operation == "tus.create"]
+    assert len([one for one in uploads if one.status == 201]) == 1
+
+
+async def test_a_download_cut_at_ten_places_goes_on_where_it_broke(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    sim, made = at
+    async with made.opened() as backend:
+        await put(backend, LARGE)
+    places = random.Random(16).sample(range(1, len(LARGE)), CUTS)
+    async with way(sim.server.port, places, up=False) as cut, over(made, cut.address).opened() as backend:
+        assert await read(backend) == LARGE
+        assert cut.cuts_left == 0
+        # What was on its way when the connection broke, and the headers.
+        assert cut.passed_bytes <= len(LARGE) + CUTS * 512 * 1024
+    ranges = [one.headers.get("range", "") for one in sim.journal if one.operation == "object.read"]
+    assert len(ranges) == 1 + CUTS
+    starts = [int(re.findall(r"\d+", one)[0]) for one in ranges[1:]]
+    assert starts == sorted(starts)
+    assert starts[0] > 0
+
+
+async def test_a_process_killed_in_mid_upload_leaves_the_old_object_and_its_rest_is_swept(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    sim, made = at
+    async with made.opened() as backend:
+        await put(backend, SMALL)
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    environ = os.environ | {
+        "WAYBILL_BIND": address,
+        "WAYBILL_DATABASE_URL": made.database.url("storage"),
+        "WAYBILL_OWNER_DATABASE_URL": made.database.owner_url("storage"),
+        "STORAGE_BACKEND": "supabase",
+        "SUPABASE_URL": sim.base_url,
+        "SUPABASE_KEY": KEY,
+        "SUPABASE_BUCKET": made.config.bucket,
+    }
+
+    async def half() -> AsyncIterator[pb.PutObjectRequest]:
+        yield header("k", LARGE)
+        for start in range(0, len(LARGE) - 2_000_000, 1_000_000):
+            yield pb.PutObjectRequest(data=LARGE[start : start + 1_000_000])
+        await asyncio.Event().wait()
+
+    def parts() -> int:
+        return len([one for one in sim.journal if one.operation == "tus.upload.patch"])
+
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.storage", cwd=CHECKOUT, env=environ
+    )
+    try:
+        async with channel(address) as opened:
+            call = ObjectStorageServiceStub(opened).PutObject(
+                half(), metadata=tenant_headers(TENANT), wait_for_ready=True
+            )
+            await until(lambda: parts() >= 3)
+            child.kill()
+            await child.wait()
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    async with made.opened() as backend:
+        await backend.sweeper.turn()
+        assert [row.partition(" ")[0] for row in await made.rows()] == ["PENDING"], "it may go on"
+        await swept(made, backend)
+        assert await made.rows() == []
+        assert await read(backend) == SMALL
+    ended = [one for one in sim.journal if one.operation == "tus.upload.delete"]
+    assert [one.status for one in ended] == [204]
+    assert len(await made.objects()) == 1
+
+
+async def test_an_upload_that_the_sweep_has_given_up_becomes_no_object(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened() as backend:
+        await put(backend, SMALL)
+
+        async def late() -> AsyncIterator[bytes]:
+            yield b"late"
+            await made.make_due()
+            await backend.sweeper.turn()
+
+        with pytest.raises(ServiceError, match="STORAGE_UNAVAILABLE"):
+            await backend.store.put(TENANT, spec_of(b"late"), late())
+        assert await read(backend) == SMALL
+        await swept(made, backend)
+    assert (len(await made.objects()), await made.rows()) == (1, [])
+
+
+async def test_what_is_replaced_or_deleted_is_readable_for_a_while_and_then_gone(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened(grace_seconds=600.0) as backend:
+        await put(backend, LARGE)
+        async with backend.store.open(TENANT, "k") as reading:
+            first = await anext(reading.pieces)
+            await put(backend, SMALL)
+            await backend.store.delete(TENANT, ["k"])
+            await backend.sweeper.turn()
+            assert first + b"".join([piece async for piece in reading.pieces]) == LARGE
+        await made.make_due()
+        await backend.sweeper.turn()
+    assert (await made.objects(), await made.rows()) == ([], [])
+
+
+async def test_a_key_that_sees_nothing_makes_the_sweep_forget_nothing(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened() as backend:
+        await put(backend, SMALL)
+        await backend.store.delete(TENANT, ["k"])
+    async with with_keys(made, legacy_key(JWT_SECRET, "anon")).opened() as backend:
+        with pytest.raises(ServiceError, match="VENDOR_BUCKET_UNKNOWN"):
+            await backend.sweeper.turn()
+    assert len(await made.rows()) == 1
+    await made.make_due()
+    async with made.opened() as backend:
+        await backend.sweeper.turn()
+    assert (await made.objects(), await made.rows()) == ([], [])
+
+
+async def test_every_path_at_the_vendor_begins_with_its_tenant_and_holds_nothing_of_the_key(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened() as backend:
+        for key in ("../other/k", "ünïcødé %2e%2e/日本語"[:20], "k"):
+            await put(backend, SMALL, key)
+    uuid = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+    assert all(re.fullmatch(f"{TENANT}/{uuid}", name) for name in await made.objects())
+
+
+async def test_both_kinds_of_key_work_and_another_takes_over_without_a_restart(
+    at: tuple[SupabaseSimulator, Project], tmp_path: Path
+) -> None:
+    sim, made = at
+    async with with_keys(made, legacy_key(JWT_SECRET, "service_role")).opened() as backend:
+        await put(backend, SMALL)
+    async with with_keys(made, "sb_secret_one", "sb_secret_two").opened() as backend:
+        sim.keys.revoke("sb_secret_one")
+        assert await read(backend) == SMALL
+    file = tmp_path / "key"
+    file.write_text("sb_secret_three")
+    in_file = replace(made, config=replace(made.config, keys=Keys([], file)))
+    async with in_file.opened() as backend:
+        assert await read(backend) == SMALL
+        file.write_text(f"{KEY}\n")
+        sim.keys.revoke("sb_secret_three")
+        await put(backend, LARGE)
+        assert await read(backend) == LARGE
+
+
+@pytest.mark.parametrize(
+    ("key", "bucket", "reason"),
+    [
+        (KEY, "", ""),
+        (KEY, "no-such-bucket", "VENDOR_BUCKET_UNKNOWN"),
+        (legacy_key(JWT_SECRET, "anon"), "", "VENDOR_BUCKET_UNKNOWN"),
+        ("sb_publishable_x", "", "VENDOR_BUCKET_UNKNOWN"),
+        ("eyJ.no.key", "", "CREDENTIAL"),
+        ("nonsense", "", "CREDENTIAL"),
+    ],
+)
+async def test_health_says_what_is_wrong_with_bucket_role_or_key(
+    at: tuple[SupabaseSimulator, Project], key: str, bucket: str, reason: str
+) -> None:
+    _, made = at
+    config = replace(made.config, keys=Keys([key]), bucket=bucket or made.config.bucket)
+    async with replace(made, config=config).opened() as backend:
+        health = VendorHealth(backend.store.healthy)
+        with capture_logs() as logs:
+            assert await health.works() == (not reason)
+            assert await health.takes_key() == (reason != "CREDENTIAL")
+    assert [one["reason"] for one in logs if one["log_level"] == "warning"] == [reason] * bool(reason)
+    assert key not in str(logs)
+
+
+async def fetch(link: Link, content: bytes | None = None) -> httpx2.Response:
+    """What a bare client is answered."""
+    async with httpx2.AsyncClient() as http:
+        return await http.request(link.method, link.url, headers=dict(link.headers), content=content)
+
+
+async def test_who_has_a_link_changes_nothing_once_what_came_by_it_is_an_object(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened() as backend:
+        link = await backend.store.sign_upload(TENANT, spec_of(SMALL), 60)
+        assert (await fetch(link, SMALL)).status_code == 200
+        assert (await backend.store.stat(TENANT, "k")).spec == spec_of(SMALL)
+        # As a request of the link would that was under way all the time.
+        (first,) = set(await made.objects()) - {f"{TENANT}/{await _stored_id(made)}"}
+        async with made.vendor() as http:
+            await http.put(f"object/{made.config.bucket}/{first}", content=b"forged")
+        assert await read(backend) == SMALL
+        await backend.sweeper.turn()
+    assert (len(await made.objects()), await made.rows()) == (1, [])
+
+
+async def _stored_id(made: Project) -> str:
+    select = "select object_id::text from waybill_index.objects where state = 'STORED'"
+    async with await psycopg.AsyncConnection.connect(made.database.admin_url) as admin:
+        rows = await (await admin.execute(select)).fetchall()
+    return str(rows[0][0])
+
+
+async def test_what_came_by_a_link_and_nobody_looked_at_is_an_object_and_no_rest(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened() as backend:
+        for key in ("came", "never"):
+            link = await backend.store.sign_upload(TENANT, spec_of(SMALL, key), 60)
+            if key == "came":
+                await fetch(link, SMALL)
+        await swept(made, backend)
+        assert await read(backend, "came") == SMALL
+        with pytest.raises(ServiceError, match="OBJECT_NOT_FOUND"):
+            await read(backend, "never")
+    assert (len(await made.objects()), await made.rows()) == (1, [])
+
+
+async def test_no_key_no_token_and_no_link_is_in_a_log_a_span_an_error_or_a_row(
+    at: tuple[SupabaseSimulator, Project], caplog: pytest.LogCaptureFixture
+) -> None:
+    sim, made = at
+    jwt = legacy_key(JWT_SECRET, "service_role")
+    recorder, links, errors = Recorder(), [], []
+    database = made.database
+    caplog.set_level(logging.DEBUG)
+    keyed = replace(made.config, keys=Keys([KEY, jwt]), attempt_seconds=0.5)
+    config = StorageConfig(
+        server_config("storage"), database.url("storage"), database.owner_url("storage"), None, keyed
+    )
+    with capture_logs() as logs:
+        async with (
+            served("storage", partial(build, config), recorder) as address,
+            channel(address, recorder) as opened,
+        ):
+            stub = ObjectStorageServiceStub(opened)
+            for fault in ("", "F12:times=1", "F24:times=9", "F9:times=9", "F20:op=object.sign", "F3:times=1"):
+                if fault:
+                    sim.faults.add(fault)
+                for call in (
+                    stub.PutObject(iter(messages("k", SMALL)), timeout=9),
+                    stub.StatObject(pb.StatObjectRequest(key="k"), timeout=9),
+                    stub.SignDownload(pb.SignDownloadRequest(key="k"), timeout=9),
+                    stub.SignUpload(pb.SignUploadRequest(key="u", sha256="0" * 64), timeout=9),
+                ):
+                    try:
+                        answer = await call
+                        links += [answer.link.url] if hasattr(answer, "link") else []
+                    except grpc.aio.AioRpcError as error:
+                        errors.append(str(error))
+                sim.faults.heal()
+    async with await psycopg.AsyncConnection.connect(database.admin_url) as admin:
+        rows = await (await admin.execute("select objects::text from waybill_index.objects")).fetchall()
+    spans = [span.to_json() for span in recorder.exporter.get_finished_spans()]
+    assert all((links, errors, spans, rows))
+    seen = "\n".join([str(logs), caplog.text, *spans, *errors, *map(str, rows)])
+    for secret in (KEY, jwt, "eyJ", "token=", *links):
+        assert secret not in seen
