@@ -40,6 +40,8 @@ class Copying:
         check_key(key)
         if not self._store.may(whom(call), Doing.UPDATE, source.bucket, source.name):
             raise errors.no_object()
+        if not self._store.may(whom(call), Doing.UPDATE, bucket, key):
+            raise errors.denied()
         if (bucket, key) != (source.bucket, source.name):
             if self._store.rows.object(bucket, key):
                 raise errors.resource_exists()

@@ -53,10 +53,11 @@ def by_role(question: Question) -> bool:
 
 
 def by_tenant(question: Question) -> bool:
-    """As `by_role`, and a user has the objects below the folder of its `app_metadata.tenant`."""
+    """As `by_role`, and a user has the objects below the folder of the tenant in its `app_metadata`."""
     if by_role(question):
         return True
-    tenant = (question.caller.claims.get("app_metadata") or {}).get("tenant")
+    told = question.caller.claims.get("app_metadata") or {}
+    tenant = told.get("tenant") if told.get("tenant_id") is None else told["tenant_id"]
     return question.caller.role == AUTHENTICATED and bool(tenant) and question.key.startswith(f"{tenant}/")
 
 
