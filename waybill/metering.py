@@ -50,6 +50,8 @@ from waybill.runtime.telemetry import remote_parent, span_id
 if TYPE_CHECKING:  # the async stubs exist for type checkers only
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
 
+# The vendor of what engines on this machine do; its prices are 0.
+LOCAL = "local"
 HOLD_SECONDS = 10.0
 CALL_SECONDS = 5.0
 LAST_WORD_SECONDS = 20.0
@@ -73,6 +75,7 @@ class Purchase:
         quantity: Units expected.
         kind: Whether it is owed.
         size_bytes: What is sent to the vendor; budgets of bytes count it.
+        would_buy: The same work at a vendor, where a local engine does it.
     """
 
     spend_key: str
@@ -83,6 +86,7 @@ class Purchase:
     quantity: int
     kind: CostKind
     size_bytes: int = 0
+    would_buy: ledger_service_pb2.Offer | None = None
 
 
 class Attempt:
@@ -337,6 +341,7 @@ class Meter:
             quantity=purchase.quantity,
             unit=purchase.unit,
             size_bytes=purchase.size_bytes,
+            would_buy=purchase.would_buy,
             ttl=duration_pb2.Duration(seconds=ttl_seconds),
             owner=owner,
             span=entry_pb2.SpanLink(

@@ -105,7 +105,7 @@ async def packed(
     texts: list[str] = []
     counts: list[int] = []
     async for start, more in parts:
-        found = await asyncio.to_thread(tokens.count, more, limits.price_model)
+        found = await asyncio.to_thread(tokens.count, more, limits.counted_as)
         check(limits, more, found, start)
         total += len(more)
         if total > BATCH_JOB_TEXTS:

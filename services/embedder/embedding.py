@@ -71,7 +71,7 @@ class Embeddings:
             VendorContract: The backend's answer is not what it must be; nothing of it is passed on.
             ServiceError: What the backend raised last.
         """
-        counts = await asyncio.to_thread(tokens.count, texts, self._limits.price_model)
+        counts = await asyncio.to_thread(tokens.count, texts, self._limits.counted_as)
         if len(texts) > self._limits.max_texts:
             raise too_many(len(texts), self._limits.max_texts)
         check(self._limits, texts, counts)
@@ -107,6 +107,7 @@ def purchase(space: Space, limits: Capabilities, request: Request, price_model: 
         quantity=request.token_count,
         kind=limits.kind,
         size_bytes=sum(len(text.encode()) for text in request.texts),
+        would_buy=limits.would_buy,
     )
 
 

@@ -30,12 +30,13 @@ insert into waybill_ledger.entries (
     entry_id, tenant, run_id, correlation_id, spend_key, attempt, state, kind, service, operation,
     vendor, model, unit, quantity, price_nano_usd_per_million, expected_nano_usd, owner,
     trace_id, parent_span_id, step_span_id, collection, document_key, size_bytes, window_ids,
-    held_at, expires_at)
+    would_vendor, would_model, would_price_nano_usd_per_million, would_price_date, held_at, expires_at)
 select %(entry_id)s, %(tenant)s, %(run_id)s, %(correlation_id)s, %(spend_key)s,
     coalesce(max(attempt), 0) + 1, 'HELD', %(kind)s, %(service)s, %(operation)s,
     %(vendor)s, %(model)s, %(unit)s, %(quantity)s, %(price)s, %(expected)s, %(owner)s,
     %(trace_id)s, %(parent_span_id)s, %(step_span_id)s, %(collection)s, %(document_key)s, %(size_bytes)s,
-    {APPLYING}, {AT}, {AT} + %(ttl)s
+    {APPLYING}, %(would_vendor)s, %(would_model)s, %(would_price)s, %(would_price_date)s,
+    {AT}, {AT} + %(ttl)s
 from waybill_ledger.entries
 where spend_key = %(spend_key)s and run_id = %(run_id)s
 on conflict (entry_id) do nothing
@@ -140,6 +141,8 @@ class Hold:
     trace_id: str
     parent_span_id: str
     step_span_id: str
+    would_vendor: str = ""
+    would_model: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,7 @@ class Entries:
             "collection": who.collection,
             "document_key": who.document_key,
             "price": price.nano_usd_per_million,
+            **self._would_cost(hold),
             "expected": price.cost_nano_usd(hold.quantity),
             "ttl": datetime.timedelta(seconds=hold.ttl_seconds),
             "now": self._now(),
@@ -203,6 +207,13 @@ class Entries:
         raise Unavailable(
             "SPEND_KEY_BUSY", "Too many attempts at the same purchase at once. Repeat in a moment.", {}, 0.5
         )
+
+    def _would_cost(self, hold: Hold) -> dict[str, Any]:
+        """The columns that price the same work at a vendor. Raises as `hold`."""
+        if not hold.would_vendor:
+            return {"would_price": 0, "would_price_date": None}
+        price = self._prices.find(hold.would_vendor, hold.would_model, hold.unit, self._today())
+        return {"would_price": price.nano_usd_per_million, "would_price_date": price.valid_from}
 
     async def settle(self, tenant: str, entry_id: str, quantity: int) -> Row:
         """The vendor acted and reports so many units.

@@ -12,6 +12,7 @@ from waybill.runtime.errors import Precondition
 
 TABLE = Path(__file__).with_name("prices.toml")
 MILLION = 1_000_000
+ANY_MODEL = "*"
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ class PriceTable:
         Raises:
             Precondition: PRICE_UNKNOWN; nothing is bought at a price nobody knows.
         """
-        for price in self._prices:
-            same = (price.vendor, price.model, price.unit) == (vendor, model, unit)
-            if same and price.valid_from <= day:
-                return price
+        for name in (model, ANY_MODEL):
+            for price in self._prices:
+                same = (price.vendor, price.model, price.unit) == (vendor, name, unit)
+                if same and price.valid_from <= day:
+                    return price
         raise Precondition(
             "PRICE_UNKNOWN",
             f"No price is known for a {unit} of {vendor} {model} on {day}. Add it to {TABLE.name}.",

@@ -10,6 +10,7 @@ from typing import Any
 from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
 from services.ledger.entries import Entries, EntryFilter, Hold
+from services.ledger.prices import cost_nano_usd
 from services.ledger.windows import NO_RUN, Row
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
@@ -120,6 +121,8 @@ def read_hold(request: ledger_service_pb2.HoldRequest) -> Hold:
         quantity=request.quantity,
         unit=request.unit,
         size_bytes=request.size_bytes,
+        would_vendor=request.would_buy.vendor,
+        would_model=request.would_buy.model,
         ttl_seconds=request.ttl.ToTimedelta().total_seconds()
         if request.HasField("ttl")
         else DEFAULT_TTL_SECONDS,
@@ -150,9 +153,22 @@ def _entry(row: Row) -> entry_pb2.Entry:
         ),
         **{name: row[name] for name in same},
     )
+    if row["would_vendor"]:
+        entry.would_cost.CopyFrom(_would_cost(row))
     if row["ended_at"] is not None:
         entry.end_time.CopyFrom(timestamp(row["ended_at"]))
     return entry
+
+
+def _would_cost(row: Row) -> entry_pb2.WouldCost:
+    price = row["would_price_nano_usd_per_million"]
+    return entry_pb2.WouldCost(
+        vendor=row["would_vendor"],
+        model=row["would_model"],
+        price_nano_usd_per_million=price,
+        price_date=row["would_price_date"].isoformat(),
+        nano_usd=cost_nano_usd(price, row["quantity"]),
+    )
 
 
 def _total(row: Row) -> entry_pb2.RunTotal:

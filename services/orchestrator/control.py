@@ -65,7 +65,7 @@ class Control:
             NotFound: RUN_NOT_FOUND.
         """
         row = await self._durable.cancel(run, self._ingestion)
-        released = {CostKind.COST_KIND_REAL: 0, CostKind.COST_KIND_SIMULATED: 0}
+        released = dict.fromkeys(CostKind.values(), 0)
         if row["state"] == "CANCELLED":
             for entry in await bills.entries(self._peers, [run.run_id]):
                 # Both times are the database's.

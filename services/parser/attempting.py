@@ -49,6 +49,7 @@ from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
 from services.parser.work import Now, Work, on_behalf_of, order_of
+from waybill.ledger.v1.ledger_service_pb2 import Offer
 from waybill.metering import (
     HOLD_TTL_SECONDS,
     Attempt,
@@ -264,7 +265,8 @@ class Attempts:
             job = await self._jobs.attach_entry(job, entry_id, expected)
             kept = self._engine.capabilities.keeps_parses
             seconds = KEPT_HOLD_SECONDS if kept else HOLD_TTL_SECONDS
-            async with self._meter.attempt(self._purchase(job, expected), entry_id, seconds) as attempt:
+            wanted = self._purchase(job, source, expected)
+            async with self._meter.attempt(wanted, entry_id, seconds) as attempt:
                 parse = await work.stoppable(partial(self._engine.begin, source, order_of(job), artifact))
                 if parse.id:
                     job = await self._attach(job, parse)
@@ -321,8 +323,10 @@ class Attempts:
             raise PlaceNeeded
         return await self._engine.count_pages(source, artifact)
 
-    def _purchase(self, job: Job, pages: int) -> Purchase:
+    def _purchase(self, job: Job, source: Source, pages: int) -> Purchase:
         able = self._engine.capabilities
+        like = able.would_buy_of
         return Purchase(
-            job.spend_key, "parse", able.vendor, job.tier, "page", pages, able.cost_kind, job.size_bytes
-        )
+            job.spend_key, "parse", able.vendor, self._engine.priced_as(source, job.tier), "page", pages,
+            able.cost_kind, job.size_bytes, Offer(vendor=like, model=job.tier) if like else None,
+        )  # fmt: skip

@@ -257,7 +257,10 @@ class RemoteEngine:
         begun: By entry id, all that ever was.
     """
 
-    capabilities = dataclasses.replace(LocalParser.capabilities, name="remote", keeps_parses=True)
+    capabilities = dataclasses.replace(
+        LocalParser.capabilities, name="remote", keeps_parses=True, vendor="llamaparse",
+        cost_kind=CostKind.COST_KIND_SIMULATED, would_buy_of="",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.begun: dict[str, RemoteParse] = {}
@@ -265,6 +268,9 @@ class RemoteEngine:
 
     def is_light(self, filename: str, size_bytes: int, head: bytes = b"") -> bool:
         return False
+
+    def priced_as(self, source: Source, tier: str) -> str:
+        return tier
 
     async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:
         return len(self._texts(source))

@@ -185,7 +185,7 @@ def test_an_answer_that_cannot_be_right_is_refused(vectors: np.ndarray) -> None:
 
 
 def test_requests_are_packed_to_the_target_and_lose_no_text() -> None:
-    limits = LocalEmbedder.capabilities
+    limits = LocalEmbedder().capabilities
     counts = [500] * 200
     batches = list(pack(limits, [str(number) for number in range(200)], counts))
     assert [text for batch in batches for text in batch.texts] == [str(number) for number in range(200)]

@@ -65,10 +65,13 @@ async def test_a_file_becomes_pages_in_storage_and_one_settled_entry(
             ]
             assert (job.reading.format, job.reading.encoding, job.reading.pages) == ("markdown", "utf-8", 2)
             assert (entry.state, entry.quantity, entry.vendor, entry.model, entry.kind) == (
-                Entry.STATE_SETTLED, 2, "llamaparse", "cost_effective", CostKind.COST_KIND_SIMULATED,
+                Entry.STATE_SETTLED, 2, "local", "markdown engine", CostKind.COST_KIND_LOCAL,
             )  # fmt: skip
             assert entry.spend_key.startswith(f"parse:{job.source_sha256}:cost_effective:")
-            assert entry.reported_nano_usd == 2 * 3_750_000
+            assert (entry.expected_nano_usd, entry.reported_nano_usd) == (0, 0)
+            like = entry.would_cost
+            assert (like.vendor, like.model, like.nano_usd) == ("llamaparse", "cost_effective", 2 * 3_750_000)
+            assert like.price_date == "2025-11-01"
 
 
 async def test_the_same_content_and_tier_are_one_job_and_another_tier_is_another(
@@ -81,7 +84,7 @@ async def test_the_same_content_and_tier_are_one_job_and_another_tier_is_another
             other = await parsed(stub, near, "a.txt", b"same", options=ParseOptions(tier="agentic"))
             assert again == first
             assert (other.job_id == first.job_id, other.state) == (False, ParseJob.STATE_SUCCEEDED)
-            assert [entry.model for entry in await near.entries()] == ["cost_effective", "agentic"]
+            assert [entry.would_cost.model for entry in await near.entries()] == ["cost_effective", "agentic"]
 
 
 async def test_two_tenants_pay_each_and_see_nothing_of_each_other(

@@ -29,7 +29,11 @@ def test_the_same_file_of_two_tenants_is_paid_by_both_and_found_by_each_alone(be
     with bench.as_tenant(f"{bench.tenant}b") as other:
         path = bench.file("lamp.md", TEXT)
         mine, theirs = bench.ingest(path), other.ingest(path)
-        assert mine.simulated_nano_usd == theirs.simulated_nano_usd > 0
+        bought = [
+            [(entry.operation, entry.quantity) for entry in tenant.entries(run.run_id)]
+            for tenant, run in ((bench, mine), (other, theirs))
+        ]
+        assert bought[0] == bought[1] == [("parse", 1), ("embed", bought[0][1][1])]
         assert mine.document_id != theirs.document_id
         for tenant, document in ((bench, mine), (other, theirs)):
             hits = tenant.client.orchestrator.Search(SearchRequest(query="who winds the lamp")).hits

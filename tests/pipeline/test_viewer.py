@@ -62,11 +62,11 @@ def viewing() -> Iterator[tuple[Viewer, str]]:
 
 @pytest.fixture(scope="module")
 def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Viewer]]:
-    """A stack that sends its traces to a viewer too."""
+    """A stack that sends its traces to a viewer too. Its vendors are simulated, so there is money to show."""
     home = Home(open_folder(tmp_path_factory) / "viewed")
     with (
         viewing() as (viewer, endpoint),
-        started(home, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_METRICS_EXPORTER="none"),
+        started(home, "simulator", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_METRICS_EXPORTER="none"),
     ):
         yield home, viewer
 

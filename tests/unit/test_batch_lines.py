@@ -13,7 +13,7 @@ from services.embedder.batch_lines import LineName, packed
 from services.embedder.embedding import pack
 from waybill import tokens
 
-LIMITS = LocalEmbedder.capabilities
+LIMITS = LocalEmbedder().capabilities
 WORDS = "several words of text " * 350
 
 

@@ -101,7 +101,7 @@ def run_demo(
     if screen.out.record:
         screen.out.export_text(clear=True)  # the picture holds what follows
     _show_waterfall(client, screen, outcomes)
-    show_receipt(client, screen, outcomes, correlation_id)
+    show_receipt(client, screen, outcomes, correlation_id, would_cost=True)
     whole = _show_aftermath(client, screen, outcomes, kills)
     return exit_of(outcomes) if whole and (right or not ranks_count) else Exit.DOCUMENT_FAILED
 

@@ -274,12 +274,20 @@ def _refuse_all(
     raise fault
 
 
-def show_receipt(client: Client, screen: Screen, outcomes: Sequence[Outcome], correlation_id: str) -> None:
+def show_receipt(
+    client: Client,
+    screen: Screen,
+    outcomes: Sequence[Outcome],
+    correlation_id: str,
+    *,
+    would_cost: bool = False,
+) -> None:
     """Prints what these documents cost, and how they ended."""
     runs = [outcome.run for outcome in outcomes if outcome.run is not None]
     try:
         if runs and not screen.as_json:
-            screen.show(*receipt(bills_of_runs(client, runs), screen.out.width))
+            bills = bills_of_runs(client, runs)
+            screen.show(*receipt(bills, screen.out.width, would_cost=would_cost))
     except ServiceError as error:
         screen.fail(error)
         bill = screen.command(f"bill {plain(correlation_id)}")

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.common.v1.space_pb2 import Space
-from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.entry_pb2 import Entry, WouldCost
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunResponse,
@@ -26,7 +26,11 @@ from waybill.storage.v1.link_pb2 import Link
 from waybill.storage.v1.object_pb2 import Object
 
 Shape = dict[str, Any]
-_KINDS = {CostKind.COST_KIND_REAL: "real", CostKind.COST_KIND_SIMULATED: "simulated"}
+_KINDS = {
+    CostKind.COST_KIND_REAL: "real",
+    CostKind.COST_KIND_SIMULATED: "simulated",
+    CostKind.COST_KIND_LOCAL: "local",
+}
 
 _TIERS = {Run.EMBEDDING_TIER_SYNCHRONOUS: "synchronous", Run.EMBEDDING_TIER_BATCH: "batch"}
 
@@ -37,7 +41,7 @@ def state_name(run: Run) -> str:
 
 
 def kind_name(entry: Entry) -> str:
-    """Whether an entry is real or simulated money."""
+    """Whether an entry is real or simulated money, or none."""
     return _KINDS.get(entry.kind, "unknown")
 
 
@@ -190,10 +194,16 @@ def entry_object(entry: Entry) -> Shape:
         "reported_nano_usd": entry.reported_nano_usd if entry.HasField("reported_nano_usd") else None,
         "adjusted_nano_usd": entry.adjusted_nano_usd,
         "invoiced_nano_usd": entry.invoiced_nano_usd if entry.HasField("invoiced_nano_usd") else None,
+        "would_cost": _would_cost(entry.would_cost) if entry.HasField("would_cost") else None,
         "hold_time": _time(entry, "hold_time"),
         "end_time": _time(entry, "end_time"),
         "end_reason": entry.end_reason or None,
     }
+
+
+def _would_cost(like: WouldCost) -> Shape:
+    names = ("vendor", "model", "price_nano_usd_per_million", "price_date", "nano_usd")
+    return {name: getattr(like, name) for name in names}
 
 
 def trace_object(trace: GetTraceResponse.Trace) -> Shape:

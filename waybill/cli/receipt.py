@@ -13,11 +13,12 @@ from waybill.cli.money import Figures, unit_price
 from waybill.cli.objects import kind_name, state_name
 from waybill.cli.plain import plain
 from waybill.cli.screen import counted, spread
-from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.ledger.v1.entry_pb2 import Entry, WouldCost
 from waybill.money import dollars
 
 MOST_BLOCKS = 5
 MOST_WIDTH = 80
+_STYLES = {"simulated": "yellow", "local": "dim"}
 _REMARKS = {
     Entry.STATE_HELD: "held",
     Entry.STATE_IN_DOUBT: "in doubt",
@@ -38,6 +39,7 @@ class _Item:
     kind: str
     repeated: bool
     remark: str
+    would_buy: str
 
     @classmethod
     def of(cls, entry: Entry) -> _Item:
@@ -50,26 +52,33 @@ class _Item:
             kind_name(entry),
             entry.attempt > 1 and entry.run_id != "",  # a question may be asked again
             _REMARKS.get(entry.state, ""),
+            _would_buy(entry.would_cost),
         )
 
 
-def receipt(bills: Sequence[Bill], width: int) -> Iterator[Text]:
-    """Lines of the receipt: a block a document, or one block for all of very many."""
+def receipt(bills: Sequence[Bill], width: int, *, would_cost: bool = False) -> Iterator[Text]:
+    """Lines of the receipt: a block a document, or one block for all of very many.
+
+    Args:
+        bills: What was bought.
+        width: Columns there are.
+        would_cost: Say beside the work of local engines what a vendor would charge for it.
+    """
     width = min(width, MOST_WIDTH)
     yield Text("─" * width, "dim")
     if len(bills) > MOST_BLOCKS:
         pages = sum(bill.run.pages for bill in bills if bill.run)
         read = counted(pages, "page") if pages else ""
         yield spread(Text(counted(len(bills), "run"), "bold"), read, width)
-        yield from _items([entry for bill in bills for entry in bill.entries], width)
+        yield from _items([entry for bill in bills for entry in bill.entries], width, would_cost)
     else:
         for bill in bills:
-            yield from _block(bill, width)
+            yield from _block(bill, width, would_cost)
     yield Text("─" * width, "dim")
     yield from _sums(sum((bill.figures for bill in bills), Figures()), width)
 
 
-def _block(bill: Bill, width: int) -> Iterator[Text]:
+def _block(bill: Bill, width: int, would_cost: bool) -> Iterator[Text]:
     if bill.run is None:
         yield Text("searches", "bold")
     else:
@@ -77,13 +86,13 @@ def _block(bill: Bill, width: int) -> Iterator[Text]:
         size = [counted(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
         if size:
             yield spread(f"  {', '.join(size)}", bill.figures.short() if bill.entries else "", width)
-    yield from _items(bill.entries, width)
+    yield from _items(bill.entries, width, would_cost)
     if bill.run is not None:
         yield Text(f"  trace {plain(bill.run.trace_id)}", "dim")
         yield Text(f"  run   {plain(bill.run.run_id)}", "dim")
 
 
-def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
+def _items(entries: Iterable[Entry], width: int, would_cost: bool) -> Iterator[Text]:
     grouped: defaultdict[_Item, list[Entry]] = defaultdict(list)
     for entry in entries:
         grouped[_Item.of(entry)].append(entry)
@@ -94,14 +103,24 @@ def _items(entries: Iterable[Entry], width: int) -> Iterator[Text]:
             f"  {plain(item.operation)}  {plain(item.vendor)} {plain(item.model)}".rstrip(),
             "cyan",
         )
-        yield spread(
-            what, Text(f"{repeated}{item.kind}{remark}", "yellow" if item.kind != "real" else ""), width
-        )
+        yield spread(what, Text(f"{repeated}{item.kind}{remark}", _STYLES.get(item.kind, "")), width)
         quantity = counted(sum(entry.quantity for entry in same), plain(item.unit))
-        price = unit_price(item.price_nano_usd_per_million)
+        price = "" if item.kind == "local" else f" × {unit_price(item.price_nano_usd_per_million)}"
         released = same[0].state == Entry.STATE_RELEASED
         amount = "not owed" if released else dollars(sum(map(_amount, same)))
-        yield spread(f"    {quantity} × {price}", amount, width)
+        yield spread(f"    {quantity}{price}", amount, width)
+        if would_cost and item.would_buy:
+            like = f"    would cost, {plain(item.would_buy)}"
+            yield spread(Text(like, "dim"), Text(dollars(sum(map(_would_cost, same))), "dim"), width)
+
+
+def _would_buy(like: WouldCost) -> str:
+    """What a vendor sells of the kind, and since when at this price; empty where none does."""
+    return f"{like.vendor} {like.model} of {like.price_date}" if like.vendor else ""
+
+
+def _would_cost(entry: Entry) -> int:
+    return int(entry.would_cost.nano_usd)
 
 
 def _amount(entry: Entry) -> int:

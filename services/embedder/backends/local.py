@@ -15,8 +15,9 @@ from services.embedder.models.sentences import SentenceVectors
 from services.embedder.models.words import WordVectors
 from waybill import tokens
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.ledger_service_pb2 import Offer
 from waybill.limits import CALL_TEXTS, REQUEST_TOKENS, TEXT_TOKENS
-from waybill.metering import refusals_of
+from waybill.metering import LOCAL, refusals_of
 from waybill.runtime import faults
 from waybill.vendors.registry import OPENAI
 
@@ -26,7 +27,7 @@ SLICE_TEXTS = 16
 
 
 class LocalEmbedder:
-    """Priced as OpenAI's small model would be.
+    """It costs nothing.
 
     Args:
         model: EMBEDDER_LOCAL_MODEL: empty for word vectors, `sentences`, or the folder of an ONNX model.
@@ -35,18 +36,18 @@ class LocalEmbedder:
         Precondition: PACKAGE_MISSING, MODEL_UNUSABLE.
     """
 
-    capabilities = Capabilities(
-        max_texts=CALL_TEXTS,
-        max_text_tokens=TEXT_TOKENS,
-        target_request_tokens=REQUEST_TOKENS,
-        vendor=OPENAI.name,
-        price_model=OPENAI.default_subject,
-        kind=CostKind.COST_KIND_SIMULATED,
-    )
-
     def __init__(self, model: str = "") -> None:
         self._model = _loaded(model)
         self.space = self._model.space
+        self.capabilities = Capabilities(
+            max_texts=CALL_TEXTS,
+            max_text_tokens=TEXT_TOKENS,
+            target_request_tokens=REQUEST_TOKENS,
+            vendor=LOCAL,
+            price_model=self._model.name,
+            kind=CostKind.COST_KIND_LOCAL,
+            would_buy=Offer(vendor=OPENAI.name, model=OPENAI.default_subject),
+        )
 
     async def embed(self, texts: Sequence[str], attempt_id: str) -> Embedded:
         """See the port."""
@@ -64,7 +65,7 @@ class LocalEmbedder:
     async def _embed(self, texts: Sequence[str]) -> Embedded:
         slices = [texts[start : start + SLICE_TEXTS] for start in range(0, len(texts), SLICE_TEXTS)]
         vectors = [await asyncio.to_thread(self._model.vectors, some) for some in slices]
-        counts = await asyncio.to_thread(tokens.count, texts, self.capabilities.price_model)
+        counts = await asyncio.to_thread(tokens.count, texts, self.capabilities.counted_as)
         return Embedded(np.concatenate(vectors), sum(counts))
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
+from waybill.ledger.v1.ledger_service_pb2 import Offer
 
 Vectors = npt.NDArray[np.float32]
 
@@ -26,8 +27,9 @@ class Capabilities:
         target_request_tokens: Tokens that one request is packed to.
         vendor: Whose price table row applies.
         price_model: Model of that row.
-        kind: Real or simulated money.
+        kind: Real or simulated money, or none.
         batch_price_model: Model of the row of its batch tier; empty where it has none.
+        would_buy: The like at a vendor, where this machine does the work; its tokenizer counts then.
         counts_alike: Our count of tokens is the vendor's, exactly: a report that differs is not believed.
     """
 
@@ -37,8 +39,14 @@ class Capabilities:
     vendor: str
     price_model: str
     kind: CostKind
+    would_buy: Offer | None = None
     counts_alike: bool = True
     batch_price_model: str = ""
+
+    @property
+    def counted_as(self) -> str:
+        """The model whose tokenizer counts."""
+        return self.would_buy.model if self.would_buy else self.price_model
 
 
 @dataclass(frozen=True)

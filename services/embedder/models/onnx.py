@@ -51,6 +51,7 @@ class OnnxModel:
         # The runtime's and the tokenizer's errors have no common class.
         except Exception as error:
             raise Precondition("MODEL_UNUSABLE", f"The model in {folder} cannot be used: {error}") from error
+        self.name = f"model {folder.absolute().name}"
         self.space = Space(
             model=folder.absolute().name, dimension=dimension, revision=_revision(path, tokenizer)
         )

@@ -13,9 +13,11 @@ class Model(Protocol):
     """Makes vectors in this process.
 
     Attributes:
+        name: What does the work, as a bill names it: "word vectors".
         space: Its own; a revision changes whenever its vectors may.
     """
 
+    name: str
     space: Space
 
     def vectors(self, texts: Sequence[str]) -> Vectors:

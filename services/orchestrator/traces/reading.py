@@ -243,7 +243,7 @@ def _price(span: Span, entry: Entry) -> None:
     cost = entry.reported_nano_usd + entry.adjusted_nano_usd
     if entry.kind == CostKind.COST_KIND_REAL:
         span.cost_nano_usd = cost
-    else:
+    elif entry.kind == CostKind.COST_KIND_SIMULATED:
         span.simulated_nano_usd = cost
 
 

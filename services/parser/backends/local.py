@@ -1,25 +1,38 @@
-"""The engine that needs nobody: our own readers, in the sandbox. Priced as LlamaParse, not owed."""
+"""The engine that needs nobody: our own readers, in the sandbox. It costs nothing."""
 
 from __future__ import annotations
 
 import os
 
-from services.parser.backends.port import Capabilities, Charge, Order, Parse, Source, Stage
-from services.parser.documents.formats import FORMATS, promised
+from services.parser.backends.port import (
+    HEAD_BYTES,
+    Capabilities,
+    Charge,
+    Order,
+    Parse,
+    Source,
+    Stage,
+)
+from services.parser.documents.formats import FORMATS, PDF, TEXT, promised
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact
 from services.parser.refusals import refusal
 from waybill.common.v1.cost_pb2 import CostKind
-from waybill.metering import refusals_of
+from waybill.metering import LOCAL, refusals_of
 from waybill.runtime import faults
 from waybill.runtime.errors import NotFound
+from waybill.vendors.registry import LLAMAPARSE
 
 LIGHT_BYTES = 1_000_000
 
 
 class KeepsNothing:
     """What an engine answers of its parses whose every parse has ended, or is lost, with `begin`."""
+
+    def priced_as(self, source: Source, tier: str) -> str:
+        """By the tier."""
+        return tier
 
     async def find(self, order: Order) -> Parse | None:
         """None, whatever was begun: its process is gone."""
@@ -60,10 +73,11 @@ class LocalParser(KeepsNothing):
     capabilities = Capabilities(
         name="local",
         revision="local-2",
-        vendor="llamaparse",
-        cost_kind=CostKind.COST_KIND_SIMULATED,
+        vendor=LOCAL,
+        cost_kind=CostKind.COST_KIND_LOCAL,
         formats={each.name: (each.label, each.suffixes) for each in FORMATS},
         any_text=True,
+        would_buy_of=LLAMAPARSE.name,
     )
 
     def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
@@ -76,6 +90,12 @@ class LocalParser(KeepsNothing):
         may_be_text = (found is None or found.is_text) and b"\0" not in head and b"%PDF-" not in head
         return size_bytes <= LIGHT_BYTES and may_be_text
 
+    def priced_as(self, source: Source, tier: str) -> str:
+        """See the port: "pdf engine"."""
+        is_pdf = os.pread(source.file.fileno(), HEAD_BYTES, 0).find(b"%PDF-") >= 0
+        found = PDF if is_pdf else promised(source.filename) or TEXT
+        return f"{found.name} engine"
+
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """See the port."""
         size = os.fstat(source.file.fileno()).st_size
@@ -84,7 +104,7 @@ class LocalParser(KeepsNothing):
         return await self._sandbox.count(source.file.fileno(), source.filename, artifact)
 
     async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
-        """Reads all pages; the tier sets the price alone."""
+        """Reads all pages, whatever the tier."""
         with faults.noting_cancel("parse"), refusals_of(self.capabilities.vendor):
             await faults.point("parse.under_way")
             if artifact.reading is None:

@@ -39,10 +39,11 @@ class Capabilities:
     Attributes:
         name: As in health ("parser/<name>") and in ParseJob.backend.
         revision: Names the engine's way of reading: another one parses a known content anew.
-        vendor: Whose price applies; the tier is the model.
+        vendor: Whose price applies.
         cost_kind: Whether that price is owed.
         formats: What it takes: stable name → (name for people, suffixes with the dot).
         any_text: It takes text whatever the file's name is.
+        would_buy_of: A vendor that sells the like by the same tiers; empty where a vendor does the work.
         keeps_parses: A parse goes on without us, and its charge may be told after its end.
         default_tier: Of a parse that names none.
         tier_revisions: Of tiers with a revision of their own.
@@ -54,6 +55,7 @@ class Capabilities:
     cost_kind: CostKind
     formats: Mapping[str, tuple[str, Sequence[str]]]
     any_text: bool
+    would_buy_of: str = ""
     keeps_parses: bool = False
     default_tier: str = DEFAULT_TIER
     tier_revisions: Mapping[str, str] = field(default_factory=dict)
@@ -133,6 +135,9 @@ class Parser(Protocol):
             size_bytes: Of the whole document.
             head: Its first HEAD_BYTES; empty while nobody has seen them.
         """
+
+    def priced_as(self, source: Source, tier: str) -> str:
+        """The model of the price table: a vendor's tier; of an engine of ours, what it is."""
 
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """Pages that a parse would buy. Costs nothing.

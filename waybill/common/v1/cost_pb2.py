@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwaybill/common/v1/cost.proto\x12\x11waybill.common.v1*R\n\x08\x43ostKind\x12\x19\n\x15\x43OST_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43OST_KIND_REAL\x10\x01\x12\x17\n\x13\x43OST_KIND_SIMULATED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwaybill/common/v1/cost.proto\x12\x11waybill.common.v1*g\n\x08\x43ostKind\x12\x19\n\x15\x43OST_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43OST_KIND_REAL\x10\x01\x12\x17\n\x13\x43OST_KIND_SIMULATED\x10\x02\x12\x13\n\x0f\x43OST_KIND_LOCAL\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.common.v1.cost_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COSTKIND']._serialized_start=51
-  _globals['_COSTKIND']._serialized_end=133
+  _globals['_COSTKIND']._serialized_end=154
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,8 @@ class CostKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COST_KIND_UNSPECIFIED: _ClassVar[CostKind]
     COST_KIND_REAL: _ClassVar[CostKind]
     COST_KIND_SIMULATED: _ClassVar[CostKind]
+    COST_KIND_LOCAL: _ClassVar[CostKind]
 COST_KIND_UNSPECIFIED: CostKind
 COST_KIND_REAL: CostKind
 COST_KIND_SIMULATED: CostKind
+COST_KIND_LOCAL: CostKind

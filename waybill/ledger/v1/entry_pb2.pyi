@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "run_id", "correlation_id", "spend_key", "attempt", "state", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "price_nano_usd_per_million", "expected_nano_usd", "reported_nano_usd", "invoiced_nano_usd", "hold_time", "end_time", "expire_time", "owner", "end_reason", "span", "adjusted_nano_usd", "collection", "document_key", "size_bytes")
+    __slots__ = ("entry_id", "run_id", "correlation_id", "spend_key", "attempt", "state", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "price_nano_usd_per_million", "expected_nano_usd", "reported_nano_usd", "invoiced_nano_usd", "hold_time", "end_time", "expire_time", "owner", "end_reason", "span", "adjusted_nano_usd", "collection", "document_key", "size_bytes", "would_cost")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Entry.State]
@@ -53,6 +53,7 @@ class Entry(_message.Message):
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WOULD_COST_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     run_id: str
     correlation_id: str
@@ -80,7 +81,22 @@ class Entry(_message.Message):
     collection: str
     document_key: str
     size_bytes: int
-    def __init__(self, entry_id: _Optional[str] = ..., run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[Entry.State, str]] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., expected_nano_usd: _Optional[int] = ..., reported_nano_usd: _Optional[int] = ..., invoiced_nano_usd: _Optional[int] = ..., hold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ..., end_reason: _Optional[str] = ..., span: _Optional[_Union[SpanLink, _Mapping]] = ..., adjusted_nano_usd: _Optional[int] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    would_cost: WouldCost
+    def __init__(self, entry_id: _Optional[str] = ..., run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[Entry.State, str]] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., expected_nano_usd: _Optional[int] = ..., reported_nano_usd: _Optional[int] = ..., invoiced_nano_usd: _Optional[int] = ..., hold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ..., end_reason: _Optional[str] = ..., span: _Optional[_Union[SpanLink, _Mapping]] = ..., adjusted_nano_usd: _Optional[int] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., size_bytes: _Optional[int] = ..., would_cost: _Optional[_Union[WouldCost, _Mapping]] = ...) -> None: ...
+
+class WouldCost(_message.Message):
+    __slots__ = ("vendor", "model", "price_nano_usd_per_million", "price_date", "nano_usd")
+    VENDOR_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PRICE_NANO_USD_PER_MILLION_FIELD_NUMBER: _ClassVar[int]
+    PRICE_DATE_FIELD_NUMBER: _ClassVar[int]
+    NANO_USD_FIELD_NUMBER: _ClassVar[int]
+    vendor: str
+    model: str
+    price_nano_usd_per_million: int
+    price_date: str
+    nano_usd: int
+    def __init__(self, vendor: _Optional[str] = ..., model: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., price_date: _Optional[str] = ..., nano_usd: _Optional[int] = ...) -> None: ...
 
 class SpanLink(_message.Message):
     __slots__ = ("trace_id", "parent_span_id", "step_span_id")

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class HoldRequest(_message.Message):
-    __slots__ = ("entry_id", "spend_key", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "ttl", "owner", "span", "size_bytes")
+    __slots__ = ("entry_id", "spend_key", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "ttl", "owner", "span", "size_bytes", "would_buy")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     SPEND_KEY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class HoldRequest(_message.Message):
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SPAN_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WOULD_BUY_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     spend_key: str
     kind: _cost_pb2.CostKind
@@ -41,7 +42,16 @@ class HoldRequest(_message.Message):
     owner: str
     span: _entry_pb2.SpanLink
     size_bytes: int
-    def __init__(self, entry_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., owner: _Optional[str] = ..., span: _Optional[_Union[_entry_pb2.SpanLink, _Mapping]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    would_buy: Offer
+    def __init__(self, entry_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., owner: _Optional[str] = ..., span: _Optional[_Union[_entry_pb2.SpanLink, _Mapping]] = ..., size_bytes: _Optional[int] = ..., would_buy: _Optional[_Union[Offer, _Mapping]] = ...) -> None: ...
+
+class Offer(_message.Message):
+    __slots__ = ("vendor", "model")
+    VENDOR_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    vendor: str
+    model: str
+    def __init__(self, vendor: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
 
 class HoldResponse(_message.Message):
     __slots__ = ("entry",)

@@ -101,6 +101,10 @@ class LlamaParse:
         """Nothing is: it is counted, and sent."""
         return False
 
+    def priced_as(self, source: Source, tier: str) -> str:
+        """See the port."""
+        return tier
+
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """See the port; where pages are the vendor's own, more than it will make."""
         return (await counting.count(self._sandbox, source, artifact)).most
