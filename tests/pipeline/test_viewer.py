@@ -23,6 +23,8 @@ from waybill.stack.home import Home
 
 HANDBOOK = next((Path(__file__).parents[2] / "examples" / "documents").glob("*.pdf"))
 
+SETTINGS = {"OTEL_METRICS_EXPORTER": "none", "PARSER_BACKEND": "local", "STORAGE_BACKEND": "local"}
+
 
 class Viewer(trace_service_pb2_grpc.TraceServiceServicer):
     """Keeps what it is sent, by trace."""
@@ -62,11 +64,11 @@ def viewing() -> Iterator[tuple[Viewer, str]]:
 
 @pytest.fixture(scope="module")
 def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Viewer]]:
-    """A stack that sends its traces to a viewer too. Its vendors are simulated, so there is money to show."""
+    """A stack that sends its traces to a viewer too. A simulator sells vectors, so there is money to show."""
     home = Home(open_folder(tmp_path_factory) / "viewed")
     with (
         viewing() as (viewer, endpoint),
-        started(home, "simulator", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_METRICS_EXPORTER="none"),
+        started(home, "simulator", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **SETTINGS),
     ):
         yield home, viewer
 
