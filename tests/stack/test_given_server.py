@@ -94,6 +94,14 @@ def test_what_a_server_lacks_is_told_before_anything_starts(
         fitness.fit(server.admin_url)
 
 
+def test_a_server_that_has_the_extension_for_superusers_alone_says_so(server: GivenServer) -> None:
+    with done(server, f"create database bare owner {ADMIN}", "drop database bare with (force)"):
+        url = plain(server).replace(DATABASE, "bare")
+        fitness.fit(url)
+        with pytest.raises(Unavailable, match=r"(?s)MIGRATION_FAILED: \S+_roles\.sql .*vector.*superuser"):
+            migrate.migrate(url, {})
+
+
 def test_doctor_says_what_is_in_the_way_before_the_stack_is_started(
     server: GivenServer, tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ FIT = Server(
     foreign_roles=[],
     vector="0.8.0",
     vector_there="0.8.0",
+    mark="",
+    service_sessions=0,
     keeps_sessions=True,
 )
 

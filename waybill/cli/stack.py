@@ -190,7 +190,7 @@ def _foreground(home: Home, ports: Ports, mode: Mode) -> int:
     if operate.running(home) is not None:
         raise Precondition("STACK_RUNS", "The stack runs already.")
     operate.end_leftovers(home)
-    choice = chosen(os.environ)
+    choice = chosen(home, os.environ)
     where = json.dumps(operate.addresses(ports, mode, choice.given))
     return main(str(home.folder), where, mode, choice.word(), choice.environ)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from waybill.settings import DATABASE_ADMIN_URL
+from waybill.settings import DATABASE_ADMIN_URL, ROLES
 from waybill.stack.given import Given
 from waybill.stack.home import Home
 from waybill.stack.postgres import binaries
@@ -52,10 +52,11 @@ class Chosen:
         return json.dumps(self.given and asdict(self.given))
 
 
-def chosen(environ: Mapping[str, str], *, counted: bool = True) -> Chosen:
+def chosen(home: Home, environ: Mapping[str, str], *, counted: bool = True) -> Chosen:
     """The database that the environment names, looked at first.
 
     Args:
+        home: The state folder.
         environ: May hold WAYBILL_DATABASE_ADMIN_URL.
         counted: Whether the stack's connections have still to find room.
 
@@ -69,7 +70,9 @@ def chosen(environ: Mapping[str, str], *, counted: bool = True) -> Chosen:
         return Chosen(None, environ)
     from waybill.stack import fitness  # psycopg: as in postgres.py
 
-    given, admin_url = fitness.fit(url, counted=counted)
+    passwords = home.passwords()
+    own_mark = fitness.mark({role: passwords[role] for role in ROLES})
+    given, admin_url = fitness.fit(url, counted=counted, own_mark=own_mark)
     return Chosen(given, {**environ, DATABASE_ADMIN_URL.name: admin_url})
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +19,12 @@ from waybill.stack.given import Given
 from waybill.stack.given_url import INSTEAD, read
 
 CONNECT_SECONDS = 10
-# What the stack opens at most: storage 5, parser 4, ledger 4, orchestrator 5 and its engine 6, status 1.
+# What the stack opens at most: storage 5, parser 4, ledger 5, orchestrator with its engine 10, status 1.
 CONNECTIONS = 25
 # Of one role: the orchestrator's, with the engine.
 CONNECTIONS_OF_A_ROLE = 10
 LEAST_POSTGRES = 16
+MARKED = ROLES[0]
 # Iterative index scans, without which a tenant's search under row-level security finds next to nothing.
 LEAST_VECTOR = (0, 8)
 # Others' sessions hide what they are from a role that is no superuser.
@@ -46,7 +49,10 @@ select session_user::text as role, current_setting('server_version') as version,
         select rolname::text from pg_roles where rolname = any(%(roles)s)
         and not pg_has_role(session_user, oid, 'member with admin option') order by 1) as foreign_roles,
     coalesce((select extversion from pg_extension where extname = 'vector'), '') as vector,
-    coalesce((select default_version from pg_available_extensions where name = 'vector'), '') as vector_there
+    coalesce((select default_version from pg_available_extensions where name = 'vector'), '') as vector_there,
+    coalesce(
+        (select shobj_description(oid, 'pg_authid') from pg_roles where rolname = %(marked)s), '') as mark,
+    (select count(*)::int from pg_stat_activity where usename = any(%(roles)s)) as service_sessions
 from pg_roles, pg_database where rolname = session_user and datname = current_database()
 """).format(used=USED, limit=LIMIT)
 
@@ -71,6 +77,8 @@ class Server:
         foreign_roles: Service roles that are there and not ours to manage.
         vector: The extension's version here; empty: it is not installed.
         vector_there: The version that could be installed; empty: none.
+        mark: Of the stack that set the services' passwords; see `mark`.
+        service_sessions: Of the services' roles, now.
         keeps_sessions: No pooler in transaction mode stands between.
     """
 
@@ -89,15 +97,24 @@ class Server:
     foreign_roles: list[str]
     vector: str
     vector_there: str
+    mark: str
+    service_sessions: int
     keeps_sessions: bool
 
 
-def fit(url: str, *, counted: bool = True) -> tuple[Given, str]:
+def mark(passwords: Mapping[str, str]) -> str:
+    """What a stack leaves as a comment on MARKED, so that another one does not change its passwords."""
+    text = json.dumps(sorted(passwords.items()))
+    return f"Waybill: passwords by stack {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def fit(url: str, *, counted: bool = True, own_mark: str = "") -> tuple[Given, str]:
     """A given server that can carry the stack, and the administrator's URL with nothing left to defaults.
 
     Args:
         url: The administrator's.
         counted: Whether the stack's connections have still to find room.
+        own_mark: Of the stack that is to be started; empty: none is.
 
     Raises:
         Precondition: DATABASE_UNFIT; the text names all that is in the way, and what to do.
@@ -105,7 +122,7 @@ def fit(url: str, *, counted: bool = True) -> tuple[Given, str]:
     """
     given, admin_url = read(url)
     server = examine(given, admin_url)
-    found = [*faults(server), *(crowding(server) if counted else ())]
+    found = [*faults(server), *(crowding(server) if counted else ()), *_taken(server, own_mark)]
     if found:
         lines = "\n".join(f"  - {fault}" for fault in found)
         raise Precondition("DATABASE_UNFIT", f"The database at {given.address} cannot be used:\n{lines}")
@@ -117,9 +134,10 @@ def fit(url: str, *, counted: bool = True) -> tuple[Given, str]:
 def examine(given: Given, admin_url: str) -> Server:
     """Asks the server. Raises Unavailable DATABASE_UNAVAILABLE where it lets nobody in."""
     try:
-        with _connected(admin_url) as one, _connected(admin_url) as other:
-            keeps_sessions = _keeps_sessions(one, other)
-            row = one.execute(FACTS, {"roles": list(ROLES)}).fetchone()
+        with _connected(admin_url) as one:
+            with _connected(admin_url) as other:
+                keeps_sessions = _keeps_sessions(one, other)
+            row = one.execute(FACTS, {"roles": list(ROLES), "marked": MARKED}).fetchone()
     except psycopg.OperationalError as error:
         said = " ".join(str(error).split())
         raise Unavailable(
@@ -177,6 +195,14 @@ def crowding(server: Server) -> Iterator[str]:
         yield (
             f"A service's role allows {server.role_limit} connections, and needs {CONNECTIONS_OF_A_ROLE}:"
             f" alter role waybill_… connection limit -1"
+        )
+
+
+def _taken(server: Server, own_mark: str) -> Iterator[str]:
+    if own_mark and server.mark not in ("", own_mark) and server.service_sessions:
+        yield (
+            f"Another stack works on it: its services have {server.service_sessions} sessions. A stack sets"
+            " the passwords of the services, so end that one first; or take its state folder (WAYBILL_HOME)."
         )
 
 

@@ -18,8 +18,9 @@ from psycopg import sql
 
 from waybill.runtime import schema
 from waybill.runtime.errors import Precondition, ServiceError, Unavailable
+from waybill.settings import ROLES
 from waybill.stack.config import MigrateConfig, migrations_folder
-from waybill.stack.fitness import fit
+from waybill.stack.fitness import MARKED, fit, mark
 from waybill.stack.process import wait_until
 
 # Any number that nobody else locks; "waybill" in ASCII.
@@ -114,6 +115,9 @@ def _set_passwords(connection: psycopg.Connection, passwords: Mapping[str, str])
         connection.execute(
             sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
         )
+    if set(ROLES) <= set(passwords):
+        comment = sql.SQL("comment on role {} is {}")
+        connection.execute(comment.format(sql.Identifier(MARKED), sql.Literal(mark(passwords))))
 
 
 def main() -> None:

@@ -122,7 +122,7 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
         return Stack(_serving(home, None).addresses, started=False)
     end_leftovers(home)
     exposing.check_free(beyond)
-    choice = chosen(os.environ)
+    choice = chosen(home, os.environ)
     return _started(home, addresses(kind, mode, choice.given), mode, choice)
 
 
@@ -144,7 +144,7 @@ def restart(home: Home) -> Stack:
             " it was. Or end the stack first, and start it without the documents that it has now.",
         )
     exposing.public(os.environ)
-    choice = chosen(os.environ, counted=False)
+    choice = chosen(home, os.environ, counted=False)
     mode = ports.mode_of(found.addresses)
     # One that an earlier release has started lacks ports of this one's.
     where = {**addresses("free", mode, choice.given), **found.addresses}

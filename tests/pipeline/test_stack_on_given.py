@@ -122,6 +122,16 @@ def test_status_shows_the_given_server_and_no_service_has_its_administrator(
         operate.restart(stack)
 
 
+def test_a_second_stack_does_not_change_the_passwords_under_the_first(
+    stack: Home, server: GivenServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    second = Home(open_folder(tmp_path_factory) / "another stack")
+    given = {DATABASE_ADMIN_URL.name: server.admin_url}
+    with pytest.raises(Precondition, match=r"(?s)DATABASE_UNFIT: .*WAYBILL_HOME"), started(second, **given):
+        pass
+    assert operate.status(stack).serving
+
+
 def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process_and_who_dies_meanwhile_comes_back(
     bench: Workbench, stack: Home, server: GivenServer
 ) -> None:
