@@ -22,7 +22,7 @@ from waybill.sim.journal import Entry as Line
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.stack.ports import free_ports
-from waybill.vendors.registry import LLAMAPARSE, OPENAI
+from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 
 # So many seeds, or from one up to another: "300", "60:120".
 SEEDS = range(*map(int, os.environ.get("WAYBILL_KILL_SEEDS", "10").split(":")))
@@ -162,7 +162,7 @@ def closed(bench: Workbench, vendor: Remote, runs: Sequence[str], owed: int) -> 
     )
 
 
-def test_the_bill_of_the_examples_is_the_sum_of_both_vendors_invoices(
+def test_the_bill_of_the_examples_is_the_sum_of_the_vendors_invoices_and_their_files_lie_at_the_third(
     simulating: Home, bench: Workbench, vendor: Remote
 ) -> None:
     vendors = (vendor, simulated(simulating, OPENAI))
@@ -175,5 +175,9 @@ def test_the_bill_of_the_examples_is_the_sum_of_both_vendors_invoices(
         sum(one.invoice.total_nano_usd for one in vendors) - owed
     )
     assert [line["status"] for line in vendor.webhooks[told:]] == [200] * len(EXAMPLES)
+    journal = simulated(simulating, SUPABASE).journal
+    written = [entry for entry in journal if entry.operation == "object.write.create" and entry.status == 200]
+    assert len(written) >= 2 * len(EXAMPLES)  # the source and its pages
+    assert not [entry.violation for entry in journal if entry.violation]
     for run_id in runs:
         check_whole(bench, run_id)
