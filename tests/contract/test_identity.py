@@ -160,6 +160,8 @@ async def test_every_rpc_refuses_who_shows_nothing_or_what_is_not_good(bench: Be
         ((("authorization", f"Basic {token}"),), "TOKEN_MISSING"),
         ((("authorization", f"Bearer {forged}"),), "TOKEN_INVALID"),
         (bench.bearer("acme", exp=1), "TOKEN_EXPIRED"),
+        (bench.bearer("acme", filler="x" * 6_200), "TOKEN_TOO_LONG"),
+        (bench.bearer("acme", filler="x" * 20_000), "TOKEN_TOO_LONG"),
         ((*bench.bearer("acme"), ("x-waybill-tenant", "other")), "TENANT_NOT_OF_TOKEN"),
         ((("x-waybill-service-secret", "x" * 40), ("x-waybill-tenant", "acme")), "SERVICE_SECRET_WRONG"),
         ((("x-waybill-service-secret", ""), *bench.bearer("acme")), "SERVICE_SECRET_WRONG"),

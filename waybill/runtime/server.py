@@ -33,6 +33,7 @@ from waybill.runtime.tls import SCHEME, Certificate, is_loopback
 
 # A last bound, health included; before it the interceptor's refuses, with a reason and by tenant.
 MAX_CONCURRENT_RPCS = 2_048
+METADATA_BYTES = 32 * 1024
 DRAIN_SECONDS = 10.0
 # Objects that are made before the collector looks at the youngest; a call makes and drops some thousands.
 GC_THRESHOLD = 50_000
@@ -160,6 +161,9 @@ async def _served(
             *TRANSPORT_OPTIONS,
             # Two servers on one port would share its calls without a word.
             ("grpc.so_reuseport", 0),
+            # Up to here an over-long token is refused by us, with a reason; the default lets by chance in.
+            ("grpc.max_metadata_size", METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", METADATA_BYTES),
         ],
     )
     for add, servicer, _ in service.rpcs:
