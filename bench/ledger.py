@@ -1,5 +1,7 @@
 """How long the ledger's statements take by the number of a tenant's entries: each should take as long.
 
+And how many Hold + Settle it does a second, by what budgets apply.
+
 python -m bench.ledger [--entries 10000,100000,1000000]
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import psycopg
 
+from bench.budgets import throughput
 from evals.database import migrated
 from services.ledger.entries import Entries, EntryFilter, Hold
 from services.ledger.prices import PriceTable
@@ -52,10 +55,15 @@ def main() -> None:
             admin.execute(LOAD, values)
         admin.execute("vacuum analyze waybill_ledger.entries")
         # As the service's role, so under row-level security.
-        times = asyncio.run(_measured(f"{urls.admin}?options=-c%20role%3Dwaybill_ledger", sizes))
+        url = f"{urls.admin}?options=-c%20role%3Dwaybill_ledger"
+        times = asyncio.run(_measured(url, sizes))
+        rates = asyncio.run(_rates(url, str(sizes[-1])))
     print("| what | entries | ms, median | × smallest |\n|---|---:|---:|---:|")
     for (what, size), ms in times.items():
         print(f"| {what} | {size:,} | {ms:.2f} | {ms / times[what, sizes[0]]:.2f} |")
+    print(f"\n| what, {sum(sizes):,} entries in the ledger | a second |\n|---|---:|")
+    for name, rate in rates.items():
+        print(f"| {name} | {rate:,.0f} |")
 
 
 async def _measured(url: str, sizes: Sequence[int]) -> Mapping[tuple[str, int], float]:
@@ -70,6 +78,14 @@ async def _measured(url: str, sizes: Sequence[int]) -> Mapping[tuple[str, int], 
             each.append((time.perf_counter() - began) * 1000)
     await database.close()
     return {one: statistics.median(each) for one, each in times.items()}
+
+
+async def _rates(url: str, tenant: str) -> Mapping[str, float]:
+    database = await Database.open(url)
+    entries = Entries(database, PriceTable.load(), lambda: DAY)
+    rates = await throughput(url, entries, tenant, _hold)
+    await database.close()
+    return rates
 
 
 def _operations(entries: Entries) -> Mapping[str, Callable[[str], Awaitable[object]]]:

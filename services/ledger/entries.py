@@ -43,11 +43,20 @@ on conflict (entry_id) do nothing
 returning *
 """  # noqa: S608  (constants only)
 
-# The process that held an earlier attempt is gone when another one tries the same again.
-EARLIER = """
-select entry_id from waybill_ledger.entries
-where spend_key = %(spend_key)s and run_id = %(run_id)s
-    and state = 'HELD' and owner <> %(owner)s
+# The process that held an earlier attempt is gone when another one tries the same again. One that counts in a
+# window is told here, and put in doubt behind this transaction.
+DOUBT_EARLIER = """
+with earlier as (
+    select entry_id, window_ids from waybill_ledger.entries
+    where spend_key = %(spend_key)s and run_id = %(run_id)s
+        and state = 'HELD' and owner <> %(owner)s and attempt < %(attempt)s
+), doubted as (
+    update waybill_ledger.entries entry
+    set state = 'IN_DOUBT', ended_at = clock_timestamp(), end_reason = 'OWNER_GONE'
+    from earlier
+    where entry.entry_id = earlier.entry_id and earlier.window_ids = '{}' and entry.state = 'HELD'
+)
+select entry_id from earlier where window_ids <> '{}'
 """
 
 ADJUSTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
@@ -273,17 +282,19 @@ class Entries:
         alerts: Sequence[Row] = []
         async with self._database.transaction(tenant) as connection:
             row = await (await connection.execute(HOLD, values)).fetchone()
+            new = row is not None
             if row is None:
                 row = await (await connection.execute(FIND, [values["entry_id"]])).fetchone()
                 if row is None or row["spend_key"] != values["spend_key"]:
                     raise _conflict(values["entry_id"], "it is taken")
-            elif row["window_ids"]:
-                alerts = await raised(connection, row)
             if row["attempt"] > 1:
-                earlier = await (await connection.execute(EARLIER, values)).fetchall()
+                values = {**values, "attempt": row["attempt"]}
+                earlier = await (await connection.execute(DOUBT_EARLIER, values)).fetchall()
+            if new and row["window_ids"]:
+                alerts = await raised(connection, row)
         self._alerts.tell(alerts)
         for one in earlier:
-            # In a transaction each: none locks an entry after a window.
+            # In a transaction each: none locks an entry behind a window.
             with suppress(Conflict):  # it has ended meanwhile
                 await self.doubt(tenant, str(one["entry_id"]), "OWNER_GONE")
         return row

@@ -201,6 +201,17 @@ async def test_what_a_dead_process_held_is_in_doubt_once_another_tries_again(
     assert [entry.state for entry in listed.entries] == [Entry.STATE_IN_DOUBT, Entry.STATE_HELD]
 
 
+async def test_a_repeat_of_an_earlier_attempt_leaves_the_later_one_alone(database: MigratedPostgres) -> None:
+    async with ledger(database) as stub:
+        with identity.acting_as(who := a_run()):
+            requests = [hold(owner=f"embedder/{number}") for number in range(3)]
+            for request in (*requests, *requests):
+                await stub.Hold(request)
+            listed = await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))
+    states = [entry.state for entry in listed.entries]
+    assert states == [Entry.STATE_IN_DOUBT, Entry.STATE_IN_DOUBT, Entry.STATE_HELD]
+
+
 async def test_a_hold_that_outlives_its_time_is_in_doubt(database: MigratedPostgres) -> None:
     async with ledger(database) as stub:
         with identity.acting_as(who := a_run()):
