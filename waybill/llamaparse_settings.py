@@ -93,7 +93,8 @@ LLAMA_CLOUD_DOWNLOAD_HOSTS = Setting(
     group=_GROUP,
     meaning="Hosts, comma-separated, from which results may be fetched besides the API's own; one that "
     "begins with a dot is any host below it. None of them gets the key.",
-    default=".amazonaws.com",
+    default="",
+    otherwise="S3 in the region's data centre: `us-east-1` for `na`, `eu-central-1` for `eu`",
 )
 LLAMA_CLOUD_WEBHOOK_URL = Setting(
     name="LLAMA_CLOUD_WEBHOOK_URL",

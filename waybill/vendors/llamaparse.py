@@ -17,8 +17,21 @@ VERSIONS: Mapping[str, str] = {
 }
 # Keys of one region are unknown in the other.
 REGIONS: Mapping[str, str] = {"na": LLAMAPARSE.base_url, "eu": "https://api.cloud.eu.llamaindex.ai"}
+# The data centre of each (facts: LlamaParse, "Region"), where S3 keeps results.
+_DATA_CENTRES: Mapping[str, str] = {"na": "us-east-1", "eu": "eu-central-1"}
 # With what comes behind it LlamaCloud takes 200.
 _LONGEST_WEBHOOK_URL = 120
+
+
+def download_hosts(region: str) -> tuple[str, ...]:
+    """S3's names for a bucket of a region, and for S3 there; the vendor does not publish the bucket's.
+
+    One that begins with a dot is any host below it. S3's name without a data centre is that of the first one.
+    """
+    centre = _DATA_CENTRES.get(region, "")
+    names = [f"s3.{centre}.amazonaws.com"] if centre else []
+    names += ["s3.amazonaws.com"] if centre == "us-east-1" else []
+    return tuple(form for name in names for form in (name, f".{name}"))
 
 
 def webhook_fault(url: str, *, allow_local: bool = False) -> str:

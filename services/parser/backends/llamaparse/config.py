@@ -13,7 +13,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import Settings
 from waybill.runtime.settings import MODE
 from waybill.vendors.keys import Keys
-from waybill.vendors.llamaparse import REGIONS, VERSIONS, webhook_fault
+from waybill.vendors.llamaparse import REGIONS, VERSIONS, download_hosts, webhook_fault
 from waybill.vendors.registry import LLAMAPARSE
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -70,7 +70,7 @@ class LlamaParseConfig:
     requests_per_minute: int = int(own.LLAMA_CLOUD_REQUESTS_PER_MINUTE.default or 0)
     attempt_seconds: float = 30.0
     failed_jobs_charged: bool = False
-    download_hosts: tuple[str, ...] = (".amazonaws.com",)
+    download_hosts: tuple[str, ...] = download_hosts("na")
     webhooks: Webhooks | None = None
 
     @classmethod
@@ -98,7 +98,7 @@ class LlamaParseConfig:
             ),
             attempt_seconds=settings.integer(own.LLAMA_CLOUD_ATTEMPT_SECONDS),
             failed_jobs_charged=settings.choice(own.LLAMA_CLOUD_FAILED_JOBS_CHARGED) == "1",
-            download_hosts=tuple(filter(None, (host.strip() for host in hosts.split(",")))),
+            download_hosts=tuple(filter(None, map(str.strip, hosts.split(",")))) or download_hosts(region),
             webhooks=_webhooks(settings, allow_local=simulated),
         )
         config._judge(settings, region, version)
@@ -112,6 +112,17 @@ class LlamaParseConfig:
     def revision(self, tier: str) -> str:
         """Names what is asked of a tier: another one parses a known content anew."""
         return f"llamaparse-{self.versions.get(tier, 'unknown')}"
+
+    def may_lead_to(self, url: str) -> bool:
+        """Whether a result may be fetched from there."""
+        place, own = urlsplit(url), urlsplit(self.base_url)
+        host = place.hostname or ""
+        known = any(
+            host == one or (one.startswith(".") and host.endswith(one))
+            for one in (own.hostname or "", *self.download_hosts)
+        )
+        # A simulator mints them for this machine, without TLS.
+        return known and place.scheme in ("https", own.scheme) and "@" not in place.netloc
 
     def _judge(self, settings: Settings, region: str, version: str) -> None:
         place = urlsplit(self.base_url)

@@ -12,7 +12,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import httpx2
@@ -110,7 +109,11 @@ class LlamaCloud:
             VendorContract: VENDOR_ANSWER_INVALID, of another host.
             Unavailable: It has expired; the job is to be asked for another.
         """
-        self._check_host(url)
+        if not self._config.may_lead_to(url):
+            raise errors.not_an_answer(
+                "has a link to a host that is none of LLAMA_CLOUD_DOWNLOAD_HOSTS; name it there if it is "
+                "LlamaCloud's"
+            )
         async with self.attempt(FILE_SECONDS, errors.of_download):
             into.seek(0)
             into.truncate()
@@ -120,15 +123,6 @@ class LlamaCloud:
                 async for part in response.aiter_raw():
                     into.write(part)
         into.seek(0)
-
-    def _check_host(self, url: str) -> None:
-        place, own = urlsplit(url), urlsplit(self._config.base_url)
-        host = place.hostname or ""
-        # A simulator mints them for this machine, without TLS.
-        allowed = (own.hostname or "", *self._config.download_hosts)
-        known = any(host == one or (one.startswith(".") and host.endswith(one)) for one in allowed)
-        if not known or place.scheme not in ("https", own.scheme) or "@" in place.netloc:
-            raise errors.not_an_answer("has a link to a host that is not its own")
 
     def _refused(self, response: httpx2.Response) -> ServiceError:
         failure = errors.of_response(response)
