@@ -90,7 +90,7 @@ def _create(client: Client, number: int) -> str:
     key = f"sources/{sha256}"
     header = PutObjectRequest.Header(key=key, size_bytes=len(content), sha256=sha256)
     client.storage.PutObject(iter([PutObjectRequest(header=header), PutObjectRequest(data=content)]))
-    request = CreateParseJobRequest(source_key=key, source_sha256=sha256, filename=f"{number}.txt")
+    request = CreateParseJobRequest(source_key=key, source_sha256=sha256, filename=f"{number}.html")
     return client.parser.CreateParseJob(request).job.job_id
 
 

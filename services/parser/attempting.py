@@ -20,6 +20,8 @@ released and a new attempt begins.
 While a parse goes on at its engine, between 4 and 5, nobody works on the job. Some process takes it again
 when it is time to look. The same holds while the engine cannot be asked.
 
+Where there is nothing to buy, as the count has read all, steps 2 to 5 and 8 are left out.
+
 Step 6 does not involve the engine. It is repeated while this process has the pages. If it fails for good, the
 attempt is settled all the same.
 
@@ -124,7 +126,7 @@ class Attempts:
     async def _clear(self, job: Job) -> Job:
         """Leaves nothing of a cancelled job, here or at the engine."""
         # What was discarded after its end has been paid for; see `Jobs.discard`.
-        if job.entry_id and not job.page_count:
+        if job.buys and not job.page_count:
             parse = await self._parse_of(job)
             if parse is not None and parse.stage is Stage.RUNNING:
                 parse = await self._engine.cancel(parse.id, order_of(job))
@@ -162,7 +164,7 @@ class Attempts:
 
     async def _give_up(self, job: Job, error: ServiceError) -> Job:
         """Ends a job whose neighbour stayed away; nobody will go on with an attempt that was cut off."""
-        if job.entry_id:
+        if job.buys:
             try:
                 await self._end(job, None, error.reason)
             except (Unavailable, Deadline) as away:  # the ledger's
@@ -181,14 +183,15 @@ class Attempts:
             return None
         reading = load_reading(last_line)
         await self._jobs.result_stored(job, reading)
-        return reading if await self._end(job, reading.paid_pages, CUT_OFF) else None
+        done = not job.buys or await self._end(job, reading.paid_pages, CUT_OFF)
+        return reading if done else None
 
     async def _earlier_parse(self, job: Job, work: Work) -> Reading | None:
         """Brings in the parse of an attempt that was let go of, or cut off.
 
         One of which the engine surely has nothing is released.
         """
-        if not job.entry_id:
+        if not job.buys:
             return None
         try:
             parse = await work.stoppable(partial(self._parse_of, job))
@@ -263,6 +266,8 @@ class Attempts:
             expected = await work.stoppable(partial(self._count, job, source, artifact))
             entry_id = str(uuid.uuid4())
             job = await self._jobs.attach_entry(job, entry_id, expected)
+            if not expected:
+                return await self._read_here(job, work, artifact)
             kept = self._engine.capabilities.keeps_parses
             seconds = KEPT_HOLD_SECONDS if kept else HOLD_TTL_SECONDS
             wanted = self._purchase(job, source, expected)
@@ -289,13 +294,8 @@ class Attempts:
         if parse.id:
             await work.stoppable(partial(self._engine.collect, parse.id, order_of(job), artifact))
         reading = artifact.whole()
-
-        async def store(_: int) -> None:
-            await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
-            await self._jobs.result_stored(job, reading)
-
         try:
-            await work.patiently(store)
+            await self._store(job, work, artifact)
         except ServiceError as error:
             attempt.settle(reading.paid_pages)
             raise Precondition(
@@ -305,6 +305,22 @@ class Attempts:
             ) from error
         attempt.settle(reading.paid_pages)
         return reading
+
+    async def _read_here(self, job: Job, work: Work, artifact: Artifact) -> Reading:
+        """Stores what was read as it was counted, which costs nothing."""
+        if not artifact.has_text:
+            raise refusal("DOCUMENT_EMPTY")
+        await self._store(job, work, artifact)
+        return artifact.whole()
+
+    async def _store(self, job: Job, work: Work, artifact: Artifact) -> None:
+        reading = artifact.whole()
+
+        async def store(_: int) -> None:
+            await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
+            await self._jobs.result_stored(job, reading)
+
+        await work.patiently(store)
 
     async def _cancel_stuck(self, job: Job) -> None:
         """Ends a parse at its deadline. Raises Precondition VENDOR_STUCK, unless it ended in that moment."""

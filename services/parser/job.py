@@ -77,7 +77,7 @@ class Job(NewJob):
         entry_id: The newest attempt, whose hold may not have been placed. A cancelled job has one until
             nothing is left of it: the entry has ended, and there is no artifact.
         parse_id: The engine's name of that attempt's parse, where it keeps one.
-        expected_pages: What that attempt was to buy; 0 before there is one.
+        expected_pages: What that attempt was to buy; 0 before there is one, or where it is read here.
         pages_done: Of these, as far as the engine tells.
         look_at: While that parse goes on at its engine: nobody here asks before. None otherwise.
         ends_by: When that parse is held to be stuck.
@@ -112,6 +112,11 @@ class Job(NewJob):
         """Whether something is still to be done: the parse, or what a cancel has left."""
         left = self.leased or self.entry_id != ""
         return not self.state.final or (self.state is JobState.CANCELLED and left)
+
+    @property
+    def buys(self) -> bool:
+        """Whether there is an attempt that costs something; see `Parser.count_pages`."""
+        return bool(self.entry_id) and self.expected_pages > 0
 
     @property
     def lane(self) -> Lane:

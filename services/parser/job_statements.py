@@ -62,8 +62,8 @@ where source_sha256 = %(source_sha256)s and state = 'SUCCEEDED'
 FORGET = "delete from waybill_parser.jobs where job_id = any(%(job_ids)s)"
 # Of a job that ends: what its engine charged is asked from now on, where the engine has a parse of it.
 CHARGED_LATER = """
-charge_of = case when parse_id <> '' or %(in_doubt)s then entry_id end,
-charge_at = case when (parse_id <> '' or %(in_doubt)s) and entry_id is not null
+charge_of = case when parse_id <> '' or (%(in_doubt)s and expected_pages > 0) then entry_id end,
+charge_at = case when (parse_id <> '' or (%(in_doubt)s and expected_pages > 0)) and entry_id is not null
     then now() + interval '5 seconds' end"""
 CHARGE_DUE = """
 update waybill_parser.jobs

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 T = TypeVar("T")
+# The engine of this machine.
+OURS = "local"
 
 
 class BlockKind(StrEnum):
@@ -106,6 +108,7 @@ class Reading:
     """How a document was read.
 
     Attributes:
+        engine: By whom: "local", or a vendor's name.
         format: What the file is: "pdf", "docx", "text".
         encoding: Of text: its character encoding; empty where the format fixes that itself.
         pages: How many there are, with those that failed.
@@ -122,6 +125,7 @@ class Reading:
     plain_pages: tuple[int, ...] = ()
     recognised_pages: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
+    engine: str = ""
 
     @property
     def paid_pages(self) -> int:
@@ -192,10 +196,17 @@ class Artifact:
         for mark in page.marks:
             self._marked[_FIELD_OF_MARK[mark]].append(page.page)
 
-    def finish(self, format_name: str, encoding: str = "", left_out: tuple[str, ...] = ()) -> None:
-        """See Pages."""
+    def finish(
+        self,
+        format_name: str,
+        encoding: str = "",
+        left_out: tuple[str, ...] = (),
+        *,
+        engine: str = OURS,
+    ) -> None:
+        """See Pages; by whom, where that is not this machine's readers."""
         marked = {name: tuple(pages) for name, pages in self._marked.items()}
-        self.reading = Reading(format_name, encoding, self.pages, left_out=left_out, **marked)
+        self.reading = Reading(format_name, encoding, self.pages, left_out=left_out, engine=engine, **marked)
         self.file.write(_line({"reading": asdict(self.reading)}))
 
     def whole(self) -> Reading:

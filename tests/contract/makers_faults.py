@@ -16,9 +16,9 @@ import psycopg
 from services.parser.backends.llamaparse.config import Webhooks
 from tests import raw_pdfs
 from tests.conftest import MigratedPostgres
-from tests.contract.llamaparse_faults import LONG, PDF, Row
+from tests.contract.llamaparse_faults import LONG, OURS, Row
 from tests.contract.makers_llamacloud import KEY, at, quick
-from tests.contract.makers_llamaparse import FINAL, doubtful, llamaparse, operations, owed
+from tests.contract.makers_llamaparse import FINAL, Hurry, doubtful, hurried, llamaparse, operations, owed
 from tests.contract.makers_parser import Neighbours, a_run, job_request, neighbours
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -129,6 +129,17 @@ class Seen:
 
 
 @asynccontextmanager
+async def hurried_stage(database: MigratedPostgres, folder: Path, clock: Hurry) -> AsyncIterator[Stage]:
+    """A parser that does not wait."""
+    async with (
+        simulator(quick()) as sim,
+        neighbours(database, folder) as near,
+        hurried(database, near, at(sim), clock) as stub,
+    ):
+        yield Stage(database, sim, near, stub)
+
+
+@asynccontextmanager
 async def stage(database: MigratedPostgres, folder: Path) -> AsyncIterator[Stage]:
     """A parser with two keys and a listener."""
     (port,) = ports.free_ports(1)
@@ -142,11 +153,11 @@ async def stage(database: MigratedPostgres, folder: Path) -> AsyncIterator[Stage
 def document(row: Row) -> bytes:
     """Three pages of the row's own; LONG has more than come in one answer."""
     name = f"{row.what} {uuid.uuid4()}"
-    if row.document == PDF:
-        shown = [raw_pdfs.shown(f"Page {number} {name[:20]}", 72, 700) for number in (1, 2, 3)]
-        return raw_pdfs.document([raw_pdfs.stream(one) for one in shown]) + f"%{name}\n".encode()
-    pages = 201 if row.document == LONG else 3
-    return "\f".join(f"Page {number} of {name}.\n" for number in range(1, pages + 1)).encode()
+    numbers = range(1, 202 if row.document == LONG else 4)
+    if row.document == OURS:
+        return "\f".join(f"<p>Page {number} of {name}.</p>\n" for number in numbers).encode()
+    shown = [raw_pdfs.shown(f"Page {number} {name[:20]}", 72, 700) for number in numbers]
+    return raw_pdfs.document([raw_pdfs.stream(one) for one in shown]) + f"%{name}\n".encode()
 
 
 def _outcome(job: ParseJob, before: Seen, after: Seen, entries: Sequence[Entry]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.duration_pb2 import Duration
 
+from services.parser.__main__ import Chosen, assembled
 from services.parser.__main__ import build as build_parser
 from services.parser.backends.llamaparse.config import LlamaParseConfig
+from services.parser.backends.llamaparse.engine import LlamaParse
+from services.parser.backends.llamaparse.sdk import opened
 from services.parser.config import ParserConfig
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import SOON
 from tests.contract.makers_parser import Neighbours, job_request
@@ -22,11 +28,46 @@ from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
+from waybill.vendors.calls import Calls
+from waybill.vendors.limiter import Limiter
 from waybill.vendors.retrying import Policy
 
 if TYPE_CHECKING:
     from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
 FINAL = (ParseJob.STATE_SUCCEEDED, ParseJob.STATE_FAILED, ParseJob.STATE_CANCELLED)
+
+
+class Hurry:
+    """A clock that a wait moves forward, and nothing else: nobody waits.
+
+    Attributes:
+        seconds: Waited for so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def hurried(
+    database: MigratedPostgres, near: Neighbours, config: LlamaParseConfig, clock: Hurry
+) -> AsyncIterator[ParserServiceAsyncStub]:
+    """The same where each wait for the vendor's rate, or between two attempts, is over at once."""
+    limiter = Limiter("llamaparse", 8, clock.now, clock.sleep)
+    calls = Calls("llamaparse", SOON, clock.sleep, clock.now)
+    async with Sandbox.open(DEFAULT_LIMITS, 2) as sandbox, opened(config, limiter, calls) as cloud:
+        engine = LlamaParse(config, cloud, sandbox, DEFAULT_LIMITS, sleep=clock.sleep)
+        chosen = Chosen(engine, DEFAULT_LIMITS, {})
+        build = partial(assembled, _settings(database, near, config), chosen=chosen)
+        async with served("parser", build) as address, channel(address) as to_it:
+            yield ParserServiceStub(to_it)
 
 
 @asynccontextmanager
@@ -38,7 +79,13 @@ async def llamaparse(
     policy: Policy = SOON,
 ) -> AsyncIterator[ParserServiceAsyncStub]:
     """A parser whose backend is LlamaParse."""
-    settings = ParserConfig(
+    build = partial(build_parser, _settings(database, near, config), policy=policy)
+    async with served("parser", build, recorder) as address, channel(address) as to_it:
+        yield ParserServiceStub(to_it)
+
+
+def _settings(database: MigratedPostgres, near: Neighbours, config: LlamaParseConfig) -> ParserConfig:
+    return ParserConfig(
         server_config("parser"),
         database.url("parser"),
         database.owner_url("parser"),
@@ -48,9 +95,6 @@ async def llamaparse(
         config,
         children=2,
     )
-    build = partial(build_parser, settings, policy=policy)
-    async with served("parser", build, recorder) as address, channel(address) as opened:
-        yield ParserServiceStub(opened)
 
 
 async def begun(

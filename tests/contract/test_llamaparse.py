@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import datetime
+import tempfile
+import uuid
 from pathlib import Path
 
+import pytest
+
 from services.parser.backends.counting import UNREAD
+from services.parser.backends.llamaparse.engine import LlamaParse
+from services.parser.backends.llamaparse.sdk import opened
+from services.parser.backends.port import Order, Source
+from services.parser.documents.limits import DEFAULT_LIMITS
+from services.parser.documents.sandbox import Sandbox
+from services.parser.pages import Artifact
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_llamacloud import at, quick
-from tests.contract.makers_llamaparse import begun, final, llamaparse, operations, owed
-from tests.contract.makers_parser import MARKDOWN, a_run, neighbours
+from tests.contract.makers_llamacloud import SOON, at, quick
+from tests.contract.makers_llamaparse import begun, final, llamaparse, operations, owed, parsed_there
+from tests.contract.makers_parser import HTML, a_run, neighbours
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import identity
 from waybill.sim.llamacloud.simulator import simulator
+from waybill.vendors.calls import Calls
+from waybill.vendors.limiter import Limiter
 
 
 async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
@@ -25,13 +38,14 @@ async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
         llamaparse(database, near, at(sim)) as stub,
     ):
         with identity.acting_as(a_run()):
-            there = await begun(stub, near, "tides.md", MARKDOWN)
+            there = await begun(stub, near, "tides.html", HTML)
             assert there.vendor_job_id.startswith("pjb-")
             assert there.state == ParseJob.STATE_RUNNING
             assert there.HasField("look_at")
             job = await final(stub, there.job_id)
             assert (job.state, job.reason, job.page_count) == (ParseJob.STATE_SUCCEEDED, "", 2)
             assert (job.backend, job.HasField("look_at")) == ("llamaparse", False)
+            assert job.reading.engine == "llamaparse"
             pages = await near.result(job.result_key)
             assert [page.markdown.splitlines()[0] for page in pages] == ["# Heading 1", "# Heading 2"]
             assert [block.kind for block in pages[0].blocks] == ["heading", "text", "text"]
@@ -64,3 +78,54 @@ async def test_a_document_that_may_go_on_after_its_last_bought_page_says_so(
                 assert (job.state, list(job.reading.left_out)) == (ParseJob.STATE_SUCCEEDED, left_out)
             picture = await begun(stub, near, "one.png", b"\x89PNG\r\n\x1a\n%%Page\n")
             assert not (await final(stub, picture.job_id)).reading.left_out, "it has one page"
+
+
+@pytest.mark.parametrize(
+    ("filename", "content"),
+    [
+        ("a.md", b"# Tides\n\nThey turn.\n"),
+        ("a.txt", b"They turn.\n"),
+        ("a.csv", b"hour,height\n6,3.1\n"),
+        ("a.py", b"def tide() -> float:\n    return 3.1\n"),
+        ("a.json", b'{"tide": 3.1}'),
+        ("tides", b"They turn, whatever they are called.\n"),
+    ],
+)
+async def test_plain_text_is_read_here_costs_nothing_and_says_so(
+    database: MigratedPostgres, tmp_path: Path, filename: str, content: bytes
+) -> None:
+    async with (
+        simulator(quick()) as sim,
+        neighbours(database, tmp_path) as near,
+        llamaparse(database, near, at(sim)) as stub,
+    ):
+        with identity.acting_as(a_run()):
+            job = await parsed_there(stub, near, filename, content)
+            assert (job.state, job.page_count, job.reading.engine) == (ParseJob.STATE_SUCCEEDED, 1, "local")
+            assert await near.result(job.result_key)
+            assert await near.entries() == []
+            blank = await parsed_there(stub, near, f"blank-{filename}", b" " * len(content) + b"\n")
+            assert (blank.state, blank.reason) == (ParseJob.STATE_FAILED, "DOCUMENT_EMPTY")
+        assert {"files.create", "parse.create"}.isdisjoint(operations(sim))
+
+
+async def test_a_job_that_is_listed_late_is_found_all_the_same() -> None:
+    async with (
+        simulator(quick(60.0)) as sim,
+        opened(at(sim), Limiter("llamaparse", 8), Calls("llamaparse", SOON)) as cloud,
+        Sandbox.open(DEFAULT_LIMITS, 1) as sandbox,
+    ):
+
+        async def later(seconds: float) -> None:
+            sim.clock.advance(seconds)
+
+        engine = LlamaParse(at(sim), cloud, sandbox, DEFAULT_LIMITS, sleep=later)
+        order = Order(str(uuid.uuid4()), "fast", datetime.datetime.now(datetime.UTC), 1)
+        sim.faults.add("F30/2")
+        with identity.acting_as(a_run()), tempfile.TemporaryFile() as file:
+            file.write(b"\x89PNG\r\n\x1a\n%%Page\n")
+            with Artifact.open() as artifact:
+                begun = await engine.begin(Source(file, "a.png"), order, artifact)
+            found = await engine.find(order)
+        assert found is not None, "its create's reply may have been lost"
+        assert found.id == begun.id

@@ -26,7 +26,7 @@ from services.parser.backends.llamaparse.webhooks import MOST_BYTES, Receiver, a
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import at, quick
 from tests.contract.makers_llamaparse import begun, final, llamaparse
-from tests.contract.makers_parser import MARKDOWN, a_run, neighbours
+from tests.contract.makers_parser import HTML, a_run, neighbours
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
@@ -251,7 +251,7 @@ async def test_a_parse_is_collected_whether_or_not_its_event_comes(
         if fault:
             sim.faults.add(fault)
         with identity.acting_as(a_run()):
-            job = await final(stub, (await begun(stub, near, "tides.md", MARKDOWN)).job_id)
+            job = await final(stub, (await begun(stub, near, "tides.html", HTML)).job_id)
             assert (job.state, job.page_count) == (ParseJob.STATE_SUCCEEDED, 2)
 
 
@@ -264,7 +264,7 @@ async def test_a_good_event_shortens_the_wait(database: MigratedPostgres, tmp_pa
         llamaparse(database, near, config) as stub,
     ):
         with identity.acting_as(a_run()):
-            job = await begun(stub, near, "tides.md", MARKDOWN)
+            job = await begun(stub, near, "tides.html", HTML)
 
             async def waits_long() -> bool:
                 nonlocal job

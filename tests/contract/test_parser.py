@@ -260,7 +260,8 @@ async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_on
         for operations in itertools.count():
             who, content = a_run(), b"# %d\n\fnext" % operations
             with identity.acting_as(who):
-                job = await first.create(new_job(who, content, await near.store(content)))
+                name = "a.html" if kind == "llamaparse" else "a.md"
+                job = await first.create(new_job(who, content, await near.store(content), name))
             fuse = Fuse(operations, Died(), for_ever=True)
             try:
                 await brought_to_end(a_runner(first, near, engine, fuse), first, who, job.job_id)
@@ -272,6 +273,36 @@ async def test_a_parser_that_dies_between_any_two_steps_leaves_one_result_and_on
             if not fuse.blown:
                 break
         assert operations >= 9, "fetch, count, attach, hold, parse, put, pages, settle, succeed"
+
+
+async def test_text_is_read_here_though_a_vendor_parses_and_a_death_anywhere_leaves_one_result_for_nothing(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with (
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/first") as first,
+        jobs_of(database, "parser/second") as second,
+        an_engine("llamaparse") as engine,
+    ):
+        for operations in itertools.count():
+            who, content = a_run(), b"# here %d\n\fnext" % operations
+            with identity.acting_as(who):
+                job = await first.create(new_job(who, content, await near.store(content)))
+            fuse = Fuse(operations, Died(), for_ever=True)
+            try:
+                await brought_to_end(a_runner(first, near, engine, fuse), first, who, job.job_id)
+            except Died:
+                await time_passes(database, job)
+                await brought_to_end(a_runner(second, near, engine), second, who, job.job_id)
+            with identity.acting_as(who):
+                job = await first.get(who.tenant, job.job_id)
+                assert (job.state, job.page_count, job.charge_of) == (JobState.SUCCEEDED, 2, "")
+                assert (job.reading.engine, job.reading.format) == ("local", "markdown")
+                assert len(await near.result(job.result_key)) == 2
+                assert await near.entries() == []
+            if not fuse.blown:
+                break
+        assert operations >= 5, "fetch, count, attach, put, pages, succeed"
 
 
 @pytest.mark.parametrize("kind", ["local", "remote"])

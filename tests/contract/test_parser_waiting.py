@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import psycopg
@@ -102,6 +102,46 @@ async def test_a_job_that_waits_has_no_owner_and_goes_on_in_whichever_process_lo
             ended = await brought_to_end(other, second, who, job.job_id)
             assert (ended.state, ended.deaths, ended.look_at) == (JobState.SUCCEEDED, 0, None)
             assert await near.ends() == [(Entry.STATE_SETTLED, 2)]
+
+
+class Ends(RemoteEngine):
+    """A vendor that ends each parse as it begins it, and has no list to look into.
+
+    Attributes:
+        seen: What stands on the row as the result is asked for.
+    """
+
+    def __init__(self, seen: Callable[[], Awaitable[str]]) -> None:
+        super().__init__()
+        self._row = seen
+        self.seen = ""
+
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
+        begun = await super().begin(source, order, artifact)
+        return Parse(begun.id, Stage.ENDED, 1)
+
+    async def find(self, order: Order) -> Parse | None:
+        raise AssertionError("the row has its id")
+
+    async def collect(self, parse_id: str, order: Order, artifact: Artifact) -> None:
+        self.seen = await self._row()
+        await super().collect(parse_id, order, artifact)
+
+
+async def test_the_engine_s_id_is_on_the_row_before_anything_else_is_done(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        with identity.acting_as(who):
+            job = await created(store, near, who, b"# at once")
+
+            async def on_the_row() -> str:
+                return (await store.get(who.tenant, job.job_id)).parse_id
+
+            engine = Ends(on_the_row)
+            ended = await brought_to_end(runner_of(store, near, engine), store, who, job.job_id)
+            assert (ended.state, engine.seen) == (JobState.SUCCEEDED, "pjb-0")
 
 
 class Late(RemoteEngine):

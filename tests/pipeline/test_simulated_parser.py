@@ -28,6 +28,8 @@ from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 SEEDS = range(*map(int, os.environ.get("WAYBILL_KILL_SEEDS", "10").split(":")))
 DOCUMENTS = 3
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "documents").iterdir())
+# Plain text is read here.
+SENT = [path for path in EXAMPLES if path.suffix not in (".md", ".txt")]
 KILLED = ("parser", "orchestrator")
 LONGEST_SECONDS_TO_A_KILL = 4.0
 # What a dead process had is taken over once its lease has run out. In most seeds that is at once, in the
@@ -101,7 +103,7 @@ def schedule(luck: random.Random) -> str:
 def ingested(bench: Workbench, seed: int) -> Sequence[str]:
     """Documents that no other seed has, of one to three pages."""
     pages = {n: f"Pump {seed}-{n} {uuid.uuid4()} runs dry at noon." for n in range(DOCUMENTS)}
-    files = [bench.file(f"pump-{n}.txt", "\f".join([text] * (n + 1)).encode()) for n, text in pages.items()]
+    files = [bench.file(f"pump-{n}.html", "\f".join([text] * (n + 1)).encode()) for n, text in pages.items()]
     return [bench.client.ingest(file).run_id for file in files]
 
 
@@ -174,7 +176,8 @@ def test_the_bill_of_the_examples_is_the_sum_of_the_vendors_invoices_and_their_f
     assert sum(entry.reported_nano_usd for entry in spent) == (
         sum(one.invoice.total_nano_usd for one in vendors) - owed
     )
-    assert [line["status"] for line in vendor.webhooks[told:]] == [200] * len(EXAMPLES)
+    assert [line["status"] for line in vendor.webhooks[told:]] == [200] * len(SENT)
+    assert sum(entry.operation == "parse" for entry in spent) == len(SENT)
     journal = simulated(simulating, SUPABASE).journal
     written = [entry for entry in journal if entry.operation == "object.write.create" and entry.status == 200]
     assert len(written) >= 2 * len(EXAMPLES)  # the source and its pages

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
@@ -18,14 +20,23 @@ class Calls:
     Args:
         vendor: Its name.
         policy: How a failed call is repeated.
+        sleep: Waits so many seconds.
+        clock: Monotonic seconds.
 
     Attributes:
         breaker: Leaves a vendor alone that is down.
     """
 
-    def __init__(self, vendor: str, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        vendor: str,
+        policy: Policy | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.breaker = Breaker(vendor)
         self._policy = policy or Policy()
+        self._repeated = partial(retrying, sleep=sleep, clock=clock)
 
     async def make(self, call: Callable[[], Awaitable[T]]) -> T:
         """Makes a call until it succeeds, or need not be repeated.
@@ -33,4 +44,4 @@ class Calls:
         Raises:
             ServiceError: The last one.
         """
-        return await retrying(partial(self.breaker.call, call), self._policy)
+        return await self._repeated(partial(self.breaker.call, call), self._policy)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from services.parser.backends.port import Source
+from services.parser.documents import formats
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact
 from waybill.runtime.errors import ServiceError
@@ -14,6 +15,19 @@ from waybill.runtime.errors import ServiceError
 # Types that our readers do not open, and how many pages of one are bought at most.
 UNREAD = {".png": 1, ".jpg": 1, ".jpeg": 1, ".gif": 1, ".bmp": 1, ".webp": 1, ".heic": 1, ".heif": 1,
           ".svg": 1, ".tif": 50, ".tiff": 50}  # fmt: skip
+# Text that is its own content: a vendor has nothing to recognise in it, and has lost some of it.
+PLAIN = frozenset(
+    each.name
+    for each in (
+        formats.TEXT,
+        formats.MARKDOWN,
+        formats.CODE,
+        formats.CSV,
+        formats.TSV,
+        formats.JSON,
+        formats.JSONL,
+    )
+)
 # Where a format has no pages of its own, the vendor makes them; ours are about as long as printed ones.
 MARGIN, MORE = 2, 10
 
@@ -23,7 +37,7 @@ class Count:
     """How many pages a parse may have.
 
     Attributes:
-        most: No more are bought.
+        most: No more are bought; 0 where all is read.
         exact: The document has as many.
     """
 
@@ -43,6 +57,8 @@ def of_read(source: Source, pages: int, artifact: Artifact) -> Count:
         return Count(pages, exact=True)
     if artifact.reading is None:
         return Count(pages, exact=False)
+    if artifact.reading.format in PLAIN:
+        return Count(0, exact=True)
     return Count(MARGIN * pages + MORE, exact=False)
 
 

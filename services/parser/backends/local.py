@@ -16,7 +16,7 @@ from services.parser.backends.port import (
 from services.parser.documents.formats import FORMATS, PDF, TEXT, promised
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
-from services.parser.pages import Artifact
+from services.parser.pages import OURS, Artifact
 from services.parser.refusals import refusal
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.metering import LOCAL, refusals_of
@@ -71,7 +71,7 @@ class LocalParser(KeepsNothing):
     """Parses documents on this machine."""
 
     capabilities = Capabilities(
-        name="local",
+        name=OURS,
         revision="local-2",
         vendor=LOCAL,
         cost_kind=CostKind.COST_KIND_LOCAL,

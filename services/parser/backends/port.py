@@ -143,6 +143,7 @@ class Parser(Protocol):
         """Pages that a parse would buy. Costs nothing.
 
         An engine that must read a document to count its pages fills the artifact; `begin` finds it whole.
+        0: the artifact is the result, and there is nothing to begin, or to pay.
         """
 
     async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:

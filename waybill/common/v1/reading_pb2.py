@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/common/v1/reading.proto\x12\x11waybill.common.v1\"\xc0\x01\n\x07Reading\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x10\n\x08\x65ncoding\x18\x02 \x01(\t\x12\r\n\x05pages\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61iled_pages\x18\x04 \x03(\x05\x12\x11\n\tcut_pages\x18\x05 \x03(\x05\x12\x1a\n\x12pages_without_text\x18\x06 \x03(\x05\x12\x13\n\x0bplain_pages\x18\x07 \x03(\x05\x12\x18\n\x10recognised_pages\x18\x08 \x03(\x05\x12\x10\n\x08left_out\x18\t \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/common/v1/reading.proto\x12\x11waybill.common.v1\"\xd0\x01\n\x07Reading\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x10\n\x08\x65ncoding\x18\x02 \x01(\t\x12\r\n\x05pages\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61iled_pages\x18\x04 \x03(\x05\x12\x11\n\tcut_pages\x18\x05 \x03(\x05\x12\x1a\n\x12pages_without_text\x18\x06 \x03(\x05\x12\x13\n\x0bplain_pages\x18\x07 \x03(\x05\x12\x18\n\x10recognised_pages\x18\x08 \x03(\x05\x12\x10\n\x08left_out\x18\t \x03(\t\x12\x0e\n\x06\x65ngine\x18\n \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.common.v1.reading_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_READING']._serialized_start=55
-  _globals['_READING']._serialized_end=247
+  _globals['_READING']._serialized_end=263
 # @@protoc_insertion_point(module_scope)

@@ -106,7 +106,7 @@ class LlamaParse:
         return tier
 
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
-        """See the port; where pages are the vendor's own, more than it will make."""
+        """See the port; none of plain text, and where pages are the vendor's own, more than it will make."""
         return (await counting.count(self._sandbox, source, artifact)).most
 
     def longest_seconds(self, order: Order) -> float:

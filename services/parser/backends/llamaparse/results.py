@@ -10,6 +10,7 @@ from services.parser.backends.llamaparse.errors import not_an_answer
 from services.parser.documents import markdown, text
 from services.parser.documents.plain import plain
 from services.parser.pages import Artifact, Block, Mark, Page
+from waybill.vendors.registry import LLAMAPARSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def fill(artifact: Artifact, contents: Iterable[Content], bounds: Bounds, *, der
     # The vendor does not say whether it stopped there.
     cut = bounds.may_be_more and artifact.pages >= bounds.most
     left_out = (f"what may follow page {bounds.most}",) if cut else ()
-    artifact.finish("text" if derived else "markdown", left_out=left_out)
+    artifact.finish("text" if derived else "markdown", left_out=left_out, engine=LLAMAPARSE.name)
 
 
 def _page(content: Content, blocks: Callable[[str], Iterator[Block]], most_bytes: int, derived: bool) -> Page:
