@@ -59,6 +59,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.UNAVAILABLE, "MIGRATION_FAILED"): Advice(
         Exit.NOT_REACHABLE, "Mend what it names and repeat it: what was applied stays."
     ),
+    (StatusCode.UNAVAILABLE, "VENDOR_UNREACHABLE"): Advice(
+        Exit.NOT_REACHABLE, "`waybill doctor` asks again, and says what mends it."
+    ),
     (StatusCode.NOT_FOUND, ""): Advice(Exit.NOT_FOUND, _RUNS),
     (StatusCode.NOT_FOUND, "SERVICE_UNKNOWN"): Advice(Exit.NOT_FOUND, "Name one of those."),
     (StatusCode.NOT_FOUND, "METHOD_UNKNOWN"): Advice(Exit.NOT_FOUND, "Name one of those."),
@@ -95,6 +98,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     ),
     (StatusCode.ALREADY_EXISTS, ""): Advice(Exit.REFUSED, "Use a fresh id."),
     (StatusCode.FAILED_PRECONDITION, ""): Advice(Exit.REFUSED, "Change what it names, then repeat."),
+    (StatusCode.FAILED_PRECONDITION, "SETTING_MISSING"): Advice(
+        Exit.REFUSED, "`export` each, then repeat; docs/configuration.md tells what it may be."
+    ),
     (StatusCode.FAILED_PRECONDITION, "PORT_TAKEN"): Advice(
         Exit.REFUSED, "Stop that program, or start with free ports: `waybill up --ports free`."
     ),

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from waybill.cli.checks import before
 from waybill.cli.exits import Exit
 from waybill.cli.screen import Screen
 from waybill.cli.session import Json, failing
@@ -25,6 +26,7 @@ from waybill.stack.config import MigrateConfig, migrations_folder
 from waybill.stack.database import chosen
 from waybill.stack.home import Home
 from waybill.stack.operate import ServiceStatus, Stack
+from waybill.stack.ports import mode_of
 from waybill.stack.table import SERVICES
 
 
@@ -60,6 +62,8 @@ def up(
 ) -> None:
     """Start the stack; returns when all of it is SERVING."""
     with at_home(as_json) as (screen, home):
+        if operate.running(home) is None:
+            before.check(os.environ, mode)
         if foreground:
             raise typer.Exit(_foreground(home, ports, mode))
         with screen.err.status("starting the stack"):
@@ -70,6 +74,8 @@ def up(
 def restart(as_json: Json = False) -> None:
     """Stop the stack and start it again: same mode, same ports, this shell's settings."""
     with at_home(as_json) as (screen, home):
+        if found := operate.running(home):
+            before.check(os.environ, mode_of(found.addresses))
         with screen.err.status("restarting the stack"):
             stack = operate.restart(home)
         _show_stack(screen, home, stack)
