@@ -15,6 +15,7 @@ from waybill.sim.keys import Keys
 from waybill.sim.limits import Limits, RateLimiter
 from waybill.sim.openai.api import duration
 from waybill.sim.openai.simulator import OpenAISimulator
+from waybill.sim.wire import Stored
 
 
 def faults(texts: str, seed: int = 7) -> Faults:
@@ -204,3 +205,13 @@ async def test_a_body_whose_end_cannot_be_told_is_refused_and_the_connection_end
         assert (await line.receive()).status == status
         assert await line.reader.read() == b""
     assert not sim.journal
+
+
+def test_a_span_of_a_file_is_cut_as_bytes_are(tmp_path: Path) -> None:
+    path, content = tmp_path / "content", bytes(range(100))
+    path.write_bytes(content)
+    whole = Stored(path, 0, 100)
+    for span in (slice(10, 20), slice(None, 50), slice(90, 900), slice(-5, None), slice(50, 40)):
+        assert bytes(whole[span]) == content[span]
+        assert bytes(whole[20:80][span]) == content[20:80][span]
+    assert [len(piece) for piece in whole.pieces(64)] == [64, 36]

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from tests.sim.hosted import INFO, ONE, PUBLISHABLE, STORAGE, client, told
 from waybill.sim.supabase.settings import SupabaseSettings
 from waybill.sim.supabase.simulator import SupabaseSimulator
@@ -154,3 +156,26 @@ async def test_objects_stay_over_a_restart_of_the_simulator(tmp_path: Path) -> N
         second = (await http.post(ONE.replace("one", "two"), content=b"2")).json()["Id"]
         assert second != first
         assert (await http.get(ONE)).content == TEXT
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "incoming" / "letter.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with pytest.raises(ValueError, match="neither empty nor a simulated project"):
+        SupabaseSimulator(SupabaseSettings(data=tmp_path), 0, 0)
+    assert kept.exists()
+
+
+async def test_a_download_goes_on_while_its_object_is_replaced(project: SupabaseSimulator) -> None:
+    old = bytes(8 * 2**20)
+    async with client(project) as http:
+        await http.post(ONE, content=old)
+        async with http.stream("GET", ONE) as reply:
+            pieces = reply.aiter_raw()
+            got = len(await anext(pieces))
+            assert (await http.put(ONE, content=b"new")).status_code == 200
+            async for piece in pieces:
+                got += len(piece)
+        assert got == len(old)
+        assert (await http.get(ONE)).content == b"new"

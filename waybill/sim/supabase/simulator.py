@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from waybill.sim import routing
 from waybill.sim.faults import Fault
@@ -29,12 +30,14 @@ from waybill.sim.supabase.users import Users
 from waybill.sim.wire import Reply, Request
 
 _STARTS = 2**32
+_ROWS = "rows.sqlite"
 
 
 class SupabaseSimulator(Simulator):
     """One running simulator; `simulator` makes it."""
 
     def __init__(self, settings: SupabaseSettings, port: int, control_port: int) -> None:
+        data = _ours(settings.data) if settings.data else None
         vendor = Vendor(
             key_prefix=gateway.KEY_PREFIXES,
             prices={},
@@ -44,9 +47,8 @@ class SupabaseSimulator(Simulator):
             secret_headers=gateway.SECRET_HEADERS,
         )
         super().__init__(vendor, settings, port, control_port)
-        folder = settings.data or self.folder / "data"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._rows = Rows(folder / "rows.sqlite")
+        folder = data or _ours(self.folder / "data")
+        self._rows = Rows(folder / _ROWS)
         ids = Ids(settings.seed * _STARTS + self._rows.start())
         bodies, most = Bodies(folder, self._rows.versions()), settings.most_object_bytes
         self._store = store = Store(self._rows, bodies, ids, self.clock, settings.policy, most)
@@ -125,6 +127,18 @@ class SupabaseSimulator(Simulator):
         now = self.clock.now()
         if name and self._rows.bucket(name) is None:
             self._rows.keep_bucket(Bucket(name, False, None, None, now, now))
+
+
+def _ours(folder: Path) -> Path:
+    """A project's folder, made where there is none.
+
+    Raises:
+        ValueError: Something else is in it, of which this must delete nothing.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / _ROWS).exists():
+        raise ValueError(f"{folder} is neither empty nor a simulated project; name another folder")
+    return folder
 
 
 def _somebody_elses() -> list[Route]:
