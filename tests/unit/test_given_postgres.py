@@ -87,6 +87,7 @@ def test_a_session_pooler_gets_its_project_behind_each_roles_name() -> None:
         ("postgresql:///d", "names no host; it names no user"),
         ("postgresql://u:x@a,b/d", "several hosts"),
         ("postgresql://u:x@h/d?options=-csearch_path%3Dpublic", "search_path"),
+        ("postgresql://u:x@h/d?sslpassword=secret", "holds sslpassword"),
         ("postgresql://u:x@h/d?pgbouncer=true", "parameter that Postgres does not know"),
         ("postgresql://u:%zz-secret@h/d", "percent-encoded"),
     ],

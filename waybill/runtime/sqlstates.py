@@ -100,7 +100,6 @@ MEANINGS: Mapping[str, Meaning] = {
     "25006": _READ_ONLY,
     "25P03": AWAY,  # a transaction that was idle too long; the session is ended
     "26000": _POOLED,
-    "3D000": AWAY,  # no such database: renamed, or being restored
     "40001": _MET,
     "40P01": _MET,
     "42501": _REFUSED,

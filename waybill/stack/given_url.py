@@ -13,6 +13,8 @@ from waybill.stack.given import Given
 
 # Files that libpq reads. Services stand in another folder, so theirs are full paths.
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+# Parameters that would stand in the state file and in the list of processes.
+SECRETS = ("sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 # What belongs to the administrator, or to one session.
 NOT_CARRIED = {"user", "password", "passfile", "service", "application_name"}
 # A server that is gone without a word is noticed within a minute, and not by the system's two hours.
@@ -75,6 +77,9 @@ def _faults(parts: Mapping[str, str]) -> Iterator[str]:
         yield f"names port {TRANSACTION_POOLER_PORT}, that of a transaction pooler. {INSTEAD[:-1]}"
     if "search_path" in parts.get("options", ""):
         yield "sets a search_path, which the services' own would give way to; leave it out"
+    for name in SECRETS:
+        if parts.get(name):
+            yield f"holds {name}, which is not carried on to services; use a key file that needs none"
     for name in FILES:
         path = parts.get(name, "")
         if path and path != "system":
