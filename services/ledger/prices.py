@@ -69,3 +69,11 @@ class PriceTable:
             f"No price is known for a {unit} of {vendor} {model} on {day}. Add it to {TABLE.name}.",
             {"vendor": vendor, "model": model, "unit": unit},
         )
+
+    def at(self, vendor: str, model: str, unit: str, nano_usd_per_million: int) -> Price | None:
+        """The newest price of that height; None where the table has none, or no more."""
+        for price in self._prices:
+            known = price.vendor, price.unit, price.nano_usd_per_million
+            if known == (vendor, unit, nano_usd_per_million) and price.model in (model, ANY_MODEL):
+                return price
+        return None

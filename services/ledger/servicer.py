@@ -10,7 +10,9 @@ from typing import Any
 from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
 from services.ledger.entries import Entries, EntryFilter, Hold
-from services.ledger.prices import cost_nano_usd
+from services.ledger.prices import PriceTable, cost_nano_usd
+from services.ledger.report_rpcs import ReportRpcs
+from services.ledger.reports import Reports
 from services.ledger.windows import NO_RUN, Row
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
@@ -22,12 +24,14 @@ DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(BudgetRpcs):
+class LedgerServicer(BudgetRpcs, ReportRpcs):
     """The ledger's RPCs."""
 
-    def __init__(self, entries: Entries, budgets: Budgets) -> None:
+    def __init__(self, entries: Entries, budgets: Budgets, reports: Reports, prices: PriceTable) -> None:
         self._entries = entries
         self._budgets = budgets
+        self._reports = reports
+        self._prices = prices
 
     async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:  # noqa: N802
         """Writes an attempt down."""

@@ -22,7 +22,12 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.file_type_pb2 import FileType
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
-from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
+from waybill.ledger.v1.ledger_service_pb2 import (
+    ListEntriesRequest,
+    ListEntriesResponse,
+    ReportRequest,
+    ReportResponse,
+)
 from waybill.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceServicer,
     add_LedgerServiceServicer_to_server,
@@ -283,6 +288,8 @@ class Ledger(LedgerServiceServicer):
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.totals: list[RunTotal] = []
+        self.report = ReportResponse()
+        self.asked: list[ReportRequest] = []
         self.fault: ServiceError | None = None
 
     def ListEntries(self, request: ListEntriesRequest, context: Any) -> ListEntriesResponse:
@@ -298,6 +305,10 @@ class Ledger(LedgerServiceServicer):
         token = str(start + 1) if start + 1 < len(matching) else ""
         totals = [] if start else self.totals
         return ListEntriesResponse(entries=matching[start : start + 1], next_page_token=token, totals=totals)
+
+    def Report(self, request: ReportRequest, context: Any) -> ReportResponse:
+        self.asked.append(request)
+        return self.report
 
     def Hold(self, request: Any, context: Any) -> NoReturn:
         raise NotImplementedError

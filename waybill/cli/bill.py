@@ -1,38 +1,63 @@
-"""`waybill bill ID`: what a run, or all runs with a correlation id, have cost."""
+"""`waybill bill`: what a run has cost, or all with a correlation id; without an id, what some days have."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from waybill.cli.bills import bill_object, bills_of
 from waybill.cli.receipt import receipt
+from waybill.cli.report import By, as_csv, report_object, report_of, show_report
 from waybill.cli.screen import Screen
 from waybill.cli.session import Json, Tenant, reachable, session
+from waybill.cli.spans import Days, days
 from waybill.client import Client
 from waybill.runtime.identity import DEFAULT_TENANT
 
 
 def bill(
-    run_or_correlation_id: Annotated[str, typer.Argument(metavar="ID", help="A run id or a correlation id.")],
-    tenant: Tenant = DEFAULT_TENANT,
+    run_or_correlation_id: Annotated[
+        str, typer.Argument(metavar="[ID]", help="A run id or a correlation id; none: what days have cost.")
+    ] = "",
+    since: Annotated[
+        str,
+        typer.Option("--since", metavar="DAY", help="today, yesterday, 7d with today, 2026-11-01."),
+    ] = "",
+    until: Annotated[str, typer.Option("--until", metavar="DAY", help="The last day, else today.")] = "",
+    by: Annotated[By | None, typer.Option("--by", help="What to sum over, else model.")] = None,
+    as_table: Annotated[bool, typer.Option("--csv", help="CSV on stdout, money in nano-USD.")] = False,
     would_cost: Annotated[
         bool,
         typer.Option(
             "--would-cost", help="Also say what a vendor would charge for the work of local engines."
         ),
     ] = False,
+    tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
-    """Show what was bought, quantity × price a line."""
+    """Show what was bought, quantity × price a line: of a run, of a correlation id, or of some days."""
+    if run_or_correlation_id:
+        if since or until or by or as_table:
+            raise typer.BadParameter("--since, --until, --by and --csv are for days: leave the id out.")
+        with session(tenant, as_json) as here:
+            client = reachable(here.client, "orchestrator", "ledger")
+            show_bills(client, here.screen, run_or_correlation_id, would_cost=would_cost)
+        return
+    asked = days(since or until or "today", until, datetime.now(UTC).date())
     with session(tenant, as_json) as here:
-        show_bills(
-            reachable(here.client, "orchestrator", "ledger"),
-            here.screen,
-            run_or_correlation_id,
-            would_cost=would_cost,
-        )
+        _show_days(reachable(here.client, "ledger"), here.screen, asked, by or By.MODEL, as_table=as_table)
+
+
+def _show_days(client: Client, screen: Screen, asked: Days, by: By, *, as_table: bool) -> None:
+    report = report_of(client, asked, by)
+    if screen.as_json:
+        screen.emit(report_object(report))
+    elif as_table:
+        screen.out.file.write(as_csv(report))
+    else:
+        show_report(screen, report)
 
 
 def show_bills(

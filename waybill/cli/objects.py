@@ -26,7 +26,7 @@ from waybill.storage.v1.link_pb2 import Link
 from waybill.storage.v1.object_pb2 import Object
 
 Shape = dict[str, Any]
-_KINDS = {
+KINDS = {
     CostKind.COST_KIND_REAL: "real",
     CostKind.COST_KIND_SIMULATED: "simulated",
     CostKind.COST_KIND_LOCAL: "local",
@@ -42,7 +42,7 @@ def state_name(run: Run) -> str:
 
 def kind_name(entry: Entry) -> str:
     """Whether an entry is real or simulated money, or none."""
-    return _KINDS.get(entry.kind, "unknown")
+    return KINDS.get(entry.kind, "unknown")
 
 
 def run_object(run: Run) -> Shape:

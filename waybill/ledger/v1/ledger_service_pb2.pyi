@@ -1,10 +1,12 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import access_pb2 as _access_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
 from waybill.ledger.v1 import budget_pb2 as _budget_pb2
 from waybill.ledger.v1 import entry_pb2 as _entry_pb2
+from waybill.ledger.v1 import report_pb2 as _report_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -232,3 +234,27 @@ class ListBudgetAlertsResponse(_message.Message):
     alerts: _containers.RepeatedCompositeFieldContainer[_budget_pb2.BudgetAlert]
     next_page_token: str
     def __init__(self, alerts: _Optional[_Iterable[_Union[_budget_pb2.BudgetAlert, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ReportRequest(_message.Message):
+    __slots__ = ("since", "until", "by", "page_size", "page_token")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    by: _report_pb2.Grouping
+    page_size: int
+    page_token: str
+    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., by: _Optional[_Union[_report_pb2.Grouping, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ReportResponse(_message.Message):
+    __slots__ = ("lines", "next_page_token", "totals")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[_report_pb2.ReportLine]
+    next_page_token: str
+    totals: _containers.RepeatedCompositeFieldContainer[_report_pb2.ReportTotal]
+    def __init__(self, lines: _Optional[_Iterable[_Union[_report_pb2.ReportLine, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., totals: _Optional[_Iterable[_Union[_report_pb2.ReportTotal, _Mapping]]] = ...) -> None: ...

@@ -55,6 +55,11 @@ class LedgerServiceStub:
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
                 _registered_method=True)
+        self.Report = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/Report',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportResponse.FromString,
+                _registered_method=True)
         self.ListEntries = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/ListEntries',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
@@ -133,6 +138,15 @@ class LedgerServiceServicer:
         an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Report(self, request, context):
+        """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
+        each group. Groups in which nothing was bought have no line.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +236,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.Adjust,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.SerializeToString,
+            ),
+            'Report': grpc.unary_unary_rpc_method_handler(
+                    servicer.Report,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportResponse.SerializeToString,
             ),
             'ListEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEntries,
@@ -373,6 +392,33 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/Adjust',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Report(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/Report',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,11 @@ class LedgerServiceStub:
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
+    Report: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportRequest, _ledger_service_pb2.ReportResponse]
+    """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
+    each group. Groups in which nothing was bought have no line.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
     """Lists entries, oldest first, with each run's sums.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
@@ -108,6 +113,11 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+    """
+    Report: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportRequest, _ledger_service_pb2.ReportResponse]  # type: ignore[assignment]
+    """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
+    each group. Groups in which nothing was bought have no line.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists entries, oldest first, with each run's sums.
@@ -184,6 +194,17 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def Report(
+        self,
+        request: _ledger_service_pb2.ReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ReportResponse, _abc.Awaitable[_ledger_service_pb2.ReportResponse]]:
+        """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
+        each group. Groups in which nothing was bought have no line.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,122 @@
+"""`waybill bill` without an id: which days are asked for, and how their money is shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import typer
+
+from tests.cli.conftest import Waybill
+from tests.cli.fakes import Ledger
+from tests.cli.test_commands import documented
+from waybill.cli.spans import days
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.ledger_service_pb2 import ReportResponse
+from waybill.ledger.v1.report_pb2 import Grouping, ReportLine, ReportTotal
+
+TODAY = date(2026, 11, 27)
+
+
+def a_line(**fields: object) -> ReportLine:
+    told = {
+        "kind": CostKind.COST_KIND_REAL, "vendor": "openai", "model": "text-embedding-3-small",
+        "unit": "token", "price_nano_usd_per_million": 20_000_000, "price_date": "2024-01-25",
+        "attempts": 2, "quantity": 1_100, "settled_nano_usd": 22_000,
+    }  # fmt: skip
+    return ReportLine(**(told | fields))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "first", "last"),
+    [
+        ("today", "", "2026-11-27", "2026-11-27"),
+        ("yesterday", "yesterday", "2026-11-26", "2026-11-26"),
+        ("7d", "", "2026-11-21", "2026-11-27"),
+        ("2026-11-01", "2026-11-30", "2026-11-01", "2026-11-30"),
+    ],
+)
+def test_days_are_named_as_people_do_and_seven_are_seven(
+    since: str, until: str, first: str, last: str
+) -> None:
+    named = days(since, until, TODAY)
+    assert (str(named.first), str(named.last)) == (first, last)
+    assert named.until - named.since == timedelta(days=len(list(named)))
+
+
+@pytest.mark.parametrize(("since", "until"), [("7", ""), ("0d", ""), ("2026-13-01", ""), ("today", "3d"),
+                                              ("0001-01-01", "")])  # fmt: skip
+def test_what_names_no_days_is_refused(since: str, until: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        days(since, until, TODAY)
+
+
+def test_each_of_seven_days_is_a_row_also_where_nothing_was_bought(waybill: Waybill, ledger: Ledger) -> None:
+    today = datetime.now(UTC).date()
+    ledger.report = ReportResponse(
+        lines=[a_line(group=str(today))],
+        totals=[ReportTotal(kind=CostKind.COST_KIND_REAL, attempts=2, cost_nano_usd=22_000)],
+    )
+    told = json.loads(waybill("bill", "--since", "7d", "--by", "day", "--json").stdout)
+    assert list(told) == documented("report")
+    assert all(list(line) == documented("report line") for line in told["lines"])
+    assert [line["group"] for line in told["lines"]] == [
+        str(today - timedelta(days=back)) for back in range(6, -1, -1)
+    ]
+    assert [line["settled_nano_usd"] for line in told["lines"]] == [0] * 6 + [22_000]
+    assert ledger.asked[-1].by == Grouping.GROUPING_DAY
+    assert ledger.asked[-1].until.seconds - ledger.asked[-1].since.seconds == 7 * 86_400
+
+
+def test_a_report_shows_quantity_times_price_with_its_date_and_keeps_kinds_apart(
+    waybill: Waybill, ledger: Ledger
+) -> None:
+    ledger.report = ReportResponse(
+        lines=[
+            a_line(group="a.md", collection="notes", adjusted_nano_usd=-2_000),
+            a_line(group="a.md", collection="notes", kind=CostKind.COST_KIND_SIMULATED,
+                   in_doubt_nano_usd=5_000),
+            a_line(group="b.md", collection="notes", kind=CostKind.COST_KIND_LOCAL, vendor="local",
+                   model="word vectors", settled_nano_usd=0),
+        ],
+        totals=[
+            ReportTotal(kind=CostKind.COST_KIND_REAL, attempts=2, cost_nano_usd=20_000),
+            ReportTotal(kind=CostKind.COST_KIND_SIMULATED, attempts=2, cost_nano_usd=22_000,
+                        in_doubt_nano_usd=5_000),
+            ReportTotal(kind=CostKind.COST_KIND_LOCAL, attempts=2),
+        ],
+    )  # fmt: skip
+    lines = [" ".join(line.split()) for line in waybill("bill", "--by", "document").stdout.splitlines()]
+    assert lines[1:] == [
+        "notes/a.md $0.00002 ~$0.000022",
+        "openai text-embedding-3-small 2 calls, real",
+        "1,100 tokens × $0.02 per million, 2024-01-25 $0.00002",
+        "adjusted afterwards -$0.000002",
+        "openai text-embedding-3-small 2 calls, simulated",
+        "1,100 tokens × $0.02 per million, 2024-01-25 $0.000022",
+        "in doubt $0.000005",
+        "notes/b.md $0.00",
+        "local word vectors 2 calls, local",
+        "1,100 tokens $0.00",
+        "─" * 60,
+        "total $0.00002",
+        "simulated, owed to nobody $0.000022",
+        "in doubt $0.000005",
+    ]
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula(waybill: Waybill, ledger: Ledger) -> None:
+    ledger.report = ReportResponse(lines=[a_line(group="=HYPERLINK(1)"), a_line(group="plain.md")])
+    rows = list(csv.DictReader(io.StringIO(waybill("bill", "--by", "document", "--csv").stdout)))
+    assert [row["document"] for row in rows] == ["'=HYPERLINK(1)", "plain.md"]
+    assert rows[0]["settled_nano_usd"] == "22000"
+
+
+def test_an_id_and_days_are_not_asked_for_together(waybill: Waybill, ledger: Ledger) -> None:
+    result = waybill("bill", "some-run", "--since", "7d")
+    assert result.exit_code == 2
+    assert "leave the id out" in " ".join(result.stderr.split())
+    assert not ledger.asked
