@@ -6,8 +6,11 @@ import datetime
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from services.storage import link_server
@@ -119,3 +122,21 @@ async def test_an_upload_that_is_not_what_was_announced_is_refused(
     assert client.put(link.url, content=PAGE[::-1]).status_code == 422
     assert client.put(link.url, content=PAGE).status_code == 201
     assert client.put(link.url, content=PAGE).status_code == 201
+
+
+@settings(max_examples=200, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(["GET", "HEAD", "PUT"]),
+    st.text(max_size=30),
+    st.one_of(st.text(max_size=60), st.none()),
+    st.sampled_from(["bytes=0-0", "bytes=-99", "bytes=99999999999999999999-", "bytes=--", "\xff", ""]),
+    st.binary(max_size=10),
+)
+def test_nothing_that_a_stranger_sends_is_a_defect(
+    client: TestClient, url: str, method: str, name: str, token: str | None, range_: str, body: bytes
+) -> None:
+    # A path that begins with a stranger's text, or the link's own with a stranger's header.
+    path = url if token is None else f"/objects/{quote(name)}?token={quote(token)}"
+    answer = client.request(method, path, headers={"range": range_.encode("latin-1")}, content=body)
+    assert answer.status_code < 500
+    assert answer.status_code < 300 or PAGE not in answer.content

@@ -111,9 +111,7 @@ class Opened:
         while True:
             self.close()
             self._file = self._path.open("rb")
-            (length,) = _LENGTH.unpack(self._file.read(_LENGTH.size))
-            self._start = _LENGTH.size + length
-            header = Header.decoded(self._file.read(length))
+            header, self._start = _read_header(self._file)
             self.put_id = header.put_id
             stored = _with_what_stands_beside(self._path, header)
             # Replaced meanwhile: what stood beside may have been the next one's.
@@ -199,9 +197,11 @@ def keys_in(folder: Path) -> Iterator[str]:
         names = [entry.name for entry in entries if not entry.name.endswith(BESIDE)]
     for name in names:
         try:
-            yield describe(folder / name).spec.key
+            with (folder / name).open("rb") as file:
+                header, _ = _read_header(file)
         except FileNotFoundError:
             continue  # deleted meanwhile
+        yield header.stored.spec.key
 
 
 def sync(folder: int) -> None:
@@ -210,6 +210,12 @@ def sync(folder: int) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _read_header(file: BinaryIO) -> tuple[Header, int]:
+    """A file's header, and where its content begins."""
+    (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+    return Header.decoded(file.read(length)), _LENGTH.size + length
 
 
 def _beside(path: Path) -> Path:
