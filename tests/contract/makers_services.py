@@ -17,7 +17,7 @@ from services.orchestrator.config import OrchestratorConfig
 from services.parser.__main__ import build as build_parser
 from services.parser.config import ParserConfig
 from services.storage.__main__ import build as build_storage
-from services.storage.config import StorageConfig
+from services.storage.config import LinksConfig, StorageConfig
 from tests.conftest import MigratedPostgres
 from tests.inprocess import Recorder, served, server_config
 from waybill.runtime.auth_settings import AuthConfig
@@ -61,7 +61,11 @@ async def all_but_orchestrator(
             at[name] = await stack.enter_async_context(served(name, partial(build, config), recorder, auth))
 
         await serve(
-            "storage", build_storage, StorageConfig(server_config("storage", auth), *urls("storage"), folder)
+            "storage",
+            build_storage,
+            StorageConfig(
+                server_config("storage", auth), *urls("storage"), folder, links=LinksConfig("127.0.0.1:0")
+            ),
         )
         await serve("ledger", build_ledger, LedgerConfig(server_config("ledger", auth), *urls("ledger")))
         parser = ParserConfig(server_config("parser", auth), *urls("parser"), at["storage"], at["ledger"])

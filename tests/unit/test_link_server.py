@@ -137,6 +137,6 @@ def test_nothing_that_a_stranger_sends_is_a_defect(
 ) -> None:
     # A path that begins with a stranger's text, or the link's own with a stranger's header.
     path = url if token is None else f"/objects/{quote(name)}?token={quote(token)}"
-    answer = client.request(method, path, headers={"range": range_.encode("latin-1")}, content=body)
+    answer = client.request(method, path, headers={b"range": range_.encode("latin-1")}, content=body)
     assert answer.status_code < 500
     assert answer.status_code < 300 or PAGE not in answer.content
