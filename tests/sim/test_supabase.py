@@ -81,7 +81,9 @@ async def test_what_a_policy_hides_is_not_found_and_a_batch_says_nothing_of_it(
     async with client(project) as http:
         await http.post(ONE, content=TEXT)
         gone = await http.request(
-            "DELETE", f"{STORAGE}/object/waybill", json={"prefixes": ["t1/one.txt", "t1/none.txt"]}
+            "DELETE",
+            f"{STORAGE}/object/waybill",
+            json={"prefixes": ["t1/one.txt", "t1/none.txt", "t1/one.txt", 7]},
         )
         assert [row["name"] for row in gone.json()] == ["t1/one.txt"]
         await http.post(ONE, content=TEXT)

@@ -113,6 +113,7 @@ async def test_two_at_once_on_one_upload_are_locked_out(project: SupabaseSimulat
         await started.wait()
         await until(came)
         assert (await patch(http, place, 0, b"xyz")).status_code == 423
+        assert (await http.delete(place, headers=TUS)).status_code == 423
         go_on.set()
         assert (await first).status_code == 204
 

@@ -129,8 +129,7 @@ class Resumable:
         told = request.headers.get("upload-offset", "")
         if not told.isdecimal():
             raise plain(403, "Upload-Offset header required\n")
-        if upload.id in self._busy:
-            raise plain(423, "The upload is locked")
+        self._check_free(upload)
         if int(told) != self._offset(upload):
             raise plain(409, "Upload-Offset conflict\n")
         if upload.length is None and "upload-length" in request.headers:
@@ -154,6 +153,7 @@ class Resumable:
     async def delete(self, call: Call) -> Done:
         """DELETE: the upload ends, with what came of it."""
         upload = self._find(call)
+        self._check_free(upload)
         self._forget(upload)
         return Done(Reply(204, headers=_VERSION))
 
@@ -180,6 +180,10 @@ class Resumable:
         elif not self._store.may(whom(call), Doing.INSERT, upload.bucket, upload.key):
             raise errors.denied()
         return upload
+
+    def _check_free(self, upload: Upload) -> None:
+        if upload.id in self._busy:
+            raise plain(423, "The upload is locked")
 
     async def _take(self, upload: Upload, call: Call) -> Upload:
         """Adds what a request brings.

@@ -76,7 +76,7 @@ class Uploads:
         keys = field(call.request, "prefixes", list)
         if not keys:
             raise errors.invalid("body/prefixes must NOT have fewer than 1 items")
-        found = [self._store.rows.object(bucket, key) for key in keys]
+        found = [self._store.rows.object(bucket, key) for key in dict.fromkeys(map(str, keys))]
         allowed = [
             one
             for one in found
