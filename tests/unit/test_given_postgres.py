@@ -13,8 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 from waybill.runtime import sqlstates
 from waybill.runtime.errors import InvalidRequest, Precondition, ServiceError, Unavailable
 from waybill.stack import fitness
-from waybill.stack.fitness import CONNECTIONS, CONNECTIONS_OF_A_ROLE, Server
+from waybill.stack.fitness import CONNECTIONS, CONNECTIONS_OF_A_ROLE
 from waybill.stack.given_url import NOTICED, read
+from waybill.stack.server_facts import Server
 
 FIT = Server(
     role="postgres",

@@ -68,10 +68,10 @@ def chosen(home: Home, environ: Mapping[str, str], *, counted: bool = True) -> C
     if not url:
         binaries()  # what is not installed is said here, not in the supervisor's log
         return Chosen(None, environ)
-    from waybill.stack import fitness  # psycopg: as in postgres.py
+    from waybill.stack import fitness, server_facts  # psycopg: as in postgres.py
 
     passwords = home.passwords()
-    own_mark = fitness.mark({role: passwords[role] for role in ROLES})
+    own_mark = server_facts.mark({role: passwords[role] for role in ROLES})
     given, admin_url = fitness.fit(url, counted=counted, own_mark=own_mark)
     return Chosen(given, {**environ, DATABASE_ADMIN_URL.name: admin_url})
 
@@ -91,7 +91,7 @@ def asked(home: Home, found: StackState) -> DatabaseStatus | None:
     """Asks the Postgres of a running stack; None when it does not answer."""
     import psycopg  # as in postgres.py
 
-    from waybill.stack.fitness import LIMIT, USED
+    from waybill.stack.server_facts import LIMIT, USED
 
     url = embedded(home, found.addresses).url()
     if found.database is not None:

@@ -20,8 +20,9 @@ from waybill.runtime import schema
 from waybill.runtime.errors import Precondition, ServiceError, Unavailable
 from waybill.settings import ROLES
 from waybill.stack.config import MigrateConfig, migrations_folder
-from waybill.stack.fitness import MARKED, fit, mark
+from waybill.stack.fitness import fit
 from waybill.stack.process import wait_until
+from waybill.stack.server_facts import MARKED, mark
 
 # Any number that nobody else locks; "waybill" in ASCII.
 LOCK = 0x77617962696C6C

@@ -58,10 +58,11 @@ def _given(url: str, *, started: bool) -> Iterator[Finding]:
     """What is in the way of the stack; its connections have room already where it was started."""
     from waybill.stack import fitness  # psycopg: a third of the command line's start
     from waybill.stack.given_url import read
+    from waybill.stack.server_facts import examine
 
     try:
         given, admin_url = read(url)
-        server = fitness.examine(given, admin_url)
+        server = examine(given, admin_url)
     except ServiceError as error:
         yield Finding(FITNESS, State.FAILED, error.message, f"export {DATABASE_ADMIN_URL.name}=…; waybill up")
         return
