@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
+import random
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import NoReturn
@@ -68,6 +69,26 @@ async def test_what_was_put_comes_back_in_pieces_with_its_description(storage: S
     assert stored.sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert stored.create_time.ToDatetime(datetime.UTC) == NOW
     assert (await storage.stub.StatObject(pb.StatObjectRequest(key="a/b.pdf"), metadata=me)).object == stored
+
+
+async def test_a_form_is_stored_as_the_bytes_that_it_is(storage: Storage) -> None:
+    me, form = tenant_headers(), b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--x--\r\n"
+    stored = await put(storage, me, messages("form", form, content_type="multipart/form-data; boundary=x"))
+    assert stored.object.content_type == "multipart/form-data; boundary=x"
+    assert (await get(storage.stub, me, "form"))[1] == [form]
+
+
+async def test_an_object_of_several_parts_comes_back_whole_and_in_ranges(storage: Storage) -> None:
+    me, large = tenant_headers(), random.Random(3).randbytes(13_000_000)
+    await put(storage, me, messages("large", b"old"))
+    await put(storage, me, messages("large", large))
+    assert b"".join((await get(storage.stub, me, "large"))[1]) == large
+    _, pieces = await get(storage.stub, me, "large", offset_bytes=6_291_000, limit_bytes=6_500_000)
+    assert b"".join(pieces) == large[6_291_000:12_791_000]
+    async with refused("CHECKSUM_MISMATCH", INVALID):
+        await put(storage, me, messages("large", large, sha256="0" * 64))
+    assert b"".join((await get(storage.stub, me, "large"))[1]) == large
+    assert len(await storage.kept()) == 1
 
 
 async def test_describing_an_object_opens_none(tmp_path: Path) -> None:

@@ -12,13 +12,12 @@ from waybill import llamaparse_settings as own
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import Settings
 from waybill.runtime.settings import MODE
+from waybill.vendors.addresses import address_fault
 from waybill.vendors.keys import Keys
 from waybill.vendors.llamaparse import REGIONS, VERSIONS, download_hosts, webhook_fault
 from waybill.vendors.registry import LLAMAPARSE
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
-# A simulator is here; urlsplit has IPv6 without brackets.
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -125,16 +124,8 @@ class LlamaParseConfig:
         return known and place.scheme in ("https", own.scheme) and "@" not in place.netloc
 
     def _judge(self, settings: Settings, region: str, version: str) -> None:
-        place = urlsplit(self.base_url)
-        if place.scheme not in ("http", "https") or not place.hostname:
-            text = "LLAMA_CLOUD_BASE_URL must be an address with https:// in front (http:// of a simulator)"
-            settings.fault(f"{text}; simulator mode has no default")
-        elif place.scheme == "http" and place.hostname not in _THIS_MACHINE:
-            settings.fault(
-                "LLAMA_CLOUD_BASE_URL is http:// of another machine, which would get the key in clear"
-            )
-        if "@" in place.netloc:
-            settings.fault("LLAMA_CLOUD_BASE_URL holds a password; keys belong in LLAMA_CLOUD_API_KEY")
+        if fault := address_fault(own.LLAMA_CLOUD_BASE_URL.name, self.base_url):
+            settings.fault(fault)
         named = next((one for one, url in REGIONS.items() if url == self.base_url.rstrip("/")), region)
         if named != region:
             settings.fault(f"LLAMA_CLOUD_BASE_URL is of region {named}, LLAMA_CLOUD_REGION is {region}")

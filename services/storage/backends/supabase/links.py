@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from services.storage.backends.port import Link, ObjectSpec
-from services.storage.backends.supabase import downloads, errors
+from services.storage.backends.supabase import downloads, errors, uploads
 from services.storage.backends.supabase.rows import Row, Rows, path_of
 from services.storage.backends.supabase.sdk import Supabase
 from waybill.runtime import deadline
@@ -68,7 +68,7 @@ class Links:
         await self._rows.begin(tenant, object_id, spec, UPLOAD_SECONDS + JUDGING_SECONDS, linked=True)
         expire_time = self._expiry(UPLOAD_SECONDS)
         url = await self._storage.upload_url(path_of(tenant, object_id))
-        return Link(url, "PUT", {"Content-Type": spec.content_type}, expire_time)
+        return Link(url, "PUT", {"Content-Type": uploads.sent_type(spec.content_type)}, expire_time)
 
     async def judge(self, rows: Sequence[Row]) -> None:
         """Makes objects of what has come by links, whole, and drops what is wrong.
