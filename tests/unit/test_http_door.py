@@ -18,7 +18,7 @@ from waybill.runtime.config import ConfigError
 from waybill.runtime.http_listener import Bounds, opened, serving
 
 STILL_SECONDS = 0.2
-LONG_BYTES = 8_000_000
+LONG_BYTES = 64_000_000  # more than what sockets hold
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 

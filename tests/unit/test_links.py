@@ -61,6 +61,9 @@ def test_the_key_is_made_once_and_nobody_else_may_read_it(tmp_path: Path) -> Non
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_text(f"{NEW.replace(' ', '-')}\n{key}\n")
     assert kept_keys(file)[1] == key
+    file.write_text("\n")
+    with pytest.raises(ConfigError, match="holds no key"):
+        kept_keys(file)
 
 
 def test_no_links_are_served_where_nothing_says_so() -> None:

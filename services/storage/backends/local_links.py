@@ -20,6 +20,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from services.storage.backends.port import Link, ObjectSpec
+from waybill.runtime.config import ConfigError
 
 PATH = "/objects"
 _PURPOSE = b"waybill object link 1\n"
@@ -98,7 +99,11 @@ _METHODS: Mapping[str, Sequence[str]] = {"GET": ("GET", "HEAD"), "PUT": ("PUT",)
 
 
 def kept_keys(file: Path) -> tuple[str, ...]:
-    """The keys in a file, a key a line; the file is made with one where it is missing. It blocks."""
+    """The keys in a file, a key a line; the file is made with one where it is missing. It blocks.
+
+    Raises:
+        ConfigError: The file holds none.
+    """
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = file.with_name(f"{file.name}.new")
@@ -108,7 +113,11 @@ def kept_keys(file: Path) -> tuple[str, ...]:
             written.flush()
             os.fsync(written.fileno())
         fresh.replace(file)
-    return tuple(file.read_text().split())
+    if not (keys := tuple(file.read_text().split())):
+        raise ConfigError(
+            f"cannot start: {file} holds no key. Write one, or delete the file: then one is made."
+        )
+    return keys
 
 
 def _packed(grant: Grant) -> str:
