@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +142,26 @@ def test_a_database_that_a_later_release_has_changed_is_left_alone(
         given, _ = fitness.fit(server.admin_url)
         with pytest.raises(ConfigError, match="later release"):
             schema.verify(given.url("waybill_storage", "s"), folder)
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("", 0, '"applied": \\[\\]'),
+        ("postgresql://u:sesame@h:6543/d", 5, "DATABASE_UNFIT.*session pooler"),
+    ],
+    ids=["up to date", "transaction pooler"],
+)
+def test_migrate_takes_the_url_of_a_server(
+    server: GivenServer, url: str, code: int, said: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-P", "-m", "waybill.cli", "migrate", "--json", "--database-url"]
+    command.append(url or server.admin_url)
+    environ = {**os.environ, "WAYBILL_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert re.search(said, done.stdout + done.stderr)
+    assert "sesame" not in done.stdout + done.stderr
 
 
 @contextmanager
