@@ -16,6 +16,7 @@ from services.parser.backends.port import Order, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact
+from tests import office_files, raw_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import SOON, at, quick
 from tests.contract.makers_llamaparse import begun, final, llamaparse, operations, owed, parsed_there
@@ -107,6 +108,33 @@ async def test_plain_text_is_read_here_costs_nothing_and_says_so(
             blank = await parsed_there(stub, near, f"blank-{filename}", b" " * len(content) + b"\n")
             assert (blank.state, blank.reason) == (ParseJob.STATE_FAILED, "DOCUMENT_EMPTY")
         assert {"files.create", "parse.create"}.isdisjoint(operations(sim))
+
+
+@pytest.mark.parametrize(
+    ("filename", "content", "held", "pages"),
+    [
+        ("a.pdf", raw_pdfs.document([raw_pdfs.stream(raw_pdfs.shown("Tides", 72, 700))] * 2), 2, 2),
+        ("a.pptx", office_files.pptx(*[("Rain", "81 mm in April", "")] * 3), 3, 3),
+        ("a.png", b"\x89PNG\r\n\x1a\n%%Page\n", 1, 1),
+        ("a.html", HTML, 12, 2),
+    ],
+)
+async def test_what_is_held_are_the_pages_that_can_be_counted_and_twice_a_guess(
+    database: MigratedPostgres, tmp_path: Path, filename: str, content: bytes, held: int, pages: int
+) -> None:
+    async with (
+        simulator(quick()) as sim,
+        neighbours(database, tmp_path) as near,
+        llamaparse(database, near, at(sim)) as stub,
+    ):
+        with identity.acting_as(a_run()):
+            there = await begun(stub, near, filename, content)
+            job = await final(stub, there.job_id)
+            assert (there.expected_page_count, job.page_count, list(job.reading.left_out)) == (
+                held,
+                pages,
+                [],
+            )
 
 
 async def test_a_job_that_is_listed_late_is_found_all_the_same() -> None:

@@ -28,6 +28,8 @@ PLAIN = frozenset(
         formats.JSONL,
     )
 )
+# A slide is a page here as there; hidden ones may be none.
+SLIDES = frozenset(each.name for each in (formats.PPTX, formats.PPT, formats.ODP))
 # Where a format has no pages of its own, the vendor makes them; ours are about as long as printed ones.
 MARGIN, MORE = 2, 10
 
@@ -59,13 +61,16 @@ def of_read(source: Source, pages: int, artifact: Artifact) -> Count:
         return Count(pages, exact=False)
     if artifact.reading.format in PLAIN:
         return Count(0, exact=True)
+    if artifact.reading.format in SLIDES:
+        return Count(pages, exact=False)
     return Count(MARGIN * pages + MORE, exact=False)
 
 
 def may_have_more(source: Source, artifact: Artifact) -> bool:
     """Whether a document that was counted may have more pages than are bought: the bound is a guess."""
     unread = UNREAD.get(PurePosixPath(source.filename).suffix.lower(), 0)
-    return artifact.reading is not None or unread > 1
+    guessed = artifact.reading is not None and artifact.reading.format not in SLIDES
+    return guessed or unread > 1
 
 
 async def count(sandbox: Sandbox, source: Source, artifact: Artifact) -> Count:
