@@ -14,6 +14,7 @@ from waybill.runtime.errors import Precondition
 from waybill.settings import FIXED_PORTS, MASK, SETTINGS
 from waybill.stack.home import Home
 from waybill.stack.operate import up
+from waybill.stack.ports import SIMULATORS
 from waybill.stack.process import Process
 from waybill.stack.state import Phase, StackState
 
@@ -75,3 +76,20 @@ def test_the_stack_is_open_to_others_by_tls_and_token_alone(
     with pytest.raises(Precondition, match=r"WAYBILL_BIND is '0\.0\.0\.0:7401'.*WAYBILL_TLS_CERT_FILE"):
         up(Home(tmp_path / "state"), "free")
     assert not (tmp_path / "state").exists()
+
+
+def test_a_backend_that_is_not_named_is_that_of_the_mode_in_force(tmp_path: Path) -> None:
+    home, names = Home(tmp_path), ("PARSER_BACKEND", "EMBEDDER_BACKEND", "STORAGE_BACKEND")
+    quiet, simulated = lines(home), lines(home, WAYBILL_MODE="simulator")
+    assert [quiet[name].value for name in names] == ["local"] * 3
+    assert [simulated[name].value for name in names] == ["llamaparse", "openai", "supabase"]
+    assert simulated["PARSER_BACKEND"].source == "WAYBILL_MODE=simulator"
+    named = lines(home, WAYBILL_MODE="simulator", PARSER_BACKEND="local")["PARSER_BACKEND"]
+    assert (named.value, named.source) == ("local", "environment")
+
+
+def test_a_stack_s_mode_is_told_by_its_programs_however_it_was_given(tmp_path: Path) -> None:
+    running = {**ADDRESSES, **dict.fromkeys(SIMULATORS, "127.0.0.1:1")}
+    found = StackState(Process(1, "now"), Phase.SERVING, running, settings={})
+    told = {line.setting: line.value for line in in_force(Home(tmp_path), found, {})}
+    assert (told["WAYBILL_MODE"], told["PARSER_BACKEND"]) == ("simulator", "llamaparse")

@@ -159,7 +159,7 @@ def test_ranks_do_not_count_where_vectors_mean_nothing_and_it_says_so(
 ) -> None:
     orchestrator = Working(("parse", "chunk"), long_steps)
     shown = play(orchestrator, make_examples(tmp_path, page=4), victims, ranks_count=False)
-    assert (shown.code, "these ranks do not count" in shown.err) == (Exit.OK, True)
+    assert (shown.code, "the ranks below do not count" in shown.err) == (Exit.OK, True)
 
 
 def test_the_demo_kills_once_in_parse_and_once_in_chunk(tmp_path: Path, victims: Victims) -> None:

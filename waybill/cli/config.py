@@ -12,10 +12,12 @@ from waybill.cli.plain import plain
 from waybill.cli.screen import Screen
 from waybill.cli.session import Json
 from waybill.cli.stack import at_home
-from waybill.runtime.settings import Setting
+from waybill.runtime.config import backend_of
+from waybill.runtime.settings import MODE, Setting
 from waybill.settings import ADDRESSES, HOME, MASK, SETTINGS, shown
 from waybill.stack import operate
 from waybill.stack.home import Home
+from waybill.stack.ports import mode_of
 from waybill.stack.state import StackState
 
 DEFAULT, ENVIRONMENT = "default", "environment"
@@ -92,13 +94,17 @@ def in_force(home: Home, found: StackState | None, environ: Mapping[str, str]) -
 
 def _of(found: StackState) -> Mapping[str, str]:
     """What the stack was started with, and where its services are."""
-    return {**found.settings, **{one.name: found.addresses[name] for name, one in ADDRESSES.items()}}
+    mode = {MODE.name: mode_of(found.addresses)}
+    return {**found.settings, **mode, **{one.name: found.addresses[name] for name, one in ADDRESSES.items()}}
 
 
 def _otherwise(setting: Setting, home: Home, given: Mapping[str, str]) -> tuple[str, str]:
     """What holds for a setting that is not set, and who says so."""
     if setting is HOME:
         return str(home.folder), DEFAULT
+    if setting.name.endswith("_BACKEND"):
+        mode = given.get(MODE.name) or MODE.default or ""
+        return backend_of(mode, setting), f"{MODE.name}={mode}"
     if file := given.get(f"{setting.name}_FILE"):
         return MASK, file
     return setting.default or setting.otherwise.replace("`", ""), DEFAULT

@@ -95,9 +95,10 @@ def run_demo(
     screen.note(f"ingesting {len(found.sources)} documents", "bold")
     kills, outcomes = _ingest(client, screen, found, correlation_id, orchestrator)
     lines = (examples / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    right = ask(client, screen, [Question(**json.loads(line)) for line in lines if line])
     if not ranks_count:
-        screen.note("the simulator's vectors mean nothing, so these ranks do not count", "dim")
+        screen.note("the simulator's vectors mean nothing, so the ranks below do not count", "dim")
+    questions = [Question(**json.loads(line)) for line in lines if line]
+    right = ask(client, screen, questions, ranks_count)
     if screen.out.record:
         screen.out.export_text(clear=True)  # the picture holds what follows
     _show_waterfall(client, screen, outcomes)
@@ -138,7 +139,7 @@ def _show_aftermath(client: Client, screen: Screen, outcomes: Sequence[Outcome],
     return aftermath.whole
 
 
-def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
+def ask(client: Client, screen: Screen, questions: Sequence[Question], ranks_count: bool = True) -> bool:
     """Asks each question; whether its page came first among the documents asked about, every time."""
     screen.show(Text("questions, and the rank of the page that answers each", "bold"))
     ranks = []
@@ -150,10 +151,11 @@ def ask(client: Client, screen: Screen, questions: Sequence[Question]) -> bool:
         wanted = (question.document_key, question.page)
         ranks.append(places.index(wanted) + 1 if wanted in places else None)
         found = f"rank {ranks[-1]}" if ranks[-1] else "not found"
+        colour = "dim" if not ranks_count else "green" if ranks[-1] == 1 else "bold red"
         width = min(screen.out.width, 100)
         screen.show(Text(plain(question.question)))
         place = f"  {plain(question.document_key)}, page {question.page}"
-        screen.show(spread(Text(place, "dim"), Text(found, "green" if ranks[-1] == 1 else "bold red"), width))
+        screen.show(spread(Text(place, "dim"), Text(found, colour), width))
     return all(rank == 1 for rank in ranks)
 
 

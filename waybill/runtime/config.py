@@ -22,6 +22,11 @@ class ConfigError(SystemExit):
     """The environment does not say enough to start; the text names every variable at fault."""
 
 
+def backend_of(mode: str, setting: Setting) -> str:
+    """A service's backend where its own setting does not say; see `Settings.backend`."""
+    return setting.choices[-1] if mode == "simulator" else "local"
+
+
 @dataclass
 class Settings:
     """Reads variables and collects what is wrong with them, so that one message can tell all."""
@@ -69,7 +74,7 @@ class Settings:
             setting: Its choices are `local`, and last the vendor that simulator mode takes.
         """
         mode = self.choice(MODE)
-        backend = self.choice(setting, setting.choices[-1] if mode == "simulator" else "local")
+        backend = self.choice(setting, backend_of(mode, setting))
         if self.text(ENV) == "production":
             if backend == "local":
                 self._faults.append(f"{setting.name} is 'local', which WAYBILL_ENV=production refuses")
