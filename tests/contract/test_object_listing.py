@@ -74,6 +74,7 @@ async def test_a_prefix_is_any_beginning_of_a_key(storage: Storage) -> None:
     assert await keys(storage, me, "c") == []
 
 
+@pytest.mark.timeout(900)
 async def test_more_than_a_thousand_objects_are_listed_page_by_page(storage: Storage) -> None:
     me = tenant_headers()
     names = [f"{number:04d}" for number in range(1_203)]

@@ -71,10 +71,15 @@ async def test_what_was_put_comes_back_in_pieces_with_its_description(storage: S
     assert (await storage.stub.StatObject(pb.StatObjectRequest(key="a/b.pdf"), metadata=me)).object == stored
 
 
-async def test_a_form_is_stored_as_the_bytes_that_it_is(storage: Storage) -> None:
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data; boundary=x", "audio/mpeg", "no type at all", "application/json"]
+)
+async def test_bytes_of_any_type_come_back_as_they_are_and_with_their_type(
+    storage: Storage, content_type: str
+) -> None:
     me, form = tenant_headers(), b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--x--\r\n"
-    stored = await put(storage, me, messages("form", form, content_type="multipart/form-data; boundary=x"))
-    assert stored.object.content_type == "multipart/form-data; boundary=x"
+    stored = await put(storage, me, messages("form", form, content_type=content_type))
+    assert stored.object.content_type == content_type
     assert (await get(storage.stub, me, "form"))[1] == [form]
 
 

@@ -278,6 +278,24 @@ async def test_every_path_at_the_vendor_begins_with_its_tenant_and_holds_nothing
     assert all(re.fullmatch(f"{TENANT}/{uuid}", name) for name in await made.objects())
 
 
+async def test_rows_of_a_tenant_are_seen_and_written_by_no_other(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened() as backend:
+        await put(backend, SMALL)
+    count = "select count(*) from waybill_index.objects"
+    seen = {}
+    for tenant in (TENANT, "another", ""):
+        async with await psycopg.AsyncConnection.connect(made.database.url("storage")) as connection:
+            await connection.execute("select set_config('waybill.tenant', %s, true)", [tenant])
+            seen[tenant] = (await (await connection.execute(count)).fetchall())[0][0]
+            if tenant != TENANT:
+                updated = await connection.execute("update waybill_index.objects set key = 'stolen'")
+                assert updated.rowcount == 0
+    assert seen == {TENANT: 1, "another": 0, "": 0}
+
+
 async def test_both_kinds_of_key_work_and_another_takes_over_without_a_restart(
     at: tuple[SupabaseSimulator, Project], tmp_path: Path
 ) -> None:
