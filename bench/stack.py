@@ -19,6 +19,7 @@ from bench.processes import Programs
 from services.storage.vector_index import DUE, MOST_OPEN, NEVER
 from waybill.client import FINAL_STATES, Client, connect
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.settings import HOME
 from waybill.stack import operate
 from waybill.stack.home import Home
 from waybill.stack.process import wait_until
@@ -62,7 +63,10 @@ class Stack:
             found = operate.running(home)
             assert found is not None
             with connect(
-                found.addresses, tenant=TENANT, deadline_seconds=DEADLINE_SECONDS, environ={}
+                found.addresses,
+                tenant=TENANT,
+                deadline_seconds=DEADLINE_SECONDS,
+                environ={HOME.name: str(folder)},
             ) as client:
                 log = home.log(POSTGRES)
                 yield cls(client, operate.admin_url(home, found), log, _programs(found), in_flight)

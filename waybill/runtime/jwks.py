@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import math
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -52,7 +53,8 @@ class KeySet:
         self._fresh, self._floor = fresh_seconds, floor_seconds
         self._monotonic = monotonic
         self._keys: Mapping[str, jwt.PyJWK] = {}
-        self._begun_at = self._seen_at = self._due_at = monotonic() - floor_seconds
+        # When the last fetch began, and that of the last one that has ended; when the next is due by age.
+        self._begun_at = self._seen_at = self._due_at = -math.inf
         self._failed = True
         self._fetching: asyncio.Task[None] | None = None
         self._waiting = 0
