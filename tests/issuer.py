@@ -57,6 +57,7 @@ class Issuer:
     fetches: int = 0
     status: int = 200
     document: bytes | None = None
+    location: str = ""
 
     @property
     def config(self) -> TokenConfig:
@@ -87,7 +88,7 @@ class Issuer:
                 body = issuer.jwks()
                 self.send_response(issuer.status)
                 if issuer.status == 302:
-                    self.send_header("Location", issuer.url)
+                    self.send_header("Location", issuer.location)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

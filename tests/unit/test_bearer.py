@@ -232,6 +232,15 @@ async def test_forged_keys_make_no_more_fetches_than_the_floor_allows() -> None:
     assert issuer.fetches == 2
 
 
+async def test_one_forged_key_after_the_other_fetches_no_quicker_than_the_floor() -> None:
+    issuer = Issuer()
+    keys = keys_of(issuer)
+    begun_at = time.monotonic()
+    for number in range(20):
+        assert await keys.find(f"forged-{number}") is None
+    assert issuer.fetches <= (time.monotonic() - begun_at) / FLOOR_SECONDS + 1
+
+
 async def test_while_the_issuer_is_out_of_reach_the_known_keys_hold() -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, fresh_seconds=10.0, monotonic=lambda: clock[0])
@@ -266,7 +275,8 @@ async def test_keys_are_read_by_http_without_following_elsewhere() -> None:
     with Issuer().served() as issuer:
         async with KeySet(issuer.url, floor_seconds=0.0).opened() as keys:
             assert await keys.find("key-1")
-        issuer.status = 302
-        keys = KeySet(issuer.url, floor_seconds=0.0)
-        with pytest.raises(Unavailable):
-            await keys.find("key-1")
+        with Issuer(issuer.keys).served() as elsewhere:
+            issuer.status, issuer.location = 302, elsewhere.url
+            with pytest.raises(Unavailable):
+                await KeySet(issuer.url, floor_seconds=0.0).find("key-1")
+            assert elsewhere.fetches == 0

@@ -80,7 +80,7 @@ class Certificate:
     def credentials(self) -> grpc.ServerCredentials:
         """Server credentials that follow the files: each new connection gets what they hold by then.
 
-        Files that cannot be used, as between the writing of the one and of the other, change nothing.
+        Files that cannot be used, as between the writing of the one and of the other: gRPC passes them over.
         """
         followed = _Followed(self)
         # None means: as before; the types do not know that.
@@ -114,7 +114,7 @@ class _Followed:
         with self._lock:
             try:
                 seen = self._certificate.seen()
-                if seen == self._seen or self._certificate.fault():
+                if seen == self._seen:
                     return None
                 self._seen = seen
                 return self._certificate.configuration()
