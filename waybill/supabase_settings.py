@@ -67,3 +67,10 @@ LIVE_SUPABASE_KEY = Setting(
     default="",
     secret=True,
 )
+LIVE_SUPABASE_JWT_SECRET = Setting(
+    name="WAYBILL_LIVE_SUPABASE_JWT_SECRET",
+    group="For tests",
+    meaning="What that server checks HS256 tokens by, for the test of what each role may do in the bucket.",
+    default="",
+    secret=True,
+)
