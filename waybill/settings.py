@@ -111,6 +111,13 @@ OPERATOR_TENANT = Setting(
     "Without authentication that is a label and no protection: callers name their tenant themselves.",
     default=DEFAULT_TENANT,
 )
+PRICES_FILE = Setting(
+    name="WAYBILL_PRICES_FILE",
+    group="Money",
+    meaning="A table of your own prices, made like `services/ledger/prices.toml`: what you have negotiated "
+    "goes before the vendors' lists. Read at start; what was bought before keeps its price.",
+    default="",
+)
 ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml.")
 
 EXECUTOR_ID = Setting(

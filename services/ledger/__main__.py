@@ -14,7 +14,6 @@ from services.ledger.alerts import Alerts
 from services.ledger.budgets import Budgets
 from services.ledger.config import LedgerConfig
 from services.ledger.entries import Entries, expire_holds
-from services.ledger.prices import PriceTable
 from services.ledger.reports import Reports
 from services.ledger.servicer import LedgerServicer
 from waybill.ledger.v1 import ledger_service_pb2_grpc
@@ -37,15 +36,14 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         repeating("expiry", partial(_expire, owner, alerts), EXPIRY_SECONDS),
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
-        prices = PriceTable.load()
-        entries = Entries(database, prices, _today, alerts)
+        entries = Entries(database, config.prices, _today, alerts)
         budgets = Budgets(database, config.operator_tenant)
         reports = Reports(database, owner, config.operator_tenant)
         yield server.Service(
             rpcs=[
                 (
                     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
-                    LedgerServicer(entries, budgets, reports, prices),
+                    LedgerServicer(entries, budgets, reports, config.prices),
                     "waybill.ledger.v1.LedgerService",
                 )
             ],

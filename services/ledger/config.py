@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from services.ledger.prices import PriceFileError, PriceTable
 from waybill import settings as declared
+from waybill.runtime.config import Settings
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.runtime.server import ServerConfig
 
@@ -18,6 +21,7 @@ class LedgerConfig:
         server: Where to serve.
         database_url: WAYBILL_DATABASE_URL, the login role waybill_ledger.
         owner_database_url: WAYBILL_OWNER_DATABASE_URL, the role that sees every tenant.
+        prices: The vendors' lists, and before them the table that WAYBILL_PRICES_FILE names.
         operator_tenant: WAYBILL_OPERATOR_TENANT, whose callers have the budgets over all tenants.
     """
 
@@ -25,6 +29,7 @@ class LedgerConfig:
     database_url: str
     owner_database_url: str
     operator_tenant: str = DEFAULT_TENANT
+    prices: PriceTable = field(default_factory=PriceTable.load)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> LedgerConfig:
@@ -35,6 +40,16 @@ class LedgerConfig:
             database_url=settings.text(declared.DATABASE_URL),
             owner_database_url=settings.text(declared.OWNER_DATABASE_URL),
             operator_tenant=settings.text(declared.OPERATOR_TENANT),
+            prices=_prices(settings),
         )
         settings.check()
         return config
+
+
+def _prices(settings: Settings) -> PriceTable:
+    own = settings.text(declared.PRICES_FILE)
+    try:
+        return PriceTable.load(Path(own) if own else None)
+    except PriceFileError as error:
+        settings.fault(f"WAYBILL_PRICES_FILE is {own!r}: {error}")
+        return PriceTable([])

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import datetime
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from waybill.runtime.errors import Precondition
 
 TABLE = Path(__file__).with_name("prices.toml")
 MILLION = 1_000_000
 ANY_MODEL = "*"
+# A thousand dollars for one unit; much more would not fit its column.
+MOST_NANO_USD_PER_MILLION = 10**18
+_KINDS = {str: "text", int: "whole number", datetime.date: "day such as 2026-11-27"}
+
+
+class PriceFileError(Exception):
+    """What is wrong with a price table of one's own."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +51,25 @@ def cost_nano_usd(nano_usd_per_million: int, quantity: int) -> int:
 
 
 class PriceTable:
-    """Every price we know, with the days from which they hold."""
+    """Every price we know, with the days from which they hold.
 
-    def __init__(self, prices: Sequence[Price]) -> None:
-        self._prices = sorted(prices, key=lambda price: price.valid_from, reverse=True)
+    Args:
+        prices: What vendors list.
+        own: What was negotiated: it goes before the lists, from its own day on.
+    """
+
+    def __init__(self, prices: Sequence[Price], own: Sequence[Price] = ()) -> None:
+        self._prices = [*_newest_first(own), *_newest_first(prices)]
+        self._own = frozenset(own)
 
     @classmethod
-    def load(cls, path: Path = TABLE) -> PriceTable:
-        """Reads the table; a missing or misspelt key raises TypeError."""
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["price"]
-        return cls([Price(**row) for row in rows])
+    def load(cls, own: Path | None = None) -> PriceTable:
+        """Reads the vendors' lists, and a file of one's own that is made alike.
+
+        Raises:
+            PriceFileError: That file is missing, or is not such a table.
+        """
+        return cls(_rows(TABLE.read_text(encoding="utf-8")), _own(own) if own else ())
 
     def find(self, vendor: str, model: str, unit: str, day: datetime.date) -> Price:
         """The price that holds on a day.
@@ -66,7 +84,8 @@ class PriceTable:
                     return price
         raise Precondition(
             "PRICE_UNKNOWN",
-            f"No price is known for a {unit} of {vendor} {model} on {day}. Add it to {TABLE.name}.",
+            f"No price is known for a {unit} of {vendor} {model} on {day}. Add it to a file that"
+            " WAYBILL_PRICES_FILE names; `waybill prices` lists those that are known.",
             {"vendor": vendor, "model": model, "unit": unit},
         )
 
@@ -77,3 +96,48 @@ class PriceTable:
             if known == (vendor, unit, nano_usd_per_million) and price.model in (model, ANY_MODEL):
                 return price
         return None
+
+    def all(self) -> Sequence[tuple[Price, bool]]:
+        """Every price, and whether it is one's own; in the order in which they are looked for."""
+        return [(price, price in self._own) for price in self._prices]
+
+
+def _newest_first(prices: Sequence[Price]) -> Sequence[Price]:
+    return sorted(prices, key=lambda price: price.valid_from, reverse=True)
+
+
+def _own(path: Path) -> Sequence[Price]:
+    try:
+        return _rows(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PriceFileError(f"it cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise PriceFileError(str(error)) from error
+
+
+def _rows(text: str) -> Sequence[Price]:
+    """Raises ValueError, of which TOMLDecodeError is one, saying which row is wrong and how."""
+    rows = tomllib.loads(text).get("price")
+    if not isinstance(rows, list):
+        raise ValueError("it has no [[price]]")
+    prices = [_row(number, row) for number, row in enumerate(rows, start=1)]
+    keys = Counter((price.vendor, price.model, price.unit, price.valid_from) for price in prices)
+    for (vendor, model, unit, day), times in keys.items():
+        if times > 1:
+            raise ValueError(f"it has {times} prices for a {unit} of {vendor} {model} from {day} on")
+    return prices
+
+
+def _row(number: int, row: Any) -> Price:
+    wanted = {"vendor": str, "model": str, "unit": str, "nano_usd_per_million": int,
+              "valid_from": datetime.date, "source": str}  # fmt: skip
+    for name, kind in wanted.items():
+        # A moment is a date, too, and true a number.
+        if type(row.get(name)) is not kind:
+            raise ValueError(f"[[price]] number {number} needs {name}, a {_KINDS[kind]}")
+    if unknown := sorted(set(row) - set(wanted)):
+        raise ValueError(f"[[price]] number {number} has {', '.join(unknown)}, which is not known")
+    if not 0 <= row["nano_usd_per_million"] <= MOST_NANO_USD_PER_MILLION:
+        most = f"{MOST_NANO_USD_PER_MILLION:,}"
+        raise ValueError(f"[[price]] number {number}: nano_usd_per_million is 0 to {most}")
+    return Price(**row)

@@ -1,4 +1,4 @@
-"""The RPC of reports: request → reports → response."""
+"""The RPCs of reports and prices: request → reports → response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from services.ledger.prices import PriceTable
 from services.ledger.reports import ORDER, Reports, Span
 from services.ledger.windows import Row
-from waybill.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc, report_pb2
+from waybill.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc, price_pb2, report_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.wire import bad_page_token, page_place, page_size, page_token
@@ -18,7 +18,7 @@ DEFAULT_PAGE, MAX_PAGE = 500, 2000
 
 
 class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
-    """What of the ledger's RPCs is about reports."""
+    """What of the ledger's RPCs is about reports and prices."""
 
     _reports: Reports
     _prices: PriceTable
@@ -37,6 +37,17 @@ class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         if len(lines) > size:
             response.next_page_token = page_token(*(str(lines[size - 1][name]) for name in ORDER))
         return response
+
+    async def ListPrices(  # noqa: N802
+        self, request: ledger_service_pb2.ListPricesRequest, context: Any
+    ) -> Any:
+        """Lists the prices that are known."""
+        return ledger_service_pb2.ListPricesResponse(
+            prices=[
+                price_pb2.Price(**vars(price) | {"valid_from": price.valid_from.isoformat()}, own=own)
+                for price, own in self._prices.all()
+            ]
+        )
 
     def _line(self, row: Row) -> report_pb2.ReportLine:
         line = report_pb2.ReportLine(

@@ -25,6 +25,8 @@ from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
 from waybill.ledger.v1.ledger_service_pb2 import (
     ListEntriesRequest,
     ListEntriesResponse,
+    ListPricesRequest,
+    ListPricesResponse,
     ReportRequest,
     ReportResponse,
 )
@@ -32,6 +34,7 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceServicer,
     add_LedgerServiceServicer_to_server,
 )
+from waybill.ledger.v1.price_pb2 import Price
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
@@ -289,6 +292,7 @@ class Ledger(LedgerServiceServicer):
         self.entries: list[Entry] = []
         self.totals: list[RunTotal] = []
         self.report = ReportResponse()
+        self.prices: list[Price] = []
         self.asked: list[ReportRequest] = []
         self.fault: ServiceError | None = None
 
@@ -305,6 +309,9 @@ class Ledger(LedgerServiceServicer):
         token = str(start + 1) if start + 1 < len(matching) else ""
         totals = [] if start else self.totals
         return ListEntriesResponse(entries=matching[start : start + 1], next_page_token=token, totals=totals)
+
+    def ListPrices(self, request: ListPricesRequest, context: Any) -> ListPricesResponse:
+        return ListPricesResponse(prices=self.prices)
 
     def Report(self, request: ReportRequest, context: Any) -> ReportResponse:
         self.asked.append(request)

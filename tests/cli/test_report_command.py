@@ -16,6 +16,7 @@ from tests.cli.test_commands import documented
 from waybill.cli.spans import days
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.ledger_service_pb2 import ReportResponse
+from waybill.ledger.v1.price_pb2 import Price
 from waybill.ledger.v1.report_pb2 import Grouping, ReportLine, ReportTotal
 
 TODAY = date(2026, 11, 27)
@@ -120,3 +121,19 @@ def test_an_id_and_days_are_not_asked_for_together(waybill: Waybill, ledger: Led
     assert result.exit_code == 2
     assert "leave the id out" in " ".join(result.stderr.split())
     assert not ledger.asked
+
+
+def test_prices_are_listed_with_their_days_and_whose_they_are(waybill: Waybill, ledger: Ledger) -> None:
+    ledger.prices = [
+        Price(vendor="openai", model="text-embedding-3-small", unit="token", own=True,
+              nano_usd_per_million=15_000_000, valid_from="2026-01-01", source="our contract"),
+        Price(vendor="llamaparse", model="fast", unit="page", nano_usd_per_million=1_250_000_000_000,
+              valid_from="2025-11-01", source="list"),
+    ]  # fmt: skip
+    (told,) = [json.loads(line) for line in waybill("prices", "--json").stdout.splitlines()]
+    assert all(list(one) == documented("price") for one in told["prices"])
+    lines = [" ".join(line.split()) for line in waybill("prices", COLUMNS="100").stdout.splitlines()]
+    assert lines[1:] == [
+        "openai text-embedding-3-small (yours) token $0.015 per million 2026-01-01",
+        "llamaparse fast page $0.00125 2025-11-01",
+    ]

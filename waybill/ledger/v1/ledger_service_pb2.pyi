@@ -6,6 +6,7 @@ from waybill.common.v1 import access_pb2 as _access_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
 from waybill.ledger.v1 import budget_pb2 as _budget_pb2
 from waybill.ledger.v1 import entry_pb2 as _entry_pb2
+from waybill.ledger.v1 import price_pb2 as _price_pb2
 from waybill.ledger.v1 import report_pb2 as _report_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -258,3 +259,13 @@ class ReportResponse(_message.Message):
     next_page_token: str
     totals: _containers.RepeatedCompositeFieldContainer[_report_pb2.ReportTotal]
     def __init__(self, lines: _Optional[_Iterable[_Union[_report_pb2.ReportLine, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., totals: _Optional[_Iterable[_Union[_report_pb2.ReportTotal, _Mapping]]] = ...) -> None: ...
+
+class ListPricesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPricesResponse(_message.Message):
+    __slots__ = ("prices",)
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    prices: _containers.RepeatedCompositeFieldContainer[_price_pb2.Price]
+    def __init__(self, prices: _Optional[_Iterable[_Union[_price_pb2.Price, _Mapping]]] = ...) -> None: ...

@@ -55,6 +55,11 @@ class LedgerServiceStub:
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
                 _registered_method=True)
+        self.ListPrices = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ListPrices',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListPricesRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListPricesResponse.FromString,
+                _registered_method=True)
         self.Report = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/Report',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportRequest.SerializeToString,
@@ -138,6 +143,13 @@ class LedgerServiceServicer:
         an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPrices(self, request, context):
+        """Lists the prices that are known, newest first; your own come before the vendors' lists.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -236,6 +248,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.Adjust,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.SerializeToString,
+            ),
+            'ListPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrices,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListPricesRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListPricesResponse.SerializeToString,
             ),
             'Report': grpc.unary_unary_rpc_method_handler(
                     servicer.Report,
@@ -392,6 +409,33 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/Adjust',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListPrices',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListPricesRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,8 @@ class LedgerServiceStub:
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
+    ListPrices: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]
+    """Lists the prices that are known, newest first; your own come before the vendors' lists."""
     Report: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportRequest, _ledger_service_pb2.ReportResponse]
     """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
     each group. Groups in which nothing was bought have no line.
@@ -114,6 +116,8 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
+    ListPrices: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]  # type: ignore[assignment]
+    """Lists the prices that are known, newest first; your own come before the vendors' lists."""
     Report: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportRequest, _ledger_service_pb2.ReportResponse]  # type: ignore[assignment]
     """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
     each group. Groups in which nothing was bought have no line.
@@ -195,6 +199,14 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
         """
+
+    @_abc_1.abstractmethod
+    def ListPrices(
+        self,
+        request: _ledger_service_pb2.ListPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListPricesResponse, _abc.Awaitable[_ledger_service_pb2.ListPricesResponse]]:
+        """Lists the prices that are known, newest first; your own come before the vendors' lists."""
 
     @_abc_1.abstractmethod
     def Report(

@@ -1,0 +1,31 @@
+"""`waybill prices`: what each thing costs that can be bought, since when, and who says so."""
+
+from __future__ import annotations
+
+from waybill.cli.money import unit_price
+from waybill.cli.plain import plain
+from waybill.cli.screen import table
+from waybill.cli.session import Json, Tenant, reachable, session
+from waybill.ledger.v1.ledger_service_pb2 import ListPricesRequest
+from waybill.runtime.identity import DEFAULT_TENANT
+
+_KEYS = ("vendor", "model", "unit", "nano_usd_per_million", "valid_from", "source", "own")
+
+
+def prices(tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
+    """List the prices that holds are made at; your own, from WAYBILL_PRICES_FILE, come first."""
+    with session(tenant, as_json) as here:
+        listed = reachable(here.client, "ledger").ledger.ListPrices(ListPricesRequest()).prices
+        if as_json:
+            here.screen.emit({"prices": [{key: getattr(one, key) for key in _KEYS} for one in listed]})
+            return
+        rows = [
+            (
+                plain(f"{one.vendor} {one.model}{' (yours)' if one.own else ''}"),
+                plain(one.unit),
+                unit_price(one.nano_usd_per_million),
+                one.valid_from,
+            )
+            for one in listed
+        ]
+        here.screen.show(*table(("what", "unit", "price", "valid from"), rows, here.screen.page_width))
