@@ -90,6 +90,7 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
         matching = EntryFilter(
             run_ids=[as_uuid("run_ids", one) for one in request.run_ids] or None,
             correlation_id=request.correlation_id or None,
+            in_doubt=request.in_doubt,
         )
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         after = _read_token(request.page_token) if request.page_token else None

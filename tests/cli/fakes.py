@@ -304,6 +304,7 @@ class Ledger(LedgerServiceServicer):
             for entry in self.entries
             if (not request.run_ids or entry.run_id in request.run_ids)
             and request.correlation_id in ("", entry.correlation_id)
+            and (entry.state == Entry.STATE_IN_DOUBT or not request.in_doubt)
         ]
         start = int(request.page_token or 0)
         token = str(start + 1) if start + 1 < len(matching) else ""

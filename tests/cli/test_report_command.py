@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import typer
 
 from tests.cli.conftest import Waybill
-from tests.cli.fakes import Ledger
+from tests.cli.fakes import Ledger, make_entry
 from tests.cli.test_commands import documented
 from waybill.cli.spans import days
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ReportResponse
 from waybill.ledger.v1.price_pb2 import Price
 from waybill.ledger.v1.report_pb2 import Grouping, ReportLine, ReportTotal
@@ -137,3 +139,18 @@ def test_prices_are_listed_with_their_days_and_whose_they_are(waybill: Waybill, 
         "openai text-embedding-3-small (yours) token $0.015 per million 2026-01-01",
         "llamaparse fast page $0.00125 2025-11-01",
     ]
+
+
+def test_doubts_say_what_for_why_and_how_much_at_most(waybill: Waybill, ledger: Ledger) -> None:
+    assert waybill("doubts").stderr.strip() == "Nothing is in doubt."
+    ledger.entries = [
+        make_entry("run-1", state=Entry.STATE_IN_DOUBT, end_reason="VENDOR_TIMEOUT", document_key="a.md"),
+        make_entry("run-2"),
+    ]
+    (told,) = [json.loads(line) for line in waybill("doubts", "--json").stdout.splitlines()]
+    assert [entry["state"] for entry in told["entries"]] == ["IN_DOUBT"]
+    assert all(list(entry) == documented("entry") for entry in told["entries"])
+    _, line = [" ".join(line.split()) for line in waybill("doubts", COLUMNS="120").stdout.splitlines()]
+    assert re.fullmatch(
+        r"a\.md openai text-embedding-3-small VENDOR_TIMEOUT .* ago simulated \$0\.00000084", line
+    )

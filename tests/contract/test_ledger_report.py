@@ -9,11 +9,13 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from services.ledger.windows import NO_RUN
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_ledger import a_run, hold, ledger
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.ledger_service_pb2 import (
     AdjustRequest,
+    ListEntriesRequest,
     Offer,
     ReleaseRequest,
     ReportRequest,
@@ -153,3 +155,20 @@ async def test_a_report_that_asks_for_nothing_is_refused_with_what_is_missing(
                 await stub.Report(request)
             error = from_status(caught.value)
     assert error.reason == ("PAGE_TOKEN_INVALID" if what == "token" else "INVALID_REQUEST")
+
+
+async def test_only_what_is_in_doubt_is_listed_as_doubts(database: MigratedPostgres) -> None:
+    who = a_run()
+    async with ledger(database) as stub:
+        with identity.acting_as(who):
+            asked_for = [hold(f"embed:{number}") for number in range(3)]
+            for one in asked_for:
+                await stub.Hold(one)
+            await stub.Settle(SettleRequest(entry_id=asked_for[0].entry_id, quantity=1))
+            lost = SettleRequest(entry_id=asked_for[1].entry_id, doubt_reason="VENDOR_TIMEOUT")
+            await stub.Settle(lost)
+            listed = (await stub.ListEntries(ListEntriesRequest(in_doubt=True))).entries
+            assert [(one.entry_id, one.end_reason) for one in listed] == [(lost.entry_id, "VENDOR_TIMEOUT")]
+            assert not (await stub.ListEntries(ListEntriesRequest(in_doubt=True, run_ids=[NO_RUN]))).entries
+        with identity.acting_as(a_run()):
+            assert not (await stub.ListEntries(ListEntriesRequest(in_doubt=True))).entries

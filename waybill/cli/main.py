@@ -24,6 +24,7 @@ from waybill.cli import (
     demo,
     doctor,
     documents,
+    doubts,
     ingest,
     logs,
     opening,
@@ -57,6 +58,7 @@ GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
         trace.trace,
         bill.bill,
         prices.prices,
+        doubts.doubts,
     ),
     "The stack on this machine": (
         stack.up,

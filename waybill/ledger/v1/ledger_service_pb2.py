@@ -32,7 +32,7 @@ from waybill.ledger.v1 import price_pb2 as waybill_dot_ledger_dot_v1_dot_price__
 from waybill.ledger.v1 import report_pb2 as waybill_dot_ledger_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1ewaybill/ledger/v1/budget.proto\x1a\x1dwaybill/ledger/v1/entry.proto\x1a\x1dwaybill/ledger/v1/price.proto\x1a\x1ewaybill/ledger/v1/report.proto\"\xe3\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\x12+\n\twould_buy\x18\x0e \x01(\x0b\x32\x18.waybill.ledger.v1.Offer\"&\n\x05Offer\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"`\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"d\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal\"3\n\x0fWriteOffRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x10WriteOffResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"=\n\x10SetBudgetRequest\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"%\n\x10GetBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\">\n\x11GetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"K\n\x12ListBudgetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"Z\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.waybill.ledger.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x13\x44\x65leteBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"T\n\x18ListBudgetChangesRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListBudgetChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.waybill.ledger.v1.BudgetChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x17ListBudgetAlertsRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListBudgetAlertsResponse\x12.\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1e.waybill.ledger.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\rReportRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.waybill.ledger.v1.Grouping\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x87\x01\n\x0eReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.waybill.ledger.v1.ReportLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.waybill.ledger.v1.ReportTotal\"\x13\n\x11ListPricesRequest\">\n\x12ListPricesResponse\x12(\n\x06prices\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Price2\xcb\n\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12^\n\nListPrices\x12$.waybill.ledger.v1.ListPricesRequest\x1a%.waybill.ledger.v1.ListPricesResponse\"\x03\x90\x02\x01\x12R\n\x06Report\x12 .waybill.ledger.v1.ReportRequest\x1a!.waybill.ledger.v1.ReportResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12\\\n\x08WriteOff\x12\".waybill.ledger.v1.WriteOffRequest\x1a#.waybill.ledger.v1.WriteOffResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tSetBudget\x12#.waybill.ledger.v1.SetBudgetRequest\x1a$.waybill.ledger.v1.SetBudgetResponse\"\x03\x90\x02\x02\x12[\n\tGetBudget\x12#.waybill.ledger.v1.GetBudgetRequest\x1a$.waybill.ledger.v1.GetBudgetResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListBudgets\x12%.waybill.ledger.v1.ListBudgetsRequest\x1a&.waybill.ledger.v1.ListBudgetsResponse\"\x03\x90\x02\x01\x12\x64\n\x0c\x44\x65leteBudget\x12&.waybill.ledger.v1.DeleteBudgetRequest\x1a\'.waybill.ledger.v1.DeleteBudgetResponse\"\x03\x90\x02\x02\x12s\n\x11ListBudgetChanges\x12+.waybill.ledger.v1.ListBudgetChangesRequest\x1a,.waybill.ledger.v1.ListBudgetChangesResponse\"\x03\x90\x02\x01\x12p\n\x10ListBudgetAlerts\x12*.waybill.ledger.v1.ListBudgetAlertsRequest\x1a+.waybill.ledger.v1.ListBudgetAlertsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1ewaybill/ledger/v1/budget.proto\x1a\x1dwaybill/ledger/v1/entry.proto\x1a\x1dwaybill/ledger/v1/price.proto\x1a\x1ewaybill/ledger/v1/report.proto\"\xe3\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\x12+\n\twould_buy\x18\x0e \x01(\x0b\x32\x18.waybill.ledger.v1.Offer\"&\n\x05Offer\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"`\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"v\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x10\n\x08in_doubt\x18\x05 \x01(\x08\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal\"3\n\x0fWriteOffRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x10WriteOffResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"=\n\x10SetBudgetRequest\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"%\n\x10GetBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\">\n\x11GetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"K\n\x12ListBudgetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"Z\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.waybill.ledger.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x13\x44\x65leteBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"T\n\x18ListBudgetChangesRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListBudgetChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.waybill.ledger.v1.BudgetChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x17ListBudgetAlertsRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListBudgetAlertsResponse\x12.\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1e.waybill.ledger.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\rReportRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.waybill.ledger.v1.Grouping\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x87\x01\n\x0eReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.waybill.ledger.v1.ReportLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.waybill.ledger.v1.ReportTotal\"\x13\n\x11ListPricesRequest\">\n\x12ListPricesResponse\x12(\n\x06prices\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Price2\xcb\n\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12^\n\nListPrices\x12$.waybill.ledger.v1.ListPricesRequest\x1a%.waybill.ledger.v1.ListPricesResponse\"\x03\x90\x02\x01\x12R\n\x06Report\x12 .waybill.ledger.v1.ReportRequest\x1a!.waybill.ledger.v1.ReportResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12\\\n\x08WriteOff\x12\".waybill.ledger.v1.WriteOffRequest\x1a#.waybill.ledger.v1.WriteOffResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tSetBudget\x12#.waybill.ledger.v1.SetBudgetRequest\x1a$.waybill.ledger.v1.SetBudgetResponse\"\x03\x90\x02\x02\x12[\n\tGetBudget\x12#.waybill.ledger.v1.GetBudgetRequest\x1a$.waybill.ledger.v1.GetBudgetResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListBudgets\x12%.waybill.ledger.v1.ListBudgetsRequest\x1a&.waybill.ledger.v1.ListBudgetsResponse\"\x03\x90\x02\x01\x12\x64\n\x0c\x44\x65leteBudget\x12&.waybill.ledger.v1.DeleteBudgetRequest\x1a\'.waybill.ledger.v1.DeleteBudgetResponse\"\x03\x90\x02\x02\x12s\n\x11ListBudgetChanges\x12+.waybill.ledger.v1.ListBudgetChangesRequest\x1a,.waybill.ledger.v1.ListBudgetChangesResponse\"\x03\x90\x02\x01\x12p\n\x10ListBudgetAlerts\x12*.waybill.ledger.v1.ListBudgetAlertsRequest\x1a+.waybill.ledger.v1.ListBudgetAlertsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -86,45 +86,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADJUSTRESPONSE']._serialized_start=1128
   _globals['_ADJUSTRESPONSE']._serialized_end=1185
   _globals['_LISTENTRIESREQUEST']._serialized_start=1187
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1287
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1290
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1424
-  _globals['_WRITEOFFREQUEST']._serialized_start=1426
-  _globals['_WRITEOFFREQUEST']._serialized_end=1477
-  _globals['_WRITEOFFRESPONSE']._serialized_start=1479
-  _globals['_WRITEOFFRESPONSE']._serialized_end=1538
-  _globals['_SETBUDGETREQUEST']._serialized_start=1540
-  _globals['_SETBUDGETREQUEST']._serialized_end=1601
-  _globals['_SETBUDGETRESPONSE']._serialized_start=1603
-  _globals['_SETBUDGETRESPONSE']._serialized_end=1665
-  _globals['_GETBUDGETREQUEST']._serialized_start=1667
-  _globals['_GETBUDGETREQUEST']._serialized_end=1704
-  _globals['_GETBUDGETRESPONSE']._serialized_start=1706
-  _globals['_GETBUDGETRESPONSE']._serialized_end=1768
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=1770
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=1845
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1847
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1937
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=1939
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=1979
-  _globals['_DELETEBUDGETRESPONSE']._serialized_start=1981
-  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2003
-  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_start=2005
-  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_end=2089
-  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_start=2091
-  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_end=2193
-  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2195
-  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2278
-  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2280
-  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2379
-  _globals['_REPORTREQUEST']._serialized_start=2382
-  _globals['_REPORTREQUEST']._serialized_end=2563
-  _globals['_REPORTRESPONSE']._serialized_start=2566
-  _globals['_REPORTRESPONSE']._serialized_end=2701
-  _globals['_LISTPRICESREQUEST']._serialized_start=2703
-  _globals['_LISTPRICESREQUEST']._serialized_end=2722
-  _globals['_LISTPRICESRESPONSE']._serialized_start=2724
-  _globals['_LISTPRICESRESPONSE']._serialized_end=2786
-  _globals['_LEDGERSERVICE']._serialized_start=2789
-  _globals['_LEDGERSERVICE']._serialized_end=4144
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1305
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1308
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1442
+  _globals['_WRITEOFFREQUEST']._serialized_start=1444
+  _globals['_WRITEOFFREQUEST']._serialized_end=1495
+  _globals['_WRITEOFFRESPONSE']._serialized_start=1497
+  _globals['_WRITEOFFRESPONSE']._serialized_end=1556
+  _globals['_SETBUDGETREQUEST']._serialized_start=1558
+  _globals['_SETBUDGETREQUEST']._serialized_end=1619
+  _globals['_SETBUDGETRESPONSE']._serialized_start=1621
+  _globals['_SETBUDGETRESPONSE']._serialized_end=1683
+  _globals['_GETBUDGETREQUEST']._serialized_start=1685
+  _globals['_GETBUDGETREQUEST']._serialized_end=1722
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1724
+  _globals['_GETBUDGETRESPONSE']._serialized_end=1786
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=1788
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=1863
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1865
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1955
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=1957
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=1997
+  _globals['_DELETEBUDGETRESPONSE']._serialized_start=1999
+  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2021
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_start=2023
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_end=2107
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_start=2109
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_end=2211
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2213
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2296
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2298
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2397
+  _globals['_REPORTREQUEST']._serialized_start=2400
+  _globals['_REPORTREQUEST']._serialized_end=2581
+  _globals['_REPORTRESPONSE']._serialized_start=2584
+  _globals['_REPORTRESPONSE']._serialized_end=2719
+  _globals['_LISTPRICESREQUEST']._serialized_start=2721
+  _globals['_LISTPRICESREQUEST']._serialized_end=2740
+  _globals['_LISTPRICESRESPONSE']._serialized_start=2742
+  _globals['_LISTPRICESRESPONSE']._serialized_end=2804
+  _globals['_LEDGERSERVICE']._serialized_start=2807
+  _globals['_LEDGERSERVICE']._serialized_end=4162
 # @@protoc_insertion_point(module_scope)
