@@ -306,3 +306,17 @@ async def test_a_file_is_named_as_the_caller_says(storage: Storage) -> None:
         answer = await fetch(await download(storage, me, "k", file_name=name))
         assert answer.status == 200, name
         assert "attachment" in answer.headers["content-disposition"]
+
+
+async def test_what_came_by_a_link_before_is_replaced_and_deleted_by_what_is_done_after(
+    storage: Storage,
+) -> None:
+    me = tenant_headers()
+    for key in ("replaced", "deleted"):
+        link = await upload(storage, me, key, CONTENT)
+        assert (await fetch(link, body=CONTENT)).status in (200, 201)
+    await put(storage, me, messages("replaced", b"after"))
+    assert (await get(storage.stub, me, "replaced"))[1] == [b"after"]
+    assert (await storage.stub.DeleteObject(pb.DeleteObjectRequest(key="deleted"), metadata=me)).deleted
+    async with refused("OBJECT_NOT_FOUND", NOT_FOUND):
+        await get(storage.stub, me, "deleted")

@@ -74,6 +74,11 @@ where tenant = %(tenant)s and starts_with(key, %(prefix)s) and state = 'LINKED'
 order by created_at
 """  # noqa: S608 - ours
 
+LINKED_KEYS = f"""
+select {_COLUMNS} from objects where tenant = %(tenant)s and key = any(%(keys)s) and state = 'LINKED'
+order by created_at
+"""  # noqa: S608 - ours
+
 LIST = f"""
 select {_COLUMNS} from objects
 where tenant = %(tenant)s and starts_with(key, %(prefix)s) and key > %(after)s and state = 'STORED'
@@ -214,6 +219,10 @@ class Rows:
     async def linked(self, tenant: str, prefix: str) -> Sequence[Row]:
         """What links may bring below a prefix."""
         return await self._run(tenant, LINKED, prefix=prefix)
+
+    async def linked_keys(self, tenant: str, keys: Sequence[str]) -> Sequence[Row]:
+        """What links may bring under some keys."""
+        return await self._run(tenant, LINKED_KEYS, keys=list(keys))
 
     async def list(self, tenant: str, prefix: str, after: str, limit: int) -> Sequence[Row]:
         """Objects by key, see ObjectStore."""

@@ -55,6 +55,7 @@ class SupabaseObjects:
         try:
             await self._rows.begin(tenant, object_id, spec, seconds + MARGIN_SECONDS)
             await uploads.send(self._storage, path_of(tenant, object_id), spec, content, note)
+            await self._look_at_links(tenant, [spec.key])
             left = deadline.remaining_seconds(KEEP_SECONDS + ANSWER_SECONDS) or 0.0
             keep = partial(self._rows.keep, tenant, spec.key, object_id)
             stored = await insist(keep, seconds=max(0.0, left - ANSWER_SECONDS))
@@ -91,6 +92,7 @@ class SupabaseObjects:
 
     async def delete(self, tenant: str, keys: Sequence[str]) -> frozenset[str]:
         """See ObjectStore."""
+        await self._look_at_links(tenant, keys)
         return await self._rows.delete(tenant, keys)
 
     async def update_metadata(self, tenant: str, key: str, metadata: Mapping[str, str]) -> StoredObject:
@@ -115,6 +117,10 @@ class SupabaseObjects:
             ServiceError: Credential, VENDOR_BUCKET_UNKNOWN and others: the reason why not.
         """
         return await self._storage.check()
+
+    async def _look_at_links(self, tenant: str, keys: Sequence[str]) -> None:
+        """What has come by links was there before what is done to its key now."""
+        await self._links.judge(await self._rows.linked_keys(tenant, keys))
 
     async def _row(self, tenant: str, key: str) -> Row:
         rows = await self._rows.of_key(tenant, key)
