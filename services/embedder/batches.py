@@ -25,7 +25,7 @@ from services.embedder.embedding import Bought, purchase
 from waybill.common.v1.space_pb2 import Space
 from waybill.metering import Meter, Purchase, refused_for_nothing
 from waybill.runtime import faults
-from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, ServiceError
+from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota, ServiceError
 from waybill.vendors.calls import Calls
 from waybill.vendors.finding import Creation, among
 
@@ -85,9 +85,7 @@ class VendorBatches:
         vendor = self._vendor()
         with tempfile.TemporaryFile() as file:
             purchases = await self._spool(vendor, name, parts, file)
-            still_open = [
-                await self._entries.hold(name.job_key, number, one) for number, one in enumerate(purchases)
-            ]
+            still_open = await self._held(name.job_key, purchases)
             if name.since is not None:
                 found = await self._call(partial(_listed, vendor, name))
                 if found is not None:
@@ -95,6 +93,14 @@ class VendorBatches:
             if not all(still_open):
                 raise InvalidRequest("INVALID_REQUEST", "A job of this key has ended. Use a new job_key.")
             return _job(name, await self._send(vendor, name, file, len(purchases)))
+
+    async def _held(self, job_key: str, purchases: Sequence[Purchase]) -> list[bool]:
+        """Whether each line is still to be paid. One that a budget refuses lets go of those before it."""
+        try:
+            return [await self._entries.hold(job_key, number, one) for number, one in enumerate(purchases)]
+        except Quota:
+            await self._entries.release_all(job_key, "BUDGET_EXCEEDED")
+            raise
 
     async def get(self, name: JobName) -> Job:
         """Where a job stands. Raises NotFound: BATCH_JOB_NOT_FOUND."""

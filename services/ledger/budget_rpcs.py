@@ -54,6 +54,18 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         await self._budgets.delete(identity.caller(), as_uuid("budget_id", request.budget_id))
         return ledger_service_pb2.DeleteBudgetResponse()
 
+    async def CheckBudget(self, request: ledger_service_pb2.CheckBudgetRequest, context: Any) -> Any:  # noqa: N802
+        """Says whether a purchase would pass."""
+        if request.amount < 0:
+            raise InvalidRequest("INVALID_REQUEST", "amount is at least 0.")
+        has_room = await self._budgets.has_room(
+            identity.caller().tenant,
+            as_uuid("budget_id", request.budget_id),
+            request.amount,
+            as_uuid("run_id", request.run_id) if request.run_id else "",
+        )
+        return ledger_service_pb2.CheckBudgetResponse(has_room=has_room)
+
     async def ListBudgetChanges(  # noqa: N802
         self, request: ledger_service_pb2.ListBudgetChangesRequest, context: Any
     ) -> Any:

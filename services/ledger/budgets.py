@@ -54,6 +54,13 @@ LIST = f"""
     and (%(after)s::timestamptz is null or (b.created_at, b.budget_id) > (%(after)s, %(after_id)s::uuid))
 order by b.created_at, b.budget_id limit %(limit)s
 """
+# Also of a budget over all tenants: it tells one whose purchase was refused whether it would pass by now.
+ROOM = f"""
+select coalesce(w.used + w.held + w.in_doubt, 0)::numeric + %(amount)s <= b.limit_amount as has_room
+from waybill_ledger.budgets b
+left join waybill_ledger.budget_windows w on w.window_id = {window_id("%(run_id)s")}
+where b.deleted_at is null and b.budget_id = %(budget_id)s
+"""  # noqa: S608
 CHANGES = """
 select * from waybill_ledger.budget_changes
 where tenant = any(%(seen)s) and (%(budget_id)s::uuid is null or budget_id = %(budget_id)s)
@@ -144,6 +151,16 @@ class Budgets:
         if after is not None:
             values["after"], values["after_id"] = after
         return await self._rows(who, LIST, values)
+
+    async def has_room(self, tenant: str, budget_id: str, amount: int, run_id: str) -> bool:
+        """Whether so much more would pass now, in the window of the run where each has its own.
+
+        A budget that is not there any more refuses nothing.
+        """
+        values = {"budget_id": budget_id, "amount": amount, "run_id": run_id or NO_RUN, "now": self._now()}
+        async with self._database.transaction(tenant) as connection:
+            row = await (await connection.execute(ROOM, values)).fetchone()
+        return row is None or bool(row["has_room"])
 
     async def delete(self, who: Caller, budget_id: str) -> None:
         """It limits nothing any more; again, it changes nothing.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from waybill.money import dollars
+from waybill.runtime import semconv
 from waybill.runtime.errors import Quota, Violation
 
 Row = dict[str, Any]
@@ -20,9 +21,10 @@ def exceeded(entry: Row, full: Sequence[Row]) -> Quota:
     """
     violations = [_violation(entry, budget) for budget in full]
     resets = [budget["resets_in_seconds"] for budget in full]
-    retry = None if not resets or None in resets else max(0.0, *resets)
+    retry = None if None in resets else max(0.0, *resets)
     told = " ".join(one.description for one in violations[:3])
-    metadata = {"budget_id": str(full[0]["budget_id"])} if full else {}
+    first = full[0]
+    metadata = {semconv.BLOCKED_ON: f"{first['budget_id']}:{_wanted(entry, first['unit'])}"}
     return Quota(
         "BUDGET_EXCEEDED",
         f"{told} Nothing was bought. Raise the limit with `waybill budget set`, or await the next window.",
@@ -34,7 +36,7 @@ def exceeded(entry: Row, full: Sequence[Row]) -> Quota:
 
 def _violation(entry: Row, budget: Row) -> Violation:
     unit, shared = budget["unit"], budget["tenant"] != entry["tenant"]
-    wanted = {"NANO_USD": entry["expected_nano_usd"], "BYTES": entry["size_bytes"]}.get(unit, 1)
+    wanted = _wanted(entry, unit)
     dimensions = {"wanted": str(wanted), "period": budget["period"], "kind": budget["kind"]}
     resets = ""
     if budget["resets_at"] is not None:
@@ -52,6 +54,10 @@ def _violation(entry: Row, budget: Row) -> Violation:
         limit=budget["limit_amount"],
         dimensions=dimensions,
     )
+
+
+def _wanted(entry: Row, unit: str) -> int:
+    return int({"NANO_USD": entry["expected_nano_usd"], "BYTES": entry["size_bytes"]}.get(unit, 1))
 
 
 def title(budget: Row) -> str:

@@ -17,6 +17,7 @@ from services.orchestrator.admission import Admission
 from services.orchestrator.batch.jobs import BatchJobs
 from services.orchestrator.batch.tier import BatchTier
 from services.orchestrator.batch.waits import BatchWaits
+from services.orchestrator.budget_waits import BudgetWaits
 from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
 from services.orchestrator.inventory import Inventory
@@ -29,7 +30,7 @@ from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waiting import Kind, WaitPoller
-from services.orchestrator.runs.waits import BATCH, PARSE, Waits
+from services.orchestrator.runs.waits import BATCH, BUDGET, PARSE, Waits
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.steps import Steps
@@ -65,6 +66,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, _now),
             PARSE: ParseWaits(peers, _now),
+            BUDGET: BudgetWaits(peers, _now),
         }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)

@@ -34,9 +34,9 @@ from waybill.parser.v1.parser_service_pb2 import (
     CreateParseJobRequest,
     GetParseJobRequest,
 )
-from waybill.runtime import deadline
+from waybill.runtime import deadline, semconv
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import Deadline, InvalidRequest, NotFound, Unavailable, VendorContract
+from waybill.runtime.errors import Deadline, InvalidRequest, NotFound, Quota, Unavailable, VendorContract
 from waybill.runtime.fair import Places
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import moment, timestamp
@@ -122,6 +122,8 @@ class Steps:
     async def parse(self, row: Row) -> Noted[Parsed]:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
         job = await self._ended(await self._waited_for(row) or await self._begun(row))
+        if job.blocked_on:
+            raise Quota(job.reason, job.message, {semconv.BLOCKED_ON: job.blocked_on})
         if job.state != ParseJob.STATE_SUCCEEDED:
             raise InvalidRequest(job.reason or "PARSE_FAILED", job.message)
         reading = Jsonb(MessageToDict(job.reading, preserving_proto_field_name=True))

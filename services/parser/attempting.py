@@ -173,8 +173,12 @@ class Attempts:
 
     async def _fail(self, job: Job, error: ServiceError) -> Job:
         """Ends a job; where it is not known what its attempt did at the engine, that is asked later."""
-        known = refused_for_nothing(error, self._vendor) or not self._engine.capabilities.keeps_parses
-        return await self._jobs.fail(job, error.reason, error.message, in_doubt=not known)
+        blocked_on = error.metadata.get(semconv.BLOCKED_ON, "")
+        nothing = bool(blocked_on) or refused_for_nothing(error, self._vendor)
+        known = nothing or not self._engine.capabilities.keeps_parses
+        return await self._jobs.fail(
+            job, error.reason, error.message, in_doubt=not known, blocked_on=blocked_on
+        )
 
     async def _earlier_result(self, job: Job) -> Reading | None:
         """How an attempt that was cut off had read its document, if it had stored that; settles it."""

@@ -101,6 +101,7 @@ class Job(NewJob):
     reading: Reading
     reason: str
     message: str
+    blocked_on: str
     created_at: datetime.datetime
     ended_at: datetime.datetime | None
     deaths: int
@@ -174,6 +175,7 @@ def job_of(row: Mapping[str, Any]) -> Job:
         reading=Reading.of_row(row["reading"]),
         reason=row["reason"],
         message=row["message"],
+        blocked_on=row["blocked_on"],
         created_at=row["created_at"],
         ended_at=row["ended_at"],
         deaths=row["deaths"],

@@ -172,7 +172,9 @@ class Jobs:
             in_doubt=False,
         )
 
-    async def fail(self, job: Job, reason: str, message: str, *, in_doubt: bool = False) -> Job:
+    async def fail(
+        self, job: Job, reason: str, message: str, *, in_doubt: bool = False, blocked_on: str = ""
+    ) -> Job:
         """Ends a job without a result. Raises Superseded.
 
         Args:
@@ -180,14 +182,16 @@ class Jobs:
             reason: Stable.
             message: A sentence that says what to do.
             in_doubt: Whether nobody knows what the engine has of its attempt.
+            blocked_on: The budget that refused it, as semconv.BLOCKED_ON.
         """
         return await self._change(
             job,
             "state = 'FAILED', ended_at = clock_timestamp(), leased_until = null, look_at = null, "
-            f"reason = %(reason)s, message = %(message)s, {sql.CHARGED_LATER}",
+            f"reason = %(reason)s, message = %(message)s, blocked_on = %(blocked_on)s, {sql.CHARGED_LATER}",
             reason=reason,
             message=message,
             in_doubt=in_doubt,
+            blocked_on=blocked_on,
         )
 
     async def queue_again(self, job: Job) -> Job:

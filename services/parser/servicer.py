@@ -161,6 +161,7 @@ def _message(job: Job) -> parse_job_pb2.ParseJob:
         page_count=job.page_count,
         reason=job.reason,
         message=job.message,
+        blocked_on=job.blocked_on,
         backend=job.backend,
         cost_kind=job.cost_kind,
         create_time=timestamp(job.created_at),

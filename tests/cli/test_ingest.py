@@ -257,6 +257,23 @@ def test_a_document_that_waits_on_a_vendor_is_handed_over_and_said(
     assert (shown["state"], shown["embedding_tier"]) == ("WAITING_ON_VENDOR", "batch")
 
 
+def test_a_document_that_waits_for_a_budget_is_handed_over_and_told_by_the_exit_code(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.endings = {
+        "dear.md": Run(
+            state=Run.STATE_BLOCKED_ON_BUDGET,
+            step="parse",
+            reason="BUDGET_EXCEEDED",
+            message="No more today.",
+        )
+    }
+    result = waybill("ingest", str(make_folder(tmp_path, "dear.md") / "dear.md"), "--max-usd", "0.50")
+    assert result.exit_code == 6
+    assert "BLOCKED_ON_BUDGET dear.md: BUDGET_EXCEEDED: No more today." in result.stderr
+    assert "it goes on by itself" in result.stderr
+
+
 def test_a_folder_without_documents_is_a_mistake(waybill: Waybill, tmp_path: Path) -> None:
     result = waybill("ingest", str(tmp_path))
     assert (result.exit_code, result.stdout) == (2, "")

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_folder
+from tests.pipeline.test_kill import check_whole
 from tests.pipeline.workbench import Workbench, simulated, started
+from tests.waiting import eventually
+from waybill.client import FINAL_STATES
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.budget_pb2 import Budget
+from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListBudgetsRequest, SetBudgetRequest
-from waybill.orchestrator.v1.orchestrator_service_pb2 import RetryRunRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import CancelRunRequest, GetRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
@@ -26,6 +30,14 @@ KINDS = (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)
 def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(open_folder(tmp_path_factory) / "a stack")
     with started(home, "simulator"):
+        yield home
+
+
+@pytest.fixture
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Documents are read as they are, and embedded by the vendor."""
+    home = Home(open_folder(tmp_path_factory) / "a stack")
+    with started(home, "simulator", PARSER_BACKEND="local"):
         yield home
 
 
@@ -51,18 +63,94 @@ def of_run(run_id: str, limit: int) -> SetBudgetRequest:
     return SetBudgetRequest(budget=budget)
 
 
-def test_a_run_spends_no_more_than_it_may_and_goes_on_once_it_may(bench: Workbench, vendor: Remote) -> None:
-    file = bench.file("pump.md", b"# Pump\n\n" + b"The pump runs dry at noon. " * 40)
+def of_embedder(limit: int, collection: str = "") -> SetBudgetRequest:
+    budget = Budget(
+        service="embedder",
+        collection=collection,
+        kind=CostKind.COST_KIND_SIMULATED,
+        unit=Budget.UNIT_REQUESTS,
+        period=Budget.PERIOD_DAY,
+        limit=limit,
+    )
+    return SetBudgetRequest(budget=budget)
+
+
+def blocked(bench: Workbench, run_id: str) -> Run:
+    """The run, once it waits for a budget."""
+    ask = GetRunRequest(run_id=run_id)
+    states = (Run.STATE_BLOCKED_ON_BUDGET, *FINAL_STATES)
+    eventually(
+        lambda: bench.client.orchestrator.GetRun(ask).run.state in states, "the run waits for a budget"
+    )
+    run = bench.client.orchestrator.GetRun(ask).run
+    assert run.state == Run.STATE_BLOCKED_ON_BUDGET, run
+    return run
+
+
+def text(name: str, words: int = 40) -> bytes:
+    return f"# Pump {name}\n\n".encode() + f"The pump {name} runs dry at noon. ".encode() * words
+
+
+def test_a_run_spends_no_more_than_it_may_and_goes_on_by_itself_once_it_may(
+    bench: Workbench, vendor: Remote
+) -> None:
     seen = len(vendor.journal)
-    run_id = bench.client.ingest(file, max_nano_usd=1).run_id
-    run = bench.finish(run_id)
-    assert (run.state, run.reason) == (Run.STATE_FAILED, "BUDGET_EXCEEDED")
+    run_id = bench.client.ingest(bench.file("pump.md", text("a")), max_nano_usd=1).run_id
+    run = blocked(bench, run_id)
+    assert run.reason == "BUDGET_EXCEEDED"
     assert "waybill budget set" in run.message
     assert len(vendor.journal) == seen
     budgets = bench.client.ledger.ListBudgets(ListBudgetsRequest(run_id=run_id)).budgets
     assert {(one.kind, one.limit) for one in budgets} == {(kind, 1) for kind in KINDS}
     bench.client.ledger.SetBudget(of_run(run_id, 10**9))
-    bench.client.orchestrator.RetryRun(RetryRunRequest(run_id=run_id))
-    assert bench.finish(run_id).state == Run.STATE_READY
+    run = bench.finish(run_id)
+    assert (run.state, run.reason) == (Run.STATE_READY, "")
     bought = [entry for entry in bench.entries(run_id) if entry.operation == "embed"]
     assert {(entry.collection, entry.document_key) for entry in bought} == {("default", "pump.md")}
+
+
+def test_a_blocked_run_keeps_what_is_done_and_others_go_on(bench: Workbench, vendor: Remote) -> None:
+    bench.client.ledger.SetBudget(of_embedder(0, "parked"))
+    waits = bench.client.ingest(bench.file("a.md", text("a")), collection="parked").run_id
+    other = bench.client.ingest(bench.file("b.md", text("b")), collection="free").run_id
+    blocked(bench, waits)
+    assert bench.finish(other).state == Run.STATE_READY
+    parses = [entry.entry_id for entry in bench.entries(waits)]
+    seen = len(vendor.journal)
+    # Woken by nothing, it asks no vendor.
+    bench.client.ledger.SetBudget(of_embedder(1, "parked"))
+    assert bench.finish(waits).state == Run.STATE_READY
+    entries = bench.entries(waits)
+    assert [entry.entry_id for entry in entries if entry.operation == "parse"] == parses
+    assert len(entries) == len(parses) + 1
+    assert len(vendor.journal) == seen + 1
+
+
+def test_a_long_document_goes_on_behind_the_requests_that_its_budget_allowed(
+    reading: Home, tmp_path: Path
+) -> None:
+    with Workbench.of(reading, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
+        check_long(bench)
+
+
+def check_long(bench: Workbench) -> None:
+    bench.client.ledger.SetBudget(of_embedder(2))
+    lines = "".join(f"Pump {number} of {number * 7} runs dry at noon.\n\n" for number in range(9_000))
+    run_id = bench.client.ingest(bench.file("long.md", lines.encode())).run_id
+    blocked(bench, run_id)
+    first = [entry for entry in bench.entries(run_id) if entry.operation == "embed"]
+    assert [entry.state for entry in first] == [Entry.STATE_SETTLED] * 2
+    bench.client.ledger.SetBudget(of_embedder(100))
+    assert bench.finish(run_id).state == Run.STATE_READY
+    entries = [entry for entry in bench.entries(run_id) if entry.operation == "embed"]
+    assert len({entry.spend_key for entry in entries}) == len(entries)
+    assert len(entries) > 2
+    check_whole(bench, run_id)
+
+
+def test_a_blocked_run_can_be_cancelled(bench: Workbench) -> None:
+    bench.client.ledger.SetBudget(of_embedder(0))
+    run_id = bench.client.ingest(bench.file("c.md", text("c"))).run_id
+    blocked(bench, run_id)
+    cancelled = bench.client.orchestrator.CancelRun(CancelRunRequest(run_id=run_id)).run
+    assert cancelled.state == Run.STATE_CANCELLED

@@ -211,8 +211,9 @@ class _Sending:
             if run.state not in FINAL_STATES:
                 for changed in self._client.watch(run.run_id):
                     self._note(source, changed)
-                    if changed.state == Run.STATE_WAITING_ON_VENDOR and changed.step == "batch":
-                        break  # for up to a day, in which nobody watches
+                    batch = changed.state == Run.STATE_WAITING_ON_VENDOR and changed.step == "batch"
+                    if batch or changed.state == Run.STATE_BLOCKED_ON_BUDGET:
+                        break  # for up to a day, or longer, in which nobody watches
         except OSError as error:
             return Outcome(source, error=unreadable(source.path, error))
         except ServiceError as error:
@@ -253,7 +254,8 @@ def _report(screen: Screen, outcome: Outcome, correlation_id: str, place: str) -
         screen.emit(document_object(outcome, correlation_id))
     error = error_object(outcome)
     if outcome.waiting and outcome.run is not None:
-        why = plain(outcome.run.embedding_tier_reason)
+        run = outcome.run
+        why = plain(f"{run.reason}: {run.message}" if outcome.blocked else run.embedding_tier_reason)
         screen.note(f"{said}: {why}", "yellow")
         screen.note(f"  next: it goes on by itself; see it: {screen.command(f'run {outcome.run.run_id}')}")
     elif error is None and outcome.run is not None and outcome.run.reason:

@@ -34,8 +34,13 @@ class Outcome:
 
     @property
     def waiting(self) -> bool:
-        """Whether it was left to a vendor that takes its time."""
-        return self.run is not None and self.run.state == Run.STATE_WAITING_ON_VENDOR
+        """Whether it goes on by itself: a vendor takes its time, or a budget does not allow it yet."""
+        return self.blocked or (self.run is not None and self.run.state == Run.STATE_WAITING_ON_VENDOR)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it waits for a budget."""
+        return self.run is not None and self.run.state == Run.STATE_BLOCKED_ON_BUDGET
 
     @property
     def state(self) -> str:
@@ -45,7 +50,9 @@ class Outcome:
 
 def exit_of(outcomes: Sequence[Outcome]) -> Exit:
     """OK only when every document is in the index with its present content, or waits on a vendor."""
-    return Exit.OK if all(outcome.good for outcome in outcomes) else Exit.DOCUMENT_FAILED
+    if not all(outcome.good for outcome in outcomes):
+        return Exit.DOCUMENT_FAILED
+    return Exit.QUOTA if any(outcome.blocked for outcome in outcomes) else Exit.OK
 
 
 def document_object(outcome: Outcome, correlation_id: str) -> Shape:
@@ -71,7 +78,7 @@ def document_object(outcome: Outcome, correlation_id: str) -> Shape:
 
 
 def error_object(outcome: Outcome) -> Shape | None:
-    """Why a document is not in the index; None where it is, or waits on a vendor."""
+    """Why a document is not in the index; None where it is, or waits."""
     if outcome.good:
         return None
     if outcome.error is not None:

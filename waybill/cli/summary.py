@@ -14,7 +14,8 @@ from waybill.cli.screen import Screen, counted
 
 # All were said as they ended; a list that scrolls the counts away helps nobody.
 MOST_FAILED = MOST_TWINS = 20
-_STYLES = {"READY": "green", "UNCHANGED": "green", "READY_DEGRADED": "yellow", "WAITING_ON_VENDOR": "yellow"}
+_YELLOW = ("READY_DEGRADED", "WAITING_ON_VENDOR", "BLOCKED_ON_BUDGET")
+_STYLES = {"READY": "green", "UNCHANGED": "green"} | dict.fromkeys(_YELLOW, "yellow")
 
 
 def summary(screen: Screen, outcomes: Sequence[Outcome], correlation_id: str) -> Iterator[Text]:

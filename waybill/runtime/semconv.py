@@ -48,6 +48,8 @@ PAGES = "waybill.pages"
 # ErrorInfo's metadata: whose error it is (VENDOR also on spans), and that a refusal is paid for all the same
 VENDOR = "vendor"
 CHARGED = "charged"
+# The same, of a purchase that a budget refused: "<budget id>:<how much of its unit was wanted>"
+BLOCKED_ON = "blocked_on"
 
 # Repeats of a vendor call: an event on the span that asked for it
 RETRY_EVENT = "waybill.retry"

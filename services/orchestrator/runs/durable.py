@@ -233,7 +233,7 @@ class Durable:
                 await self._change(execution, back, DRAIN_SECONDS)
             raise
         except RunWaits as waits:
-            wait = partial(self._runs.wait, execution.run, execution.workflow, waits)
+            wait = partial(self._runs.wait, execution.run, execution.workflow, waits, execution.ended)
             await insist(wait, seconds=PATIENCE_SECONDS)
         else:
             await self._change(execution, vars(ending))
@@ -326,12 +326,21 @@ class Durable:
 
 
 async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most: int) -> None:
-    """Does works in order, so many at a time; the first that fails ends the others, before it travels."""
+    """Does works in order, so many at a time; the first that fails ends the others, before it travels.
+
+    Where one waits, those under way come to their end before that travels, and no other begins.
+    """
     remaining = iter(works)
+    waits: list[RunWaits] = []
 
     async def worker() -> None:
         for work in remaining:
-            await work()
+            if waits:
+                return
+            try:
+                await work()
+            except RunWaits as wait:
+                waits.append(wait)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -339,6 +348,8 @@ async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most
                 group.create_task(worker())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
+    if waits:
+        raise waits[0]
 
 
 def _is_executed_by(row: Row, workflow: str) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from services.orchestrator.runs.rows import Outcome
-from waybill.runtime import deadline
+from services.orchestrator.runs.waits import BUDGET
+from waybill.runtime import deadline, semconv
 from waybill.runtime.errors import ServiceError, Unavailable
 from waybill.runtime.retry import noting
 
@@ -56,7 +57,9 @@ class Noted(Generic[T]):
 
 @dataclasses.dataclass
 class RunWaits(Exception):
-    """A step's work is with a vendor that takes its time: the run lets go of its place until it is woken.
+    """A step's work is with a vendor that takes its time, or a budget does not allow it now.
+
+    The run lets go of its place until it is woken.
 
     The step stays open, and its body begins again then.
 
@@ -64,11 +67,17 @@ class RunWaits(Exception):
         kind: What knows of it; see `runs/waits.py`.
         ref: Which one of its kind.
         look_at: When it is looked at first.
+        state: The run's meanwhile.
+        reason: Why, where that is more than the state says; stable.
+        message: The same for people, with what to do.
     """
 
     kind: str
     ref: str
     look_at: datetime.datetime
+    state: str = "WAITING_ON_VENDOR"
+    reason: str = ""
+    message: str = ""
 
 
 class TwinUnderWay(Exception):
@@ -96,7 +105,7 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
 
     Raises:
         Unavailable: It is worth a repeat; no other error leaves.
-        RunWaits: The body raised it.
+        RunWaits: The body raised it, or a budget refused what it wanted to buy.
     """
     if seconds is None:
         deadline.clear()
@@ -107,6 +116,8 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
     except (RunWaits, Unavailable):
         raise
     except ServiceError as error:
+        if semconv.BLOCKED_ON in error.metadata:
+            raise _blocked(error) from error
         return failed(error)
     except Exception as error:
         log.exception("step broke")
@@ -117,6 +128,14 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     return {"value": value, **columns}
+
+
+def _blocked(error: ServiceError) -> RunWaits:
+    """What is done stays; the rest is bought once the budget allows it."""
+    now = datetime.datetime.now(datetime.UTC)
+    ref = error.metadata[semconv.BLOCKED_ON]
+    log.info("run waits for a budget", blocked_on=ref)
+    return RunWaits(BUDGET, ref, now, "BLOCKED_ON_BUDGET", error.reason, error.message)
 
 
 def failed(error: ServiceError) -> Outcome:

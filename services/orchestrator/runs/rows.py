@@ -15,6 +15,8 @@ _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 # What a step answered: has a value, or says what failed.
 Outcome = dict[str, Any]
 FINAL_STATES = ("READY", "READY_DEGRADED", "UNCHANGED", "FAILED", "EXPIRED", "CANCELLED")
+# What a run that waits takes up no place in.
+WAITING_STATES = ("WAITING_ON_VENDOR", "BLOCKED_ON_BUDGET")
 RETRIABLE_STATES = ("FAILED", "EXPIRED", "CANCELLED")
 
 

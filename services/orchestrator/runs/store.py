@@ -68,17 +68,17 @@ FORGET_CHUNK = "update waybill_runs.steps set valid_until = null where run_id = 
 # Back to the queue in the same try; what it waited for is no suspicion against it.
 WAKE = """
 update waybill_runs.runs set state = 'QUEUED', starts = 0, alone_starts = 0, wakes = wakes + 1,
-    revision = revision + 1
-where run_id = %s and state = 'WAITING_ON_VENDOR'
+    reason = '', message = '', revision = revision + 1
+where run_id = %s and state in ('WAITING_ON_VENDOR', 'BLOCKED_ON_BUDGET')
 returning *
 """
 
 # What there is when a document arrives: the run of a repeated request, how much is unfinished (one that waits
-# on a vendor takes up no place), and whether the document came before.
+# takes up no place), and whether the document came before.
 ARRIVAL = """
 select known.*, unfinished, came_before
 from (select count(*) as unfinished from waybill_runs.runs
-        where ended_at is null and state <> 'WAITING_ON_VENDOR') counted
+        where ended_at is null and state not in ('WAITING_ON_VENDOR', 'BLOCKED_ON_BUDGET')) counted
     cross join (select exists (select from waybill_runs.runs
         where (collection, document_key) = (%(collection)s, %(document_key)s)) as came_before) looked
     left join waybill_runs.runs known on known.request_id = %(request_id)s
@@ -208,10 +208,18 @@ class Runs:
         self.tell_watchers(row)
         return row
 
-    async def wait(self, ref: RunRef, workflow: str, waits: RunWaits) -> None:
-        """Lets a run go until the poller wakes it, if it is executed under this name still."""
+    async def wait(self, ref: RunRef, workflow: str, waits: RunWaits, ended: Ended | None = None) -> None:
+        """Lets a run go until the poller wakes it, if it is executed under this name still.
+
+        Args:
+            ref: Which.
+            workflow: How it is executed.
+            waits: What for.
+            ended: A step beside the one that waits, whose end is to be noted in any case.
+        """
+        columns = {"state": waits.state, "reason": waits.reason, "message": waits.message}
         async with self._database.transaction(ref.tenant) as connection:
-            row = await write(connection, ref, {"state": "WAITING_ON_VENDOR"}, workflow=workflow)
+            row = await write(connection, ref, columns, workflow=workflow, ended=ended)
             if row is not None:
                 now = datetime.datetime.now(datetime.UTC)
                 look_at = min(waits.look_at, row["complete_by"] or waits.look_at)
@@ -245,7 +253,7 @@ class Runs:
         return row
 
     async def wake(self, ref: RunRef) -> None:
-        """Queues a run that waits on a vendor again; one that does not wait is left alone."""
+        """Queues a run that waits again; one that does not wait is left alone."""
         async with self._database.transaction(ref.tenant) as connection:
             row = await (await connection.execute(WAKE, [ref.run_id])).fetchone()
             if row is not None:

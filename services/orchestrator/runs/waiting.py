@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from services.orchestrator.runs.context import in_trace
-from services.orchestrator.runs.rows import Row
+from services.orchestrator.runs.rows import WAITING_STATES, Row
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waits import Wait, Waits, seldom
 from waybill.runtime import identity
@@ -119,7 +119,7 @@ class WaitPoller:
     async def _looked(self, wait: Wait, row: Row) -> datetime.datetime | None:
         """Looks once; answers when to look again, if at all."""
         kind, now, complete_by = self._kinds[wait.kind], self._now(), row["complete_by"]
-        if wait.left_behind or row["state"] != "WAITING_ON_VENDOR":
+        if wait.left_behind or row["state"] not in WAITING_STATES:
             with in_trace(wait.run, row, wait.kind):
                 return await kind.end(wait, row)
         # Outside the run's trace, which would fill with looks in a day.

@@ -18,7 +18,7 @@ from services.orchestrator.runs.rows import Row, RunRef
 from waybill.runtime.leases import LEASE_SECONDS, Leases
 from waybill.runtime.postgres import Connection, Database
 
-BATCH, PARSE = "batch", "parse"
+BATCH, PARSE, BUDGET = "batch", "parse", "budget"
 
 PUT = """
 insert into waybill_runs.waits (tenant, run_id, kind, ref, left_behind, created_at, look_at)
@@ -144,7 +144,7 @@ async def put(
     Args:
         connection: In the transaction that makes it so.
         run: Whose it is.
-        kind: BATCH or PARSE.
+        kind: BATCH, PARSE or BUDGET.
         ref: Which one.
         now: In UTC.
         look_at: When it is looked at next.

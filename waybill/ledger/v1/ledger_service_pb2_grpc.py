@@ -90,6 +90,11 @@ class LedgerServiceStub:
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsResponse.FromString,
                 _registered_method=True)
+        self.CheckBudget = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/CheckBudget',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.CheckBudgetRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.CheckBudgetResponse.FromString,
+                _registered_method=True)
         self.DeleteBudget = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/DeleteBudget',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.DeleteBudgetRequest.SerializeToString,
@@ -203,6 +208,14 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckBudget(self, request, context):
+        """Says whether a purchase that a budget refused would pass it now. Nothing is held, and another one may come
+        first. Reasons: INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteBudget(self, request, context):
         """Deletes a budget; it limits nothing any more. Its changes stay. Set again in the same window, it goes on
         from what it had counted. Reasons: BUDGET_NOT_FOUND, OPERATOR_REQUIRED.
@@ -283,6 +296,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListBudgets,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsResponse.SerializeToString,
+            ),
+            'CheckBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckBudget,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.CheckBudgetRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.CheckBudgetResponse.SerializeToString,
             ),
             'DeleteBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteBudget,
@@ -598,6 +616,33 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/ListBudgets',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/CheckBudget',
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.CheckBudgetRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.CheckBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

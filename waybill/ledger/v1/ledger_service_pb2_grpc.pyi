@@ -79,6 +79,10 @@ class LedgerServiceStub:
     """Lists budgets, oldest first; those over all tenants for the operator alone.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
     """
+    CheckBudget: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CheckBudgetRequest, _ledger_service_pb2.CheckBudgetResponse]
+    """Says whether a purchase that a budget refused would pass it now. Nothing is held, and another one may come
+    first. Reasons: INVALID_REQUEST.
+    """
     DeleteBudget: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.DeleteBudgetRequest, _ledger_service_pb2.DeleteBudgetResponse]
     """Deletes a budget; it limits nothing any more. Its changes stay. Set again in the same window, it goes on
     from what it had counted. Reasons: BUDGET_NOT_FOUND, OPERATOR_REQUIRED.
@@ -140,6 +144,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     ListBudgets: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetsRequest, _ledger_service_pb2.ListBudgetsResponse]  # type: ignore[assignment]
     """Lists budgets, oldest first; those over all tenants for the operator alone.
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
+    CheckBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CheckBudgetRequest, _ledger_service_pb2.CheckBudgetResponse]  # type: ignore[assignment]
+    """Says whether a purchase that a budget refused would pass it now. Nothing is held, and another one may come
+    first. Reasons: INVALID_REQUEST.
     """
     DeleteBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.DeleteBudgetRequest, _ledger_service_pb2.DeleteBudgetResponse]  # type: ignore[assignment]
     """Deletes a budget; it limits nothing any more. Its changes stay. Set again in the same window, it goes on
@@ -265,6 +273,16 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_service_pb2.ListBudgetsResponse, _abc.Awaitable[_ledger_service_pb2.ListBudgetsResponse]]:
         """Lists budgets, oldest first; those over all tenants for the operator alone.
         Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckBudget(
+        self,
+        request: _ledger_service_pb2.CheckBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.CheckBudgetResponse, _abc.Awaitable[_ledger_service_pb2.CheckBudgetResponse]]:
+        """Says whether a purchase that a budget refused would pass it now. Nothing is held, and another one may come
+        first. Reasons: INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ParseJob(_message.Message):
-    __slots__ = ("job_id", "state", "source_key", "source_sha256", "options", "result_key", "page_count", "reason", "message", "backend", "cost_kind", "create_time", "end_time", "reading", "vendor_job_id", "look_at", "expected_page_count", "pages_done")
+    __slots__ = ("job_id", "state", "source_key", "source_sha256", "options", "result_key", "page_count", "reason", "message", "backend", "cost_kind", "create_time", "end_time", "reading", "vendor_job_id", "look_at", "expected_page_count", "pages_done", "blocked_on")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[ParseJob.State]
@@ -45,6 +45,7 @@ class ParseJob(_message.Message):
     LOOK_AT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_PAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
     PAGES_DONE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_ON_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     state: ParseJob.State
     source_key: str
@@ -63,7 +64,8 @@ class ParseJob(_message.Message):
     look_at: _timestamp_pb2.Timestamp
     expected_page_count: int
     pages_done: int
-    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[ParseJob.State, str]] = ..., source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., options: _Optional[_Union[ParseOptions, _Mapping]] = ..., result_key: _Optional[str] = ..., page_count: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., backend: _Optional[str] = ..., cost_kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., vendor_job_id: _Optional[str] = ..., look_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_page_count: _Optional[int] = ..., pages_done: _Optional[int] = ...) -> None: ...
+    blocked_on: str
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[ParseJob.State, str]] = ..., source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., options: _Optional[_Union[ParseOptions, _Mapping]] = ..., result_key: _Optional[str] = ..., page_count: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., backend: _Optional[str] = ..., cost_kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., vendor_job_id: _Optional[str] = ..., look_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_page_count: _Optional[int] = ..., pages_done: _Optional[int] = ..., blocked_on: _Optional[str] = ...) -> None: ...
 
 class ParseOptions(_message.Message):
     __slots__ = ("tier",)
