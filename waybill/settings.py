@@ -43,8 +43,8 @@ def _address(service: str) -> Setting:
     return Setting(
         name=f"WAYBILL_{service.upper()}_ADDRESS",
         group=_WHERE,
-        meaning=f"host:port of the {service}, for the command line, `connect()` and the other services. "
-        "`waybill up` sets it for its own.",
+        meaning=f"host:port of the {service}, or https://host:port, for the command line, `connect()` and "
+        "the other services. `waybill up` sets it for its own.",
         default=f"127.0.0.1:{FIXED_PORTS[service]}",
         otherwise="where the running stack has it",
     )

@@ -20,6 +20,7 @@ from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.settings import HOME
 from waybill.sim.remote import Remote
 from waybill.stack import operate, state
 from waybill.stack.home import Home
@@ -103,7 +104,7 @@ class Workbench:
         """Opens a client for a tenant."""
         found = operate.running(home)
         assert found is not None
-        with connect(found.addresses, tenant=tenant, environ={}) as client:
+        with connect(found.addresses, tenant=tenant, environ={HOME.name: str(home.folder)}) as client:
             yield cls(home, tenant, client, folder)
 
     def as_tenant(self, tenant: str) -> Any:
