@@ -63,8 +63,11 @@ update objects set state = 'DROPPED', due_at = clock_timestamp() + make_interval
 where object_id = %(object_id)s and state in ('PENDING', 'LINKED')
 """
 
+# Of two states, each with an index: for a list of both the planner takes neither, and scans.
 OF_KEY = f"""
-select {_COLUMNS} from objects where tenant = %(tenant)s and key = %(key)s and state in ('STORED', 'LINKED')
+select {_COLUMNS} from objects where tenant = %(tenant)s and key = %(key)s and state = 'STORED'
+union all
+select {_COLUMNS} from objects where tenant = %(tenant)s and key = %(key)s and state = 'LINKED'
 order by created_at
 """  # noqa: S608 - ours
 
