@@ -80,14 +80,14 @@ def spec_of(content: bytes, key: str = "k") -> ObjectSpec:
     return ObjectSpec(key, len(content), hashlib.sha256(content).hexdigest(), "text/plain")
 
 
-async def put(backend: Opened, content: bytes, key: str = "k") -> None:
+async def put(backend: Opened, content: bytes, key: str = "k", tenant: str = TENANT) -> None:
     """Puts an object in pieces."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(content), 100_000):
             yield content[start : start + 100_000]
 
-    await backend.store.put(TENANT, spec_of(content, key), pieces())
+    await backend.store.put(tenant, spec_of(content, key), pieces())
 
 
 async def read(backend: Opened, key: str = "k") -> bytes:
@@ -245,6 +245,25 @@ async def test_what_is_replaced_or_deleted_is_readable_for_a_while_and_then_gone
             await backend.store.delete(TENANT, ["k"])
             await backend.sweeper.turn()
             assert first + b"".join([piece async for piece in reading.pieces]) == LARGE
+        await made.make_due()
+        await backend.sweeper.turn()
+    assert (await made.objects(), await made.rows()) == ([], [])
+
+
+async def test_a_tenant_whose_objects_cannot_be_swept_holds_up_no_other(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    sim, made = at
+    async with made.opened() as backend:
+        for tenant in (TENANT, "zeta"):
+            await put(backend, SMALL, tenant=tenant)
+            await backend.store.delete(tenant, ["k"])
+        await made.make_due()
+        # The first one's call, and its repeat.
+        sim.faults.add("F20:op=object.remove:times=2")
+        with pytest.raises(ServiceError, match="VENDOR_ANSWER_INVALID"):
+            await backend.sweeper.turn()
+        assert len(await made.rows()) == 1
         await made.make_due()
         await backend.sweeper.turn()
     assert (await made.objects(), await made.rows()) == ([], [])

@@ -8,18 +8,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import structlog
+
 from services.storage.backends.supabase import errors, uploads
 from services.storage.backends.supabase.links import Links
 from services.storage.backends.supabase.rows import Row, Rows
 from services.storage.backends.supabase.sdk import Supabase
 from waybill.runtime import identity
-from waybill.runtime.errors import Precondition
+from waybill.runtime.errors import Credential, Precondition, ServiceError, Unavailable
 
 SECONDS = 30.0
 # What the vendor deletes at once.
 BATCH = 100
 # Until what could not be deleted is tried again.
 AGAIN_SECONDS = 300.0
+log = structlog.get_logger()
 
 
 class Sweeper:
@@ -31,12 +34,25 @@ class Sweeper:
         self._links = links
 
     async def turn(self) -> None:
-        """Sweeps all that is due now."""
+        """Sweeps all that is due now; where one tenant's cannot be swept, the others' is.
+
+        Raises:
+            ServiceError: At the end, where some is left to the next time. At once, where the vendor is away
+                or takes no key.
+        """
+        failure: ServiceError | None = None
         while due := await self._rows.due(BATCH, AGAIN_SECONDS):
-            by_tenant = itertools.groupby(sorted(due, key=_tenant), _tenant)
-            for tenant, rows in by_tenant:
-                with identity.acting_as(identity.Caller(tenant, "sweep")):
-                    await self._sweep([*rows])
+            for tenant, rows in itertools.groupby(sorted(due, key=_tenant), _tenant):
+                try:
+                    with identity.acting_as(identity.Caller(tenant, "sweep")):
+                        await self._sweep([*rows])
+                except (Unavailable, Credential):
+                    raise
+                except ServiceError as error:
+                    log.warning("objects are left to the next sweep", tenant=tenant, reason=error.reason)
+                    failure = error
+        if failure is not None:
+            raise failure
 
     async def _sweep(self, rows: Sequence[Row]) -> None:
         """Sweeps rows of one tenant."""
