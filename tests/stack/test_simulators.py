@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from waybill.llamaparse_settings import LLAMA_CLOUD_WEBHOOK_BIND
 from waybill.stack.home import Home
-from waybill.stack.ports import of_mode
+from waybill.stack.ports import FIXED, SIMULATORS, of_mode
 from waybill.stack.supervisor import Program
 from waybill.stack.table import SERVICES, tiers
 from waybill.vendors.registry import SUPABASE, VENDORS
@@ -25,6 +26,12 @@ def table(folder: Path) -> dict[str, Program]:
     folder.mkdir()
     programs = tiers(Home(folder), addresses, CUSTOMERS, "simulator", None)
     return {program.name: program for tier in programs for program in tier}
+
+
+def test_no_two_programs_have_the_same_fixed_port() -> None:
+    webhooks = int(str(LLAMA_CLOUD_WEBHOOK_BIND.default).rpartition(":")[2])
+    ports = [*FIXED.values(), *SIMULATORS.values(), webhooks]
+    assert len(set(ports)) == len(ports)
 
 
 def test_each_vendor_has_its_simulator_and_what_one_keeps_is_in_the_state_folder(tmp_path: Path) -> None:
