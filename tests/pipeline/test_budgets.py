@@ -16,7 +16,11 @@ from waybill.client import FINAL_STATES
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.ledger.v1.ledger_service_pb2 import ListBudgetsRequest, SetBudgetRequest
+from waybill.ledger.v1.ledger_service_pb2 import (
+    GetBudgetRequest,
+    ListBudgetsRequest,
+    SetBudgetRequest,
+)
 from waybill.orchestrator.v1.orchestrator_service_pb2 import CancelRunRequest, GetRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.remote import Remote
@@ -146,6 +150,26 @@ def check_long(bench: Workbench) -> None:
     assert len({entry.spend_key for entry in entries}) == len(entries)
     assert len(entries) > 2
     check_whole(bench, run_id)
+
+
+def test_what_a_killed_embedder_held_counts_until_it_is_known(bench: Workbench, vendor: Remote) -> None:
+    budget = Budget(kind=KINDS[1], unit=Budget.UNIT_NANO_USD, period=Budget.PERIOD_DAY, limit=10**12)
+    budget_id = bench.client.ledger.SetBudget(SetBudgetRequest(budget=budget)).budget.budget_id
+    seen = len(vendor.journal)
+    run_id = bench.client.ingest(bench.file("k.md", text("k"))).run_id
+    # The vendor writes a request down when it comes, half a second before it answers.
+    eventually(lambda: len(vendor.journal) > seen, "a request is under way")
+    bench.kill("embedder")
+    assert bench.finish(run_id).state == Run.STATE_READY
+    eventually(
+        lambda: Entry.STATE_HELD not in {entry.state for entry in bench.entries(run_id)}, "no attempt is open"
+    )
+    entries = bench.entries(run_id)
+    doubts = [entry for entry in entries if entry.state == Entry.STATE_IN_DOUBT]
+    assert doubts, "the kill cut off no request"
+    window = bench.client.ledger.GetBudget(GetBudgetRequest(budget_id=budget_id)).budget.window
+    assert window.used == sum(entry.reported_nano_usd + entry.adjusted_nano_usd for entry in entries)
+    assert (window.held, window.in_doubt) == (0, sum(entry.expected_nano_usd for entry in doubts))
 
 
 def test_a_blocked_run_can_be_cancelled(bench: Workbench) -> None:
