@@ -21,8 +21,9 @@ from grpc_status import rpc_status
 from tests.cli.fakes import Ledger, Orchestrator, make_run, serving
 from tests.conftest import open_folder
 from tests.waiting import PATIENCE_SECONDS
+from waybill.calling import CallPolicy, idempotent
 from waybill.cli.exits import ADVICE, Exit, advice, code_of
-from waybill.client import CallPolicy, Client, connect, idempotent
+from waybill.client import Client, connect
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,

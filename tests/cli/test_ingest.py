@@ -20,13 +20,14 @@ from rich.cells import cell_len
 
 from tests.cli.conftest import Waybill
 from tests.cli.fakes import Ledger, Orchestrator, abort, make_entry, make_run, make_screen, serving
+from waybill.calling import CallPolicy
 from waybill.cli.durations import duration
 from waybill.cli.ingest import ingest_sources
 from waybill.cli.outcome import exit_of
 from waybill.cli.progress import Lines, Picture, watcher
 from waybill.cli.screen import Screen, cut
 from waybill.cli.sources import Gathering, Source, gather
-from waybill.client import CallPolicy, Client, Upload, connect
+from waybill.client import Client, Upload, connect
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
