@@ -1,30 +1,23 @@
-"""The Supabase backend beyond its faults: cuts, keys, health, links, the sweep, and what must not be told."""
+"""The Supabase backend beyond its faults: cuts, keys, health, tenants, and what must not be told."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import logging
-import os
 import random
 import re
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
-import httpx2
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from services.storage.__main__ import build
-from services.storage.backends.port import Link, ObjectSpec
 from services.storage.backends.supabase.opening import Opened
 from services.storage.backends.supabase.uploads import PART_BYTES
 from services.storage.config import StorageConfig
@@ -39,68 +32,21 @@ from tests.contract.makers_objects import (
     simulated,
     with_keys,
 )
-from tests.contract.makers_storage import header, messages, tenant_headers
+from tests.contract.makers_storage import messages
+from tests.contract.makers_supabase import LARGE, SMALL, TENANT, at, caller, put, read
 from tests.cutting import Way, way
-from tests.inprocess import Recorder, channel, served, server_config, someone
-from tests.waiting import until
-from waybill.runtime import identity
-from waybill.runtime.errors import ServiceError
+from tests.inprocess import Recorder, channel, served, server_config
 from waybill.sim.journal import Entry
 from waybill.sim.supabase.settings import JWT_SECRET
 from waybill.sim.supabase.simulator import SupabaseSimulator
 from waybill.sim.supabase.tokens import legacy_key
-from waybill.stack.ports import free_ports
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 from waybill.vendors.health import VendorHealth
 from waybill.vendors.keys import Keys
 
-CHECKOUT = Path(__file__).parents[2]
-TENANT = "acme"
+__all__ = ["at", "caller"]
 CUTS = 10
-SMALL = b"small" * 1_000
-LARGE = random.Random(7).randbytes(4 * PART_BYTES + 1_000_000)
-
-
-@pytest.fixture(autouse=True)
-def _caller() -> Any:
-    with identity.acting_as(someone(TENANT)):
-        yield
-
-
-@pytest.fixture
-async def at(database: MigratedPostgres) -> AsyncIterator[tuple[SupabaseSimulator, Project]]:
-    """A simulated project, empty."""
-    async with simulated(database) as both:
-        yield both
-
-
-def spec_of(content: bytes, key: str = "k") -> ObjectSpec:
-    """What is said of a content."""
-    return ObjectSpec(key, len(content), hashlib.sha256(content).hexdigest(), "text/plain")
-
-
-async def put(backend: Opened, content: bytes, key: str = "k", tenant: str = TENANT) -> None:
-    """Puts an object in pieces."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 100_000):
-            yield content[start : start + 100_000]
-
-    await backend.store.put(tenant, spec_of(content, key), pieces())
-
-
-async def read(backend: Opened, key: str = "k") -> bytes:
-    """An object's bytes."""
-    async with backend.store.open(TENANT, key) as reading:
-        return b"".join([piece async for piece in reading.pieces])
-
-
-async def swept(made: Project, backend: Opened) -> None:
-    """All is due that will be, and what was given up then."""
-    for _ in range(2):
-        await made.make_due()
-        await backend.sweeper.turn()
 
 
 @asynccontextmanager
@@ -158,132 +104,6 @@ async def test_a_download_cut_at_ten_places_goes_on_where_it_broke(
         assert len(ranges) == 1 + CUTS
         assert starts == sorted(starts)
         assert starts[0] > 0
-
-
-async def test_a_process_killed_in_mid_upload_leaves_the_old_object_and_its_rest_is_swept(
-    at: tuple[SupabaseSimulator, Project],
-) -> None:
-    sim, made = at
-    async with made.opened() as backend:
-        await put(backend, SMALL)
-    address = f"127.0.0.1:{free_ports(1)[0]}"
-    environ = os.environ | {
-        "WAYBILL_BIND": address,
-        "WAYBILL_DATABASE_URL": made.database.url("storage"),
-        "WAYBILL_OWNER_DATABASE_URL": made.database.owner_url("storage"),
-        "STORAGE_BACKEND": "supabase",
-        "SUPABASE_URL": sim.base_url,
-        "SUPABASE_KEY": KEY,
-        "SUPABASE_BUCKET": made.config.bucket,
-    }
-
-    async def half() -> AsyncIterator[pb.PutObjectRequest]:
-        yield header("k", LARGE)
-        for start in range(0, len(LARGE) - 2_000_000, 1_000_000):
-            yield pb.PutObjectRequest(data=LARGE[start : start + 1_000_000])
-        await asyncio.Event().wait()
-
-    def parts() -> int:
-        return len([one for one in sim.journal if one.operation == "tus.upload.patch"])
-
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.storage", cwd=CHECKOUT, env=environ
-    )
-    try:
-        async with channel(address) as opened:
-            call = ObjectStorageServiceStub(opened).PutObject(
-                half(), metadata=tenant_headers(TENANT), wait_for_ready=True
-            )
-            await until(lambda: parts() >= 3)
-            child.kill()
-            await child.wait()
-            with pytest.raises(grpc.aio.AioRpcError):
-                await call
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    async with made.opened() as backend:
-        await backend.sweeper.turn()
-        assert [row.partition(" ")[0] for row in await made.rows()] == ["PENDING"], "it may go on"
-        await swept(made, backend)
-        assert await made.rows() == []
-        assert await read(backend) == SMALL
-    ended = [one for one in sim.journal if one.operation == "tus.upload.delete"]
-    assert [one.status for one in ended] == [204]
-    assert len(await made.objects()) == 1
-
-
-async def test_an_upload_that_the_sweep_has_given_up_becomes_no_object(
-    at: tuple[SupabaseSimulator, Project],
-) -> None:
-    _, made = at
-    async with made.opened() as backend:
-        await put(backend, SMALL)
-
-        async def late() -> AsyncIterator[bytes]:
-            yield b"late"
-            await made.make_due()
-            await backend.sweeper.turn()
-
-        with pytest.raises(ServiceError, match="STORAGE_UNAVAILABLE"):
-            await backend.store.put(TENANT, spec_of(b"late"), late())
-        assert await read(backend) == SMALL
-        await swept(made, backend)
-    assert (len(await made.objects()), await made.rows()) == (1, [])
-
-
-async def test_what_is_replaced_or_deleted_is_readable_for_a_while_and_then_gone(
-    at: tuple[SupabaseSimulator, Project],
-) -> None:
-    _, made = at
-    async with made.opened(grace_seconds=600.0) as backend:
-        await put(backend, LARGE)
-        async with backend.store.open(TENANT, "k") as reading:
-            first = await anext(reading.pieces)
-            await put(backend, SMALL)
-            await backend.store.delete(TENANT, ["k"])
-            await backend.sweeper.turn()
-            assert first + b"".join([piece async for piece in reading.pieces]) == LARGE
-        await made.make_due()
-        await backend.sweeper.turn()
-    assert (await made.objects(), await made.rows()) == ([], [])
-
-
-async def test_a_tenant_whose_objects_cannot_be_swept_holds_up_no_other(
-    at: tuple[SupabaseSimulator, Project],
-) -> None:
-    sim, made = at
-    async with made.opened() as backend:
-        for tenant in (TENANT, "zeta"):
-            await put(backend, SMALL, tenant=tenant)
-            await backend.store.delete(tenant, ["k"])
-        await made.make_due()
-        # The first one's call, and its repeat.
-        sim.faults.add("F20:op=object.remove:times=2")
-        with pytest.raises(ServiceError, match="VENDOR_ANSWER_INVALID"):
-            await backend.sweeper.turn()
-        assert len(await made.rows()) == 1
-        await made.make_due()
-        await backend.sweeper.turn()
-    assert (await made.objects(), await made.rows()) == ([], [])
-
-
-async def test_a_key_that_sees_nothing_makes_the_sweep_forget_nothing(
-    at: tuple[SupabaseSimulator, Project],
-) -> None:
-    _, made = at
-    async with made.opened() as backend:
-        await put(backend, SMALL)
-        await backend.store.delete(TENANT, ["k"])
-    async with with_keys(made, legacy_key(JWT_SECRET, "anon")).opened() as backend:
-        with pytest.raises(ServiceError, match="VENDOR_BUCKET_UNKNOWN"):
-            await backend.sweeper.turn()
-    assert len(await made.rows()) == 1
-    await made.make_due()
-    async with made.opened() as backend:
-        await backend.sweeper.turn()
-    assert (await made.objects(), await made.rows()) == ([], [])
 
 
 async def test_every_path_at_the_vendor_begins_with_its_tenant_and_holds_nothing_of_the_key(
@@ -358,52 +178,6 @@ async def test_health_says_what_is_wrong_with_bucket_role_or_key(
             assert await health.takes_key() == (reason != "CREDENTIAL")
     assert [one["reason"] for one in logs if one["log_level"] == "warning"] == [reason] * bool(reason)
     assert key not in str(logs)
-
-
-async def fetch(link: Link, content: bytes | None = None) -> httpx2.Response:
-    """What a bare client is answered."""
-    async with httpx2.AsyncClient() as http:
-        return await http.request(link.method, link.url, headers=dict(link.headers), content=content)
-
-
-async def test_who_has_a_link_changes_nothing_once_what_came_by_it_is_an_object(
-    at: tuple[SupabaseSimulator, Project],
-) -> None:
-    _, made = at
-    async with made.opened() as backend:
-        link = await backend.store.sign_upload(TENANT, spec_of(SMALL), 60)
-        assert (await fetch(link, SMALL)).status_code == 200
-        assert (await backend.store.stat(TENANT, "k")).spec == spec_of(SMALL)
-        # As a request of the link would that was under way all the time.
-        (first,) = set(await made.objects()) - {f"{TENANT}/{await _stored_id(made)}"}
-        async with made.vendor() as http:
-            await http.put(f"object/{made.config.bucket}/{first}", content=b"forged")
-        assert await read(backend) == SMALL
-        await backend.sweeper.turn()
-    assert (len(await made.objects()), await made.rows()) == (1, [])
-
-
-async def _stored_id(made: Project) -> str:
-    select = "select object_id::text from waybill_index.objects where state = 'STORED'"
-    async with await psycopg.AsyncConnection.connect(made.database.admin_url) as admin:
-        rows = await (await admin.execute(select)).fetchall()
-    return str(rows[0][0])
-
-
-async def test_what_came_by_a_link_and_nobody_looked_at_is_an_object_and_no_rest(
-    at: tuple[SupabaseSimulator, Project],
-) -> None:
-    _, made = at
-    async with made.opened() as backend:
-        for key in ("came", "never"):
-            link = await backend.store.sign_upload(TENANT, spec_of(SMALL, key), 60)
-            if key == "came":
-                await fetch(link, SMALL)
-        await swept(made, backend)
-        assert await read(backend, "came") == SMALL
-        with pytest.raises(ServiceError, match="OBJECT_NOT_FOUND"):
-            await read(backend, "never")
-    assert (len(await made.objects()), await made.rows()) == (1, [])
 
 
 async def test_no_key_no_token_and_no_link_is_in_a_log_a_span_an_error_or_a_row(
