@@ -12,13 +12,13 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import budget_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.identity import MAX_COLLECTION_BYTES
 from waybill.runtime.wire import bad_page_token, page_place, page_size, page_token, timestamp
 
 DEFAULT_PAGE, MAX_PAGE = 100, 500
 DEFAULT_THRESHOLDS, MAX_THRESHOLDS = (80,), 10
 # Who can spend: a budget for a misspelt service would never limit anything.
-SPENDING_SERVICES = ("parser", "embedder", "storage")
-MAX_COLLECTION_BYTES = 128
+SPENDING_SERVICES = ("parser", "embedder")
 
 
 class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
@@ -41,7 +41,7 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         run_id = as_uuid("run_id", request.run_id) if request.run_id else ""
         place = page_place(request.page_token, 2)
-        after = (_moment(place[0]), _token_uuid(place[1])) if place else None
+        after = (token_moment(place[0]), token_uuid(place[1])) if place else None
         rows = await self._budgets.page(identity.caller(), run_id, size + 1, after)
         response = ledger_service_pb2.ListBudgetsResponse(budgets=[_budget(row) for row in rows[:size]])
         if len(rows) > size:
@@ -87,7 +87,7 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         budget_id = as_uuid("budget_id", request.budget_id) if request.budget_id else None
         place = page_place(request.page_token, 3)
-        before = (_moment(place[0]), _token_uuid(place[1]), _number(place[2])) if place else None
+        before = (token_moment(place[0]), token_uuid(place[1]), _number(place[2])) if place else None
         rows = await self._budgets.alerts(identity.caller(), budget_id, size + 1, before)
         response = ledger_service_pb2.ListBudgetAlertsResponse(alerts=[_alert(row) for row in rows[:size]])
         if len(rows) > size:
@@ -115,6 +115,8 @@ def read_budget(budget: budget_pb2.Budget) -> Wanted:
         raise InvalidRequest("INVALID_REQUEST", f"service is one that spends: {known}; or empty for any.")
     if len(budget.collection.encode()) > MAX_COLLECTION_BYTES:
         raise InvalidRequest("INVALID_REQUEST", f"collection has at most {MAX_COLLECTION_BYTES} bytes.")
+    if budget.kind == CostKind.COST_KIND_LOCAL:
+        raise InvalidRequest("INVALID_REQUEST", "kind is real or simulated: local work costs nothing.")
     if budget.run_id and budget.period != budget_pb2.Budget.PERIOD_RUN:
         raise InvalidRequest("INVALID_REQUEST", "run_id goes with PERIOD_RUN only. Leave one of them out.")
     return Wanted(
@@ -197,14 +199,16 @@ def _alert(row: Row) -> budget_pb2.BudgetAlert:
     )
 
 
-def _moment(text: str) -> datetime.datetime:
+def token_moment(text: str) -> datetime.datetime:
+    """A page token's part. Raises InvalidRequest: PAGE_TOKEN_INVALID."""
     try:
         return datetime.datetime.fromisoformat(text)
     except ValueError:
         raise bad_page_token() from None
 
 
-def _token_uuid(text: str) -> str:
+def token_uuid(text: str) -> str:
+    """See `token_moment`."""
     try:
         return str(uuid.UUID(text))
     except ValueError:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
-import uuid
 from typing import Any
 
-from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
+from services.ledger.budget_rpcs import BudgetRpcs, as_uuid, token_moment, token_uuid
 from services.ledger.budgets import Budgets
 from services.ledger.entries import Entries, EntryFilter, Hold
 from services.ledger.prices import PriceTable, cost_nano_usd
@@ -18,7 +15,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.wire import bad_page_token, page_size, timestamp
+from waybill.runtime.wire import page_place, page_size, page_token, timestamp
 
 DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
@@ -93,12 +90,14 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
             in_doubt=request.in_doubt,
         )
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
-        after = _read_token(request.page_token) if request.page_token else None
+        place = page_place(request.page_token, 2)
+        after = (token_moment(place[0]), token_uuid(place[1])) if place else None
         summed = after is None and bool(request.run_ids or request.correlation_id)
         rows, totals = await self._entries.page(tenant, matching, size + 1, after, summed=summed)
         response = ledger_service_pb2.ListEntriesResponse(entries=[_entry(row) for row in rows[:size]])
         if len(rows) > size:
-            response.next_page_token = _token(rows[size - 1])
+            last = rows[size - 1]
+            response.next_page_token = page_token(last["held_at"].isoformat(), str(last["entry_id"]))
         response.totals.extend(map(_total, totals))
         return response
 
@@ -184,16 +183,3 @@ def _total(row: Row) -> entry_pb2.RunTotal:
         uncertain_nano_usd=int(row["uncertain"]),
         uncertain_simulated_nano_usd=int(row["uncertain_simulated"]),
     )
-
-
-def _token(row: Row) -> str:
-    place = f"{row['held_at'].isoformat()} {row['entry_id']}"
-    return base64.urlsafe_b64encode(place.encode()).decode()
-
-
-def _read_token(token: str) -> tuple[datetime.datetime, str]:
-    try:
-        moment, _, entry_id = base64.urlsafe_b64decode(token.encode()).decode().partition(" ")
-        return datetime.datetime.fromisoformat(moment), str(uuid.UUID(entry_id))
-    except ValueError:
-        raise bad_page_token() from None

@@ -473,6 +473,7 @@ async def test_pages_list_every_budget_once_and_a_run_s_own_apart(database: Migr
     "broken",
     [
         {"kind": 0},
+        {"kind": CostKind.COST_KIND_LOCAL},
         {"unit": 0},
         {"period": 0},
         {"limit": -1},
