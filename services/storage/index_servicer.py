@@ -19,6 +19,7 @@ from services.storage.versions import Beginning, Begun
 from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
+from waybill.runtime.identity import MAX_COLLECTION_BYTES, MAX_DOCUMENT_KEY_BYTES
 from waybill.runtime.postgres import Connection, Database
 from waybill.runtime.wire import moment, page_place, page_size, page_token
 from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc, document_pb2
@@ -145,7 +146,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         """Lists documents."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         wanted = Wanted(
-            collection=names.checked("collection", request.collection, names.MAX_COLLECTION_BYTES),
+            collection=names.checked("collection", request.collection, MAX_COLLECTION_BYTES),
             metadata=_metadata(request.metadata),
             origin=names.checked("origin", request.origin, MAX_ORIGIN_BYTES),
             source_sha256=names.checked("source_sha256", request.source_sha256, MAX_NAME_BYTES),
@@ -261,7 +262,7 @@ def _question(request: pb.SearchRequest) -> Question:
         within=Filter(
             collection=names.collection(request.collection),
             document_keys=[
-                names.checked("document_keys", key, names.MAX_KEY_BYTES) for key in request.document_keys
+                names.checked("document_keys", key, MAX_DOCUMENT_KEY_BYTES) for key in request.document_keys
             ],
             metadata=_metadata(request.metadata),
             first_page=request.first_page,

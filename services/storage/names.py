@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.runtime.errors import InvalidRequest
-
-MAX_COLLECTION_BYTES, MAX_KEY_BYTES = 128, 1024
+from waybill.runtime.identity import MAX_COLLECTION_BYTES, MAX_DOCUMENT_KEY_BYTES
 
 
 def collection(text: str) -> str:
@@ -17,7 +16,7 @@ def document_key(text: str) -> str:
     """A document's key. Raises InvalidRequest: INVALID_REQUEST."""
     if not text:
         raise InvalidRequest("INVALID_REQUEST", "document_key is missing.")
-    return checked("document_key", text, MAX_KEY_BYTES)
+    return checked("document_key", text, MAX_DOCUMENT_KEY_BYTES)
 
 
 def checked(field: str, text: str, most_bytes: int) -> str:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from services.storage.backends.local import MAX_OBJECT_BYTES
+from services.storage.backends.port import MAX_OBJECT_BYTES
 from tests.conftest import MigratedPostgres, open_folder
 from waybill.runtime.places import ROOT
 from waybill.stack import migrate, ports, postgres

@@ -18,6 +18,8 @@ from waybill.runtime.errors import Credential, InvalidRequest
 DEFAULT_TENANT = "local"
 # The credential of who showed the stack's token: it is one for all.
 STACK_CREDENTIAL = "stack-token"
+# Of the names that a call may carry.
+MAX_COLLECTION_BYTES, MAX_DOCUMENT_KEY_BYTES = 128, 1024
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _CORRELATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -193,8 +195,8 @@ def _named(headers: Mapping[str, str]) -> Caller:
         correlation_id=correlation_id,
         run_id=_uuid_or_empty(baggage.get(semconv.RUN_ID, "")),
         step_span_id=step if _SPAN_ID.fullmatch(step) else "",
-        collection=_at_most(128, baggage.get(semconv.COLLECTION, "")),
-        document_key=_at_most(1024, baggage.get(semconv.DOCUMENT_KEY, "")),
+        collection=_at_most(MAX_COLLECTION_BYTES, baggage.get(semconv.COLLECTION, "")),
+        document_key=_at_most(MAX_DOCUMENT_KEY_BYTES, baggage.get(semconv.DOCUMENT_KEY, "")),
         subject=baggage.get(semconv.SUBJECT, ""),
         credential_id=baggage.get(semconv.CREDENTIAL_ID, ""),
     )

@@ -42,7 +42,7 @@ _READ_ONLY = Meaning(
     Unavailable,
     "DATABASE_READ_ONLY",
     "The database takes no writes now",
-    "Supabase does that where the disk is full: make room there; then repeat.",
+    "Some hosts do that where the disk is full: make room there; then repeat.",
     5.0,
 )
 _SLOW = Meaning(

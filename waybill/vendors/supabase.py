@@ -17,6 +17,11 @@ MEDIA_TYPES = ("application/octet-stream", "application/jsonl")
 _KINDS = {"sb_secret_": SERVICE_ROLE, "sb_publishable_": "anon"}
 
 
+def key_headers(key: str) -> dict[str, str]:
+    """Both forms: the platform's gateway knows keys by the first, a server without one by the second."""
+    return {"apikey": key, "Authorization": f"Bearer {key}"}
+
+
 def role_of(key: str) -> str:
     """The role that a key says it acts in; empty where it does not say. Nothing is verified."""
     for prefix, role in _KINDS.items():

@@ -22,10 +22,16 @@ from typing import TypeVar
 from services.storage.backends import local_files as files
 from services.storage.backends.local_keys import Keys
 from services.storage.backends.local_links import LocalLinks
-from services.storage.backends.port import Capabilities, Link, ObjectSpec, Reading, StoredObject
+from services.storage.backends.port import (
+    MAX_OBJECT_BYTES,
+    Capabilities,
+    Link,
+    ObjectSpec,
+    Reading,
+    StoredObject,
+)
 from waybill.runtime.errors import NotFound, Precondition, Unavailable
 
-MAX_OBJECT_BYTES = 512_000_000
 PIECE_BYTES = 256 * 1024
 INCOMING = "incoming"
 _FULL = (errno.ENOSPC, errno.EDQUOT)

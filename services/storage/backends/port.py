@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+MAX_OBJECT_BYTES = 512_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectSpec:

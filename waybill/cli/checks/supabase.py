@@ -21,6 +21,7 @@ from waybill.vendors.supabase import (
     MEDIA_TYPES,
     SERVICE_ROLE,
     STORAGE_PATH,
+    key_headers,
     role_of,
     takes,
 )
@@ -35,8 +36,8 @@ class SupabaseCheck(Check):
         return given.get("STORAGE_URL") or (project and project + STORAGE_PATH)
 
     def headers(self, key: str) -> Mapping[str, str]:
-        """The platform's gateway knows keys by the first, a server without one by the second."""
-        return {"apikey": key, "Authorization": f"Bearer {key}"}
+        """Two of them."""
+        return key_headers(key)
 
     def read(self, reply: Reply, key: str, base: str, given: Given) -> Iterator[Finding]:
         """Key first: with a wrong one the rest is not told."""

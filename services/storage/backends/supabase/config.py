@@ -9,6 +9,7 @@ from waybill import supabase_settings as own
 from waybill.runtime.config import Settings
 from waybill.vendors.addresses import address_fault
 from waybill.vendors.keys import Keys
+from waybill.vendors.supabase import STORAGE_PATH
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,6 @@ class SupabaseConfig:
                 settings.fault(fault)
         return cls(
             keys=Keys([first, settings.text(own.SUPABASE_KEY_NEXT)], Path(file) if file else None),
-            storage_url=(storage_url or f"{url.rstrip('/')}/storage/v1").rstrip("/"),
+            storage_url=(storage_url or url.rstrip("/") + STORAGE_PATH).rstrip("/"),
             bucket=settings.text(own.SUPABASE_BUCKET),
         )

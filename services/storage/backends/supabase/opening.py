@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from services.storage.backends.port import MAX_OBJECT_BYTES
 from services.storage.backends.supabase import sdk, sweeping
 from services.storage.backends.supabase.config import SupabaseConfig
 from services.storage.backends.supabase.links import Links
 from services.storage.backends.supabase.rows import Rows
-from services.storage.backends.supabase.store import GRACE_SECONDS, MAX_OBJECT_BYTES, SupabaseObjects
+from services.storage.backends.supabase.store import GRACE_SECONDS, SupabaseObjects
 from services.storage.backends.supabase.sweeping import Sweeper
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database

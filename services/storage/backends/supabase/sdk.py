@@ -29,6 +29,7 @@ from waybill.vendors.calls import Calls
 from waybill.vendors.http import bounded
 from waybill.vendors.limiter import Limiter
 from waybill.vendors.registry import SUPABASE
+from waybill.vendors.supabase import key_headers
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
@@ -64,7 +65,9 @@ class Supabase:
         self._sdk = sdk
         self._limiter = limiter
         self._calls = calls
-        self._attempts = Attempts(SUPABASE, config.keys, config.attempt_seconds, errors.of_response, _headers)
+        self._attempts = Attempts(
+            SUPABASE, config.keys, config.attempt_seconds, errors.of_response, key_headers
+        )
 
     async def repeated(self, call: Callable[[], Awaitable[T]]) -> T:
         """A call through retrying and breaker."""
@@ -182,11 +185,6 @@ async def opened(
         # It would add /storage/v1, which a server without a gateway does not have.
         client.storage_url = URL(f"{config.storage_url}/")
         yield Supabase(config, client.storage, http, limiter, calls)
-
-
-def _headers(key: str) -> dict[str, str]:
-    """Both forms, equal: what the gateway takes of either kind of key (facts: Supabase, 9)."""
-    return {"apikey": key, "Authorization": f"Bearer {key}"}
 
 
 async def _with_key(request: httpx.Request) -> None:

@@ -10,7 +10,14 @@ from functools import partial
 
 import structlog
 
-from services.storage.backends.port import Capabilities, Link, ObjectSpec, Reading, StoredObject
+from services.storage.backends.port import (
+    MAX_OBJECT_BYTES,
+    Capabilities,
+    Link,
+    ObjectSpec,
+    Reading,
+    StoredObject,
+)
 from services.storage.backends.supabase import downloads, uploads
 from services.storage.backends.supabase.links import UPLOAD_SECONDS, Links
 from services.storage.backends.supabase.rows import Row, Rows, path_of
@@ -19,7 +26,6 @@ from waybill.runtime import deadline
 from waybill.runtime.errors import NotFound, ServiceError, Unavailable
 from waybill.runtime.retry import insist
 
-MAX_OBJECT_BYTES = 512_000_000
 # How long bytes are kept that were replaced or deleted, for those who read them.
 GRACE_SECONDS = 600.0
 # A put without a deadline may take so long; the sweep takes up what is older, and a little more.
