@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from services.ledger.__main__ import build
 from services.ledger.config import LedgerConfig
+from tests.cli.test_commands import documented
 from tests.conftest import MigratedPostgres
 from tests.inprocess import served, server_config
 from waybill.cli.limits import Limit, limit, usd
@@ -100,12 +101,14 @@ def test_a_budget_is_set_listed_shown_changed_and_removed(waybill: Waybill) -> N
 
 def test_programs_read_a_budget_as_json(waybill: Waybill) -> None:
     set_budget = json.loads(waybill("set", "100requests/hour", "--simulated", "--json").stdout)
+    assert list(set_budget) == documented("budget")
     assert set_budget["limit"] == 100
     assert (set_budget["unit"], set_budget["period"], set_budget["kind"]) == ("requests", "hour", "simulated")
     assert set_budget["window"]["used"] == 0
     assert json.loads(waybill("list", "--json").stdout) == {"budgets": [set_budget]}
     shown = json.loads(waybill("show", set_budget["budget_id"], "--json").stdout)
     assert [(one["old_limit"], one["new_limit"]) for one in shown["changes"]] == [(None, 100)]
+    assert list(shown["changes"][0]) == documented("budget change")
 
 
 def test_a_run_s_budget_stands_apart(waybill: Waybill) -> None:

@@ -32,7 +32,6 @@ from waybill.runtime.identity import DEFAULT_TENANT
 # Of an id, what a table shows and a command takes.
 SHORT = 8
 _MOST, _SHOWN = 10_000, 10
-_WIDTH = 100
 
 app = typer.Typer(name="budget", no_args_is_help=True, help="Limit what may be spent: set, list, show, rm.")
 
@@ -97,7 +96,7 @@ def list_budgets(run: Run = "", tenant: Tenant = DEFAULT_TENANT, as_json: Json =
         elif found:
             rows = [(title(one), *_figures(one), _id(one)) for one in found]
             header = ("budget", "used", "held", "in doubt", "limit", "id")
-            here.screen.show(*table(header, rows, min(here.screen.out.width, _WIDTH)))
+            here.screen.show(*table(header, rows, here.screen.page_width))
         else:
             here.screen.note(
                 f"No budget is set: nothing limits what is spent. Set one: {_example(here.screen)}"

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import Any
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from waybill.common.v1.cost_pb2 import CostKind
+from waybill.cli.objects import KINDS, Shape
 from waybill.ledger.v1.budget_pb2 import Budget, BudgetAlert, BudgetChange, BudgetWindow
-
-Shape = dict[str, Any]
 
 
 def budget_object(budget: Budget) -> Shape:
@@ -21,7 +16,7 @@ def budget_object(budget: Budget) -> Shape:
         "collection": budget.collection or None,
         "service": budget.service or None,
         "run_id": budget.run_id or None,
-        "kind": "simulated" if budget.kind == CostKind.COST_KIND_SIMULATED else "real",
+        "kind": KINDS.get(budget.kind),
         "unit": Budget.Unit.Name(budget.unit).removeprefix("UNIT_").lower(),
         "period": Budget.Period.Name(budget.period).removeprefix("PERIOD_").lower(),
         "limit": budget.limit,
@@ -65,4 +60,4 @@ def _window(window: BudgetWindow) -> Shape:
 
 
 def _time(moment: Timestamp) -> str:
-    return moment.ToDatetime(UTC).isoformat().replace("+00:00", "Z")
+    return moment.ToJsonString()

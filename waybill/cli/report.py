@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 
@@ -81,12 +82,16 @@ def _every_day(days: Days, lines: Sequence[ReportLine]) -> Iterator[ReportLine]:
 def report_object(report: Report) -> Shape:
     """A report, as `bill --json` prints it."""
     return {
-        "since": report.days.since.isoformat(),
-        "until": report.days.until.isoformat(),
+        "since": _moment(report.days.since),
+        "until": _moment(report.days.until),
         "by": report.by.value,
         "lines": [_line_object(line) for line in report.lines],
         "totals": [_total_object(total) for total in report.totals],
     }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _line_object(line: ReportLine) -> Shape:
