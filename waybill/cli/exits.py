@@ -59,6 +59,15 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.UNAVAILABLE, "MIGRATION_FAILED"): Advice(
         Exit.NOT_REACHABLE, "Mend what it names and repeat it: what was applied stays."
     ),
+    (StatusCode.UNAVAILABLE, "DATABASE_READ_ONLY"): Advice(
+        Exit.NOT_REACHABLE, "Make room on its disk, or end its read-only state; `waybill doctor` looks again."
+    ),
+    (StatusCode.UNAVAILABLE, "DATABASE_TIMEOUT"): Advice(Exit.NOT_REACHABLE, "Repeat it in a moment."),
+    (StatusCode.UNAVAILABLE, "DATABASE_CONFLICT"): Advice(Exit.NOT_REACHABLE, "Repeat it."),
+    (StatusCode.UNAVAILABLE, "TOKEN_KEYS_UNAVAILABLE"): Advice(
+        Exit.NOT_REACHABLE,
+        "Repeat it in a moment; if it stays, look at the issuer and at WAYBILL_JWT_JWKS_URL.",
+    ),
     (StatusCode.UNAVAILABLE, "VENDOR_UNREACHABLE"): Advice(
         Exit.NOT_REACHABLE, "`waybill doctor` asks again, and says what mends it."
     ),
@@ -110,6 +119,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.FAILED_PRECONDITION, "POSTGRES_MISSING"): Advice(
         Exit.REFUSED, "Install it: pip install 'waybill[stack]'."
     ),
+    (StatusCode.FAILED_PRECONDITION, "VENDOR_BUCKET_UNKNOWN"): Advice(
+        Exit.REFUSED, "`waybill doctor` has the command that makes it; docs/supabase.md has more."
+    ),
     (StatusCode.FAILED_PRECONDITION, "DATABASE_UNFIT"): Advice(
         Exit.REFUSED, "Mend that, then repeat; `waybill doctor` looks again."
     ),
@@ -143,6 +155,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     ),
     (StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED"): Advice(
         Exit.CREDENTIAL, "Sign in again, and set WAYBILL_TOKEN to the fresh token."
+    ),
+    (StatusCode.UNAUTHENTICATED, "SERVICES_ONLY"): Advice(
+        Exit.CREDENTIAL, "No token opens it: call the orchestrator in its place."
     ),
     (StatusCode.UNAUTHENTICATED, "TENANT_NOT_OF_TOKEN"): Advice(Exit.CREDENTIAL, "Leave --tenant out."),
     (StatusCode.UNAUTHENTICATED, "TOKEN_IN_CLEAR"): Advice(

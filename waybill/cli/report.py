@@ -74,9 +74,9 @@ def report_of(client: Client, days: Days, by: By) -> Report:
 
 
 def _every_day(days: Days, lines: Sequence[ReportLine]) -> Iterator[ReportLine]:
+    found = {day: list(of_day) for day, of_day in groupby(lines, lambda line: line.group)}
     for day in map(str, days):
-        of_day = [line for line in lines if line.group == day]
-        yield from of_day or [ReportLine(group=day)]
+        yield from found.get(day) or [ReportLine(group=day)]
 
 
 def report_object(report: Report) -> Shape:
