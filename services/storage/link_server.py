@@ -6,6 +6,7 @@ What is stored is a stranger's: it is sent as a file to be saved, which no brows
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -101,7 +102,7 @@ class _Door:
             grant.tenant, grant.spec.key, part.offset_bytes, part.size_bytes
         ) as reading:
             _check_same(reading.stored, grant)
-            headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(grant.file_name, safe='')}"
+            headers["content-disposition"] = _attachment(grant.file_name)
             headers["content-length"] = str(part.size_bytes)
             if request.headers.get("if-none-match") == etag:
                 del headers["content-length"]
@@ -149,6 +150,13 @@ def _part(request: Request, size_bytes: int, etag: str) -> _Part | None:
 def _check_same(stored: StoredObject, grant: Grant) -> None:
     if (stored.spec.sha256, stored.spec.size_bytes) != (grant.spec.sha256, grant.spec.size_bytes):
         raise NotFound("OBJECT_NOT_FOUND", "Another content has replaced this one. Ask for a new link.")
+
+
+def _attachment(name: str) -> str:
+    """Saved under this name. curl knows no `filename*`, so `filename` comes close to it in ASCII."""
+    letters = (letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    near = re.sub(r"[^ !#-$&-\[\]-~]", "_", "".join(letters))
+    return f"attachment; filename=\"{near}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 async def _no_pieces() -> AsyncIterator[bytes]:

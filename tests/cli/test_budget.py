@@ -49,8 +49,10 @@ def ledger_address(database: MigratedPostgres) -> Iterator[str]:
 def waybill(ledger_address: str) -> Waybill:
     """Runs `waybill budget` for a tenant that nobody else is."""
     tenant = f"t{uuid.uuid4().hex[:12]}"
-    env = {"COLUMNS": "100", "WAYBILL_LEDGER_ADDRESS": ledger_address, "WAYBILL_ORCHESTRATOR_ADDRESS": "x:1"}
-    return lambda *words, who=tenant: CliRunner().invoke(app, ["budget", *words, "--tenant", who], env=env)
+    env = {"WAYBILL_LEDGER_ADDRESS": ledger_address, "WAYBILL_ORCHESTRATOR_ADDRESS": "x:1"}
+    return lambda *words, who=tenant, columns="100": CliRunner().invoke(
+        app, ["budget", *words, "--tenant", who], env={**env, "COLUMNS": columns}
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,16 @@ def test_a_budget_is_set_listed_shown_changed_and_removed(waybill: Waybill) -> N
     assert "removed: a day, service embedder" in waybill("rm", short).stderr
     assert "nothing limits" in waybill("list").stderr
     assert waybill("rm", short).exit_code == 4
+
+
+def test_a_list_shows_whole_titles_at_80_columns(waybill: Waybill) -> None:
+    for words in (("5gb/month", "--collection", "handbooks"), ("10requests/hour", "--service", "embedder")):
+        assert waybill("set", *words).exit_code == 0
+    lines = [" ".join(line.split()[:-1]) for line in waybill("list", columns="80").stdout.splitlines()[1:]]
+    assert sorted(lines) == [
+        "a month, collection handbooks 0 B 0 B 0 B 5.0 GB",
+        "an hour, service embedder 0 req 0 req 0 req 10 req",
+    ]
 
 
 def test_programs_read_a_budget_as_json(waybill: Waybill) -> None:

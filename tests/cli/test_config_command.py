@@ -14,11 +14,11 @@ from waybill.runtime.errors import Precondition
 from waybill.settings import FIXED_PORTS, MASK, SETTINGS
 from waybill.stack.home import Home
 from waybill.stack.operate import up
-from waybill.stack.ports import SIMULATORS
+from waybill.stack.ports import LINKS, SIMULATORS
 from waybill.stack.process import Process
 from waybill.stack.state import Phase, StackState
 
-ADDRESSES = {name: f"127.0.0.1:{place}" for place, name in enumerate(FIXED_PORTS)}
+ADDRESSES = {name: f"127.0.0.1:{place}" for place, name in enumerate((*FIXED_PORTS, LINKS))}
 
 
 def lines(home: Home, started_with: dict[str, str] | None = None, **environ: str) -> dict[str, Line]:
@@ -49,6 +49,7 @@ def test_a_running_stack_has_what_it_was_started_with_and_this_shell_has_to_wait
     assert (chunks.value, chunks.source, chunks.waiting) == ("300", str(home.state), "400")
     assert (kept.value, kept.source, kept.waiting) == ("90", "default", "3")
     assert told["WAYBILL_PARSER_ADDRESS"].value == ADDRESSES["parser"]
+    assert told["WAYBILL_OBJECTS_HTTP"].value == ADDRESSES["links"]
 
 
 def test_an_address_that_this_shell_sets_is_the_one_that_its_commands_use(tmp_path: Path) -> None:

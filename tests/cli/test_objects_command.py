@@ -221,8 +221,10 @@ def test_a_browser_is_opened_only_where_it_has_a_window() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["objects", "objects get k - --json", "objects put -", "objects put x --metadata y", "objects rm"]
-)
+    "line", ["objects", "objects get k - --json", "objects put -", "objects put x --metadata y", "objects rm",
+             "objects sign k --upload f --name n", f"objects rm k sources/{'0' * 64}",
+             f"objects rm parsed/{'0' * 64}/tier/engine/id.jsonl"],
+)  # fmt: skip
 def test_a_command_line_that_makes_no_sense_is_refused_before_anything_is_asked(
     waybill: Waybill, line: str
 ) -> None:

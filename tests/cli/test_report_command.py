@@ -51,7 +51,7 @@ def test_days_are_named_as_people_do_and_seven_are_seven(
 
 
 @pytest.mark.parametrize(("since", "until"), [("7", ""), ("0d", ""), ("2026-13-01", ""), ("today", "3d"),
-                                              ("0001-01-01", "")])  # fmt: skip
+                                              ("2026-11-28", ""), ("0001-01-01", "")])  # fmt: skip
 def test_what_names_no_days_is_refused(since: str, until: str) -> None:
     with pytest.raises(typer.BadParameter):
         days(since, until, TODAY)
@@ -109,6 +109,38 @@ def test_a_report_shows_quantity_times_price_with_its_date_and_keeps_kinds_apart
         "simulated, owed to nobody $0.000022",
         "in doubt $0.000005",
     ]
+
+
+def test_what_local_work_would_cost_stands_beside_it_where_asked_for(
+    waybill: Waybill, ledger: Ledger
+) -> None:
+    local = {
+        "kind": CostKind.COST_KIND_LOCAL,
+        "vendor": "local",
+        "model": "pdf engine",
+        "settled_nano_usd": 0,
+    }
+    ledger.report = ReportResponse(
+        lines=[a_line(group="a", **local, would_cost_nano_usd=60_000_000),
+               a_line(group="b", **local, would_cost_nano_usd=1_000_000)]
+    )  # fmt: skip
+    assert "would cost" not in waybill("bill").stdout
+    lines = [" ".join(line.split()) for line in waybill("bill", "--would-cost").stdout.splitlines()]
+    assert [line for line in lines if "would cost" in line] == [
+        "would cost $0.06",
+        "would cost $0.001",
+        "local work would cost at vendors $0.061",
+    ]
+
+
+def test_days_without_a_purchase_are_said_to_have_none(waybill: Waybill, ledger: Ledger) -> None:
+    ledger.report = ReportResponse()
+    assert "Nothing was bought" in waybill("bill").stderr
+
+
+def test_a_report_is_not_csv_and_json_at_once(waybill: Waybill, ledger: Ledger) -> None:
+    assert waybill("bill", "--csv", "--json").exit_code == 2
+    assert not ledger.asked
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(waybill: Waybill, ledger: Ledger) -> None:

@@ -50,10 +50,29 @@ async def url(store: LocalObjects) -> str:
     return (await store.sign_download("t", "a/page.html", 60, "page.html")).url
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("a b.pdf", "a b.pdf"),
+        ("Übersicht März.pdf", "Ubersicht Marz.pdf"),
+        ('"\\%.md', "___.md"),
+        ("報告.md", "__.md"),
+    ],
+)
+async def test_a_client_that_knows_plain_names_alone_saves_under_one_close_to_it(
+    client: TestClient, store: LocalObjects, name: str, near: str
+) -> None:
+    given = (await store.sign_download("t", "a/page.html", 60, name)).url
+    said = client.get(given).headers["content-disposition"]
+    assert said == f"attachment; filename=\"{near}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
 def test_a_stored_page_is_a_file_to_be_saved_and_never_runs_here(client: TestClient, url: str) -> None:
     answer = client.get(url)
     assert (answer.status_code, answer.content) == (200, PAGE)
-    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
+    assert answer.headers["content-disposition"] == (
+        "attachment; filename=\"page.html\"; filename*=UTF-8''page.html"
+    )
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"].startswith("sandbox")
     assert answer.headers["cache-control"] == "private, no-store"

@@ -12,7 +12,7 @@ from waybill.cli.receipt import receipt
 from waybill.cli.report import By, as_csv, report_object, report_of, show_report
 from waybill.cli.screen import Screen
 from waybill.cli.session import Json, Tenant, reachable, session
-from waybill.cli.spans import Days, days
+from waybill.cli.spans import days
 from waybill.client import Client
 from waybill.runtime.identity import DEFAULT_TENANT
 
@@ -26,7 +26,14 @@ def bill(
         typer.Option("--since", metavar="DAY", help="today, yesterday, 7d with today, 2026-11-01."),
     ] = "",
     until: Annotated[str, typer.Option("--until", metavar="DAY", help="The last day, else today.")] = "",
-    by: Annotated[By | None, typer.Option("--by", help="What to sum over, else model.")] = None,
+    by: Annotated[
+        By | None,
+        typer.Option(
+            "--by",
+            metavar="WHAT",
+            help=f"What to sum over: {', '.join(By)}. Else model.",
+        ),
+    ] = None,
     as_table: Annotated[bool, typer.Option("--csv", help="CSV on stdout, money in nano-USD.")] = False,
     would_cost: Annotated[
         bool,
@@ -45,19 +52,17 @@ def bill(
             client = reachable(here.client, "orchestrator", "ledger")
             show_bills(client, here.screen, run_or_correlation_id, would_cost=would_cost)
         return
+    if as_table and as_json:
+        raise typer.BadParameter("--csv and --json are two forms of the same: name one.")
     asked = days(since or until or "today", until, datetime.now(UTC).date())
     with session(tenant, as_json) as here:
-        _show_days(reachable(here.client, "ledger"), here.screen, asked, by or By.MODEL, as_table=as_table)
-
-
-def _show_days(client: Client, screen: Screen, asked: Days, by: By, *, as_table: bool) -> None:
-    report = report_of(client, asked, by)
-    if screen.as_json:
-        screen.emit(report_object(report))
-    elif as_table:
-        screen.out.file.write(as_csv(report))
-    else:
-        show_report(screen, report)
+        report = report_of(reachable(here.client, "ledger"), asked, by or By.MODEL)
+        if as_json:
+            here.screen.emit(report_object(report))
+        elif as_table:
+            here.screen.out.file.write(as_csv(report))
+        else:
+            show_report(here.screen, report, would_cost=would_cost)
 
 
 def show_bills(

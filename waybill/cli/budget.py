@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from waybill.cli.budget_objects import alert_object, budget_object, change_object
-from waybill.cli.limits import Limit, amount, limit, period
+from waybill.cli.limits import Limit, amount, brief, each, limit
 from waybill.cli.paging import first
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, table
@@ -67,7 +67,7 @@ def set_budget(
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
-    """Set a budget, or change the limit of the one that is alike otherwise."""
+    """Set a budget, or change its limit; what was bought before it was first set does not count."""
     if run and allowed.period != Budget.PERIOD_RUN:
         raise typer.BadParameter("--run goes with a limit for a run, such as 0.50usd/run")
     wanted = Budget(
@@ -94,7 +94,7 @@ def list_budgets(run: Run = "", tenant: Tenant = DEFAULT_TENANT, as_json: Json =
         if as_json:
             here.screen.emit({"budgets": [budget_object(one) for one in found]})
         elif found:
-            rows = [(title(one), *_figures(one), _id(one)) for one in found]
+            rows = [(title(one), *_figures(one, brief), _id(one)) for one in found]
             header = ("budget", "used", "held", "in doubt", "limit", "id")
             here.screen.show(*table(header, rows, here.screen.page_width))
         else:
@@ -144,8 +144,8 @@ def remove_budget(budget_id: Id, tenant: Tenant = DEFAULT_TENANT, as_json: Json 
 
 
 def title(budget: Budget) -> str:
-    """For instance `a day, service embedder`."""
-    parts = [f"a {period(budget)}"]
+    """For instance `a day, service embedder`, `an hour, all tenants`."""
+    parts = [each(budget)]
     if budget.all_tenants:
         parts.append("all tenants")
     for name in ("service", "collection"):
@@ -176,13 +176,15 @@ def _show(screen: Screen, budget: Budget) -> None:
     screen.tell(Text(f"alert at {', '.join(f'{one} %' for one in budget.thresholds)}"))
 
 
-def _figures(budget: Budget) -> tuple[str, str, str, str]:
-    window = budget.window
+def _figures(
+    budget: Budget, written: Callable[[Budget.Unit, int], str] = amount
+) -> tuple[str, str, str, str]:
+    limited = written(budget.unit, budget.limit)
     if not budget.HasField("window"):
-        return "", "", "", amount(budget.unit, budget.limit)
-    sums = (amount(budget.unit, one) for one in (window.used, window.held, window.in_doubt))
-    used, held, in_doubt = sums
-    return used, held, in_doubt, amount(budget.unit, budget.limit)
+        return "", "", "", limited
+    window = budget.window
+    used, held, in_doubt = (written(budget.unit, one) for one in (window.used, window.held, window.in_doubt))
+    return used, held, in_doubt, limited
 
 
 def _changes(budget: Budget, changes: Sequence[BudgetChange]) -> Iterator[Text]:

@@ -12,12 +12,13 @@ from waybill.cli.plain import plain
 from waybill.cli.screen import Screen
 from waybill.cli.session import Json
 from waybill.cli.stack import at_home
+from waybill.objects_settings import OBJECTS_HTTP
 from waybill.runtime.config import backend_of
 from waybill.runtime.settings import MODE, Setting
 from waybill.settings import ADDRESSES, HOME, MASK, SETTINGS, shown
 from waybill.stack import operate
 from waybill.stack.home import Home
-from waybill.stack.ports import mode_of
+from waybill.stack.ports import LINKS, mode_of
 from waybill.stack.state import StackState
 
 DEFAULT, ENVIRONMENT = "default", "environment"
@@ -95,7 +96,9 @@ def in_force(home: Home, found: StackState | None, environ: Mapping[str, str]) -
 def _of(found: StackState) -> Mapping[str, str]:
     """What the stack was started with, and where its services are."""
     mode = {MODE.name: mode_of(found.addresses)}
-    return {**found.settings, **mode, **{one.name: found.addresses[name] for name, one in ADDRESSES.items()}}
+    doors = {OBJECTS_HTTP.name: found.addresses[LINKS]} if LINKS in found.addresses else {}
+    services = {one.name: found.addresses[name] for name, one in ADDRESSES.items()}
+    return {**found.settings, **mode, **doors, **services}
 
 
 def _otherwise(setting: Setting, home: Home, given: Mapping[str, str]) -> tuple[str, str]:

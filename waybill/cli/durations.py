@@ -1,4 +1,4 @@
-"""Lengths of time as people type them: 90s, 10m, 2h."""
+"""Lengths of time as people type them: 90s, 10m, 2h, 7d."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from typing import Annotated
 import typer
 
 MOST = timedelta(days=366)
-_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
 
 
 def duration(text: str) -> timedelta:
-    """A whole number of seconds, minutes or hours, above zero and at most a year.
+    """A whole number of seconds, minutes, hours or days, above zero and at most a year.
 
     Raises:
         typer.BadParameter: It is anything else.
     """
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smh])", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
     length = int(match[1]) * _UNITS[match[2]] if match else MOST * 2
     if length > MOST:
-        raise typer.BadParameter(f"{text!r} is not a duration such as 90s, 10m or 2h, at most a year.")
+        raise typer.BadParameter(f"{text!r} is not a duration such as 90s, 10m, 2h or 7d, at most a year.")
     return length
 
 

@@ -96,7 +96,7 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
         Exit.REFUSED, "The file changed while it was sent; ingest it again."
     ),
     (StatusCode.INVALID_ARGUMENT, "FILE_UNREADABLE"): Advice(
-        Exit.REFUSED, "Check that it is a file that you may read, then ingest it again."
+        Exit.REFUSED, "Check that it is a file that you may read, and repeat the command."
     ),
     (StatusCode.INVALID_ARGUMENT, "FILE_NAME_INVALID"): Advice(Exit.REFUSED, "Rename it, then ingest it."),
     (StatusCode.INVALID_ARGUMENT, "DOCUMENT_KEY_DUPLICATE"): Advice(

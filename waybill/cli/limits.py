@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import typer
 
+from waybill.cli.screen import sized
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.money import NANO, dollars
 
@@ -80,6 +81,14 @@ def amount(unit: Budget.Unit, number: int) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def period(budget: Budget) -> str:
-    """For instance `day`."""
-    return Budget.Period.Name(budget.period).removeprefix("PERIOD_").lower()
+def brief(unit: Budget.Unit, number: int) -> str:
+    """The same for a table, where `amount` is too wide: `$5.00`, `30 req`, `2.0 MB`."""
+    if unit == Budget.UNIT_NANO_USD:
+        return dollars(number)
+    return f"{number:,} req" if unit == Budget.UNIT_REQUESTS else sized(number)
+
+
+def each(budget: Budget) -> str:
+    """For instance `a day`, `an hour`."""
+    period = Budget.Period.Name(budget.period).removeprefix("PERIOD_").lower()
+    return f"an {period}" if budget.period == Budget.PERIOD_HOUR else f"a {period}"

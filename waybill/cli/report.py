@@ -133,20 +133,31 @@ def _cell(value: object) -> object:
     return value
 
 
-def show_report(screen: Screen, report: Report) -> None:
-    """Prints a report for people: each group, and below it quantity × price of what was bought."""
+def show_report(screen: Screen, report: Report, *, would_cost: bool = False) -> None:
+    """Prints a report for people: each group, and below it quantity × price of what was bought.
+
+    Args:
+        screen: Where to.
+        report: What was spent.
+        would_cost: Say beside the work of local engines what a vendor would charge for it.
+    """
     first, last, width = report.days.first, report.days.last, screen.page_width
     when = str(first) if first == last else f"{first} to {last}"
     screen.show(Text(f"{when} (UTC) by {report.by.value}", "bold"))
     for _, lines in groupby(report.lines, lambda line: (line.group, line.collection)):
-        screen.show(*_group(report.by, list(lines), width))
+        screen.show(*_group(report.by, list(lines), width, would_cost))
     owed = [total for total in report.totals if total.kind != CostKind.COST_KIND_LOCAL]
     screen.show(Text("─" * width, "dim"))
     for total in owed or [ReportTotal(kind=CostKind.COST_KIND_REAL)]:
         screen.show(*_sums(total, width))
+    if would_cost:
+        amount = sum(line.would_cost_nano_usd for line in report.lines)
+        screen.show(spread("local work would cost at vendors", dollars(amount), width))
+    if not any(line.attempts for line in report.lines):
+        screen.note(f"Nothing was bought then. Earlier: {screen.command('bill --since 30d --by day')}")
 
 
-def _group(by: By, lines: Sequence[ReportLine], width: int) -> Iterator[Text]:
+def _group(by: By, lines: Sequence[ReportLine], width: int, would_cost: bool) -> Iterator[Text]:
     line = lines[0]
     name = f"{line.collection}/{line.group}" if line.collection else line.group
     real, simulated = (
@@ -158,6 +169,8 @@ def _group(by: By, lines: Sequence[ReportLine], width: int) -> Iterator[Text]:
     for line in lines:
         if line.attempts:
             yield from _bought(line, width)
+            if would_cost and line.would_cost_nano_usd:
+                yield spread("    would cost", dollars(line.would_cost_nano_usd), width)
 
 
 def _bought(line: ReportLine, width: int) -> Iterator[Text]:

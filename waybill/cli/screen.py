@@ -121,7 +121,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def sized(number: int) -> str:
-    """Bytes as people read them: `512 B`, `1.2 kB`, `10.2 MB`."""
+    """Bytes as people read them: `512 B`, `1.2 kB`, `10.2 MB`, `5.0 GB`."""
     if number < 1_000:
         return f"{number} B"
-    return f"{number / 1e3:.1f} kB" if number < 999_950 else f"{number / 1e6:.1f} MB"
+    for size, unit in ((1e3, "kB"), (1e6, "MB"), (1e9, "GB")):
+        if number < 999.95 * size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e12:,.1f} TB"

@@ -42,7 +42,9 @@ def days(since: str, until: str, today: date) -> Days:
         typer.BadParameter: They name none.
     """
     first = _day(since, today, "--since")
-    last = _day(until, today, "--until") if until else max(first, today)
+    if first > today:
+        raise typer.BadParameter(f"--since {first} has not begun: today is {today} (UTC).")
+    last = _day(until, today, "--until") if until else today
     if last < first:
         raise typer.BadParameter(f"--until {last} lies before --since {first}.")
     if (last - first).days >= MOST_DAYS:

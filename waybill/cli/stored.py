@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 import shutil
 import sys
 import tempfile
@@ -40,9 +41,16 @@ from waybill.storage.v1.object_storage_service_pb2 import (
 
 TRANSFER_SECONDS = 6 * 3_600.0
 _BATCH = 1_000
+# Where the pipeline keeps each document's file and what the parser made of it.
+_OF_DOCUMENTS = re.compile(r"(sources|parsed)/[0-9a-f]{64}(/|$)")
 For = Annotated[
     timedelta | None,
-    typer.Option("--for", parser=duration, metavar="DURATION", help="How long the link lives: 90s, 10m, 2h."),
+    typer.Option(
+        "--for",
+        parser=duration,
+        metavar="DURATION",
+        help="How long the link lives, at most 7d: 90s, 10m, 2h.",
+    ),
 ]
 
 app = typer.Typer(help="Stored files, by their keys: list, get, put, sign, rm.", no_args_is_help=True)
@@ -100,7 +108,7 @@ def put_object(
     key: Annotated[str, typer.Argument(metavar="[KEY]", help="Its key; else the file's name.")] = "",
     metadata: Annotated[
         list[str] | None,
-        typer.Option("--metadata", metavar="KEY=VALUE", help="To find with it again; may be repeated."),
+        typer.Option("--metadata", metavar="KEY=VALUE", help="Kept with it; may be repeated."),
     ] = None,
     content_type: Annotated[
         str, typer.Option("--type", metavar="MEDIA_TYPE", help="Else by the key's suffix.")
@@ -146,6 +154,8 @@ def sign_object(
     as_json: Json = False,
 ) -> None:
     """Print a link by which anybody gets an object, or puts it; 15 minutes unless --for says."""
+    if upload is not None and name:
+        raise typer.BadParameter("--name is for downloads: leave it out beside --upload")
     lives = None if life is None else Duration(seconds=int(life.total_seconds()))
     with session(tenant, as_json) as here:
         storage = reachable(here.client, "storage").storage
@@ -172,6 +182,11 @@ def remove_objects(
     as_json: Json = False,
 ) -> None:
     """Delete objects, and say which were not there."""
+    if own := next(filter(_OF_DOCUMENTS.match, keys), None):
+        raise typer.BadParameter(
+            f"{plain(own)} belongs to a document, which could not be read again without it;"
+            " `waybill delete DOCUMENT_KEY` deletes both"
+        )
     with session(tenant, as_json) as here:
         call = reachable(here.client, "storage").storage.BatchDeleteObjects
         wanted = list(dict.fromkeys(keys))
