@@ -27,6 +27,7 @@ from waybill.runtime.auth_settings import AuthConfig
 from waybill.runtime.config import ConfigError, Settings
 from waybill.runtime.errors import Credential, InvalidRequest, Precondition, ServiceError, Unavailable
 from waybill.runtime.server import ServerConfig, Service, serving
+from waybill.runtime.telemetry import Telemetry
 from waybill.stack import exposing
 from waybill.stack.ports import free_ports
 
@@ -239,6 +240,10 @@ def test_the_services_secret_never_goes_to_another_machine_in_clear() -> None:
     with pytest.raises(ConfigError, match="in clear") as caught:
         channel.connect("192.0.2.1:7405", tracer, auth)
     assert SECRET not in str(caught.value)
+    with pytest.raises(ConfigError, match="in clear"):
+        Telemetry.to_collectors("t", ["192.0.2.1:4317"], ours="192.0.2.1:4317", auth=auth)
+    # What is not ours gets none.
+    Telemetry.to_collectors("t", ["192.0.2.1:4317"], auth=auth).shutdown()
 
 
 async def test_a_token_never_goes_to_another_machine_in_clear(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from waybill.runtime.config import Settings
+from waybill.runtime.config import ConfigError, Settings
 from waybill.runtime.settings import (
     BIND,
     PRIVATE_NETWORK,
@@ -16,7 +16,7 @@ from waybill.runtime.settings import (
     TLS_KEY_FILE,
     Setting,
 )
-from waybill.runtime.tls import LOOPBACK, Certificate, is_loopback
+from waybill.runtime.tls import LOOPBACK, SCHEME, Certificate, is_loopback, is_tls
 
 _GROUP = "Who may call"
 # RFC 7518, 3.2: a key of HS256 is at least as long as its hash.
@@ -163,6 +163,19 @@ class AuthConfig:
             ca_file=Path(ca) if (ca := settings.text(TLS_CA_FILE)) else None,
             private_network=settings.choice(PRIVATE_NETWORK) == "1",
         )
+
+    def secret_for(self, address: str) -> str:
+        """What is shown at an address of ours.
+
+        Raises:
+            ConfigError: The secret would go to another machine in clear.
+        """
+        safe = is_tls(address) or is_loopback(address) or self.private_network
+        if self.service_secret and not safe:
+            raise ConfigError(
+                f"the service's secret would go to {address} in clear: write the address as {SCHEME}{address}"
+            )
+        return self.service_secret
 
 
 def certificate(settings: Settings) -> Certificate | None:

@@ -18,8 +18,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.auth_settings import AuthConfig
-from waybill.runtime.config import ConfigError
-from waybill.runtime.tls import SCHEME, channel_credentials, is_loopback, is_tls, target
+from waybill.runtime.tls import channel_credentials, is_tls, target
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 # gRPC's own refusal carries no ErrorInfo; up to here the server's interceptor refuses, with one.
@@ -57,11 +56,8 @@ def connect(address: str, tracer: Tracer, auth: AuthConfig = NO_AUTH) -> grpc.ai
         ConfigError: The service's secret would go to another machine in clear.
         InvalidRequest: CA_UNREADABLE.
     """
-    if auth.service_secret and not (is_tls(address) or is_loopback(address) or auth.private_network):
-        raise ConfigError(
-            f"the service's secret would go to {address} in clear: write the address as {SCHEME}{address}"
-        )
-    interceptors = [kind(tracer, auth.service_secret) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
+    secret = auth.secret_for(address)
+    interceptors = [kind(tracer, secret) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
     if not is_tls(address):
         return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=interceptors)
     credentials = channel_credentials(auth.ca_file)

@@ -115,7 +115,8 @@ FAULTS = Setting(
 OTLP_ADDRESS = Setting(
     name="WAYBILL_OTLP_ADDRESS",
     group=_TELEMETRY,
-    meaning="host:port that spans go to for `waybill trace`: the orchestrator's. `waybill up` sets it.",
+    meaning="host:port, or https://host:port, that spans go to for `waybill trace`: the orchestrator's. "
+    "`waybill up` sets it.",
     default="",
     otherwise="spans stay where they are made",
 )

@@ -151,6 +151,9 @@ class Telemetry:
                 OTEL_METRIC_EXPORT_INTERVAL says.
             ours: Which of the addresses is ours.
             auth: What is shown there, and there alone; whom TLS trusts.
+
+        Raises:
+            ConfigError: The service's secret would go to another machine in clear.
         """
         auth = auth or AuthConfig()
         exporters = [
@@ -158,7 +161,7 @@ class Telemetry:
                 endpoint=target(address),
                 insecure=not is_tls(address),
                 credentials=channel_credentials(auth.ca_file) if is_tls(address) else None,
-                headers=tuple(identity.shown(auth.service_secret)) if address == ours else None,
+                headers=tuple(identity.shown(auth.secret_for(address))) if address == ours else None,
                 timeout=EXPORT_TIMEOUT_SECONDS,
             )
             for address in addresses
