@@ -12,7 +12,7 @@ import typer
 from google.protobuf.duration_pb2 import Duration
 
 from waybill.cli.session import Json, Tenant, reachable, session
-from waybill.cli.stored import For, show_link
+from waybill.cli.stored import For, lasting, show_link
 from waybill.client import Client
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.runtime.errors import NotFound
@@ -32,9 +32,8 @@ def open_source(
     as_json: Json = False,
 ) -> None:
     """Open the file that a document was made from: print its link, and open a browser."""
-    lives = None if life is None else Duration(seconds=int(life.total_seconds()))
     with session(tenant, as_json) as here:
-        link = _signed(reachable(here.client, "storage"), key, collection, lives)
+        link = _signed(reachable(here.client, "storage"), key, collection, lasting(life))
         show_link(here.screen, link)
         if here.screen.out.is_terminal and not (only_print or as_json) and has_windows(os.environ):
             webbrowser.open(link.url)

@@ -156,7 +156,7 @@ def sign_object(
     """Print a link by which anybody gets an object, or puts it; 15 minutes unless --for says."""
     if upload is not None and name:
         raise typer.BadParameter("--name is for downloads: leave it out beside --upload")
-    lives = None if life is None else Duration(seconds=int(life.total_seconds()))
+    lives = lasting(life)
     with session(tenant, as_json) as here:
         storage = reachable(here.client, "storage").storage
         if upload is None:
@@ -200,6 +200,11 @@ def remove_objects(
         here.screen.tell(Text(f"deleted {counted(len(gone), 'object')}"))
         for key in missing:
             here.screen.note(f"was not there: {plain(key)}", "yellow")
+
+
+def lasting(life: timedelta | None) -> Duration | None:
+    """A link's life as requests have it."""
+    return None if life is None else Duration(seconds=int(life.total_seconds()))
 
 
 def show_link(screen: Screen, link: Link) -> None:

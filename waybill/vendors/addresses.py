@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-# A simulator is here; urlsplit has IPv6 without brackets.
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+from waybill.runtime.tls import LOOPBACK
 
 
 def address_fault(name: str, url: str) -> str:
@@ -19,7 +18,7 @@ def address_fault(name: str, url: str) -> str:
     if place.scheme not in ("http", "https") or not place.hostname:
         text = "must be an address with https:// in front (http:// of a simulator)"
         return f"{name} {text}; simulator mode has no default"
-    if place.scheme == "http" and place.hostname not in _THIS_MACHINE:
+    if place.scheme == "http" and place.hostname not in LOOPBACK:
         return f"{name} is http:// of another machine, which would get the key in clear"
     if "@" in place.netloc:
         return f"{name} holds a password, which belongs in a setting of its own"
