@@ -164,12 +164,13 @@ def test_prices_are_listed_with_their_days_and_whose_they_are(waybill: Waybill, 
         Price(vendor="llamaparse", model="fast", unit="page", nano_usd_per_million=1_250_000_000_000,
               valid_from="2025-11-01", source="list"),
     ]  # fmt: skip
+    assert "openai text-embedding-3-small (yours)  " in waybill("prices", COLUMNS="80").stdout
     (told,) = [json.loads(line) for line in waybill("prices", "--json").stdout.splitlines()]
     assert all(list(one) == documented("price") for one in told["prices"])
     lines = [" ".join(line.split()) for line in waybill("prices", COLUMNS="100").stdout.splitlines()]
     assert lines[1:] == [
-        "openai text-embedding-3-small (yours) token $0.015 per million 2026-01-01",
-        "llamaparse fast page $0.00125 2025-11-01",
+        "openai text-embedding-3-small (yours) $0.015 million tokens 2026-01-01",
+        "llamaparse fast $0.00125 page 2025-11-01",
     ]
 
 

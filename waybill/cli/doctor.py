@@ -44,7 +44,7 @@ def doctor(as_json: Json = False) -> None:
 
 def _line(finding: Finding) -> Text:
     state = (f"{finding.state:<8}", _STYLES[finding.state])
-    return Text.assemble(state, f" {finding.check:<20} {plain(finding.detail)}")
+    return Text.assemble(state, f" {finding.check:<23} {plain(finding.detail)}")
 
 
 def _stack(home: Home) -> Iterator[Finding]:

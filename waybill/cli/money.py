@@ -14,9 +14,15 @@ _MILLION = 1_000_000
 
 def unit_price(nano_usd_per_million: int) -> str:
     """The price of one unit, or of a million where one costs less than a hundredth of a cent."""
+    price, per_million = priced(nano_usd_per_million)
+    return f"{price} per million" if per_million else price
+
+
+def priced(nano_usd_per_million: int) -> tuple[str, bool]:
+    """A price, and whether it is that of a million units."""
     if nano_usd_per_million >= 100_000 * _MILLION and nano_usd_per_million % _MILLION == 0:
-        return dollars(nano_usd_per_million // _MILLION)
-    return f"{dollars(nano_usd_per_million)} per million"
+        return dollars(nano_usd_per_million // _MILLION), False
+    return dollars(nano_usd_per_million), True
 
 
 @dataclass(frozen=True, slots=True)

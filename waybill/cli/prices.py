@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from waybill.cli.money import unit_price
+from waybill.cli.money import priced
 from waybill.cli.plain import plain
 from waybill.cli.screen import table
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.ledger.v1.ledger_service_pb2 import ListPricesRequest
+from waybill.ledger.v1.price_pb2 import Price
 from waybill.runtime.identity import DEFAULT_TENANT
 
 _KEYS = ("vendor", "model", "unit", "nano_usd_per_million", "valid_from", "source", "own")
@@ -19,13 +20,12 @@ def prices(tenant: Tenant = DEFAULT_TENANT, as_json: Json = False) -> None:
         if as_json:
             here.screen.emit({"prices": [{key: getattr(one, key) for key in _KEYS} for one in listed]})
             return
-        rows = [
-            (
-                plain(f"{one.vendor} {one.model}{' (yours)' if one.own else ''}"),
-                plain(one.unit),
-                unit_price(one.nano_usd_per_million),
-                one.valid_from,
-            )
-            for one in listed
-        ]
-        here.screen.show(*table(("what", "unit", "price", "valid from"), rows, here.screen.page_width))
+        header = ("what", "price", "of a", "valid from")
+        here.screen.show(*table(header, map(_row, listed), here.screen.page_width))
+
+
+def _row(one: Price) -> tuple[str, str, str, str]:
+    price, per_million = priced(one.nano_usd_per_million)
+    unit = plain(one.unit)
+    what = plain(f"{one.vendor} {one.model}{' (yours)' if one.own else ''}")
+    return what, price, f"million {unit}s" if per_million else unit, one.valid_from

@@ -150,8 +150,7 @@ def show_report(screen: Screen, report: Report, *, would_cost: bool = False) -> 
     screen.show(Text("─" * width, "dim"))
     for total in owed or [ReportTotal(kind=CostKind.COST_KIND_REAL)]:
         screen.show(*_sums(total, width))
-    if would_cost:
-        amount = sum(line.would_cost_nano_usd for line in report.lines)
+    if would_cost and (amount := sum(line.would_cost_nano_usd for line in report.lines)):
         screen.show(spread("local work would cost at vendors", dollars(amount), width))
     if not any(line.attempts for line in report.lines):
         screen.note(f"Nothing was bought then. Earlier: {screen.command('bill --since 30d --by day')}")
