@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
+.PHONY: bench-ledger bench-objects bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -79,6 +79,9 @@ bench-search: dev-env ## how long a search by words takes (ARGS="--chunks 100000
 
 bench-vectors: dev-env ## what keeping HNSW costs: row by row as before, beside bulk (five minutes)
 	@$(BIN)/python -m bench.vectors $(ARGS)
+
+bench-objects: dev-env ## one 512 MB object up and down, on disk and at a simulated Supabase: seconds, growth of memory (two minutes)
+	@$(BIN)/python -m bench.objects $(ARGS)
 
 bench-ledger: dev-env ## how long a hold takes with 10,000, 100,000 and 1,000,000 entries (three minutes)
 	@$(BIN)/python -m bench.ledger $(ARGS)
