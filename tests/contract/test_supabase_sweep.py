@@ -191,6 +191,21 @@ async def _stored_id(made: Project) -> str:
     return str(rows[0][0])
 
 
+async def test_a_vendor_that_answers_nonsense_loses_nothing_that_came_by_a_link(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    sim, made = at
+    async with made.opened() as backend:
+        link = await backend.store.sign_upload(TENANT, spec_of(SMALL), 60)
+        assert (await fetch(link, SMALL)).status_code == 200
+        for fault in ("F20:op=object.copy", "F24:op=object.read"):
+            sim.faults.add(fault)
+            with pytest.raises(ServiceError, match="VENDOR_"):
+                await backend.store.stat(TENANT, "k")
+            sim.faults.heal()
+        assert await read(backend) == SMALL
+
+
 async def test_what_came_by_a_link_and_nobody_looked_at_is_an_object_and_no_rest(
     at: tuple[SupabaseSimulator, Project],
 ) -> None:
