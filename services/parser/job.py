@@ -12,6 +12,7 @@ from typing import Any, cast
 from services.parser.job_statements import MOST_DEATHS
 from services.parser.pages import Reading
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.object_keys import parsed_folder
 from waybill.runtime.identity import Caller
 
 # What of a caller is kept in a job's columns, by their names.
@@ -139,7 +140,7 @@ class Job(NewJob):
     @property
     def artifact_key(self) -> str:
         """Where the pages go. The job's own: what is left of a cancelled one never meets the next one's."""
-        folders = filter(None, ("parsed", self.source_sha256, self.tier, self.revision))
+        folders = filter(None, (parsed_folder(self.source_sha256), self.tier, self.revision))
         return f"{'/'.join(folders)}/{self.job_id}.jsonl"
 
     @property

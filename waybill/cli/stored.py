@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import re
 import shutil
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from waybill.cli.screen import Screen, counted, quoted, sized, table
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.transfers import STANDARD, Sending, progress, readable, receive, size_and_hash, written
 from waybill.client import Client
+from waybill.object_keys import is_of_document
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.link_pb2 import Link
@@ -41,8 +41,6 @@ from waybill.storage.v1.object_storage_service_pb2 import (
 
 TRANSFER_SECONDS = 6 * 3_600.0
 _BATCH = 1_000
-# Where the pipeline keeps each document's file and what the parser made of it.
-_OF_DOCUMENTS = re.compile(r"(sources|parsed)/[0-9a-f]{64}(/|$)")
 For = Annotated[
     timedelta | None,
     typer.Option(
@@ -182,7 +180,7 @@ def remove_objects(
     as_json: Json = False,
 ) -> None:
     """Delete objects, and say which were not there."""
-    if own := next(filter(_OF_DOCUMENTS.match, keys), None):
+    if own := next(filter(is_of_document, keys), None):
         raise typer.BadParameter(
             f"{plain(own)} belongs to a document, which could not be read again without it;"
             " `waybill delete DOCUMENT_KEY` deletes both"
