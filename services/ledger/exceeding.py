@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 from waybill.money import dollars
 from waybill.runtime import semconv
@@ -27,11 +28,25 @@ def exceeded(entry: Row, full: Sequence[Row]) -> Quota:
     metadata = {semconv.BLOCKED_ON: f"{first['budget_id']}:{_wanted(entry, first['unit'])}"}
     return Quota(
         "BUDGET_EXCEEDED",
-        f"{told} Nothing was bought. Raise the limit with `waybill budget set`, or await the next window.",
+        f"{told} Nothing was bought. {' '.join(_ways_on(full))}",
         metadata,
         retry,
         violations,
     )
+
+
+def _ways_on(full: Sequence[Row]) -> Iterator[str]:
+    """What lets the purchase be made after all."""
+    if any(budget["resets_at"] is not None for budget in full):
+        yield "Raise the limit with `waybill budget set`, or await the next window."
+    for budget in full:
+        if budget["resets_at"] is None:
+            # The nil UUID is NO_RUN in windows.py, which imports this module.
+            run = f" --run {budget['run_id']}" if budget["run_id"] != UUID(int=0) else ""
+            simulated = " --simulated" if budget["kind"] == "SIMULATED" else ""
+            command = f"waybill budget set LIMIT/run{run}{simulated}"
+            yield f"A run has no next window; raise its limit: `{command}`."
+            return
 
 
 def _violation(entry: Row, budget: Row) -> Violation:
@@ -66,7 +81,8 @@ def title(budget: Row) -> str:
     everyone = " over all tenants" if budget["tenant"] == "*" else ""
     simulated = " of simulated spending" if budget["kind"] == "SIMULATED" else ""
     limit = amount(budget["unit"], budget["limit_amount"])
-    return f"The budget of {limit} a {budget['period'].lower()}{simulated}{scope}{everyone}"
+    each = "an hour" if budget["period"] == "HOUR" else f"a {budget['period'].lower()}"
+    return f"The budget of {limit} {each}{simulated}{scope}{everyone}"
 
 
 def amount(unit: str, number: int) -> str:

@@ -257,7 +257,9 @@ def _report(screen: Screen, outcome: Outcome, correlation_id: str, place: str) -
         run = outcome.run
         why = plain(f"{run.reason}: {run.message}" if outcome.blocked else run.embedding_tier_reason)
         screen.note(f"{said}: {why}", "yellow")
-        screen.note(f"  next: it goes on by itself; see it: {screen.command(f'run {outcome.run.run_id}')}")
+        once = "once it may spend, " if outcome.blocked else ""
+        see = screen.command(f"run {run.run_id}")
+        screen.note(f"  next: {once}it goes on by itself; see it: {see}")
     elif error is None and outcome.run is not None and outcome.run.reason:
         screen.note(f"{said}: {plain(outcome.run.reason)}: {plain(outcome.run.message)}", "yellow")
     elif error is None:
