@@ -59,8 +59,7 @@ class PriceTable:
     """
 
     def __init__(self, prices: Sequence[Price], own: Sequence[Price] = ()) -> None:
-        self._prices = [*_newest_first(own), *_newest_first(prices)]
-        self._own = frozenset(own)
+        self._own, self._listed = _newest_first(own), _newest_first(prices)
 
     @classmethod
     def load(cls, own: Path | None = None) -> PriceTable:
@@ -77,11 +76,12 @@ class PriceTable:
         Raises:
             Precondition: PRICE_UNKNOWN; nothing is bought at a price nobody knows.
         """
-        for name in (model, ANY_MODEL):
-            for price in self._prices:
-                same = (price.vendor, price.model, price.unit) == (vendor, name, unit)
-                if same and price.valid_from <= day:
-                    return price
+        for prices in (self._own, self._listed):
+            for name in (model, ANY_MODEL):
+                for price in prices:
+                    same = (price.vendor, price.model, price.unit) == (vendor, name, unit)
+                    if same and price.valid_from <= day:
+                        return price
         raise Precondition(
             "PRICE_UNKNOWN",
             f"No price is known for a {unit} of {vendor} {model} on {day}. Add it to a file that"
@@ -91,7 +91,7 @@ class PriceTable:
 
     def at(self, vendor: str, model: str, unit: str, nano_usd_per_million: int) -> Price | None:
         """The newest price of that height; None where the table has none, or no more."""
-        for price in self._prices:
+        for price in (*self._own, *self._listed):
             known = price.vendor, price.unit, price.nano_usd_per_million
             if known == (vendor, unit, nano_usd_per_million) and price.model in (model, ANY_MODEL):
                 return price
@@ -99,7 +99,7 @@ class PriceTable:
 
     def all(self) -> Sequence[tuple[Price, bool]]:
         """Every price, and whether it is one's own; in the order in which they are looked for."""
-        return [(price, price in self._own) for price in self._prices]
+        return [*((price, True) for price in self._own), *((price, False) for price in self._listed)]
 
 
 def _newest_first(prices: Sequence[Price]) -> Sequence[Price]:

@@ -40,6 +40,8 @@ def test_a_price_of_ones_own_goes_before_the_lists_from_its_day_on(tmp_path: Pat
     assert table.find(*SMALL, day("2026-06-01")).nano_usd_per_million == 15_000_000
     assert table.find("llamaparse", "fast", "page", day("2026-06-01")).cost_nano_usd(1) == 1_250_000
     assert [price.source for price, mine in table.all() if mine] == ["our contract"]
+    any_model = PriceTable.load(own(tmp_path, OWN.replace("text-embedding-3-small", "*")))
+    assert any_model.find(*SMALL, day("2026-06-01")).nano_usd_per_million == 15_000_000
 
 
 def test_work_of_this_machine_is_free_whatever_it_is_called() -> None:
