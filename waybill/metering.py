@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,7 +54,8 @@ if TYPE_CHECKING:  # the async stubs exist for type checkers only
 LOCAL = "local"
 HOLD_SECONDS = 10.0
 CALL_SECONDS = 5.0
-LAST_WORD_SECONDS = 20.0
+# A ledger that restarts on a busy machine takes longer than one call waits.
+LAST_WORD_SECONDS = 60.0
 HOLD_TTL_SECONDS = 600
 # A backend raises these only for an answer that rejects the request, or for a request that was not sent.
 SURELY_NOT_ACTED = (InvalidRequest, Precondition, Quota, Credential, NotFound)
@@ -233,9 +234,7 @@ class Meter:
             Conflict: ENTRY_CONFLICT, it has ended otherwise.
         """
         request = ledger_service_pb2.ReleaseRequest(entry_id=entry_id, reason=reason)
-        response = await insist(
-            lambda: self._ledger.Release(request, timeout=CALL_SECONDS), seconds=LAST_WORD_SECONDS
-        )
+        response = await _last_word(lambda: self._ledger.Release(request, timeout=CALL_SECONDS))
         return response.entry
 
     async def doubt(self, entry_id: str, reason: str) -> entry_pb2.Entry:
@@ -259,9 +258,7 @@ class Meter:
         request = ledger_service_pb2.AdjustRequest(
             entry_id=entry_id, model=model, unit=unit, quantity=quantity, reason=reason
         )
-        response = await insist(
-            lambda: self._ledger.Adjust(request, timeout=CALL_SECONDS), seconds=LAST_WORD_SECONDS
-        )
+        response = await _last_word(lambda: self._ledger.Adjust(request, timeout=CALL_SECONDS))
         return response.entry
 
     def record(self, entry: entry_pb2.Entry) -> None:
@@ -291,9 +288,7 @@ class Meter:
         await asyncio.gather(*self._last_words, return_exceptions=True)
 
     async def _settle(self, request: ledger_service_pb2.SettleRequest) -> entry_pb2.Entry:
-        response = await insist(
-            lambda: self._ledger.Settle(request, timeout=CALL_SECONDS), seconds=LAST_WORD_SECONDS
-        )
+        response = await _last_word(lambda: self._ledger.Settle(request, timeout=CALL_SECONDS))
         return response.entry
 
     async def _end(self, attempt: Attempt, vendor: str, failure: BaseException | None) -> entry_pb2.Entry:
@@ -386,6 +381,11 @@ def refused_for_nothing(failure: BaseException | None, vendor: str) -> bool:
         and failure.metadata.get(semconv.VENDOR) == vendor
         and semconv.CHARGED not in failure.metadata
     )
+
+
+async def _last_word(call: Callable[[], Awaitable[T]]) -> T:
+    """A call to the ledger that goes on while that restarts."""
+    return await insist(call, seconds=LAST_WORD_SECONDS, also=(Deadline,))
 
 
 def _span_id(entry: entry_pb2.Entry) -> str:

@@ -20,7 +20,15 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import (
 )
 from waybill.metering import Meter, Purchase, refusals_of
 from waybill.runtime import identity, semconv
-from waybill.runtime.errors import InvalidRequest, Precondition, Quota, Unavailable, VendorContract
+from waybill.runtime.errors import (
+    Deadline,
+    InvalidRequest,
+    Precondition,
+    Quota,
+    ServiceError,
+    Unavailable,
+    VendorContract,
+)
 from waybill.runtime.server import Service
 
 OPENAI_S = {semconv.VENDOR: "openai"}
@@ -31,11 +39,17 @@ class FakeLedger(LedgerServiceServicer):
     """Notes what it is told; refuses the first calls where it is told to."""
 
     def __init__(
-        self, *, away: int = 0, hold_error: Exception | None = None, answer: asyncio.Event | None = None
+        self,
+        *,
+        away: int = 0,
+        away_error: ServiceError | None = None,
+        hold_error: Exception | None = None,
+        answer: asyncio.Event | None = None,
     ) -> None:
         self.said: list[str] = []
         self.held: list[pb.HoldRequest] = []
         self.away = away
+        self.away_error = away_error or Unavailable("RESTARTING", "Repeat.")
         self.hold_error = hold_error
         self.asked = asyncio.Event()
         self.answer = answer
@@ -53,7 +67,7 @@ class FakeLedger(LedgerServiceServicer):
     async def Settle(self, request: pb.SettleRequest, context: Any) -> pb.SettleResponse:  # noqa: N802
         if self.away:
             self.away -= 1
-            raise Unavailable("RESTARTING", "Repeat.")
+            raise self.away_error
         outcome = request.WhichOneof("outcome")
         self.said.append(f"{outcome} {getattr(request, str(outcome))}")
         entry = Entry(
@@ -168,8 +182,10 @@ async def test_a_hold_whose_caller_goes_away_is_released() -> None:
     assert ledger.said == ["hold 10", "release NOT_CALLED"]
 
 
-async def test_a_settlement_waits_for_a_ledger_that_restarts() -> None:
-    ledger = FakeLedger(away=3)
+@pytest.mark.parametrize("how", [Unavailable("RESTARTING", "Repeat."), Deadline("SILENT", "Repeat.")])
+async def test_a_settlement_waits_for_a_ledger_that_restarts(how: ServiceError) -> None:
+    """Also where it is away so long that single calls run into their own deadline."""
+    ledger = FakeLedger(away=3, away_error=how)
     async with metered(ledger) as meter, meter.attempt(PURCHASE) as attempt:
         attempt.settle(10)
     assert ledger.said == ["hold 10", "quantity 10"]

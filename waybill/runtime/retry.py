@@ -1,7 +1,7 @@
 """Repeats a call between our own services; a vendor's is repeated by `vendors.retrying` alone.
 
-Only `Unavailable` is repeated: by a pipeline step, and by the last word of a vendor attempt (settle,
-release), whose answer must reach the ledger also while that restarts.
+`Unavailable` is repeated: by a pipeline step, and by the last word of a vendor attempt (settle, release),
+whose answer must reach the ledger also while that restarts.
 """
 
 from __future__ import annotations
@@ -20,18 +20,26 @@ T = TypeVar("T")
 _awaited: ContextVar[list[Unavailable] | None] = ContextVar("waybill_awaited", default=None)
 
 
-async def insist(operation: Callable[[], Awaitable[T]], *, seconds: float) -> T:
+async def insist(
+    operation: Callable[[], Awaitable[T]], *, seconds: float, also: tuple[type[ServiceError], ...] = ()
+) -> T:
     """Repeats an idempotent operation while it is Unavailable, with full-jitter back-off up to 1 s.
 
     Args:
         operation: Must be harmless when repeated.
         seconds: When to give up; the last error travels then.
+        also: Other errors to repeat at: Deadline, where each call has a short one of its own.
 
     Raises:
         ServiceError: Also for a failed gRPC call, translated.
     """
     async for attempt in stamina.retry_context(
-        on=Unavailable, attempts=None, timeout=seconds, wait_initial=0.05, wait_max=1.0, wait_jitter=0.2
+        on=(Unavailable, *also),
+        attempts=None,
+        timeout=seconds,
+        wait_initial=0.05,
+        wait_max=1.0,
+        wait_jitter=0.2,
     ):
         with attempt:
             try:
