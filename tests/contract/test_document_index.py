@@ -39,7 +39,7 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 BEGUN = pb.BeginVersionResponse.OUTCOME_BEGUN
 UNCHANGED = pb.BeginVersionResponse.OUTCOME_UNCHANGED
-TABLES = ["documents", "document_versions", "chunks", "vectors", "postings", "totals"]
+TABLES = ["documents", "document_versions", "chunks", "vectors", "postings", "totals", "objects"]
 
 
 @asynccontextmanager
