@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -45,9 +46,11 @@ async def fetch(
         kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
         connection = kind(place.netloc, timeout=30)
         try:
-            connection.request(
-                method or link.method, f"{place.path}?{place.query}", body, {**link.headers, **headers}
-            )
+            # Who is refused early may find the connection closed before all is sent: the answer is there.
+            with suppress(BrokenPipeError):
+                connection.request(
+                    method or link.method, f"{place.path}?{place.query}", body, {**link.headers, **headers}
+                )
             answer = connection.getresponse()
             said = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, said, answer.read())
@@ -245,7 +248,8 @@ async def test_what_comes_by_a_link_and_is_not_what_was_announced_is_no_object(
     await put(storage, me, messages("old", b"old"))
     for key in ("new", "old"):
         link = await upload(storage, me, key, CONTENT)
-        await fetch(link, body=sent)  # a vendor may take it at first
+        with suppress(ConnectionError):
+            await fetch(link, body=sent)  # a vendor may take it at first
     async with refused("OBJECT_NOT_FOUND", NOT_FOUND):
         await storage.stub.StatObject(pb.StatObjectRequest(key="new"), metadata=me)
     assert (await get(storage.stub, me, "old"))[1] == [b"old"]
