@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import shlex
 from urllib.parse import urlsplit
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_missing_bucket_is_made_by_the_migration_that_the_doctor_names(supabas
     found = findings(supabase_simulator)
     assert failed(found) == ["bucket"]
     assert found["bucket"].detail == "waybill is not there"
-    assert found["bucket"].mend.endswith(f"-f {MIGRATION}")
+    assert found["bucket"].mend.endswith(f"-f {shlex.quote(str(MIGRATION))}")
 
 
 def test_a_bucket_of_another_name_is_not_the_migrations(supabase_simulator: Remote) -> None:

@@ -36,8 +36,8 @@ from waybill.runtime.wire import page_size
 
 Handler = Callable[[], Awaitable[None]]
 
-# gRPC rounds a call's timeout up before it sends it.
-ROUNDING = 0.02
+# gRPC rounds a timeout up before it sends it: to tenths of a second where it is long.
+ROUNDING = 0.12
 
 
 class Ledger(LedgerServiceServicer):
