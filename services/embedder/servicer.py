@@ -34,7 +34,7 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         self._embeddings = embeddings
         self._jobs = jobs
 
-    async def Embed(self, request: pb.EmbedRequest, context: Any) -> AsyncIterator[pb.EmbedResponse]:  # noqa: N802
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> AsyncIterator[pb.EmbedResponse]:
         """Streams the vectors of the request's texts."""
         space = self._embeddings.space
         if request.HasField("space"):
@@ -49,7 +49,7 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         if request.texts:
             yield pb.EmbedResponse(usage=usage)
 
-    async def CreateBatchJob(self, requests: Any, context: Any) -> pb.CreateBatchJobResponse:  # noqa: N802
+    async def CreateBatchJob(self, requests: Any, context: Any) -> pb.CreateBatchJobResponse:
         """Begins a batch job."""
         first = await anext(requests, None)
         if first is None or first.WhichOneof("part") != "header":
@@ -62,17 +62,17 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         job = await self._jobs.create(name, _texts(requests))
         return pb.CreateBatchJobResponse(job=_job(job))
 
-    async def GetBatchJob(self, request: pb.GetBatchJobRequest, context: Any) -> pb.GetBatchJobResponse:  # noqa: N802
+    async def GetBatchJob(self, request: pb.GetBatchJobRequest, context: Any) -> pb.GetBatchJobResponse:
         """Says where a job stands."""
         return pb.GetBatchJobResponse(job=_job(await self._jobs.get(_name(request.name))))
 
-    async def CancelBatchJob(  # noqa: N802
+    async def CancelBatchJob(
         self, request: pb.CancelBatchJobRequest, context: Any
     ) -> pb.CancelBatchJobResponse:
         """Stops a job."""
         return pb.CancelBatchJobResponse(job=_job(await self._jobs.cancel(_name(request.name))))
 
-    async def CollectBatchJob(  # noqa: N802
+    async def CollectBatchJob(
         self, request: pb.CollectBatchJobRequest, context: Any
     ) -> AsyncIterator[pb.CollectBatchJobResponse]:
         """Streams what a job made."""
@@ -83,7 +83,7 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
                 for vectors in _messages(part):
                     yield pb.CollectBatchJobResponse(embeddings=vectors)
 
-    async def DeleteBatchJob(  # noqa: N802
+    async def DeleteBatchJob(
         self, request: pb.DeleteBatchJobRequest, context: Any
     ) -> pb.DeleteBatchJobResponse:
         """Deletes a job's files."""

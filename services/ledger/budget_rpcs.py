@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from typing import Any
 
@@ -13,7 +12,15 @@ from waybill.ledger.v1 import budget_pb2, ledger_service_pb2, ledger_service_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.identity import MAX_COLLECTION_BYTES
-from waybill.runtime.wire import bad_page_token, page_place, page_size, page_token, timestamp
+from waybill.runtime.wire import (
+    page_place,
+    page_size,
+    page_token,
+    timestamp,
+    token_moment,
+    token_number,
+    token_uuid,
+)
 
 DEFAULT_PAGE, MAX_PAGE = 100, 500
 DEFAULT_THRESHOLDS, MAX_THRESHOLDS = (80,), 10
@@ -26,17 +33,17 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     _budgets: Budgets
 
-    async def SetBudget(self, request: ledger_service_pb2.SetBudgetRequest, context: Any) -> Any:  # noqa: N802
+    async def SetBudget(self, request: ledger_service_pb2.SetBudgetRequest, context: Any) -> Any:
         """Sets a budget."""
         row = await self._budgets.set(identity.caller(), read_budget(request.budget))
         return ledger_service_pb2.SetBudgetResponse(budget=_budget(row))
 
-    async def GetBudget(self, request: ledger_service_pb2.GetBudgetRequest, context: Any) -> Any:  # noqa: N802
+    async def GetBudget(self, request: ledger_service_pb2.GetBudgetRequest, context: Any) -> Any:
         """Reads a budget."""
         row = await self._budgets.get(identity.caller(), as_uuid("budget_id", request.budget_id))
         return ledger_service_pb2.GetBudgetResponse(budget=_budget(row))
 
-    async def ListBudgets(self, request: ledger_service_pb2.ListBudgetsRequest, context: Any) -> Any:  # noqa: N802
+    async def ListBudgets(self, request: ledger_service_pb2.ListBudgetsRequest, context: Any) -> Any:
         """Lists budgets."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         run_id = as_uuid("run_id", request.run_id) if request.run_id else ""
@@ -49,12 +56,12 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
             response.next_page_token = page_token(last["created_at"].isoformat(), str(last["budget_id"]))
         return response
 
-    async def DeleteBudget(self, request: ledger_service_pb2.DeleteBudgetRequest, context: Any) -> Any:  # noqa: N802
+    async def DeleteBudget(self, request: ledger_service_pb2.DeleteBudgetRequest, context: Any) -> Any:
         """Deletes a budget."""
         await self._budgets.delete(identity.caller(), as_uuid("budget_id", request.budget_id))
         return ledger_service_pb2.DeleteBudgetResponse()
 
-    async def CheckBudget(self, request: ledger_service_pb2.CheckBudgetRequest, context: Any) -> Any:  # noqa: N802
+    async def CheckBudget(self, request: ledger_service_pb2.CheckBudgetRequest, context: Any) -> Any:
         """Says whether a purchase would pass."""
         if request.amount < 0:
             raise InvalidRequest("INVALID_REQUEST", "amount is at least 0.")
@@ -66,28 +73,28 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
         return ledger_service_pb2.CheckBudgetResponse(has_room=has_room)
 
-    async def ListBudgetChanges(  # noqa: N802
+    async def ListBudgetChanges(
         self, request: ledger_service_pb2.ListBudgetChangesRequest, context: Any
     ) -> Any:
         """Lists who changed budgets."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         budget_id = as_uuid("budget_id", request.budget_id) if request.budget_id else None
         place = page_place(request.page_token, 1)
-        before = _number(place[0]) if place else None
+        before = token_number(place[0]) if place else None
         rows = await self._budgets.changes(identity.caller(), budget_id, size + 1, before)
         response = ledger_service_pb2.ListBudgetChangesResponse(changes=[_change(row) for row in rows[:size]])
         if len(rows) > size:
             response.next_page_token = page_token(str(rows[size - 1]["change_id"]))
         return response
 
-    async def ListBudgetAlerts(  # noqa: N802
+    async def ListBudgetAlerts(
         self, request: ledger_service_pb2.ListBudgetAlertsRequest, context: Any
     ) -> Any:
         """Lists thresholds that were reached."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         budget_id = as_uuid("budget_id", request.budget_id) if request.budget_id else None
         place = page_place(request.page_token, 3)
-        before = (token_moment(place[0]), token_uuid(place[1]), _number(place[2])) if place else None
+        before = (token_moment(place[0]), token_uuid(place[1]), token_number(place[2])) if place else None
         rows = await self._budgets.alerts(identity.caller(), budget_id, size + 1, before)
         response = ledger_service_pb2.ListBudgetAlertsResponse(alerts=[_alert(row) for row in rows[:size]])
         if len(rows) > size:
@@ -197,25 +204,3 @@ def _alert(row: Row) -> budget_pb2.BudgetAlert:
         limit=row["limit_amount"],
         window=_window(row),
     )
-
-
-def token_moment(text: str) -> datetime.datetime:
-    """A page token's part. Raises InvalidRequest: PAGE_TOKEN_INVALID."""
-    try:
-        return datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise bad_page_token() from None
-
-
-def token_uuid(text: str) -> str:
-    """See `token_moment`."""
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise bad_page_token() from None
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise bad_page_token()
-    return int(text)

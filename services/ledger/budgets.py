@@ -20,7 +20,7 @@ values (%(tenant)s, %(collection)s, %(service)s, %(run_id)s, %(kind)s, %(unit)s,
     %(limit_amount)s, %(thresholds)s::int[], {AT}, {AT})
 on conflict (tenant, run_id, collection, service, kind, unit, period) do nothing
 returning *
-"""  # noqa: S608  (constants only, as in those below)
+"""  # noqa: S608  (constants only)
 # A statement of its own: only then does it see what another transaction has just inserted.
 LOCK_ALIKE = """
 select * from waybill_ledger.budgets
@@ -33,21 +33,21 @@ update waybill_ledger.budgets
 set limit_amount = %(limit_amount)s, thresholds = %(thresholds)s::int[], updated_at = {AT}, deleted_at = null
 where budget_id = %(budget_id)s
 returning *
-"""  # noqa: S608
-DELETE = f"update waybill_ledger.budgets set deleted_at = {AT} where budget_id = %(budget_id)s"  # noqa: S608
+"""  # noqa: S608  (constants only)
+DELETE = f"update waybill_ledger.budgets set deleted_at = {AT} where budget_id = %(budget_id)s"  # noqa: S608  (constants only)
 AUDIT = f"""
 insert into waybill_ledger.budget_changes (
     budget_id, tenant, changed_at, changed_by, subject, credential_id, correlation_id, old, new)
 values (%(budget_id)s, %(tenant)s, {AT}, %(changed_by)s, %(subject)s, %(credential_id)s,
     %(correlation_id)s, %(old)s, %(new)s)
-"""  # noqa: S608
+"""  # noqa: S608  (constants only)
 READ = f"""
 select b.*, {START} as started_at, {RESET} as resets_at,
     coalesce(w.used, 0) as used, coalesce(w.held, 0) as held, coalesce(w.in_doubt, 0) as in_doubt
 from waybill_ledger.budgets b
 left join waybill_ledger.budget_windows w on w.window_id = {window_id("b.run_id")}
 where b.deleted_at is null and b.tenant = any(%(seen)s)
-"""  # noqa: S608
+"""  # noqa: S608  (constants only)
 GET = f"{READ} and b.budget_id = %(budget_id)s"
 LIST = f"""
 {READ} and b.run_id = %(run_id)s
@@ -60,7 +60,7 @@ select coalesce(w.used + w.held + w.in_doubt, 0)::numeric + %(amount)s <= b.limi
 from waybill_ledger.budgets b
 left join waybill_ledger.budget_windows w on w.window_id = {window_id("%(run_id)s")}
 where b.deleted_at is null and b.budget_id = %(budget_id)s
-"""  # noqa: S608
+"""  # noqa: S608  (constants only)
 CHANGES = """
 select * from waybill_ledger.budget_changes
 where tenant = any(%(seen)s) and (%(budget_id)s::uuid is null or budget_id = %(budget_id)s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Any
 
 from services.ledger.prices import PriceTable
@@ -12,7 +11,7 @@ from services.ledger.windows import Row
 from waybill.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc, price_pb2, report_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.wire import bad_page_token, page_place, page_size, page_token
+from waybill.runtime.wire import page_place, page_size, page_token, token_number
 
 DEFAULT_PAGE, MAX_PAGE = 500, 2000
 
@@ -23,13 +22,13 @@ class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
     _reports: Reports
     _prices: PriceTable
 
-    async def Report(self, request: ledger_service_pb2.ReportRequest, context: Any) -> Any:  # noqa: N802
+    async def Report(self, request: ledger_service_pb2.ReportRequest, context: Any) -> Any:
         """Sums what was spent."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         span, by = read_report(request)
         after = page_place(request.page_token, len(ORDER))
-        if after is not None and not re.fullmatch(r"[0-9]{1,18}", after[-1]):
-            raise bad_page_token()
+        if after is not None:
+            token_number(after[-1])
         lines, totals = await self._reports.page(identity.caller(), span, by, size + 1, after)
         response = ledger_service_pb2.ReportResponse(
             lines=[self._line(row) for row in lines[:size]], totals=[_total(row) for row in totals]
@@ -38,9 +37,7 @@ class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
             response.next_page_token = page_token(*(str(lines[size - 1][name]) for name in ORDER))
         return response
 
-    async def ListPrices(  # noqa: N802
-        self, request: ledger_service_pb2.ListPricesRequest, context: Any
-    ) -> Any:
+    async def ListPrices(self, request: ledger_service_pb2.ListPricesRequest, context: Any) -> Any:
         """Lists the prices that are known."""
         return ledger_service_pb2.ListPricesResponse(
             prices=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.ledger.budget_rpcs import BudgetRpcs, as_uuid, token_moment, token_uuid
+from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
 from services.ledger.entries import Entries, EntryFilter, Hold
 from services.ledger.prices import PriceTable, cost_nano_usd
@@ -15,7 +15,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.wire import page_place, page_size, page_token, timestamp
+from waybill.runtime.wire import page_place, page_size, page_token, timestamp, token_moment, token_uuid
 
 DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
@@ -30,12 +30,12 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
         self._reports = reports
         self._prices = prices
 
-    async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:  # noqa: N802
+    async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:
         """Writes an attempt down."""
         row = await self._entries.hold(identity.caller(), read_hold(request))
         return ledger_service_pb2.HoldResponse(entry=_entry(row))
 
-    async def Settle(self, request: ledger_service_pb2.SettleRequest, context: Any) -> Any:  # noqa: N802
+    async def Settle(self, request: ledger_service_pb2.SettleRequest, context: Any) -> Any:
         """Ends an attempt: it cost so much, or nobody knows."""
         tenant, entry_id = identity.caller().tenant, as_uuid("entry_id", request.entry_id)
         match request.WhichOneof("outcome"):
@@ -47,14 +47,14 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
                 raise InvalidRequest("INVALID_REQUEST", "Say a quantity of at least 0, or a doubt_reason.")
         return ledger_service_pb2.SettleResponse(entry=_entry(row))
 
-    async def Release(self, request: ledger_service_pb2.ReleaseRequest, context: Any) -> Any:  # noqa: N802
+    async def Release(self, request: ledger_service_pb2.ReleaseRequest, context: Any) -> Any:
         """Ends an attempt: it cost nothing."""
         row = await self._entries.release(
             identity.caller().tenant, as_uuid("entry_id", request.entry_id), request.reason
         )
         return ledger_service_pb2.ReleaseResponse(entry=_entry(row))
 
-    async def WriteOff(self, request: ledger_service_pb2.WriteOffRequest, context: Any) -> Any:  # noqa: N802
+    async def WriteOff(self, request: ledger_service_pb2.WriteOffRequest, context: Any) -> Any:
         """Ends a doubt: nobody waits for it any more."""
         if not request.reason:
             raise InvalidRequest("INVALID_REQUEST", "Say by which policy, or whose decision: reason.")
@@ -63,7 +63,7 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
         )
         return ledger_service_pb2.WriteOffResponse(entry=_entry(row))
 
-    async def Adjust(self, request: ledger_service_pb2.AdjustRequest, context: Any) -> Any:  # noqa: N802
+    async def Adjust(self, request: ledger_service_pb2.AdjustRequest, context: Any) -> Any:
         """Corrects what an attempt cost."""
         if request.quantity < 0 or not (request.model and request.unit and request.reason):
             raise InvalidRequest("INVALID_REQUEST", "Name model, unit, reason and a quantity of at least 0.")
@@ -77,7 +77,7 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
         )
         return ledger_service_pb2.AdjustResponse(entry=_entry(row))
 
-    async def ListEntries(  # noqa: N802
+    async def ListEntries(
         self, request: ledger_service_pb2.ListEntriesRequest, context: Any
     ) -> ledger_service_pb2.ListEntriesResponse:
         """Lists entries of the tenant."""

@@ -45,7 +45,7 @@ where {NEAR} and b.kind = %(kind)s and b.deleted_at is null
     and b.collection in ('', %(collection)s) and b.service in ('', %(service)s)
     and (b.period <> 'RUN' or %(run_id)s <> '{NO_RUN}')
     and (b.unit <> 'NANO_USD' or %(price)s > 0) and (b.unit <> 'BYTES' or %(size_bytes)s > 0))
-"""  # noqa: S608  (constants only, as in those below)
+"""  # noqa: S608  (constants only)
 
 # Once for each budget, window and threshold, by whoever brings the sum there.
 ALERT = """
@@ -81,7 +81,7 @@ with changed as (
     returning w.*
 ), alerted as ({ALERT})
 select changed.window_id as raised, alerted.* from changed left join alerted using (window_id)
-"""  # noqa: S608
+"""  # noqa: S608  (constants only)
 
 FULL = f"""
 select b.*, {RESET} as resets_at, extract(epoch from {RESET} - {AT})::float8 as resets_in_seconds,
@@ -89,7 +89,7 @@ select b.*, {RESET} as resets_at, extract(epoch from {RESET} - {AT})::float8 as 
 from waybill_ledger.budgets b left join waybill_ledger.budget_windows w on w.window_id = {WINDOW_ID}
 where {NEAR} and {WINDOW_ID} = any(%(window_ids)s)
 order by b.created_at, b.budget_id
-"""  # noqa: S608
+"""  # noqa: S608  (constants only)
 
 MOVE = f"""
 with locked as materialized (
@@ -104,7 +104,7 @@ with locked as materialized (
     returning w.*
 ), alerted as ({ALERT})
 select * from alerted
-"""  # noqa: S608
+"""  # noqa: S608  (constants only)
 
 
 @dataclass(frozen=True)

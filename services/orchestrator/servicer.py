@@ -57,17 +57,17 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         self._searches = searches
         self._peers = peers
 
-    async def Ingest(self, requests: AsyncIterator[pb.IngestRequest], context: Any) -> pb.IngestResponse:  # noqa: N802
+    async def Ingest(self, requests: AsyncIterator[pb.IngestRequest], context: Any) -> pb.IngestResponse:
         """Takes a document in."""
         row = await self._admission.ingest(requests)
         return pb.IngestResponse(run=_run(row, RunTotal()))
 
-    async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:  # noqa: N802
+    async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:
         """Reads a run and its cost."""
         row = await self._runs.find(_ref(request.run_id))
         return pb.GetRunResponse(run=(await self._priced([row]))[0])
 
-    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:  # noqa: N802
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
         """Lists runs, newest first."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         before = _page_token(request.page_token) if request.page_token else None
@@ -76,9 +76,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         token = str(rows[size - 1]["run_id"]) if len(rows) > size else ""
         return pb.ListRunsResponse(runs=await self._priced(rows[:size]), next_page_token=token)
 
-    async def WatchRun(  # noqa: N802
-        self, request: pb.WatchRunRequest, context: Any
-    ) -> AsyncIterator[pb.WatchRunResponse]:
+    async def WatchRun(self, request: pb.WatchRunRequest, context: Any) -> AsyncIterator[pb.WatchRunResponse]:
         """Sends the run as it is, then after each change, until it is final; rapid changes are merged."""
         seen = resumed(request.resume_token)
         async for row in self._runs.watch(_ref(request.run_id), seen):
@@ -87,7 +85,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
             run = _run(row, RunTotal()) if under_way else (await self._priced([row]))[0]
             yield pb.WatchRunResponse(run=run, resume_token=str(row["revision"]))
 
-    async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunResponse:  # noqa: N802
+    async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunResponse:
         """Stops a run."""
         cancelled = await self._control.cancel(_ref(request.run_id))
         return pb.CancelRunResponse(
@@ -96,56 +94,52 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
             released_simulated_nano_usd=cancelled.released_simulated_nano_usd,
         )
 
-    async def RetryRun(self, request: pb.RetryRunRequest, context: Any) -> pb.RetryRunResponse:  # noqa: N802
+    async def RetryRun(self, request: pb.RetryRunRequest, context: Any) -> pb.RetryRunResponse:
         """Takes a run up again."""
         row = await self._control.retry(_ref(request.run_id), read_complete_by(request))
         return pb.RetryRunResponse(run=(await self._priced([row]))[0])
 
-    async def DeleteDocument(  # noqa: N802
+    async def DeleteDocument(
         self, request: pb.DeleteDocumentRequest, context: Any
     ) -> pb.DeleteDocumentResponse:
         """Deletes a document."""
         return await self._control.delete(identity.caller().tenant, request.collection, request.document_key)
 
-    async def DeleteDocuments(  # noqa: N802
+    async def DeleteDocuments(
         self, request: pb.DeleteDocumentsRequest, context: Any
     ) -> pb.DeleteDocumentsResponse:
         """Deletes a page of the documents that match."""
         return await self._control.delete_many(identity.caller().tenant, request)
 
-    async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:  # noqa: N802
+    async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:
         """Reads a document."""
         document = await self._inventory.document(identity.caller().tenant, request)
         return pb.GetDocumentResponse(document=document)
 
-    async def ListDocuments(  # noqa: N802
-        self, request: pb.ListDocumentsRequest, context: Any
-    ) -> pb.ListDocumentsResponse:
+    async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Any) -> pb.ListDocumentsResponse:
         """Lists documents."""
         return await self._inventory.documents(identity.caller().tenant, request)
 
-    async def ListCollections(  # noqa: N802
+    async def ListCollections(
         self, request: pb.ListCollectionsRequest, context: Any
     ) -> pb.ListCollectionsResponse:
         """Lists collections."""
         return await self._inventory.collections(request)
 
-    async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:  # noqa: N802
+    async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:
         """Lists a document's published chunks."""
         return await self._inventory.chunks(request)
 
-    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
+    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
         """Asks the index."""
         found = await self._searches.search(request)
         return pb.SearchResponse(hits=found.hits, space=found.space, coverage=found.coverage, hint=found.hint)
 
-    async def GetTrace(self, request: pb.GetTraceRequest, context: Any) -> pb.GetTraceResponse:  # noqa: N802
+    async def GetTrace(self, request: pb.GetTraceRequest, context: Any) -> pb.GetTraceResponse:
         """Joins rows, live spans and the ledger into traces."""
         return await self._traces.of(identity.caller().tenant, request)
 
-    async def ListFileTypes(  # noqa: N802
-        self, request: pb.ListFileTypesRequest, context: Any
-    ) -> pb.ListFileTypesResponse:
+    async def ListFileTypes(self, request: pb.ListFileTypesRequest, context: Any) -> pb.ListFileTypesResponse:
         """Asks the parser."""
         answer = await self._peers.parser.ListFileTypes(ListFileTypesRequest())
         return pb.ListFileTypesResponse(file_types=answer.file_types, any_text=answer.any_text)

@@ -41,7 +41,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         self._able = engine.capabilities
         self._limits = limits
 
-    async def CreateParseJob(  # noqa: N802
+    async def CreateParseJob(
         self, request: parser_service_pb2.CreateParseJobRequest, context: Any
     ) -> parser_service_pb2.CreateParseJobResponse:
         """Starts a parse, or finds it started; answers at most `wait` later."""
@@ -60,7 +60,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             job = await self._ended(job.caller.tenant, job.job_id, seconds)
         return parser_service_pb2.CreateParseJobResponse(job=_message(job))
 
-    async def GetParseJob(  # noqa: N802
+    async def GetParseJob(
         self, request: parser_service_pb2.GetParseJobRequest, context: Any
     ) -> parser_service_pb2.GetParseJobResponse:
         """Reads a job, at most `wait` later."""
@@ -68,7 +68,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         job = await self._ended(tenant, job_id, _wait_seconds(request.wait))
         return parser_service_pb2.GetParseJobResponse(job=_message(job))
 
-    async def WatchParseJob(  # noqa: N802
+    async def WatchParseJob(
         self, request: parser_service_pb2.WatchParseJobRequest, context: Any
     ) -> AsyncIterator[parser_service_pb2.WatchParseJobResponse]:
         """Sends a job as often as it changes."""
@@ -76,7 +76,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         async for job in self._runner.watch(tenant, job_id):
             yield parser_service_pb2.WatchParseJobResponse(job=_message(job))
 
-    async def CancelParseJob(  # noqa: N802
+    async def CancelParseJob(
         self, request: parser_service_pb2.CancelParseJobRequest, context: Any
     ) -> parser_service_pb2.CancelParseJobResponse:
         """Stops a job or a run's jobs."""
@@ -90,7 +90,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             jobs = jobs or [await self._jobs.get(tenant, target)]
         return parser_service_pb2.CancelParseJobResponse(jobs=map(_message, jobs))
 
-    async def DeleteParseJobs(  # noqa: N802
+    async def DeleteParseJobs(
         self, request: parser_service_pb2.DeleteParseJobsRequest, context: Any
     ) -> parser_service_pb2.DeleteParseJobsResponse:
         """Forgets a content's jobs and their results."""
@@ -100,7 +100,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         jobs, results = await self._runner.forget(identity.caller().tenant, sha256)
         return parser_service_pb2.DeleteParseJobsResponse(jobs=jobs, results=results)
 
-    async def ListFileTypes(  # noqa: N802
+    async def ListFileTypes(
         self, request: parser_service_pb2.ListFileTypesRequest, context: Any
     ) -> parser_service_pb2.ListFileTypesResponse:
         """Says what the backend takes."""

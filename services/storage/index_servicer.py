@@ -53,7 +53,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         self._owner = owner
         self._on_replaced = on_replaced
 
-    async def BeginVersion(self, request: pb.BeginVersionRequest, context: Any) -> pb.BeginVersionResponse:  # noqa: N802
+    async def BeginVersion(self, request: pb.BeginVersionRequest, context: Any) -> pb.BeginVersionResponse:
         """Begins a version."""
         wanted = _beginning(request)
 
@@ -67,7 +67,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         # A repeat answers what the first call did, also behind the publishing.
         return _begun(replace(begun, published=False, chunk_count=0) if begun.published else begun)
 
-    async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:  # noqa: N802
+    async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:
         """Writes chunks."""
         sent = [Chunk(**{name: getattr(chunk, name) for name in CHUNK_FIELDS}) for chunk in request.chunks]
         if not request.HasField("begin"):
@@ -87,7 +87,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             pending_ordinals=put.pending,
         )
 
-    async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:  # noqa: N802
+    async def ListChunks(self, request: pb.ListChunksRequest, context: Any) -> pb.ListChunksResponse:
         """Lists chunks."""
         if min(request.start_ordinal, request.end_ordinal) < 0:
             raise InvalidRequest("INVALID_REQUEST", "Ordinals are at least 0.")
@@ -99,7 +99,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         listed = [messages.chunk(version.version_id, one) for one in page]
         return pb.ListChunksResponse(chunks=listed, next_page_token=token, version_id=str(version.version_id))
 
-    async def PutVectors(self, request: pb.PutVectorsRequest, context: Any) -> pb.PutVectorsResponse:  # noqa: N802
+    async def PutVectors(self, request: pb.PutVectorsRequest, context: Any) -> pb.PutVectorsResponse:
         """Writes vectors."""
         vectors = {vector.ordinal: vector.values for vector in request.vectors}
         version_id, space = request.version_id, _space(request.space)
@@ -115,13 +115,13 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             raise InvalidRequest("INVALID_REQUEST", "publish.version_id stays empty: it is version_id.")
         return pb.PutVectorsResponse(published=await self._publish(version_id, request.publish, write))
 
-    async def PublishVersion(  # noqa: N802
+    async def PublishVersion(
         self, request: pb.PublishVersionRequest, context: Any
     ) -> pb.PublishVersionResponse:
         """Publishes a version."""
         return await self._publish(request.version_id, request)
 
-    async def DeleteDocument(  # noqa: N802
+    async def DeleteDocument(
         self, request: pb.DeleteDocumentRequest, context: Any
     ) -> pb.DeleteDocumentResponse:
         """Deletes a document."""
@@ -133,16 +133,14 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         )
         return pb.DeleteDocumentResponse(**asdict(deleted))
 
-    async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:  # noqa: N802
+    async def GetDocument(self, request: pb.GetDocumentRequest, context: Any) -> pb.GetDocumentResponse:
         """Reads a document."""
         collection, key = names.collection(request.collection), names.document_key(request.document_key)
         async with self._database.transaction(_tenant()) as connection:
             row = await inventory.document(connection, _tenant(), collection, key)
         return pb.GetDocumentResponse(document=messages.document(row))
 
-    async def ListDocuments(  # noqa: N802
-        self, request: pb.ListDocumentsRequest, context: Any
-    ) -> pb.ListDocumentsResponse:
+    async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Any) -> pb.ListDocumentsResponse:
         """Lists documents."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         wanted = Wanted(
@@ -163,7 +161,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             answer.next_page_token = page_token(last.collection, last.document_key)
         return answer
 
-    async def ListCollections(  # noqa: N802
+    async def ListCollections(
         self, request: pb.ListCollectionsRequest, context: Any
     ) -> pb.ListCollectionsResponse:
         """Lists collections."""
@@ -175,7 +173,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             next_page_token=page_token(rows[size - 1]["collection"]) if len(rows) > size else "",
         )
 
-    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:  # noqa: N802
+    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
         """Finds chunks."""
         question = _question(request)
         answer = await search.search(self._database, _tenant(), question)

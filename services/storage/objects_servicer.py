@@ -34,7 +34,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         self._objects = objects
         self._source_of = source_of
 
-    async def PutObject(  # noqa: N802
+    async def PutObject(
         self, messages: AsyncIterator[pb.PutObjectRequest], context: Any
     ) -> pb.PutObjectResponse:
         """Stores one object."""
@@ -42,7 +42,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         stored = await self._objects.put(identity.caller().tenant, spec, _content(messages))
         return pb.PutObjectResponse(object=_object(stored))
 
-    async def GetObject(  # noqa: N802
+    async def GetObject(
         self, request: pb.GetObjectRequest, context: Any
     ) -> AsyncIterator[pb.GetObjectResponse]:
         """Reads one object or a range of it."""
@@ -52,19 +52,19 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
             async for piece in reading.pieces:
                 yield pb.GetObjectResponse(data=piece)
 
-    async def StatObject(self, request: pb.StatObjectRequest, context: Any) -> pb.StatObjectResponse:  # noqa: N802
+    async def StatObject(self, request: pb.StatObjectRequest, context: Any) -> pb.StatObjectResponse:
         """Describes one object."""
         return pb.StatObjectResponse(
             object=_object(await self._objects.stat(identity.caller().tenant, request.key))
         )
 
-    async def DeleteObject(self, request: pb.DeleteObjectRequest, context: Any) -> pb.DeleteObjectResponse:  # noqa: N802
+    async def DeleteObject(self, request: pb.DeleteObjectRequest, context: Any) -> pb.DeleteObjectResponse:
         """Deletes one object."""
         return pb.DeleteObjectResponse(
             deleted=bool(await self._objects.delete(identity.caller().tenant, [request.key]))
         )
 
-    async def ListObjects(self, request: pb.ListObjectsRequest, context: Any) -> pb.ListObjectsResponse:  # noqa: N802
+    async def ListObjects(self, request: pb.ListObjectsRequest, context: Any) -> pb.ListObjectsResponse:
         """Lists objects."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         (after,) = page_place(request.page_token, 1) or ("",)
@@ -79,7 +79,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
             answer.next_page_token = page_token(answer.objects[-1].key)
         return answer
 
-    async def BatchDeleteObjects(  # noqa: N802
+    async def BatchDeleteObjects(
         self, request: pb.BatchDeleteObjectsRequest, context: Any
     ) -> pb.BatchDeleteObjectsResponse:
         """Deletes several objects."""
@@ -92,7 +92,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
             deleted_keys=[key for key in dict.fromkeys(request.keys) if key in there]
         )
 
-    async def UpdateObjectMetadata(  # noqa: N802
+    async def UpdateObjectMetadata(
         self, request: pb.UpdateObjectMetadataRequest, context: Any
     ) -> pb.UpdateObjectMetadataResponse:
         """Replaces an object's metadata."""
@@ -101,7 +101,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         )
         return pb.UpdateObjectMetadataResponse(object=_object(stored))
 
-    async def SignDownload(self, request: pb.SignDownloadRequest, context: Any) -> pb.SignDownloadResponse:  # noqa: N802
+    async def SignDownload(self, request: pb.SignDownloadRequest, context: Any) -> pb.SignDownloadResponse:
         """Signs a link to an object, or to a document's source."""
         tenant, life = identity.caller().tenant, _life(request)
         match request.WhichOneof("target"):
@@ -116,7 +116,7 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         link = await self._objects.sign_download(tenant, key, life, file_name)
         return pb.SignDownloadResponse(link=_link(link))
 
-    async def SignUpload(self, request: pb.SignUploadRequest, context: Any) -> pb.SignUploadResponse:  # noqa: N802
+    async def SignUpload(self, request: pb.SignUploadRequest, context: Any) -> pb.SignUploadResponse:
         """Signs a link by which an object can be put."""
         tenant, life = identity.caller().tenant, _life(request)
         return pb.SignUploadResponse(

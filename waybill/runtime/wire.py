@@ -6,6 +6,7 @@ import base64
 import datetime
 import json
 import re
+import uuid
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -75,6 +76,29 @@ def page_place(token: str, parts: int) -> tuple[str, ...] | None:
 def _is_name(part: object) -> bool:
     """Whether it is text that a database takes: JSON may hold NUL, and halves of a surrogate pair."""
     return isinstance(part, str) and not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in part)
+
+
+def token_moment(text: str) -> datetime.datetime:
+    """A part of a page's place. Raises InvalidRequest: PAGE_TOKEN_INVALID."""
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise bad_page_token() from None
+
+
+def token_uuid(text: str) -> str:
+    """See `token_moment`."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise bad_page_token() from None
+
+
+def token_number(text: str) -> int:
+    """A whole number that a bigint holds; see `token_moment`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise bad_page_token()
+    return int(text)
 
 
 def bad_page_token() -> InvalidRequest:
