@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from services.ledger.budgets import Budgets, Wanted
 from services.ledger.entries import Entries, Hold
-from services.ledger.windows import NO_RUN
+from services.ledger.rows import NO_RUN
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Database
 

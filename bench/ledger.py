@@ -19,9 +19,10 @@ import psycopg
 
 from bench.budgets import throughput
 from evals.database import migrated
-from services.ledger.entries import Entries, EntryFilter, Hold
+from services.ledger.entries import Entries, Hold
+from services.ledger.listing import EntryFilter, Listing
 from services.ledger.prices import PriceTable
-from services.ledger.windows import NO_RUN
+from services.ledger.rows import NO_RUN
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Database
 
@@ -69,7 +70,7 @@ def main() -> None:
 async def _measured(url: str, sizes: Sequence[int]) -> Mapping[tuple[str, int], float]:
     """Medians by operation and size; the sizes in turn, so that what else the machine does hits all alike."""
     database = await Database.open(url)
-    operations = _operations(Entries(database, PriceTable.load(), lambda: DAY))
+    operations = _operations(Entries(database, PriceTable.load(), lambda: DAY), Listing(database))
     times: dict[tuple[str, int], list[float]] = {(what, size): [] for what in operations for size in sizes}
     for _ in range(EACH):
         for (what, size), each in times.items():
@@ -88,7 +89,7 @@ async def _rates(url: str, tenant: str) -> Mapping[str, float]:
     return rates
 
 
-def _operations(entries: Entries) -> Mapping[str, Callable[[str], Awaitable[object]]]:
+def _operations(entries: Entries, listing: Listing) -> Mapping[str, Callable[[str], Awaitable[object]]]:
     """By name; each takes a tenant."""
     run_id = str(uuid.uuid4())
 
@@ -99,7 +100,7 @@ def _operations(entries: Entries) -> Mapping[str, Callable[[str], Awaitable[obje
         "Hold in a run": lambda tenant: hold(f"embed:space:{uuid.uuid4()}", run_id, tenant),
         "Hold of the same again": lambda tenant: hold("embed:space:again", run_id, tenant),
         "Hold of the most asked question": lambda tenant: hold(QUESTION, "", tenant),
-        "ListEntries, the first 200 of all": lambda tenant: entries.page(
+        "ListEntries, the first 200 of all": lambda tenant: listing.page(
             tenant, EntryFilter(None, None), 200, None, summed=False
         ),
     }

@@ -5,9 +5,8 @@
         attempt.settle(answer.quantity)
 
 Each attempt is one ledger entry and one span. A block that ends without `settle` releases its entry only
-where the vendor itself refused and charged nothing: the error is of a class in SURELY_NOT_ACTED, its metadata
-names under `semconv.VENDOR` the vendor that was to be paid, and has no `semconv.CHARGED`. All else leaves the
-entry in doubt: a cancellation, or a neighbour's error, which may come after the vendor has done its work.
+where the vendor itself refused and charged nothing, by `refused_for_nothing`. All else leaves the entry in
+doubt: a cancellation, or a neighbour's error, which may come after the vendor has done its work.
 
 An attempt that goes on without its process is `resumed` by another, under the same rules. For work that has
 no such block there are `hold`, `settle`, `release` and `doubt`. `record` makes the span from the entry.
@@ -16,78 +15,34 @@ no such block there are `hold`, `settle`, `release` and `doubt`. `record` makes 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import structlog
 from google.protobuf import duration_pb2
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Status, StatusCode, Tracer
 
-from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
-from waybill.runtime import deadline, faults, identity, semconv
-from waybill.runtime.channel import caller_attributes
-from waybill.runtime.errors import (
-    Conflict,
-    Credential,
-    Deadline,
-    InvalidRequest,
-    NotFound,
-    Precondition,
-    Quota,
-    ServiceError,
-    Unavailable,
-    from_status,
-)
+from waybill.purchases import Purchase, describe, record, started
+from waybill.refusals import refused_for_nothing
+from waybill.runtime import deadline, faults, identity
+from waybill.runtime.errors import Conflict, Deadline, NotFound, ServiceError, Unavailable, from_status
 from waybill.runtime.retry import insist
-from waybill.runtime.telemetry import remote_parent, span_id
 
 if TYPE_CHECKING:  # the async stubs exist for type checkers only
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
 
-# The vendor of what engines on this machine do; its prices are 0.
-LOCAL = "local"
 HOLD_SECONDS = 10.0
 CALL_SECONDS = 5.0
 # A ledger that restarts on a busy machine takes longer than one call waits.
 LAST_WORD_SECONDS = 60.0
 HOLD_TTL_SECONDS = 600
-# A backend raises these only for an answer that rejects the request, or for a request that was not sent.
-SURELY_NOT_ACTED = (InvalidRequest, Precondition, Quota, Credential, NotFound)
 T = TypeVar("T")
 log = structlog.get_logger()
-
-
-@dataclasses.dataclass(frozen=True)
-class Purchase:
-    """What an attempt buys.
-
-    Attributes:
-        spend_key: What is bought, by meaning; see the ledger's Entry.
-        operation: "parse" or "embed".
-        vendor: Whose price it is.
-        model: Model or tier that sets the price.
-        unit: "page" or "token".
-        quantity: Units expected.
-        kind: Whether it is owed.
-        size_bytes: What is sent to the vendor; budgets of bytes count it.
-        would_buy: The same work at a vendor, where a local engine does it.
-    """
-
-    spend_key: str
-    operation: str
-    vendor: str
-    model: str
-    unit: str
-    quantity: int
-    kind: CostKind
-    size_bytes: int = 0
-    would_buy: ledger_service_pb2.Offer | None = None
 
 
 class Attempt:
@@ -149,12 +104,7 @@ class Meter:
         """
         entry = await self._hold(purchase, entry_id or str(self._new_id()), ttl_seconds)
         attempt = Attempt(entry.entry_id, entry.attempt)
-        with span_id(_span_id(entry)):
-            span = self._tracer.start_span(
-                f"{purchase.operation} {purchase.model}",
-                kind=SpanKind.CLIENT,
-                attributes=_attributes(purchase, attempt.entry_id, attempt.number, identity.caller()),
-            )
+        span = started(self._tracer, purchase, entry)
         failure: BaseException | None = None
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
@@ -171,9 +121,7 @@ class Meter:
             faults.attempt(0)
             if not attempt.goes_on:
                 try:
-                    _describe(
-                        span, purchase, await self._undisturbed(self._end(attempt, purchase.vendor, failure))
-                    )
+                    describe(span, await self._undisturbed(self._end(attempt, purchase.vendor, failure)))
                 finally:
                     span.end()
 
@@ -263,25 +211,7 @@ class Meter:
 
     def record(self, entry: entry_pb2.Entry) -> None:
         """Makes the span of an entry of `hold` that has ended; again, it is the same span."""
-        spender = dataclasses.replace(
-            identity.caller(),
-            run_id=entry.run_id,
-            correlation_id=entry.correlation_id,
-            step_span_id=entry.span.step_span_id,
-        )
-        link = entry.span
-        with span_id(_span_id(entry)):
-            span = self._tracer.start_span(
-                f"{entry.operation} {entry.model}",
-                context=remote_parent(link.trace_id, link.parent_span_id) if link.trace_id else None,
-                kind=SpanKind.CLIENT,
-                start_time=entry.hold_time.ToNanoseconds(),
-                attributes=_attributes(entry, entry.entry_id, entry.attempt, spender),
-            )
-        if entry.state != entry_pb2.Entry.STATE_SETTLED:
-            span.set_status(Status(StatusCode.ERROR, entry.end_reason))
-        _describe(span, entry, entry)
-        span.end(entry.end_time.ToNanoseconds())
+        record(self._tracer, entry)
 
     async def drain(self) -> None:
         """Waits for the last words still being said."""
@@ -364,51 +294,6 @@ class Meter:
             log.warning("a hold is left to expire", entry_id=entry_id, reason=error.reason)
 
 
-@contextmanager
-def refusals_of(vendor: str) -> Iterator[None]:
-    """Says of the refusals that leave the block that they are this vendor's: for engines of our own."""
-    try:
-        yield
-    except SURELY_NOT_ACTED as error:
-        error.metadata = {**error.metadata, semconv.VENDOR: vendor}
-        raise
-
-
-def refused_for_nothing(failure: BaseException | None, vendor: str) -> bool:
-    """Whether a failure says that this vendor surely did nothing, and charges nothing."""
-    return (
-        isinstance(failure, SURELY_NOT_ACTED)
-        and failure.metadata.get(semconv.VENDOR) == vendor
-        and semconv.CHARGED not in failure.metadata
-    )
-
-
 async def _last_word(call: Callable[[], Awaitable[T]]) -> T:
     """A call to the ledger that goes on while that restarts."""
     return await insist(call, seconds=LAST_WORD_SECONDS, also=(Deadline,))
-
-
-def _span_id(entry: entry_pb2.Entry) -> str:
-    """The id of an attempt's span; stable across processes."""
-    return entry.entry_id.replace("-", "")[:16]
-
-
-def _attributes(
-    bought: Purchase | entry_pb2.Entry, entry_id: str, number: int, spender: identity.Caller
-) -> dict[str, str | int]:
-    return {
-        semconv.ENTRY_ID: entry_id,
-        semconv.SPEND_KEY: bought.spend_key,
-        semconv.ATTEMPT: number,
-        semconv.GEN_AI_OPERATION: bought.operation,
-        semconv.GEN_AI_PROVIDER: bought.vendor,
-        semconv.GEN_AI_MODEL: bought.model,
-        **caller_attributes(spender),
-    }
-
-
-def _describe(span: trace.Span, bought: Purchase | entry_pb2.Entry, entry: entry_pb2.Entry) -> None:
-    span.set_attribute(semconv.COST_NANO_USD, entry.reported_nano_usd + entry.adjusted_nano_usd)
-    span.set_attribute(semconv.COST_KIND, CostKind.Name(bought.kind))
-    unit = semconv.PAGES if bought.unit == "page" else semconv.GEN_AI_INPUT_TOKENS
-    span.set_attribute(unit, entry.quantity)

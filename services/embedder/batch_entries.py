@@ -9,7 +9,8 @@ import structlog
 
 from services.embedder.batch_lines import entry_id
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import Meter, Purchase
+from waybill.metering import Meter
+from waybill.purchases import Purchase
 from waybill.runtime.errors import Conflict, InvalidRequest, NotFound
 
 # The vendor's window of 24 hours, and time to ask.

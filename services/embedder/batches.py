@@ -23,7 +23,9 @@ from services.embedder.batch_lines import JobName, LineName, belongs, entry_id, 
 from services.embedder.batch_results import BatchResults, Outcome
 from services.embedder.embedding import Bought, purchase
 from waybill.common.v1.space_pb2 import Space
-from waybill.metering import Meter, Purchase, refused_for_nothing
+from waybill.metering import Meter
+from waybill.purchases import Purchase
+from waybill.refusals import refused_for_nothing
 from waybill.runtime import faults
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota, ServiceError
 from waybill.vendors.calls import Calls

@@ -14,7 +14,8 @@ import structlog
 from services.embedder.backends.port import Capabilities, Embedded, EmbeddingBackend, Vectors
 from waybill import tokens
 from waybill.common.v1.space_pb2 import Space
-from waybill.metering import Attempt, Meter, Purchase
+from waybill.metering import Attempt, Meter
+from waybill.purchases import Purchase
 from waybill.runtime import semconv
 from waybill.runtime.errors import InvalidRequest, VendorContract
 from waybill.vendors.calls import Calls

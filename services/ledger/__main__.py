@@ -12,8 +12,10 @@ import structlog
 
 from services.ledger.alerts import Alerts
 from services.ledger.budgets import Budgets
+from services.ledger.changing import expire_holds
 from services.ledger.config import LedgerConfig
-from services.ledger.entries import Entries, expire_holds
+from services.ledger.entries import Entries
+from services.ledger.listing import Listing
 from services.ledger.reports import Reports
 from services.ledger.servicer import LedgerServicer
 from waybill.ledger.v1 import ledger_service_pb2_grpc
@@ -43,7 +45,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
             rpcs=[
                 (
                     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
-                    LedgerServicer(entries, budgets, reports, config.prices),
+                    LedgerServicer(entries, Listing(database), budgets, reports, config.prices),
                     "waybill.ledger.v1.LedgerService",
                 )
             ],

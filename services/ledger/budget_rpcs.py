@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from services.ledger.budgets import Budgets, Wanted
-from services.ledger.windows import ALL_TENANTS, NO_RUN, Row
+from services.ledger.rows import ALL_TENANTS, NO_RUN, Row
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import budget_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 from waybill.runtime import identity

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
-from services.ledger.windows import ALL_TENANTS, AT, NO_RUN, RESET, START, Row, window_id
+from services.ledger.rows import ALL_TENANTS, NO_RUN, Row
+from services.ledger.windows import AT, RESET, START, window_id
 from waybill.runtime.errors import NotFound, Precondition
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from services.ledger.alerts import Alerts
+from services.ledger.changing import FIND, FIND_LOCKED, Change, conflict, find
 from services.ledger.prices import PriceTable, cost_nano_usd
-from services.ledger.windows import APPLYING, AT, NO_RUN, Moves, Row, adjusted, changes, moved, raised
-from waybill.runtime.errors import Conflict, NotFound, Quota, Unavailable
+from services.ledger.rows import NO_RUN, Row
+from services.ledger.windows import APPLYING, AT, adjusted, moved, raised
+from waybill.runtime.errors import Conflict, Unavailable
 from waybill.runtime.identity import Caller
-from waybill.runtime.postgres import Connection, Database
+from waybill.runtime.postgres import Database
 
 MAX_ATTEMPT_RACES = 20
-EXPIRED_AT_ONCE = 1_000
-# In an answer's 2 MiB, beside a page of entries.
-MAX_TOTALS = 10_000
 
 # A new attempt of a spend key is its highest so far and one. The same entry id again inserts nothing,
 # whoever has it; a number that was taken meanwhile is a UniqueViolation. Where no budget applies, there is no
@@ -59,79 +58,12 @@ with earlier as (
 select entry_id from earlier where window_ids <> '{}'
 """
 
-ADJUSTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
-    where a.entry_id = entries.entry_id) adjusted_nano_usd"""
-FIND = f"select *, {ADJUSTED} from waybill_ledger.entries where entry_id = %s"  # noqa: S608  (constants only)
-# One at a time for each entry: what it counts, and what it was corrected by, changes once.
-FIND_LOCKED = f"{FIND} for update"
 ADJUST = """
 insert into waybill_ledger.adjustments (
     tenant, entry_id, run_id, correlation_id, kind, model, unit, quantity, nano_usd, reason)
 values (%(tenant)s, %(entry_id)s, %(run_id)s, %(correlation_id)s, %(kind)s, %(model)s, %(unit)s,
     %(quantity)s, %(nano_usd)s, %(reason)s)
 """
-
-BEFORE = {
-    "SETTLED": ["HELD", "IN_DOUBT"],
-    "RELEASED": ["HELD", "IN_DOUBT"],
-    "IN_DOUBT": ["HELD"],
-    "WRITTEN_OFF": ["IN_DOUBT"],
-}
-# Only from a state that may be left; the row that comes back has the end that was asked for.
-END = """
-update waybill_ledger.entries
-set state = %(state)s, ended_at = clock_timestamp(), end_reason = %(reason)s,
-    quantity = coalesce(%(quantity)s, quantity),
-    reported_nano_usd = coalesce(%(reported)s, reported_nano_usd)
-where entry_id = %(entry_id)s and state = any(%(before)s)
-returning *
-"""
-
-# In one order, and not those that another ledger expires.
-EXPIRE = f"""
-update waybill_ledger.entries
-set state = 'IN_DOUBT', ended_at = {AT}, end_reason = 'EXPIRED'
-where entry_id in (
-    select entry_id from waybill_ledger.entries where state = 'HELD' and expires_at < {AT}
-    order by entry_id limit {EXPIRED_AT_ONCE} for update skip locked)
-returning *
-"""  # noqa: S608  (constants only)
-
-MATCHING = """
-(%(run_ids)s::uuid[] is null or run_id = any(%(run_ids)s))
-    and (%(correlation_id)s::text is null or correlation_id = %(correlation_id)s)
-"""
-
-LIST = f"""
-select *, {ADJUSTED} from waybill_ledger.entries
-where {MATCHING}
-    and (%(after)s::timestamptz is null or (held_at, entry_id) > (%(after)s, %(after_id)s::uuid))
-{{doubts}}
-order by held_at, entry_id
-limit %(limit)s
-"""  # noqa: S608  (constants only)
-# A constant, so that its own index is walked.
-DOUBTS = "and state = 'IN_DOUBT'"
-
-# Settled money by kind, and money that is held or in doubt.
-TOTALS = f"""
-select run_id,
-    coalesce(sum(reported_nano_usd) filter (where state = 'SETTLED' and kind = 'REAL'), 0) cost,
-    coalesce(sum(reported_nano_usd) filter (where state = 'SETTLED' and kind = 'SIMULATED'), 0) simulated,
-    coalesce(sum(expected_nano_usd) filter (where state in ('HELD', 'IN_DOUBT') and kind = 'REAL'), 0)
-        uncertain,
-    coalesce(sum(expected_nano_usd) filter (where state in ('HELD', 'IN_DOUBT') and kind = 'SIMULATED'), 0)
-        uncertain_simulated
-from (
-    select run_id, correlation_id, kind, state, reported_nano_usd, expected_nano_usd
-    from waybill_ledger.entries
-    union all
-    select run_id, correlation_id, kind, 'SETTLED', nano_usd, 0 from waybill_ledger.adjustments
-) owed
-where {MATCHING} and run_id <> '{NO_RUN}'
-group by run_id
-limit %(limit)s
-"""  # noqa: S608  (constants only)
 
 
 @dataclass(frozen=True)
@@ -155,15 +87,6 @@ class Hold:
     step_span_id: str
     would_vendor: str = ""
     would_model: str = ""
-
-
-@dataclass(frozen=True)
-class EntryFilter:
-    """Which entries a listing is about; None means any."""
-
-    run_ids: Sequence[str] | None
-    correlation_id: str | None
-    in_doubt: bool = False
 
 
 class Entries:
@@ -265,7 +188,7 @@ class Entries:
         """
         async with self._changing(tenant, entry_id) as change:
             # A statement of its own: only it sees what was appended while the lock was waited for.
-            found = await _find(change.connection, entry_id)
+            found = await find(change.connection, entry_id)
             price = self._prices.find(found["vendor"], model, unit, found["held_at"].date())
             if found["state"] in ("HELD", "IN_DOUBT"):
                 wanted = {"quantity": found["quantity"], "reported_nano_usd": found["expected_nano_usd"]}
@@ -290,7 +213,7 @@ class Entries:
             if row is None:
                 row = await (await connection.execute(FIND, [values["entry_id"]])).fetchone()
                 if row is None or row["spend_key"] != values["spend_key"]:
-                    raise _conflict(values["entry_id"], "it is taken")
+                    raise conflict(values["entry_id"], "it is taken")
             if row["attempt"] > 1:
                 values = {**values, "attempt": row["attempt"]}
                 earlier = await (await connection.execute(DOUBT_EARLIER, values)).fetchall()
@@ -304,97 +227,10 @@ class Entries:
         return row
 
     @asynccontextmanager
-    async def _changing(self, tenant: str, entry_id: str) -> AsyncIterator[_Change]:
+    async def _changing(self, tenant: str, entry_id: str) -> AsyncIterator[Change]:
         """One entry, locked; what is done to it is counted in its windows at the end."""
         async with self._database.transaction(tenant) as connection:
-            change = _Change(connection, await _find(connection, entry_id, FIND_LOCKED))
+            change = Change(connection, await find(connection, entry_id, FIND_LOCKED))
             yield change
             alerts = [alert for moves in change.moves for alert in await moved(connection, moves)]
         self._alerts.tell(alerts)
-
-    async def page(
-        self,
-        tenant: str,
-        matching: EntryFilter,
-        limit: int,
-        after: tuple[datetime.datetime, str] | None,
-        *,
-        summed: bool,
-    ) -> tuple[list[Row], list[Row]]:
-        """Entries in the order of their holds, at most `limit`, after a place in that order.
-
-        Returns:
-            The entries; and, where it is to be `summed`, nano-USD for each run that has a matching entry.
-
-        Raises:
-            Quota: TOO_MANY_RUNS.
-        """
-        values = {**vars(matching), "limit": limit, "after": None, "after_id": None}
-        if after is not None:
-            values["after"], values["after_id"] = after
-        totals: list[Row] = []
-        async with self._database.transaction(tenant) as connection:
-            rows = await (
-                await connection.execute(LIST.format(doubts=DOUBTS if matching.in_doubt else ""), values)
-            ).fetchall()
-            if summed:
-                values |= {"limit": MAX_TOTALS + 1}
-                totals = await (await connection.execute(TOTALS, values)).fetchall()
-        if len(totals) > MAX_TOTALS:
-            raise Quota("TOO_MANY_RUNS", f"More than {MAX_TOTALS:,} runs match. Name them, 200 at a time.")
-        return rows, totals
-
-
-async def expire_holds(
-    owner_database: Database, alerts: Alerts | None = None, now: datetime.datetime | None = None
-) -> int:
-    """Turns holds that outlived their time IN_DOUBT; answers how many."""
-    count = 0
-    while True:
-        async with owner_database.transaction(None) as connection:
-            rows = await (await connection.execute(EXPIRE, {"now": now})).fetchall()
-            found = await moved(connection, changes(({**row, "state": "HELD"}, row) for row in rows))
-        if alerts is not None:
-            alerts.tell(found)
-        count += len(rows)
-        if len(rows) < EXPIRED_AT_ONCE:
-            return count
-
-
-@dataclass(frozen=True)
-class _Change:
-    """An entry as it was found, and what its windows are to be moved by."""
-
-    connection: Connection
-    found: Row
-    moves: list[Moves] = field(default_factory=list)
-
-    async def end(self, state: str, reason: str, wanted: Mapping[str, int]) -> Row:
-        """Moves the entry to its end; the same end again is fine, another one is not."""
-        values = {
-            "entry_id": self.found["entry_id"],
-            "state": state,
-            "reason": reason,
-            "before": BEFORE[state],
-            "quantity": wanted.get("quantity"),
-            "reported": wanted.get("reported_nano_usd"),
-        }
-        row = await (await self.connection.execute(END, values)).fetchone()
-        if row is not None:
-            self.moves.append(changes([(self.found, row)]))
-            return row
-        found = await _find(self.connection, self.found["entry_id"])
-        if found["state"] == state and all(found[name] == value for name, value in wanted.items()):
-            return found
-        raise _conflict(found["entry_id"], f"it is {found['state']}")
-
-
-async def _find(connection: Connection, entry_id: str, statement: str = FIND) -> Row:
-    row = await (await connection.execute(statement.encode(), [entry_id])).fetchone()
-    if row is None:
-        raise NotFound("ENTRY_NOT_FOUND", "No ledger entry has this id. Hold before you settle.")
-    return row
-
-
-def _conflict(entry_id: str, why: str) -> Conflict:
-    return Conflict("ENTRY_CONFLICT", f"Ledger entry {entry_id}: {why}. Use a new entry id.")

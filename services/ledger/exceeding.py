@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
-from uuid import UUID
 
+from services.ledger.rows import ALL_TENANTS, NO_RUN, Row
 from waybill.money import dollars
 from waybill.runtime import semconv
 from waybill.runtime.errors import Quota, Violation
 
-Row = dict[str, Any]
 SUMS = ("used", "held", "in_doubt")
 
 
@@ -41,8 +39,7 @@ def _ways_on(full: Sequence[Row]) -> Iterator[str]:
         yield "Raise the limit with `waybill budget set`, or await the next window."
     for budget in full:
         if budget["resets_at"] is None:
-            # The nil UUID is NO_RUN in windows.py, which imports this module.
-            run = f" --run {budget['run_id']}" if budget["run_id"] != UUID(int=0) else ""
+            run = f" --run {budget['run_id']}" if str(budget["run_id"]) != NO_RUN else ""
             simulated = " --simulated" if budget["kind"] == "SIMULATED" else ""
             command = f"waybill budget set LIMIT/run{run}{simulated}"
             yield f"A run has no next window; raise its limit: `{command}`."
@@ -78,7 +75,7 @@ def _wanted(entry: Row, unit: str) -> int:
 def title(budget: Row) -> str:
     """For instance "The budget of $5.00 a day for service embedder"."""
     scope = "".join(f" for {name} {budget[name]}" for name in ("service", "collection") if budget[name])
-    everyone = " over all tenants" if budget["tenant"] == "*" else ""
+    everyone = " over all tenants" if budget["tenant"] == ALL_TENANTS else ""
     simulated = " of simulated spending" if budget["kind"] == "SIMULATED" else ""
     limit = amount(budget["unit"], budget["limit_amount"])
     each = "an hour" if budget["period"] == "HOUR" else f"a {budget['period'].lower()}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.ledger.prices import PriceTable
 from services.ledger.reports import ORDER, Reports, Span
-from services.ledger.windows import Row
+from services.ledger.rows import Row
 from waybill.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc, price_pb2, report_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest

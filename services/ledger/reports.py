@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.ledger.windows import NO_RUN, Row
+from services.ledger.rows import NO_RUN, Row
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Database
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
-from services.ledger.entries import Entries, EntryFilter, Hold
+from services.ledger.entries import Entries, Hold
+from services.ledger.listing import EntryFilter, Listing
 from services.ledger.prices import PriceTable, cost_nano_usd
 from services.ledger.report_rpcs import ReportRpcs
 from services.ledger.reports import Reports
-from services.ledger.windows import NO_RUN, Row
+from services.ledger.rows import NO_RUN, Row
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
 from waybill.runtime import identity
@@ -24,8 +25,11 @@ DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 class LedgerServicer(BudgetRpcs, ReportRpcs):
     """The ledger's RPCs."""
 
-    def __init__(self, entries: Entries, budgets: Budgets, reports: Reports, prices: PriceTable) -> None:
+    def __init__(
+        self, entries: Entries, listing: Listing, budgets: Budgets, reports: Reports, prices: PriceTable
+    ) -> None:
         self._entries = entries
+        self._listing = listing
         self._budgets = budgets
         self._reports = reports
         self._prices = prices
@@ -93,7 +97,7 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
         place = page_place(request.page_token, 2)
         after = (token_moment(place[0]), token_uuid(place[1])) if place else None
         summed = after is None and bool(request.run_ids or request.correlation_id)
-        rows, totals = await self._entries.page(tenant, matching, size + 1, after, summed=summed)
+        rows, totals = await self._listing.page(tenant, matching, size + 1, after, summed=summed)
         response = ledger_service_pb2.ListEntriesResponse(entries=[_entry(row) for row in rows[:size]])
         if len(rows) > size:
             last = rows[size - 1]

@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from services.ledger.exceeding import exceeded
+from services.ledger.rows import ALL_TENANTS, NO_RUN, Row
 from waybill.runtime.postgres import Connection
 
-Row = dict[str, Any]
-# Of what is outside a run. Not null, since only `=` walks an index.
-NO_RUN = "00000000-0000-0000-0000-000000000000"
-ALL_TENANTS = "*"
 # The moment that a statement is about: the database's own, which all ledgers share, unless a test names one.
 AT = "coalesce(%(now)s::timestamptz, statement_timestamp())"
 # Of a budget `b`, in UTC: an interval is not added to a moment, which would add it in the session's zone.

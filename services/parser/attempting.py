@@ -52,14 +52,9 @@ from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
 from services.parser.work import Now, Work, on_behalf_of, order_of
 from waybill.ledger.v1.ledger_service_pb2 import Offer
-from waybill.metering import (
-    HOLD_TTL_SECONDS,
-    Attempt,
-    Meter,
-    Purchase,
-    refusals_of,
-    refused_for_nothing,
-)
+from waybill.metering import HOLD_TTL_SECONDS, Attempt, Meter
+from waybill.purchases import Purchase
+from waybill.refusals import refusals_of, refused_for_nothing
 from waybill.runtime import semconv
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.ledger.budgets import Budgets, Wanted
-from services.ledger.entries import Entries, Hold, expire_holds
+from services.ledger.changing import expire_holds
+from services.ledger.entries import Entries, Hold
 from services.ledger.prices import Price, PriceTable
-from services.ledger.windows import NO_RUN
+from services.ledger.rows import NO_RUN
 from tests.conftest import MigratedPostgres
 from waybill.runtime.errors import Conflict, Quota
 from waybill.runtime.identity import Caller

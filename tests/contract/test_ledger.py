@@ -14,7 +14,8 @@ import grpc
 import psycopg
 import pytest
 
-from services.ledger.entries import Entries, expire_holds
+from services.ledger.changing import expire_holds
+from services.ledger.entries import Entries
 from services.ledger.prices import PriceTable
 from services.ledger.servicer import read_hold
 from tests.conftest import MigratedPostgres

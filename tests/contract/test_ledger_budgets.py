@@ -14,7 +14,8 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.ledger.entries import Entries, expire_holds
+from services.ledger.changing import expire_holds
+from services.ledger.entries import Entries
 from services.ledger.prices import Price, PriceTable
 from services.ledger.servicer import read_hold
 from tests.conftest import MigratedPostgres

@@ -9,7 +9,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from services.ledger.windows import NO_RUN
+from services.ledger.rows import NO_RUN
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_ledger import a_run, hold, ledger
 from waybill.common.v1.cost_pb2 import CostKind

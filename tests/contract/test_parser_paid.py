@@ -35,8 +35,8 @@ from tests.contract.makers_parser import (
 )
 from tests.contract.makers_parser import ended as end_of
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.metering import refusals_of
 from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.refusals import refusals_of
 from waybill.runtime import identity, semconv
 from waybill.runtime.errors import (
     Conflict,

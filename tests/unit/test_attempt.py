@@ -7,7 +7,7 @@ import asyncio
 import httpx2
 import pytest
 
-from waybill.metering import refused_for_nothing
+from waybill.refusals import refused_for_nothing
 from waybill.runtime import deadline
 from waybill.runtime.errors import Credential, Precondition, ServiceError
 from waybill.vendors.attempt import Attempts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.parser.backends.llamaparse import errors
-from waybill.metering import refused_for_nothing
+from waybill.refusals import refused_for_nothing
 from waybill.runtime.errors import ServiceError
 
 

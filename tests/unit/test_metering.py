@@ -18,7 +18,9 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceStub,
     add_LedgerServiceServicer_to_server,
 )
-from waybill.metering import Meter, Purchase, refusals_of
+from waybill.metering import Meter
+from waybill.purchases import Purchase
+from waybill.refusals import refusals_of
 from waybill.runtime import identity, semconv
 from waybill.runtime.errors import (
     Deadline,

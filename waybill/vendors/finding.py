@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-from waybill.metering import refused_for_nothing
+from waybill.refusals import refused_for_nothing
 from waybill.runtime.errors import ServiceError
 
 # By how much the vendor's clock may be behind ours.

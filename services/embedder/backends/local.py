@@ -17,7 +17,8 @@ from waybill import tokens
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.ledger_service_pb2 import Offer
 from waybill.limits import CALL_TEXTS, REQUEST_TOKENS, TEXT_TOKENS
-from waybill.metering import LOCAL, refusals_of
+from waybill.purchases import LOCAL
+from waybill.refusals import refusals_of
 from waybill.runtime import faults
 from waybill.vendors.registry import OPENAI
 

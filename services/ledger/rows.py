@@ -1,0 +1,14 @@
+"""A row of the ledger, and what stands in its columns for none and for all: neither is null.
+
+Only `=` walks an index, and a budget over all tenants belongs to none of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = dict[str, Any]
+# The run of what is outside a run.
+NO_RUN = "00000000-0000-0000-0000-000000000000"
+# The tenant of a budget that is one for all tenants.
+ALL_TENANTS = "*"
