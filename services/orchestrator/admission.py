@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import mimetypes
 import os
 import re
 import unicodedata
@@ -227,7 +228,10 @@ async def _pieces(
 ) -> AsyncIterator[PutObjectRequest]:
     yield PutObjectRequest(
         header=PutObjectRequest.Header(
-            key=arrival.source_key, size_bytes=arrival.size_bytes, sha256=arrival.sha256
+            key=arrival.source_key,
+            size_bytes=arrival.size_bytes,
+            sha256=arrival.sha256,
+            content_type=mimetypes.guess_type(arrival.filename)[0] or "",
         )
     )
     async for message in messages:

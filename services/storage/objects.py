@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from services.storage.backends.port import Link, ObjectSpec, ObjectStore, Reading, StoredObject
 from services.storage.keys import check_key, check_prefix
 from services.storage.metadata import check_metadata
+from waybill.object_keys import source_sha256
 from waybill.runtime.errors import InvalidRequest, Quota
 
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -111,6 +112,12 @@ class Objects:
             )
         if not _CONTENT_TYPE.fullmatch(spec.content_type):
             raise InvalidRequest("INVALID_REQUEST", "content_type is at most 255 printable ASCII characters.")
+        if source_sha256(spec.key) not in (None, spec.sha256):
+            raise InvalidRequest(
+                "PATH_NOT_ALLOWED",
+                "sources/ keeps documents' files by their SHA-256, and this file has another one: put it"
+                " under a key of your own.",
+            )
         check_metadata(spec.metadata)
 
 

@@ -54,6 +54,14 @@ async def put(
                 raise
 
 
+async def test_a_document_s_file_cannot_be_replaced_by_another(storage: Storage) -> None:
+    me, key = tenant_headers(), f"sources/{hashlib.sha256(CONTENT).hexdigest()}"
+    await put(storage, me, messages(key, CONTENT))
+    async with refused("PATH_NOT_ALLOWED", INVALID):
+        await put(storage, me, messages(key, b"forged"))
+    assert b"".join((await get(storage.stub, me, key))[1]) == CONTENT
+
+
 async def test_what_was_put_comes_back_in_pieces_with_its_description(storage: Storage) -> None:
     me = tenant_headers()
     stored = (await put(storage, me, messages("a/b.pdf", CONTENT, content_type="application/pdf"))).object

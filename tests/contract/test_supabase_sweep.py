@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from services.storage.backends.port import Link
+from services.storage.backends.supabase.links import MAX_OPEN_UPLOADS
 from tests.contract.makers_objects import (
     KEY,
     Project,
@@ -23,7 +24,7 @@ from tests.contract.makers_storage import header, tenant_headers
 from tests.contract.makers_supabase import LARGE, SMALL, TENANT, at, caller, put, read, spec_of, swept
 from tests.inprocess import channel
 from tests.waiting import until
-from waybill.runtime.errors import ServiceError
+from waybill.runtime.errors import Quota, ServiceError
 from waybill.sim.supabase.settings import JWT_SECRET
 from waybill.sim.supabase.simulator import SupabaseSimulator
 from waybill.sim.supabase.tokens import legacy_key
@@ -189,6 +190,24 @@ async def _stored_id(made: Project) -> str:
     async with await psycopg.AsyncConnection.connect(made.database.admin_url) as admin:
         rows = await (await admin.execute(select)).fetchall()
     return str(rows[0][0])
+
+
+async def test_open_links_are_counted_so_that_a_listing_asks_about_few(
+    at: tuple[SupabaseSimulator, Project],
+) -> None:
+    _, made = at
+    async with made.opened() as backend:
+        links = [
+            await backend.store.sign_upload(TENANT, spec_of(SMALL, f"k{number}"), 60)
+            for number in range(MAX_OPEN_UPLOADS)
+        ]
+        with pytest.raises(Quota, match="Use them"):
+            await backend.store.sign_upload(TENANT, spec_of(SMALL), 60)
+        await backend.store.sign_upload("another", spec_of(SMALL), 60)
+        # One that was used is open no more, once somebody has looked.
+        assert (await fetch(links[0], SMALL)).status_code == 200
+        assert (await backend.store.stat(TENANT, "k0")).spec.size_bytes == len(SMALL)
+        await backend.store.sign_upload(TENANT, spec_of(SMALL), 60)
 
 
 async def test_a_vendor_that_answers_nonsense_loses_nothing_that_came_by_a_link(

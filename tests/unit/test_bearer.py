@@ -264,11 +264,13 @@ async def test_a_jwks_brings_only_keys_that_verify_signatures() -> None:
         {"kty": "EC", "kid": "e", "use": "enc"},
         {"kty": "?", "kid": "odd"},
         {"kty": "EC", "kid": 7},
+        {"kty": "EC", "crv": "P-256", "kid": "numbers", "x": 1, "y": 2},
+        {"kty": "RSA", "kid": "none", "n": None, "e": None},
     ]
     issuer.document = json.dumps({"keys": [*others, issuer.keys[0].public]}).encode()
     keys = keys_of(issuer)
     assert await keys.find("key-1")
-    assert [keys.present(key_id) for key_id in ("s", "e", "odd", "7")] == [None] * 4
+    assert [keys.present(key_id) for key_id in ("s", "e", "odd", "7", "numbers", "none")] == [None] * 6
 
 
 async def test_keys_are_read_by_http_without_following_elsewhere() -> None:

@@ -153,7 +153,7 @@ def _usable(document: bytes) -> Iterator[tuple[str, jwt.PyJWK]]:
     for key in found:
         try:
             made = jwt.PyJWK(key)
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
             log.warning("a key of the JWKS is passed over", kid=str(key["kid"])[:128], error=str(error)[:200])
             continue
         # A symmetric key in a public place would let anybody sign.

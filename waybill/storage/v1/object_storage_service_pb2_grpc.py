@@ -156,7 +156,8 @@ class ObjectStorageServiceServicer:
         """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
         object, or still the old one, until what came has the size and the hash that were named here. Within its
         life the link may be used again, which puts the same content again.
-        Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
+        Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE, TOO_MANY_LINKS (a vendor's
+        links alone are counted).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,7 +70,8 @@ class ObjectStorageServiceStub:
     """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
     object, or still the old one, until what came has the size and the hash that were named here. Within its
     life the link may be used again, which puts the same content again.
-    Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
+    Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE, TOO_MANY_LINKS (a vendor's
+    links alone are counted).
     """
 
 @_typing.type_check_only
@@ -115,7 +116,8 @@ class ObjectStorageServiceAsyncStub(ObjectStorageServiceStub):
     """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
     object, or still the old one, until what came has the size and the hash that were named here. Within its
     life the link may be used again, which puts the same content again.
-    Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
+    Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE, TOO_MANY_LINKS (a vendor's
+    links alone are counted).
     """
 
 class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -211,7 +213,8 @@ class ObjectStorageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes a link by which any HTTP client puts just this object: one PUT with its bytes. There is no such
         object, or still the old one, until what came has the size and the hash that were named here. Within its
         life the link may be used again, which puts the same content again.
-        Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE.
+        Reasons: PATH_NOT_ALLOWED, INVALID_REQUEST, OBJECT_TOO_LARGE, LINKS_UNAVAILABLE, TOO_MANY_LINKS (a vendor's
+        links alone are counted).
         """
 
 def add_ObjectStorageServiceServicer_to_server(servicer: ObjectStorageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -16,12 +16,14 @@ from services.storage.backends.supabase import downloads, errors, uploads
 from services.storage.backends.supabase.rows import Row, Rows, path_of
 from services.storage.backends.supabase.sdk import Supabase
 from waybill.runtime import deadline
-from waybill.runtime.errors import Precondition
+from waybill.runtime.errors import Precondition, Quota
 
 # The server's, which no call can choose (facts: Supabase, 3).
 UPLOAD_SECONDS = 7_200
 # Of what came by a link, to be copied and read.
 JUDGING_SECONDS = 3_600.0
+# A listing asks the vendor about each that is open.
+MAX_OPEN_UPLOADS = 100
 log = structlog.get_logger()
 
 
@@ -64,7 +66,17 @@ class Links:
         return Link(url, "GET", {}, expire_time)
 
     async def upload(self, tenant: str, spec: ObjectSpec) -> Link:
-        """A link that takes the bytes of an object, for as long as the vendor lets it."""
+        """A link that takes the bytes of an object, for as long as the vendor lets it.
+
+        Raises:
+            Quota: TOO_MANY_LINKS.
+        """
+        if len(await self._rows.linked(tenant, "")) >= MAX_OPEN_UPLOADS:
+            raise Quota(
+                "TOO_MANY_LINKS",
+                f"{MAX_OPEN_UPLOADS} upload links are open already. Use them, put the file by PutObject, or"
+                " wait: a link closes two hours after it was signed.",
+            )
         object_id = self._rows.new_id()
         await self._rows.begin(tenant, object_id, spec, UPLOAD_SECONDS + JUDGING_SECONDS, linked=True)
         expire_time = self._expiry(UPLOAD_SECONDS)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -50,14 +51,15 @@ async def send(
         ServiceError: Also what `content` raises. The vendor may have the object then, or not.
     """
     if spec.size_bytes <= PART_BYTES:
-        async for part in parts(content, spec.size_bytes):
-            await storage.repeated(partial(_put, storage, path, spec.content_type, part))
+        async with aclosing(parts(content, spec.size_bytes)) as whole:
+            async for part in whole:
+                await storage.repeated(partial(_put, storage, path, spec.content_type, part))
     else:
         await _Resumable(storage, path, spec, note).send(content)
     await _confirm(storage, path, spec.size_bytes)
 
 
-async def parts(content: AsyncIterator[bytes], size_bytes: int) -> AsyncIterator[memoryview]:
+async def parts(content: AsyncIterator[bytes], size_bytes: int) -> AsyncGenerator[memoryview, None]:
     """The content in parts of PART_BYTES; each is overwritten by the next, and the last comes when all have.
 
     Args:
@@ -128,14 +130,16 @@ class _Resumable:
         await self._storage.repeated(self._create)
         await self._note(self._url.rpartition("/")[2])
         start = 0
-        async for part in parts(content, self._size_bytes):
-            try:
-                await self._storage.repeated(partial(self._patch, start, part))
-            except Precondition as error:
-                if self._unsure and start + len(part) == self._size_bytes and error.reason == errors.MISSING:
-                    return  # it may have ended with the reply that was lost; whether it did, is asked next
-                raise _again(error) from None
-            start += len(part)
+        async with aclosing(parts(content, self._size_bytes)) as whole:
+            async for part in whole:
+                try:
+                    await self._storage.repeated(partial(self._patch, start, part))
+                except Precondition as error:
+                    last = start + len(part) == self._size_bytes
+                    if self._unsure and last and error.reason == errors.MISSING:
+                        return  # it may have ended with the lost reply; whether it did is asked next
+                    raise _again(error) from None
+                start += len(part)
 
     async def _create(self) -> None:
         url = f"{self._storage.base_url}/upload/resumable"
