@@ -148,7 +148,8 @@ def test_a_deleted_document_is_gone_with_all_that_only_it_needed(bench: Workbenc
     source = StatObjectRequest(key=f"sources/{run.source_sha256}")
     gone = bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key="ferry.md"))
     assert (gone.versions, gone.chunks, gone.vectors, gone.sources) == (1, run.chunks, run.chunks, 0)
-    assert bench.client.storage.StatObject(source).object.size_bytes == len(TEXT)
+    stored = bench.client.storage.StatObject(source).object
+    assert (stored.size_bytes, stored.content_type) == (len(TEXT), "text/markdown")
     gone = bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key="twin.md"))
     assert (gone.chunks, gone.sources, gone.parse_results) == (twin.chunks, 1, 1)
     with pytest.raises(NotFound):
