@@ -68,7 +68,8 @@ def dumped(server: GivenServer, file: Path) -> str:
 def restored(server: GivenServer, roles: str, file: Path) -> None:
     ours = "\n".join(line for line in roles.splitlines() if "waybill_" in line)
     tool("psql", "--quiet", "--set=ON_ERROR_STOP=1", server.superuser_url, text=ours)
-    tool("pg_restore", "--exit-on-error", "--clean", "--if-exists", f"--dbname={server.superuser_url}", str(file))
+    clean = ("--exit-on-error", "--clean", "--if-exists")
+    tool("pg_restore", *clean, f"--dbname={server.superuser_url}", str(file))
 
 
 def test_a_dump_of_a_running_stack_is_restored_on_another_server(
