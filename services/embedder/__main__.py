@@ -87,7 +87,7 @@ async def _chosen(config: EmbedderConfig, calls: Calls, telemetry: Telemetry) ->
     limiter = Limiter(config.backend, config.openai.concurrency)
     async with opened(config.openai) as client:
         vendor = OpenAIEmbedder(config.openai, limiter, client)
-        probes = watched(OPENAI, vendor.healthy, calls.breaker, telemetry)
+        probes = watched(OPENAI, vendor.healthy, config.openai.keys, calls.breaker, telemetry)
         yield Chosen(vendor, limiter, probes, OpenAIBatches(config.openai, client))
 
 

@@ -7,7 +7,8 @@ import contextlib
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import pytest
 
 from tests.sim.raw import KEY, SMALL, ask, embed
 from tests.waiting import PATIENCE_SECONDS, until
+from waybill.sim.llamacloud.simulator import simulator as llamacloud
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
+from waybill.sim.simulator import Simulator
+from waybill.sim.supabase.simulator import simulator as supabase
 from waybill.sim.threaded import threaded
 
 LARGE = "text-embedding-3-large"
@@ -131,6 +135,28 @@ def test_the_fixture_serves_synchronous_tests_from_a_thread() -> None:
         assert (remote.invoice.total_nano_usd, remote.invoice.quantities) == (20, {SMALL: 1})
         with pytest.raises(ValueError, match="O99"):
             remote.faults.add("O99")
+
+
+@pytest.mark.parametrize(
+    ("make", "question", "key"),
+    [
+        (simulator, "/v1/models", KEY),
+        (llamacloud, "/api/v1/projects", "llx-simulated"),
+        (supabase, "/storage/v1/bucket/waybill", "sb_secret_simulated"),
+    ],
+)
+def test_each_vendors_good_answers_take_as_long_as_they_are_told(
+    make: Callable[[], Simulator], question: str, key: str
+) -> None:
+    with threaded(make(), key) as remote:
+        remote.delay(0.08)
+        credentials = {"authorization": f"Bearer {key}", "apikey": key}
+        began = time.monotonic()
+        assert (
+            asyncio.run(ask(remote.base_url.removesuffix("/v1"), "GET", question, **credentials)).status
+            == 200
+        )
+        assert time.monotonic() - began >= 0.08
 
 
 async def test_the_documents_example_runs_in_a_project_of_ones_own(tmp_path: Path) -> None:

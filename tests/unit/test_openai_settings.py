@@ -8,7 +8,9 @@ from services.embedder.config import EmbedderConfig
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Credential, Precondition, ServiceError, Unavailable
+from waybill.vendors.failures import KEY_REFUSED
 from waybill.vendors.health import AGAIN_SECONDS, FRESH_SECONDS, MISSES, VendorHealth
+from waybill.vendors.keys import Keys
 
 KEY = "sk-planted-0123456789abcdefghij"
 DOWN = Unavailable("VENDOR_ERROR", "m")
@@ -42,6 +44,33 @@ async def test_silence_counts_after_several_misses_and_a_refusal_at_once(
     for look in range(1, MISSES + 1):
         assert await health.works() is (look < looks_until_told)
         now[0] += AGAIN_SECONDS
+    assert await health.works()
+
+
+async def test_a_key_that_a_call_finds_refused_is_known_while_a_good_answer_is_still_kept() -> None:
+    keys, refused = Keys(["old"]), Credential(KEY_REFUSED, "refused", {"vendor": "openai"})
+
+    async def probe() -> bool:
+        if keys.all_refused:
+            raise refused
+        return True
+
+    health = VendorHealth(probe, lambda: 0.0, keys=keys)
+    assert await health.works()
+    assert not keys.refuse("old")
+    assert not await health.takes_key()
+
+
+async def test_a_probe_whose_key_was_rotated_away_asks_once_more_with_the_next() -> None:
+    answers = iter([Credential(KEY_REFUSED, "refused", {"vendor": "openai"}, 0.0), None])
+
+    async def probe() -> bool:
+        if failure := next(answers):
+            raise failure
+        return True
+
+    health = VendorHealth(probe, lambda: 0.0)
+    assert await health.takes_key()
     assert await health.works()
 
 

@@ -2,8 +2,8 @@
 
 GET /journal (?since=N), /invoice, /webhooks, /state · POST, with JSON: /faults {"fault": "503:n=7"} ·
 /heal {} or {"name": "503"} · /clock {"advance_seconds": 60} · /keys {"add": "…"} or {"revoke": "…"} ·
-/limits {"requests_per_minute": …, "tokens_per_minute": …} · /outage {"seconds": 30}, {} until {"end": true},
-and what the vendor's simulator adds.
+/limits {"requests_per_minute": …, "tokens_per_minute": …} · /latency {"seconds": 0.3} ·
+/outage {"seconds": 30}, {} until {"end": true}, and what the vendor's simulator adds.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Control:
             "/clock": self._clock,
             "/keys": self._keys,
             "/limits": self._limits,
+            "/latency": self._latency,
             "/outage": self._outage,
         }
 
@@ -97,6 +98,9 @@ class Control:
 
     def _limits(self, **changes: Any) -> None:
         self._it.limiter.change(dataclasses.replace(self._it.limiter.limits, **changes))
+
+    def _latency(self, seconds: float) -> None:
+        self._it.latency_seconds = float(seconds)
 
     def _outage(self, seconds: float | None = None, end: bool = False) -> None:
         if end:

@@ -82,6 +82,10 @@ class Remote:
         self.clock = RemoteClock(self._ask)
         self.keys = RemoteKeys(self._ask)
 
+    def delay(self, seconds: float) -> None:
+        """How long each good answer takes from now on."""
+        self.change("/latency", seconds=seconds)
+
     def limit(self, **per_minute: int) -> None:
         """Changes the rate limits: `requests_per_minute`, `tokens_per_minute`."""
         self.change("/limits", **per_minute)

@@ -38,7 +38,7 @@ class Done:
     """What came of a call; billed already.
 
     Args:
-        latency_seconds: Real time for which the reply is held back.
+        latency_seconds: Real time for which the reply is held back, beyond the simulator's own.
     """
 
     reply: Reply

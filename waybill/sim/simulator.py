@@ -35,7 +35,7 @@ class Settings:
 
     Args:
         seed: Fixes ids and which requests a probability breaks, and any order that a vendor leaves open.
-        latency_seconds: Real time that a good request takes.
+        latency_seconds: Real time that a good request takes; the control port changes it.
         limits: For each account.
         faults: Armed from the start.
         keys_file: The good keys; without it every key with the vendor's prefix is.
@@ -83,6 +83,7 @@ class Simulator(abc.ABC):
         faults: `add("503:n=7")` and `heal()`.
         keys: `add` and `revoke`.
         clock: `advance`, and `at` for what comes later.
+        latency_seconds: Of each good answer from now on.
         outbox: Sends webhooks.
     """
 
@@ -92,6 +93,7 @@ class Simulator(abc.ABC):
         self._vendor, self._settings = vendor, settings
         self.ids = Ids(settings.seed)
         self.clock = Clock(settings.clock_start)
+        self.latency_seconds = settings.latency_seconds
         self.limiter = RateLimiter(settings.limits, self.clock)
         self.keys = Keys(vendor.key_prefix, settings.keys_file, vendor.key_traits)
         self._invoice = Invoice(vendor.prices)
@@ -232,6 +234,8 @@ class Simulator(abc.ABC):
             # The client left in the middle of a body that the operation was reading.
             done = Done(lost())
         reply = done.reply
+        base = self.latency_seconds if 200 <= reply.status < 300 else 0.0
+        latency_seconds = base + done.latency_seconds
         if fault and 200 <= reply.status < 300:
             reply = self.spoiled(fault, reply)
         self._log.record(
@@ -262,8 +266,8 @@ class Simulator(abc.ABC):
                 violation=self._violation(request, keyless=authorize is None),
             )
         )
-        await asyncio.sleep(done.latency_seconds)
-        stamp = self.stamp(request_id, done.latency_seconds)
+        await asyncio.sleep(latency_seconds)
+        stamp = self.stamp(request_id, latency_seconds)
         return dataclasses.replace(reply, headers={**stamp, **reply.headers})
 
     def _violation(self, request: Request, keyless: bool) -> str:

@@ -12,6 +12,7 @@ from waybill.runtime import semconv
 from waybill.runtime.errors import Credential, Precondition, ServiceError
 from waybill.runtime.telemetry import Telemetry
 from waybill.vendors.breaker import Breaker
+from waybill.vendors.keys import Keys
 from waybill.vendors.registry import Vendor
 
 Probe = Callable[[], Awaitable[bool]]
@@ -24,21 +25,28 @@ log = structlog.get_logger()
 class VendorHealth:
     """Two answers: whether the vendor works for us, and whether it takes our key.
 
-    A bad key, or a model that the key does not have, counts at once: no repeat mends it. Silence counts
-    after several misses; before the first good probe it counts at once.
+    A bad key, or a model that the key does not have, counts at once: no repeat mends it. A key that a call
+    finds refused is looked at in the next question, also while a good probe holds. Silence counts after
+    several misses; before the first good probe it counts at once.
 
     Args:
         probe: Free of charge; raises a ServiceError.
         clock: Monotonic seconds.
         fresh_seconds: How long a good probe holds.
+        keys: Those that the probe sends.
     """
 
     def __init__(
-        self, probe: Probe, clock: Callable[[], float] = time.monotonic, fresh_seconds: float = FRESH_SECONDS
+        self,
+        probe: Probe,
+        clock: Callable[[], float] = time.monotonic,
+        fresh_seconds: float = FRESH_SECONDS,
+        keys: Keys | None = None,
     ) -> None:
         self._probe = probe
         self._clock = clock
         self._fresh_seconds = fresh_seconds
+        self._keys = keys
         self._due_at = 0.0
         self._misses = MISSES
         self._reason = "UNKNOWN"
@@ -46,7 +54,9 @@ class VendorHealth:
 
     async def works(self) -> bool:
         """Whether a request would be served."""
-        if self._clock() >= self._due_at:
+        # What is known to be ill is asked again soon by itself.
+        refused = not self._reason and self._keys is not None and self._keys.all_refused
+        if refused or self._clock() >= self._due_at:
             await self._look()
         return not self._reason
 
@@ -59,13 +69,22 @@ class VendorHealth:
         # Before the probe, so that those who ask meanwhile do not probe as well.
         self._due_at = self._clock() + AGAIN_SECONDS
         try:
-            await self._probe()
+            await self._asked()
         except ServiceError as error:
             self._note(error)
             return
         self._misses, self._key_good = 0, True
         self._due_at = self._clock() + self._fresh_seconds
         self._become("", "")
+
+    async def _asked(self) -> None:
+        try:
+            await self._probe()
+        except Credential as error:
+            # While keys are rotated the old one is refused once, with another at hand.
+            if error.retry_after_seconds is None:
+                raise
+            await self._probe()
 
     def _note(self, error: ServiceError) -> None:
         if isinstance(error, Credential):
@@ -90,6 +109,7 @@ class VendorHealth:
 def watched(
     vendor: Vendor,
     probe: Probe,
+    keys: Keys,
     breaker: Breaker,
     telemetry: Telemetry,
     fresh_seconds: float = FRESH_SECONDS,
@@ -99,12 +119,13 @@ def watched(
     Args:
         vendor: Which.
         probe: See VendorHealth.
+        keys: The same.
         breaker: Before the vendor. A probe that succeeds closes it too, so that it does not stay open for
             want of calls.
         telemetry: Of the service.
         fresh_seconds: See VendorHealth.
     """
-    health = VendorHealth(partial(breaker.call, probe), fresh_seconds=fresh_seconds)
+    health = VendorHealth(partial(breaker.call, probe), fresh_seconds=fresh_seconds, keys=keys)
     telemetry.gauge(semconv.BREAKER_OPEN, lambda: int(not breaker.closed), {semconv.VENDOR: vendor.name})
 
     async def is_closed() -> bool:

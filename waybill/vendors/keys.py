@@ -30,6 +30,11 @@ class Keys:
     def __repr__(self) -> str:
         return f"Keys({len(self._keys)} of them, not shown)"
 
+    @property
+    def all_refused(self) -> bool:
+        """Whether the vendor refused each of them when it was last sent."""
+        return bool(self._keys) and self._refused.issuperset(self._keys)
+
     def current(self) -> str:
         """The first key that was not refused; the first where all were; empty where there is none."""
         self._look()

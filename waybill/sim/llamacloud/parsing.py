@@ -81,7 +81,7 @@ class Parsing:
             await self._outbox.sent()
         # A job that ends with its creation tells it at the first look, not here.
         body = job.body("PENDING", self._clock.now(), with_usage=False)
-        return self._done(json_reply(catalogue.corrupt(call.fault, body)))
+        return Done(json_reply(catalogue.corrupt(call.fault, body)))
 
     async def get(self, call: Call) -> Done:
         """GET /api/v2/parse/{id}: the job's fields under `job`."""
@@ -91,7 +91,7 @@ class Parsing:
         huge = call.fault is not None and call.fault.name == "F18"
         fields = self._results.fields(job, status, names, now, huge)
         body = catalogue.corrupt(call.fault, job.body(status, now, "usage" in names))
-        return self._done(json_reply({"job": body, **fields}))
+        return Done(json_reply({"job": body, **fields}))
 
     async def list(self, call: Call) -> Done:
         """GET /api/v2/parse: newest first."""
@@ -110,27 +110,24 @@ class Parsing:
         ]
         items, token = listing.page(shown, query, most=100, default=50)
         bodies = [catalogue.corrupt(call.fault, job.body(status, now, False)) for job, status in items]
-        return self._done(json_reply({"items": bodies, "next_page_token": token, "total_size": len(shown)}))
+        return Done(json_reply({"items": bodies, "next_page_token": token, "total_size": len(shown)}))
 
     async def cancel(self, call: Call) -> Done:
         """POST /api/v2/parse/{id}/cancel."""
         job = self._job(call)
         self._jobs.cancel(job, call.fault)
-        return self._done(json_reply(job.body(job.status, self._clock.now(), with_usage=False)))
+        return Done(json_reply(job.body(job.status, self._clock.now(), with_usage=False)))
 
     async def delete(self, call: Call) -> Done:
         """DELETE /api/v2/parse/{id}."""
         job = self._job(call)
         self._jobs.delete(job)
-        return self._done(json_reply({"id": job.id, "project_id": job.project}))
+        return Done(json_reply({"id": job.id, "project_id": job.project}))
 
     async def versions(self, call: Call) -> Done:
         """GET /api/v2/parse/versions."""
         latest: dict[str, Any] = {tier: known[0] for tier, known in versions.VERSIONS.items()}
-        return self._done(json_reply({**versions.VERSIONS, versions.LATEST: latest}))
+        return Done(json_reply({**versions.VERSIONS, versions.LATEST: latest}))
 
     def _job(self, call: Call) -> Job:
         return self._jobs.get(call.owner, call.parts["id"])
-
-    def _done(self, reply: Any) -> Done:
-        return Done(reply, latency_seconds=self._settings.latency_seconds)

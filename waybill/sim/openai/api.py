@@ -13,7 +13,6 @@ from waybill.sim.openai import catalogue, embeddings, settings
 from waybill.sim.openai.batches import Batches
 from waybill.sim.openai.errors import Refused, no_such_model
 from waybill.sim.openai.files import Files
-from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.replies import json_reply
 from waybill.sim.routing import Call, Done, Route
 from waybill.sim.wire import Delivery, Reply
@@ -24,7 +23,7 @@ class Api:
 
     def __init__(
         self,
-        latency: OpenAISettings,
+        seconds_per_token: float,
         clock: Clock,
         invoice: Invoice,
         limiter: RateLimiter,
@@ -32,7 +31,8 @@ class Api:
         batches: Batches,
         folder: Path,
     ) -> None:
-        self._latency, self._clock, self._invoice, self._limiter = latency, clock, invoice, limiter
+        self._clock, self._invoice, self._limiter = clock, invoice, limiter
+        self._seconds_per_token = seconds_per_token
         self._files, self._batches, self._folder = files, batches, folder
 
     def routes(self) -> list[Route]:
@@ -64,8 +64,7 @@ class Api:
         answer = embeddings.answer(query, total)
         catalogue.corrupt(call.fault, answer)
         reply = json_reply(answer.body(query.base64), headers=_quota(self._limiter, subject))
-        latency = self._latency.latency_seconds + self._latency.latency_seconds_per_token * total
-        return Done(reply, len(counts), total, billed, latency)
+        return Done(reply, len(counts), total, billed, self._seconds_per_token * total)
 
     async def list_models(self, call: Call) -> Done:
         """GET /v1/models."""

@@ -30,7 +30,13 @@ class OpenAISimulator(Simulator):
         files = Files(self.ids)
         self._batches = Batches(settings.batch, settings.seed, files, self._invoice, self.ids)
         self.routes = Api(
-            settings, self.clock, self._invoice, self.limiter, files, self._batches, self.folder
+            settings.latency_seconds_per_token,
+            self.clock,
+            self._invoice,
+            self.limiter,
+            files,
+            self._batches,
+            self.folder,
         ).routes()
 
     @property
