@@ -272,7 +272,7 @@ OPENAI_ATTEMPT_SECONDS = Setting(
 KILL_SEEDS = Setting(
     name="WAYBILL_KILL_SEEDS",
     group="For tests",
-    meaning="How many seeds each kill test over a simulated vendor takes, instead of 10.",
+    meaning="How many seeds each test over simulated vendors takes, instead of 10; or which: 60:120.",
     default="",
 )
 LIVE_OPENAI_API_KEY = Setting(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import uuid
@@ -14,7 +13,7 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import Workbench, simulated, started
+from tests.pipeline.workbench import SEEDS, Workbench, simulated, started
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -24,8 +23,6 @@ from waybill.stack.home import Home
 from waybill.stack.ports import free_ports
 from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 
-# So many seeds, or from one up to another: "300", "60:120".
-SEEDS = range(*map(int, os.environ.get("WAYBILL_KILL_SEEDS", "10").split(":")))
 DOCUMENTS = 3
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "documents").iterdir())
 # Plain text is read here.

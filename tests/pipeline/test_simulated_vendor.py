@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
 import uuid
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import Workbench, simulated, started
+from tests.pipeline.workbench import SEEDS, Workbench, simulated, started
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import RetryRunRequest
@@ -25,7 +24,6 @@ from waybill.stack.home import Home
 from waybill.vendors.registry import OPENAI
 
 KEY = OPENAI.simulator_key
-SEEDS = range(int(os.environ.get("WAYBILL_KILL_SEEDS", "10")))
 HALF_PRECISION = 2e-3
 
 

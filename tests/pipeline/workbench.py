@@ -28,6 +28,8 @@ from waybill.stack.postgres import Postgres
 from waybill.vendors.registry import Vendor
 
 PATIENCE_SECONDS = 90.0
+# Of each test of schedules: so many seeds, or from one up to another: "300", "60:120".
+SEEDS = range(*map(int, os.environ.get("WAYBILL_KILL_SEEDS", "10").split(":")))
 FAULTS = "faults"
 # Every fault point that a run passes.
 POINTS = (
