@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-objects bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
+.PHONY: bench-ledger bench-reports bench-objects bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -85,6 +85,9 @@ bench-objects: dev-env ## one 512 MB object up and down, on disk and at a simula
 
 bench-ledger: dev-env ## how long a hold takes with 10,000, 100,000 and 1,000,000 entries (three minutes)
 	@$(BIN)/python -m bench.ledger $(ARGS)
+
+bench-reports: dev-env ## each report over 1,000,000 entries beside the same sums in SQL by hand (three minutes)
+	@$(BIN)/python -m bench.reports $(ARGS)
 
 eval-search: dev-env ## how well questions about real documents find their passages, beside plain BM25
 	@$(BIN)/python -m evals.search $(ARGS)

@@ -34,7 +34,8 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
     alerts = Alerts()
     async with (
         Database.opened(config.database_url) as database,
-        Database.opened(config.owner_database_url, max_size=1) as owner,
+        # One for expiry, one for a report over all tenants.
+        Database.opened(config.owner_database_url, max_size=2) as owner,
         repeating("expiry", partial(_expire, owner, alerts), EXPIRY_SECONDS),
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)

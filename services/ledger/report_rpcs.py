@@ -29,12 +29,12 @@ class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         after = page_place(request.page_token, len(ORDER))
         if after is not None:
             token_number(after[-1])
-        lines, totals = await self._reports.page(identity.caller(), span, by, size + 1, after)
+        lines, totals, more = await self._reports.page(identity.caller(), span, by, size, after)
         response = ledger_service_pb2.ReportResponse(
-            lines=[self._line(row) for row in lines[:size]], totals=[_total(row) for row in totals]
+            lines=[self._line(row) for row in lines], totals=[_total(row) for row in totals]
         )
-        if len(lines) > size:
-            response.next_page_token = page_token(*(str(lines[size - 1][name]) for name in ORDER))
+        if more:
+            response.next_page_token = page_token(*(str(lines[-1][name]) for name in ORDER))
         return response
 
     async def ListPrices(self, request: ledger_service_pb2.ListPricesRequest, context: Any) -> Any:

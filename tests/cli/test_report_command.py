@@ -111,6 +111,17 @@ def test_a_report_shows_quantity_times_price_with_its_date_and_keeps_kinds_apart
     ]
 
 
+def test_by_model_says_a_models_name_once_and_long_names_are_whole(waybill: Waybill, ledger: Ledger) -> None:
+    ledger.report = ReportResponse(lines=[a_line(group="openai text-embedding-3-small")])
+    lines = [" ".join(line.split()) for line in waybill("bill").stdout.splitlines()]
+    assert lines[1:3] == ["openai text-embedding-3-small $0.000022", "2 calls, real"]
+    long = "/".join(f"folder {number}" for number in range(20))
+    ledger.report = ReportResponse(lines=[a_line(group=long)])
+    shown = waybill("bill", "--by", "document").stdout
+    assert long.replace(" ", "") in "".join(shown.split())
+    assert "…" not in shown
+
+
 def test_what_local_work_would_cost_stands_beside_it_where_asked_for(
     waybill: Waybill, ledger: Ledger
 ) -> None:
@@ -144,9 +155,15 @@ def test_a_report_is_not_csv_and_json_at_once(waybill: Waybill, ledger: Ledger) 
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(waybill: Waybill, ledger: Ledger) -> None:
-    ledger.report = ReportResponse(lines=[a_line(group="=HYPERLINK(1)"), a_line(group="plain.md")])
+    ledger.report = ReportResponse(
+        lines=[
+            a_line(group="=HYPERLINK(1)"), a_line(group="plain.md", model="@SUM(1)"),
+            a_line(group="＝1+1", collection="\n=1"), a_line(group='a,"b"\n=c'),
+        ]
+    )  # fmt: skip
     rows = list(csv.DictReader(io.StringIO(waybill("bill", "--by", "document", "--csv").stdout)))
-    assert [row["document"] for row in rows] == ["'=HYPERLINK(1)", "plain.md"]
+    assert [row["document"] for row in rows] == ["'=HYPERLINK(1)", "plain.md", "'＝1+1", 'a,"b"\n=c']
+    assert (rows[1]["model"], rows[2]["collection"]) == ("'@SUM(1)", "'\n=1")
     assert rows[0]["settled_nano_usd"] == "22000"
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from services.ledger.__main__ import build
 from services.ledger.config import LedgerConfig
+from services.ledger.prices import PriceTable
 from tests.conftest import MigratedPostgres
 from tests.inprocess import channel, served, server_config, someone
 from waybill.common.v1.cost_pb2 import CostKind
@@ -26,10 +27,16 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def ledger(database: MigratedPostgres, operator: str = "") -> AsyncIterator[LedgerServiceAsyncStub]:
+async def ledger(
+    database: MigratedPostgres, operator: str = "", prices: PriceTable | None = None
+) -> AsyncIterator[LedgerServiceAsyncStub]:
     """A process's ledger; several of them share the database."""
     config = LedgerConfig(
-        server_config("ledger"), database.url("ledger"), database.owner_url("ledger"), operator
+        server_config("ledger"),
+        database.url("ledger"),
+        database.owner_url("ledger"),
+        operator,
+        prices or PriceTable.load(),
     )
     async with served("ledger", partial(build, config)) as address, channel(address) as opened:
         yield LedgerServiceStub(opened)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
+import psycopg
 import pytest
 
+from services.ledger.changing import expire_holds
+from services.ledger.prices import PriceTable
+from services.ledger.reports import KEPT_SECONDS, ORDER, Reports, Span
 from services.ledger.rows import NO_RUN
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_ledger import a_run, hold, ledger
@@ -25,6 +31,7 @@ from waybill.ledger.v1.ledger_service_pb2 import (
 from waybill.ledger.v1.report_pb2 import Grouping, ReportLine
 from waybill.runtime import identity
 from waybill.runtime.errors import from_status
+from waybill.runtime.postgres import Database
 
 REAL, SIMULATED, LOCAL = CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED, CostKind.COST_KIND_LOCAL
 DAY = datetime.timedelta(days=1)
@@ -120,6 +127,107 @@ async def test_pages_of_a_report_give_each_line_once(database: MigratedPostgres)
                 request.page_token = page.next_page_token
     assert found == list(whole.lines)
     assert len(found) == 7
+
+
+async def test_a_new_price_rewrites_no_entry(database: MigratedPostgres, tmp_path: Path) -> None:
+    who, first, second = a_run(), hold("embed:s:1", 1_000, kind=REAL), hold("embed:s:2", 1_000, kind=REAL)
+    raised = tmp_path / "prices.toml"
+    raised.write_text(
+        '[[price]]\nvendor = "openai"\nmodel = "text-embedding-3-small"\nunit = "token"\n'
+        'nano_usd_per_million = 40_000_000\nvalid_from = 2024-02-01\nsource = "twice as much"\n'
+    )
+    with identity.acting_as(who):
+        async with ledger(database) as stub:
+            await stub.Hold(first)
+        async with ledger(database, prices=PriceTable.load(raised)) as stub:
+            await stub.Hold(second)
+            for one in (first, second):
+                await stub.Settle(SettleRequest(entry_id=one.entry_id, quantity=1_000))
+            entries = (await stub.ListEntries(ListEntriesRequest(run_ids=[who.run_id]))).entries
+            lines = (await stub.Report(asked("RUN"))).lines
+    told = [(one.price_nano_usd_per_million, one.expected_nano_usd, one.reported_nano_usd) for one in entries]
+    assert told == [(20_000_000, 20_000, 20_000), (40_000_000, 40_000, 40_000)]
+    assert [(line.price_nano_usd_per_million, line.price_source[:8]) for line in lines] == [
+        (20_000_000, "OpenAI p"), (40_000_000, "twice as"),
+    ]  # fmt: skip
+
+
+async def test_pages_are_of_one_state_and_of_as_many_sums_as_it_takes(database: MigratedPostgres) -> None:
+    who = a_run()
+    async with ledger(database) as stub, Database.opened(database.url("ledger")) as pool:
+        runs = [str(uuid.uuid4()) for _ in range(7)]
+        for run_id in runs:
+            with identity.acting_as(replace(who, run_id=run_id)):
+                await stub.Hold(hold(kind=REAL))
+        reports = Reports(pool, pool, "", lines_a_sum=4)
+        now = datetime.datetime.now(datetime.UTC)
+        span, after, sizes, found = Span(now - DAY, now + DAY), None, [], []
+        more = True
+        while more:
+            page, totals, more = await reports.page(who, span, "RUN", 3, after)
+            assert [total["attempts"] for total in totals] == ([7] if after is None else [])
+            found += [row["grouped"] for row in page]
+            after = [str(page[-1][name]) for name in ORDER]
+            sizes.append(len(page))
+            if len(sizes) == 1:  # the next line has been summed already, and stays as it was
+                with identity.acting_as(replace(who, run_id=sorted(runs)[3])):
+                    await stub.Hold(hold("embed:s:2", kind=REAL))
+            if len(sizes) == 2:
+                assert page[0]["attempts"] == 1
+    assert found == sorted(runs)
+    assert sizes == [3, 1, 3]
+
+
+async def test_a_page_that_nobody_kept_is_summed_again(database: MigratedPostgres) -> None:
+    who, seconds = a_run(), [0.0]
+    async with ledger(database) as stub, Database.opened(database.url("ledger")) as pool:
+        for number in range(4):
+            with identity.acting_as(replace(who, document_key=f"d{number}")):
+                await stub.Hold(hold(f"embed:s:{number}", kind=REAL))
+        reports = Reports(pool, pool, "", clock=lambda: 1_000.0 + seconds[0])
+        now = datetime.datetime.now(datetime.UTC)
+        span = Span(now - DAY, now + DAY)
+        first, _, _ = await reports.page(who, span, "DOCUMENT", 2, None)
+        after = [str(first[-1][name]) for name in ORDER]
+        with identity.acting_as(replace(who, document_key="d2")):
+            await stub.Hold(hold("embed:s:9", kind=REAL))
+        seconds[0] = KEPT_SECONDS
+        second, totals, more = await reports.page(who, span, "DOCUMENT", 2, after)
+        again, _, _ = await reports.page(who, span, "DOCUMENT", 2, after)
+    assert [(row["grouped"], row["attempts"]) for row in second] == [("d2", 2), ("d3", 1)]
+    assert (again, totals, more) == (second, [], False)
+
+
+async def test_reports_keep_neither_holds_nor_expiry_waiting(database: MigratedPostgres) -> None:
+    operator = a_run()
+    async with (
+        ledger(database, operator.tenant) as stub,
+        Database.opened(database.owner_url("ledger"), max_size=2) as owner,
+        await psycopg.AsyncConnection.connect(database.owner_url("ledger")) as locking,
+    ):
+        # A report reads corrections; neither a hold nor expiry does.
+        await locking.execute("lock table waybill_ledger.adjustments in access exclusive mode")
+        reports = []
+        for number in range(6):
+            with identity.acting_as(replace(a_run(), tenant=f"{operator.tenant}{number}")):
+                reports.append(asyncio.ensure_future(stub.Report(asked("DAY"))))
+            with identity.acting_as(operator):
+                reports.append(asyncio.ensure_future(stub.Report(asked("TENANT"))))
+        every = Reports(owner, owner, operator.tenant)
+        now = datetime.datetime.now(datetime.UTC)
+        for _ in range(3):
+            reports.append(asyncio.create_task(_all_of(every, operator, Span(now - DAY, now + DAY))))
+        with identity.acting_as(a_run()):
+            held = await stub.Hold(hold(kind=REAL))
+        assert held.entry.attempt == 1
+        assert await expire_holds(owner, now=now - 100 * DAY) == 0
+        assert not any(report.done() for report in reports)
+        await locking.rollback()
+        await asyncio.gather(*reports)
+
+
+async def _all_of(reports: Reports, who: identity.Caller, span: Span) -> object:
+    return await reports.page(who, span, "TENANT", 1_000, None)
 
 
 async def test_only_the_operator_sees_what_each_tenant_has_spent(database: MigratedPostgres) -> None:

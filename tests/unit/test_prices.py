@@ -50,6 +50,22 @@ def test_work_of_this_machine_is_free_whatever_it_is_called() -> None:
         assert table.find("local", model, unit, day("2026-11-27")).cost_nano_usd(10**9) == 0
 
 
+def test_the_lists_have_what_each_vendor_sells_and_who_says_so() -> None:
+    listed = {(price.vendor, price.model, price.unit): price for price, _ in PriceTable.load().all()}
+    assert listed["supabase", "egress", "byte"].cost_nano_usd(10**9) == 90_000_000
+    assert listed["supabase", "cached egress", "byte"].cost_nano_usd(10**9) == 30_000_000
+    assert listed["supabase", "storage size", "gigabyte hour"].cost_nano_usd(1) == 29_190
+    for tier, credits in (("fast", 1), ("cost_effective", 3), ("agentic", 10), ("agentic_plus", 45)):
+        assert listed["llamaparse", tier, "page"].cost_nano_usd(1) == credits * 1_250_000
+    for model, batch in (("3-small", 10), ("3-large", 65), ("ada-002", 50)):
+        for name, nano_usd in (
+            (f"text-embedding-{model}", 2 * batch),
+            (f"text-embedding-{model} batch", batch),
+        ):
+            assert listed["openai", name, "token"].nano_usd_per_million == nano_usd * 1_000_000
+    assert all(price.source for price in listed.values())
+
+
 def test_nothing_is_bought_before_its_price_is_valid_or_where_none_is_known() -> None:
     for vendor, model, unit, when in (
         (*SMALL, "2024-01-24"), ("openai", "text-embedding-9", "token", "2026-11-27"),

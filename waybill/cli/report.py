@@ -16,7 +16,7 @@ from waybill.cli.money import Figures, unit_price
 from waybill.cli.objects import KINDS, Shape
 from waybill.cli.paging import pages
 from waybill.cli.plain import plain
-from waybill.cli.screen import Screen, counted, spread
+from waybill.cli.screen import Screen, counted, plain_console, spread
 from waybill.cli.spans import Days
 from waybill.client import Client
 from waybill.common.v1.cost_pb2 import CostKind
@@ -26,7 +26,7 @@ from waybill.money import dollars
 
 _PAGE = 2_000
 # A spreadsheet takes text that begins so for a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _AMOUNTS = ("attempts", "quantity", "settled_nano_usd", "adjusted_nano_usd", "held_nano_usd",
             "in_doubt_nano_usd", "written_off_nano_usd", "would_cost_nano_usd")  # fmt: skip
 
@@ -164,18 +164,31 @@ def _group(by: By, lines: Sequence[ReportLine], width: int, would_cost: bool) ->
         for kind in (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)
     )
     figures = Figures(cost_nano_usd=real, simulated_nano_usd=simulated)
-    yield spread(Text(plain(name) or f"(no {by.value})", "bold"), figures.short(), width)
+    yield from _headed(Text(plain(name) or f"(no {by.value})", "bold"), figures.short(), width)
     for line in lines:
         if line.attempts:
-            yield from _bought(line, width)
+            yield from _bought(by, line, width)
             if would_cost and line.would_cost_nano_usd:
                 yield spread("    would cost", dollars(line.would_cost_nano_usd), width)
 
 
-def _bought(line: ReportLine, width: int) -> Iterator[Text]:
+def _headed(name: Text, amount: str, width: int) -> Iterator[Text]:
+    """A name and its amount on a line; a name that does not fit has lines of its own, and is not cut."""
+    room = width - len(amount) - 2
+    if name.cell_len <= room:
+        yield spread(name, amount, width)
+        return
+    yield from name.wrap(plain_console(), width, overflow="fold")
+    yield spread("", amount, width)
+
+
+def _bought(by: By, line: ReportLine, width: int) -> Iterator[Text]:
     kind = KINDS.get(line.kind, "unknown")
-    repeats = counted(line.attempts, "call")
-    yield spread(Text(f"  {plain(line.vendor)} {plain(line.model)}", "cyan"), f"{repeats}, {kind}", width)
+    repeats = f"{counted(line.attempts, 'call')}, {kind}"
+    if by is By.MODEL:  # the group has its name
+        yield Text(f"  {repeats}")
+    else:
+        yield spread(Text(f"  {plain(line.vendor)} {plain(line.model)}", "cyan"), repeats, width)
     quantity = counted(line.quantity, plain(line.unit))
     if line.kind != CostKind.COST_KIND_LOCAL:
         since = f", {line.price_date}" if line.price_date else ""
