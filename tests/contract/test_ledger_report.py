@@ -207,7 +207,7 @@ async def test_reports_keep_neither_holds_nor_expiry_waiting(database: MigratedP
     ):
         # A report reads corrections; neither a hold nor expiry does.
         await locking.execute("lock table waybill_ledger.adjustments in access exclusive mode")
-        reports = []
+        reports: list[asyncio.Future[object]] = []
         for number in range(6):
             with identity.acting_as(replace(a_run(), tenant=f"{operator.tenant}{number}")):
                 reports.append(asyncio.ensure_future(stub.Report(asked("DAY"))))
