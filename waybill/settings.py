@@ -201,6 +201,14 @@ EMBEDDER_LOCAL_MODEL = Setting(
     default="",
     otherwise="word vectors",
 )
+EMBEDDER_ALSO = Setting(
+    name="EMBEDDER_ALSO",
+    group=_EMBEDDER,
+    meaning="A second backend, whose models are served beside EMBEDDER_BACKEND's: set it while `waybill "
+    "migrate-space` takes collections from one to the other. Other models of one backend need it not.",
+    default="none",
+    choices=("none", "local", "openai"),
+)
 OPENAI_API_KEY = Setting(
     name="OPENAI_API_KEY",
     group=_OPENAI,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 from services.embedder.backends.local import LocalEmbedder
 from services.embedder.backends.port import BatchBackend, EmbeddingBackend
@@ -13,6 +14,7 @@ from services.embedder.batches import VendorBatches
 from services.embedder.config import EmbedderConfig
 from services.embedder.embedding import Embeddings
 from services.embedder.servicer import EmbedderServicer
+from services.embedder.spaces import Spaces, local_backend, openai_dimension
 from waybill import tokens
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -33,11 +35,22 @@ LOCAL_CONCURRENCY = 32
 
 @dataclass(frozen=True)
 class Chosen:
-    """The parts that depend on the backend."""
+    """A backend, and the parts that depend on it.
+
+    Attributes:
+        backend: Of the configured model.
+        limiter: Its own.
+        calls: Of all its models.
+        probes: Of the backend.
+        other: Another of its models, with a limiter of its own.
+        batches: Its batch tier.
+    """
 
     backend: EmbeddingBackend
     limiter: Limiter
+    calls: Calls
     probes: Mapping[str, Probe]
+    other: Callable[[str, int], tuple[EmbeddingBackend, Limiter] | None]
     batches: BatchBackend | None = None
 
 
@@ -48,16 +61,24 @@ async def build(
     """Joins the embedder's parts; tests call it with a configuration of their own."""
     # Loading the vocabulary holds the GIL for half a second: now, and not in the first call.
     tokens.count(["warm"])
-    calls = Calls(config.backend, policy)
-    async with (
-        connect(config.ledger_address, telemetry.tracer, config.server.auth) as channel,
-        _chosen(config, calls, telemetry) as parts,
-    ):
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(
+            connect(config.ledger_address, telemetry.tracer, config.server.auth)
+        )
+        chosen = [
+            await stack.enter_async_context(_chosen(config, name, Calls(name, policy), telemetry))
+            for name in filter(None, (config.backend, config.also))
+        ]
+        first = chosen[0]
         meter = Meter(LedgerServiceStub(channel), telemetry.tracer, "embedder")
-        backend = parts.backend
+        spaces = Spaces(
+            Embeddings(first.backend, meter, first.limiter, first.calls),
+            # The local ones first: a server that is like OpenAI's may have a model of any name.
+            [partial(_embeddings, one, meter) for one in sorted(chosen, key=lambda one: bool(one.batches))],
+        )
         servicer = EmbedderServicer(
-            Embeddings(backend, meter, parts.limiter, calls),
-            VendorBatches(parts.batches, backend.space, backend.capabilities, meter, calls),
+            spaces,
+            VendorBatches(first.batches, first.backend.space, first.backend.capabilities, meter, first.calls),
         )
         yield server.Service(
             rpcs=[
@@ -67,28 +88,53 @@ async def build(
                     "waybill.embedder.v1.EmbedderService",
                 )
             ],
-            backends=parts.probes,
+            backends={name: probe for one in chosen for name, probe in one.probes.items()},
         )
         await meter.drain()
 
 
+def _embeddings(chosen: Chosen, meter: Meter, model: str, dimension: int) -> Embeddings | None:
+    """Another model of a backend; None where it has no such one."""
+    found = chosen.other(model, dimension)
+    return Embeddings(found[0], meter, found[1], chosen.calls) if found else None
+
+
 @asynccontextmanager
-async def _chosen(config: EmbedderConfig, calls: Calls, telemetry: Telemetry) -> AsyncIterator[Chosen]:
-    if config.openai is None:
+async def _chosen(
+    config: EmbedderConfig, name: str, calls: Calls, telemetry: Telemetry
+) -> AsyncIterator[Chosen]:
+    if name == "local":
         local = _local(config.local_model)
-        limiter = Limiter(config.backend, LOCAL_CONCURRENCY)
-        yield Chosen(local, limiter, {"embedder/local": local.healthy})
+        yield Chosen(
+            local, Limiter(name, LOCAL_CONCURRENCY), calls, {"embedder/local": local.healthy}, _other_local
+        )
         return
     # The SDK is heavy, and only this backend needs it installed.
     from services.embedder.backends.openai import OpenAIEmbedder
     from services.embedder.backends.openai_batches import OpenAIBatches
     from services.embedder.backends.openai_client import opened
 
-    limiter = Limiter(config.backend, config.openai.concurrency)
-    async with opened(config.openai) as client:
-        vendor = OpenAIEmbedder(config.openai, limiter, client)
-        probes = watched(OPENAI, vendor.healthy, config.openai.keys, calls.breaker, telemetry)
-        yield Chosen(vendor, limiter, probes, OpenAIBatches(config.openai, client))
+    assert config.openai is not None, "this backend's settings are read"
+    settings = config.openai
+    async with opened(settings) as client:
+
+        def of(model: str, dimension: int) -> tuple[OpenAIEmbedder, Limiter] | None:
+            if not (dimension := openai_dimension(model, dimension, like=settings.model)):
+                return None
+            # The vendor limits each model apart.
+            limiter = Limiter(name, settings.concurrency)
+            chosen = replace(settings, model=model, dimensions=dimension)
+            return OpenAIEmbedder(chosen, limiter, client), limiter
+
+        limiter = Limiter(name, settings.concurrency)
+        vendor = OpenAIEmbedder(settings, limiter, client)
+        watching = watched(OPENAI, vendor.healthy, settings.keys, calls.breaker, telemetry)
+        yield Chosen(vendor, limiter, calls, watching, of, OpenAIBatches(settings, client))
+
+
+def _other_local(model: str, dimension: int) -> tuple[EmbeddingBackend, Limiter] | None:
+    found = local_backend(model, dimension)
+    return (found, Limiter("local", LOCAL_CONCURRENCY)) if found else None
 
 
 def _local(model: str) -> LocalEmbedder:

@@ -11,7 +11,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.limits import REQUEST_TOKENS
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
-from waybill.runtime.settings import MODE
+from waybill.runtime.settings import ENV, MODE
 from waybill.vendors.keys import Keys
 from waybill.vendors.registry import OPENAI
 
@@ -96,9 +96,10 @@ class EmbedderConfig:
         server: Where to serve.
         ledger_address: WAYBILL_LEDGER_ADDRESS, host:port.
         backend: EMBEDDER_BACKEND, or by WAYBILL_MODE.
-        openai: For that backend alone.
+        openai: For that backend alone, or where it is `also` served.
         local_model: EMBEDDER_LOCAL_MODEL, for the local one alone: empty for word vectors, `sentences`, or
             the full path of a folder with an ONNX model and its tokenizer.json.
+        also: EMBEDDER_ALSO, another backend whose models are served beside; empty: none.
     """
 
     server: ServerConfig
@@ -106,18 +107,23 @@ class EmbedderConfig:
     backend: str
     openai: OpenAIConfig | None = None
     local_model: str = ""
+    also: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EmbedderConfig:
         """Raises ConfigError naming everything that is missing."""
         settings = declared.read(environ)
         backend = settings.backend(declared.EMBEDDER_BACKEND)
+        also = settings.choice(declared.EMBEDDER_ALSO)
+        if also == "local" and settings.text(ENV) == "production":
+            settings.fault("EMBEDDER_ALSO is 'local', which WAYBILL_ENV=production refuses")
         config = cls(
             server=ServerConfig.read(settings, "embedder", declared.FIXED_PORTS["embedder"]),
             ledger_address=settings.text(declared.ADDRESSES["ledger"]),
             backend=backend,
-            openai=OpenAIConfig.read(settings) if backend == "openai" else None,
+            openai=OpenAIConfig.read(settings) if "openai" in (backend, also) else None,
             local_model=settings.text(declared.EMBEDDER_LOCAL_MODEL),
+            also="" if also in ("none", backend) else also,
         )
         settings.check()
         return config

@@ -13,6 +13,7 @@ from services.embedder.batch_lines import JobName
 from services.embedder.batch_results import Outcome
 from services.embedder.batches import Job, VendorBatches
 from services.embedder.embedding import Bought, Embeddings
+from services.embedder.spaces import Spaces
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1 import batch_job_pb2, embedder_service_pb2_grpc
 from waybill.embedder.v1 import embedder_service_pb2 as pb
@@ -30,18 +31,18 @@ _STATES = {
 class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
     """The embedder's RPCs."""
 
-    def __init__(self, embeddings: Embeddings, jobs: VendorBatches) -> None:
-        self._embeddings = embeddings
+    def __init__(self, spaces: Spaces, jobs: VendorBatches) -> None:
+        self._spaces = spaces
         self._jobs = jobs
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> AsyncIterator[pb.EmbedResponse]:
         """Streams the vectors of the request's texts."""
-        space = self._embeddings.space
-        if request.HasField("space"):
-            self._require(request.space)
-        yield pb.EmbedResponse(space=space, batches_offered=self._embeddings.batches_offered)
+        embeddings = await self._asked(request)
+        # Batches are the configured model's.
+        batches = embeddings is self._spaces.default and embeddings.batches_offered
+        yield pb.EmbedResponse(space=embeddings.space, batches_offered=batches)
         usage = Usage()
-        async for bought in self._embeddings.embed(request.texts):
+        async for bought in embeddings.embed(request.texts):
             usage.tokens += bought.tokens
             usage.entry_ids.append(bought.entry_id)
             for vectors in _messages(bought):
@@ -90,8 +91,17 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         await self._jobs.delete(_name(request.name))
         return pb.DeleteBatchJobResponse()
 
+    async def _asked(self, request: pb.EmbedRequest) -> Embeddings:
+        if request.model and request.HasField("space"):
+            raise InvalidRequest("INVALID_REQUEST", "Name a space or a model, not both.")
+        if request.HasField("space"):
+            return await self._spaces.of(request.space)
+        if request.model:
+            return await self._spaces.named(request.model, request.dimension)
+        return self._spaces.default
+
     def _require(self, wanted: Space) -> None:
-        space = self._embeddings.space
+        space = self._spaces.default.space
         if wanted != space:
             raise Precondition(
                 "SPACE_MISMATCH",

@@ -111,12 +111,17 @@ async def embedder(
     openai: OpenAIConfig | None = None,
     recorder: Recorder | None = None,
     local_model: str = "",
+    also: str = "",
 ) -> AsyncIterator[Bench]:
-    """An embedder that serves; over OpenAI where its settings are given, else over a local model."""
+    """An embedder that serves; over OpenAI where its settings are given, else over a local model.
+
+    Args:
+        also: The second backend; where it is openai, that is not the first one.
+    """
     ledger = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
     async with served("ledger", partial(build_ledger, ledger)) as ledger_address:
-        backend = "openai" if openai else "local"
-        config = EmbedderConfig(server_config("embedder"), ledger_address, backend, openai, local_model)
+        backend = "openai" if openai and also != "openai" else "local"
+        config = EmbedderConfig(server_config("embedder"), ledger_address, backend, openai, local_model, also)
         async with (
             served("embedder", partial(build, config, policy=SOON), recorder) as address,
             channel(address) as embedding,

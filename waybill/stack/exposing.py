@@ -10,6 +10,7 @@ from waybill.runtime.config import Settings
 from waybill.runtime.errors import Precondition
 from waybill.runtime.settings import BIND
 from waybill.runtime.tls import is_loopback
+from waybill.settings import EMBEDDER_ALSO
 from waybill.vendors.registry import VENDORS
 
 # What the command line and `connect()` call; parser and embedder are called by the orchestrator alone.
@@ -70,8 +71,8 @@ def asks_for_token(environ: Mapping[str, str], mode: str) -> bool:
     """
     if mode == "simulator" or environ.get(AUTH.name) == "jwt":
         return False
-    backends = {f"{vendor.service.upper()}_BACKEND" for vendor in VENDORS}
-    return any(environ.get(name, "local") not in ("", "local") for name in backends)
+    backends = {f"{vendor.service.upper()}_BACKEND" for vendor in VENDORS} | {EMBEDDER_ALSO.name}
+    return any(environ.get(name, "local") not in ("", "local", "none") for name in backends)
 
 
 def _split(bind: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from services.embedder.backends.port import Capabilities, Embedded
 from services.embedder.models.onnx import OnnxModel
 from services.embedder.models.port import Model
+from services.embedder.models.sentences import NAME as SENTENCE_VECTORS
 from services.embedder.models.sentences import SentenceVectors
 from services.embedder.models.words import WordVectors
 from waybill import tokens
@@ -23,6 +24,7 @@ from waybill.runtime import faults
 from waybill.vendors.registry import OPENAI
 
 SENTENCES = "sentences"
+WORD_VECTORS = WordVectors.space.model
 # A question waits for such a slice of each document before it, and a cancelled request ends with its own.
 SLICE_TEXTS = 16
 
@@ -68,6 +70,11 @@ class LocalEmbedder:
         vectors = [await asyncio.to_thread(self._model.vectors, some) for some in slices]
         counts = await asyncio.to_thread(tokens.count, texts, self.capabilities.counted_as)
         return Embedded(np.concatenate(vectors), sum(counts))
+
+
+def model_named(space_model: str) -> str | None:
+    """What EMBEDDER_LOCAL_MODEL calls the model of a space; None where it is none that needs no folder."""
+    return {WORD_VECTORS: "", SENTENCE_VECTORS: SENTENCES}.get(space_model)
 
 
 def _loaded(model: str) -> Model:

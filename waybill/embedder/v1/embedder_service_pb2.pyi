@@ -10,12 +10,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("texts", "space")
+    __slots__ = ("texts", "space", "model", "dimension")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
     texts: _containers.RepeatedScalarFieldContainer[str]
     space: _space_pb2.Space
-    def __init__(self, texts: _Optional[_Iterable[str]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ...) -> None: ...
+    model: str
+    dimension: int
+    def __init__(self, texts: _Optional[_Iterable[str]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., model: _Optional[str] = ..., dimension: _Optional[int] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("space", "embeddings", "usage", "batches_offered")

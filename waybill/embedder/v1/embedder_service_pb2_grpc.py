@@ -75,8 +75,8 @@ class EmbedderServiceServicer:
         """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
         last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
         repeated call is paid again.
-        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
-        (VENDOR_…).
+        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, PACKAGE_MISSING, and what the vendor
+        refuses (VENDOR_…).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

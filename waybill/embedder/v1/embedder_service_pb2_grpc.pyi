@@ -37,8 +37,8 @@ class EmbedderServiceStub:
     """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
     last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
     repeated call is paid again.
-    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
-    (VENDOR_…).
+    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, PACKAGE_MISSING, and what the vendor
+    refuses (VENDOR_…).
     """
     CreateBatchJob: _grpc.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]
     """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
@@ -73,8 +73,8 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
     last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
     repeated call is paid again.
-    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
-    (VENDOR_…).
+    Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, PACKAGE_MISSING, and what the vendor
+    refuses (VENDOR_…).
     """
     CreateBatchJob: _aio.StreamUnaryMultiCallable[_embedder_service_pb2.CreateBatchJobRequest, _embedder_service_pb2.CreateBatchJobResponse]  # type: ignore[assignment]
     """Gives texts to the vendor's batch tier: a header first, then the texts, at most 50,000 in all. A
@@ -112,8 +112,8 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Embeds texts and streams the vectors in the order of the texts. The first message says the space, the
         last one the usage; each is under 2 MiB. An answer that ends well has the vector of every text. A
         repeated call is paid again.
-        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, and what the vendor refuses
-        (VENDOR_…).
+        Reasons: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS, SPACE_MISMATCH, PACKAGE_MISSING, and what the vendor
+        refuses (VENDOR_…).
         """
 
     @_abc_1.abstractmethod

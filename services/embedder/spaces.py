@@ -1,0 +1,109 @@
+"""The models that are served: the configured one, and others beside it, each made when first asked for.
+
+A collection stays in the space that its vectors are in until `waybill migrate-space` moves it, whichever
+model is configured by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from services.embedder.backends.local import LocalEmbedder, model_named
+from services.embedder.backends.port import EmbeddingBackend
+from services.embedder.config import OPENAI_DIMENSIONS
+from services.embedder.embedding import Embeddings
+from waybill.common.v1.space_pb2 import Space
+from waybill.runtime.errors import Precondition
+
+# Each holds a model, and anybody who may embed can name one.
+MOST_MODELS = 8
+MAX_DIMENSION = 4_000
+# Answers None for a model that it has not.
+Maker = Callable[[str, int], Embeddings | None]
+
+
+class Spaces:
+    """Finds the embeddings of a space.
+
+    Args:
+        default: Of the configured model.
+        makers: One a backend, in the order in which they are asked.
+    """
+
+    def __init__(self, default: Embeddings, makers: Sequence[Maker]) -> None:
+        self.default = default
+        self._makers = makers
+        self._made: dict[tuple[str, int], Embeddings] = {}
+        self._lock = asyncio.Lock()
+
+    async def of(self, space: Space) -> Embeddings:
+        """Raises Precondition: SPACE_MISMATCH, PACKAGE_MISSING."""
+        if space == self.default.space:
+            return self.default
+        found = await self.named(space.model, space.dimension)
+        if found.space != space:
+            raise _not_served(space.model, space.dimension, found.space)
+        return found
+
+    async def named(self, model: str, dimension: int = 0) -> Embeddings:
+        """The embeddings of a model, in its own dimension where none is named.
+
+        Raises:
+            Precondition: SPACE_MISMATCH, PACKAGE_MISSING.
+        """
+        own = self.default.space
+        if model == own.model and dimension in (0, own.dimension):
+            return self.default
+        key = model, dimension
+        async with self._lock:
+            if key not in self._made:
+                found = None
+                if len(self._made) < MOST_MODELS and 0 <= dimension <= MAX_DIMENSION:
+                    # A local model takes a second of CPU to load.
+                    found = await asyncio.to_thread(self._make, model, dimension)
+                if found is None:
+                    raise _not_served(model, dimension, own)
+                self._made[key] = found
+            return self._made[key]
+
+    def _make(self, model: str, dimension: int) -> Embeddings | None:
+        made = (make(model, dimension) for make in self._makers)
+        return next((one for one in made if one is not None), None)
+
+
+def openai_dimension(model: str, dimension: int, like: str) -> int:
+    """Numbers in each vector of a model of OpenAI's; 0: there is no such one.
+
+    Args:
+        model: Its name.
+        dimension: That is asked for; 0: the model's own.
+        like: The configured model. Where it is none of OpenAI's, the server may have any other model, too.
+    """
+    own = OPENAI_DIMENSIONS.get(model)
+    if own is None:
+        return 0 if like in OPENAI_DIMENSIONS else dimension
+    # The older model cannot be cut.
+    fits = dimension in (0, own) or (dimension < own and "-3-" in model)
+    return (dimension or own) if fits else 0
+
+
+def local_backend(model: str, dimension: int) -> EmbeddingBackend | None:
+    """A local model by its space's name; None where there is none of that dimension.
+
+    Raises:
+        Precondition: PACKAGE_MISSING.
+    """
+    name = model_named(model)
+    found = None if name is None else LocalEmbedder(name)
+    return found if found and dimension in (0, found.space.dimension) else None
+
+
+def _not_served(model: str, dimension: int, served: Space) -> Precondition:
+    asked = f"{model[:100]}{f' with {dimension} dimensions' if dimension else ''}"
+    return Precondition(
+        "SPACE_MISMATCH",
+        f"The embedder does not serve {asked!r}; it is set to {served.model} with {served.dimension}"
+        " dimensions, and serves other models of that backend. Another backend's: set EMBEDDER_ALSO.",
+        {"model": served.model, "dimension": str(served.dimension), "revision": served.revision},
+    )
