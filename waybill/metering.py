@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode, Tracer
 
-from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
+from waybill.ledger.v1 import doubt_pb2, entry_pb2, ledger_service_pb2
 from waybill.purchases import Purchase, describe, record, started
 from waybill.refusals import refused_for_nothing
 from waybill.runtime import deadline, faults, identity
@@ -195,19 +195,41 @@ class Meter:
         return await self._settle(ledger_service_pb2.SettleRequest(entry_id=entry_id, doubt_reason=reason))
 
     async def adjust(
-        self, entry_id: str, model: str, unit: str, quantity: int, reason: str
+        self, entry_id: str, model: str, unit: str, quantity: int, reason: str, reference: str = ""
     ) -> entry_pb2.Entry:
-        """Says what the vendor charged in the end. Repeated while the ledger restarts.
+        """Says what the vendor charged in the end, and what it calls it. Repeated while the ledger restarts.
 
         Raises:
             NotFound: ENTRY_NOT_FOUND.
             Precondition: PRICE_UNKNOWN.
         """
         request = ledger_service_pb2.AdjustRequest(
-            entry_id=entry_id, model=model, unit=unit, quantity=quantity, reason=reason
+            entry_id=entry_id,
+            model=model,
+            unit=unit,
+            quantity=quantity,
+            reason=reason,
+            vendor_reference=reference,
         )
         response = await _last_word(lambda: self._ledger.Adjust(request, timeout=CALL_SECONDS))
         return response.entry
+
+    async def claim_doubts(self, vendor: str, most: int) -> Sequence[doubt_pb2.Doubt]:
+        """Takes doubts of any tenant about which a vendor is to be asked now."""
+        request = doubt_pb2.ClaimDoubtsRequest(vendor=vendor, page_size=most)
+        response = await insist(
+            lambda: self._ledger.ClaimDoubts(request, timeout=CALL_SECONDS), seconds=CALL_SECONDS
+        )
+        return response.doubts
+
+    async def note_doubt(self, entry_id: str, answer: str, *, final: bool) -> None:
+        """Notes what a vendor said of a doubt that stays one. Repeated while the ledger restarts.
+
+        Raises:
+            NotFound: ENTRY_NOT_FOUND.
+        """
+        request = doubt_pb2.NoteDoubtRequest(entry_id=entry_id, answer=answer, final=final)
+        await _last_word(lambda: self._ledger.NoteDoubt(request, timeout=CALL_SECONDS))
 
     def record(self, entry: entry_pb2.Entry) -> None:
         """Makes the span of an entry of `hold` that has ended; again, it is the same span."""

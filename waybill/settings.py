@@ -118,6 +118,15 @@ PRICES_FILE = Setting(
     "goes before the vendors' lists. Read at start; what was bought before keeps its price.",
     default="",
 )
+DOUBT_WRITE_OFF_AFTER = Setting(
+    name="WAYBILL_DOUBT_WRITE_OFF_AFTER",
+    group="Money",
+    meaning="Days after which a doubt is written off that no vendor can be asked about: it then counts "
+    "against no budget, and stays a possible charge in bills and reports. 0 keeps it in doubt.",
+    default="0",
+    least=0,
+    most=3_650,
+)
 ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml.")
 
 EXECUTOR_ID = Setting(

@@ -10,6 +10,7 @@ from functools import partial
 
 from services.embedder.backends.local import LocalEmbedder
 from services.embedder.backends.port import BatchBackend, EmbeddingBackend
+from services.embedder.batch_doubts import BatchDoubts, job_key
 from services.embedder.batches import VendorBatches
 from services.embedder.config import EmbedderConfig
 from services.embedder.embedding import Embeddings
@@ -24,6 +25,7 @@ from waybill.runtime.channel import connect
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Precondition
 from waybill.runtime.telemetry import Telemetry
+from waybill.vendors.asking import Asking
 from waybill.vendors.calls import Calls
 from waybill.vendors.health import Probe, watched
 from waybill.vendors.limiter import Limiter
@@ -76,10 +78,12 @@ async def build(
             # The local ones first: a server that is like OpenAI's may have a model of any name.
             [partial(_embeddings, one, meter) for one in sorted(chosen, key=lambda one: bool(one.batches))],
         )
-        servicer = EmbedderServicer(
-            spaces,
-            VendorBatches(first.batches, first.backend.space, first.backend.capabilities, meter, first.calls),
-        )
+        servicer = EmbedderServicer(spaces, _batches(first, meter))
+        for one in chosen:
+            if one.batches:
+                doubts = BatchDoubts(_batches(one, meter))
+                asking = Asking(meter, one.backend.capabilities.vendor, doubts.ask, job_key)
+                await stack.enter_async_context(asking.running())
         yield server.Service(
             rpcs=[
                 (
@@ -97,6 +101,10 @@ def _embeddings(chosen: Chosen, meter: Meter, model: str, dimension: int) -> Emb
     """Another model of a backend; None where it has no such one."""
     found = chosen.other(model, dimension)
     return Embeddings(found[0], meter, found[1], chosen.calls) if found else None
+
+
+def _batches(one: Chosen, meter: Meter) -> VendorBatches:
+    return VendorBatches(one.batches, one.backend.space, one.backend.capabilities, meter, one.calls)
 
 
 @asynccontextmanager

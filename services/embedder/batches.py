@@ -152,6 +152,11 @@ class VendorBatches:
                     yield embedded
         yield await results.finish()
 
+    async def release_lines(self, entries: Sequence[str], reason: str) -> None:
+        """Releases lines that the vendor surely never had."""
+        for entry in entries:
+            await self._entries.release(entry, reason)
+
     async def delete(self, name: JobName) -> None:
         """Deletes a job's files at the vendor; one that is not there is fine.
 

@@ -14,6 +14,7 @@ from services.ledger.alerts import Alerts
 from services.ledger.budgets import Budgets
 from services.ledger.changing import expire_holds
 from services.ledger.config import LedgerConfig
+from services.ledger.doubts import Doubts, write_off_old
 from services.ledger.entries import Entries
 from services.ledger.listing import Listing
 from services.ledger.reports import Reports
@@ -36,17 +37,18 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         Database.opened(config.database_url) as database,
         # One for expiry, one for a report over all tenants.
         Database.opened(config.owner_database_url, max_size=2) as owner,
-        repeating("expiry", partial(_expire, owner, alerts), EXPIRY_SECONDS),
+        repeating("expiry", partial(_expire, owner, alerts, config.write_off_after), EXPIRY_SECONDS),
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
         entries = Entries(database, config.prices, _today, alerts)
         budgets = Budgets(database, config.operator_tenant)
+        doubts = Doubts(database, owner, config.operator_tenant)
         reports = Reports(database, owner, config.operator_tenant)
         yield server.Service(
             rpcs=[
                 (
                     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
-                    LedgerServicer(entries, Listing(database), budgets, reports, config.prices),
+                    LedgerServicer(entries, Listing(database), budgets, doubts, reports, config.prices),
                     "waybill.ledger.v1.LedgerService",
                 )
             ],
@@ -58,9 +60,11 @@ def _today() -> datetime.date:
     return datetime.datetime.now(datetime.UTC).date()
 
 
-async def _expire(owner: Database, alerts: Alerts) -> None:
+async def _expire(owner: Database, alerts: Alerts, write_off_after: datetime.timedelta) -> None:
     if expired := await expire_holds(owner, alerts):
         log.warning("holds expired and are in doubt", count=expired)
+    if write_off_after and (count := await write_off_old(owner, write_off_after, alerts)):
+        log.warning("doubts were written off by WAYBILL_DOUBT_WRITE_OFF_AFTER", count=count)
 
 
 if __name__ == "__main__":

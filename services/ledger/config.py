@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ class LedgerConfig:
         owner_database_url: WAYBILL_OWNER_DATABASE_URL, the role that sees every tenant.
         prices: The vendors' lists, and before them the table that WAYBILL_PRICES_FILE names.
         operator_tenant: WAYBILL_OPERATOR_TENANT, whose callers have the budgets over all tenants.
+        write_off_after: WAYBILL_DOUBT_WRITE_OFF_AFTER, when a doubt that no vendor resolves is given up; 0,
+            never.
     """
 
     server: ServerConfig
@@ -30,6 +33,7 @@ class LedgerConfig:
     owner_database_url: str
     operator_tenant: str = DEFAULT_TENANT
     prices: PriceTable = field(default_factory=PriceTable.load)
+    write_off_after: datetime.timedelta = datetime.timedelta(0)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> LedgerConfig:
@@ -41,6 +45,7 @@ class LedgerConfig:
             owner_database_url=settings.text(declared.OWNER_DATABASE_URL),
             operator_tenant=settings.text(declared.OPERATOR_TENANT),
             prices=_prices(settings),
+            write_off_after=datetime.timedelta(days=settings.integer(declared.DOUBT_WRITE_OFF_AFTER)),
         )
         settings.check()
         return config

@@ -64,6 +64,9 @@ insert into waybill_ledger.adjustments (
 values (%(tenant)s, %(entry_id)s, %(run_id)s, %(correlation_id)s, %(kind)s, %(model)s, %(unit)s,
     %(quantity)s, %(nano_usd)s, %(reason)s)
 """
+REFER = """
+update waybill_ledger.entries set vendor_reference = %(vendor_reference)s where entry_id = %(entry_id)s
+"""
 
 
 @dataclass(frozen=True)
@@ -175,12 +178,23 @@ class Entries:
     async def write_off(self, tenant: str, entry_id: str, reason: str) -> Row:
         """Nobody will know whether the vendor acted, and nobody waits for it any more. Raises as `settle`."""
         async with self._changing(tenant, entry_id) as change:
-            return await change.end("WRITTEN_OFF", reason, {})
+            # Why it was in doubt stays to be read.
+            why = "; ".join(filter(None, (change.found["end_reason"], f"written off: {reason}")))
+            return await change.end("WRITTEN_OFF", why, {})
 
     async def adjust(
-        self, tenant: str, entry_id: str, model: str, unit: str, quantity: int, reason: str
+        self,
+        tenant: str,
+        entry_id: str,
+        model: str,
+        unit: str,
+        quantity: int,
+        reason: str,
+        reference: str = "",
     ) -> Row:
         """The vendor charged so many units in the end, by another price of its own.
+
+        Its `reference` is what the vendor calls it; empty where it was not told.
 
         Raises:
             NotFound: ENTRY_NOT_FOUND.
@@ -201,6 +215,9 @@ class Entries:
                 }  # fmt: skip
                 await change.connection.execute(ADJUST, corrected)
                 change.moves.append(adjusted(found, more))
+            if reference and reference != found["vendor_reference"]:
+                found["vendor_reference"] = reference
+                await change.connection.execute(REFER, found)
             return {**found, "adjusted_nano_usd": found["adjusted_nano_usd"] + more}
 
     async def _insert(self, tenant: str, values: dict[str, Any]) -> Row:

@@ -6,38 +6,47 @@ from typing import Any
 
 from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
+from services.ledger.doubt_rpcs import DoubtRpcs
+from services.ledger.doubts import Doubts
 from services.ledger.entries import Entries, Hold
+from services.ledger.entry_messages import entry_message, total_message
 from services.ledger.listing import EntryFilter, Listing
-from services.ledger.prices import PriceTable, cost_nano_usd
+from services.ledger.prices import PriceTable
 from services.ledger.report_rpcs import ReportRpcs
 from services.ledger.reports import Reports
-from services.ledger.rows import NO_RUN, Row
 from waybill.common.v1.cost_pb2 import CostKind
-from waybill.ledger.v1 import entry_pb2, ledger_service_pb2
+from waybill.ledger.v1 import ledger_service_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.wire import page_place, page_size, page_token, timestamp, token_moment, token_uuid
+from waybill.runtime.wire import page_place, page_size, page_token, token_moment, token_uuid
 
 DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(BudgetRpcs, ReportRpcs):
+class LedgerServicer(BudgetRpcs, DoubtRpcs, ReportRpcs):
     """The ledger's RPCs."""
 
     def __init__(
-        self, entries: Entries, listing: Listing, budgets: Budgets, reports: Reports, prices: PriceTable
+        self,
+        entries: Entries,
+        listing: Listing,
+        budgets: Budgets,
+        doubts: Doubts,
+        reports: Reports,
+        prices: PriceTable,
     ) -> None:
         self._entries = entries
         self._listing = listing
         self._budgets = budgets
+        self._doubts = doubts
         self._reports = reports
         self._prices = prices
 
     async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:
         """Writes an attempt down."""
         row = await self._entries.hold(identity.caller(), read_hold(request))
-        return ledger_service_pb2.HoldResponse(entry=_entry(row))
+        return ledger_service_pb2.HoldResponse(entry=entry_message(row))
 
     async def Settle(self, request: ledger_service_pb2.SettleRequest, context: Any) -> Any:
         """Ends an attempt: it cost so much, or nobody knows."""
@@ -49,23 +58,14 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
                 row = await self._entries.doubt(tenant, entry_id, request.doubt_reason)
             case _:
                 raise InvalidRequest("INVALID_REQUEST", "Say a quantity of at least 0, or a doubt_reason.")
-        return ledger_service_pb2.SettleResponse(entry=_entry(row))
+        return ledger_service_pb2.SettleResponse(entry=entry_message(row))
 
     async def Release(self, request: ledger_service_pb2.ReleaseRequest, context: Any) -> Any:
         """Ends an attempt: it cost nothing."""
         row = await self._entries.release(
             identity.caller().tenant, as_uuid("entry_id", request.entry_id), request.reason
         )
-        return ledger_service_pb2.ReleaseResponse(entry=_entry(row))
-
-    async def WriteOff(self, request: ledger_service_pb2.WriteOffRequest, context: Any) -> Any:
-        """Ends a doubt: nobody waits for it any more."""
-        if not request.reason:
-            raise InvalidRequest("INVALID_REQUEST", "Say by which policy, or whose decision: reason.")
-        row = await self._entries.write_off(
-            identity.caller().tenant, as_uuid("entry_id", request.entry_id), request.reason
-        )
-        return ledger_service_pb2.WriteOffResponse(entry=_entry(row))
+        return ledger_service_pb2.ReleaseResponse(entry=entry_message(row))
 
     async def Adjust(self, request: ledger_service_pb2.AdjustRequest, context: Any) -> Any:
         """Corrects what an attempt cost."""
@@ -78,8 +78,9 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
             request.unit,
             request.quantity,
             request.reason,
+            request.vendor_reference,
         )
-        return ledger_service_pb2.AdjustResponse(entry=_entry(row))
+        return ledger_service_pb2.AdjustResponse(entry=entry_message(row))
 
     async def ListEntries(
         self, request: ledger_service_pb2.ListEntriesRequest, context: Any
@@ -98,11 +99,11 @@ class LedgerServicer(BudgetRpcs, ReportRpcs):
         after = (token_moment(place[0]), token_uuid(place[1])) if place else None
         summed = after is None and bool(request.run_ids or request.correlation_id)
         rows, totals = await self._listing.page(tenant, matching, size + 1, after, summed=summed)
-        response = ledger_service_pb2.ListEntriesResponse(entries=[_entry(row) for row in rows[:size]])
+        response = ledger_service_pb2.ListEntriesResponse(entries=[entry_message(row) for row in rows[:size]])
         if len(rows) > size:
             last = rows[size - 1]
             response.next_page_token = page_token(last["held_at"].isoformat(), str(last["entry_id"]))
-        response.totals.extend(map(_total, totals))
+        response.totals.extend(map(total_message, totals))
         return response
 
 
@@ -138,52 +139,4 @@ def read_hold(request: ledger_service_pb2.HoldRequest) -> Hold:
         trace_id=request.span.trace_id,
         parent_span_id=request.span.parent_span_id,
         step_span_id=request.span.step_span_id,
-    )
-
-
-def _entry(row: Row) -> entry_pb2.Entry:
-    same = ("correlation_id", "spend_key", "attempt", "service", "operation", "vendor", "model", "quantity",
-            "unit", "price_nano_usd_per_million", "expected_nano_usd", "owner", "end_reason", "collection",
-            "document_key", "size_bytes")  # fmt: skip
-    entry = entry_pb2.Entry(
-        entry_id=str(row["entry_id"]),
-        run_id="" if str(row["run_id"]) == NO_RUN else str(row["run_id"]),
-        state=f"STATE_{row['state']}",
-        kind=f"COST_KIND_{row['kind']}",
-        reported_nano_usd=row["reported_nano_usd"],
-        invoiced_nano_usd=row["invoiced_nano_usd"],
-        # A row that has just been written has none.
-        adjusted_nano_usd=row.get("adjusted_nano_usd", 0),
-        hold_time=timestamp(row["held_at"]),
-        expire_time=timestamp(row["expires_at"]),
-        span=entry_pb2.SpanLink(
-            trace_id=row["trace_id"], parent_span_id=row["parent_span_id"], step_span_id=row["step_span_id"]
-        ),
-        **{name: row[name] for name in same},
-    )
-    if row["would_vendor"]:
-        entry.would_cost.CopyFrom(_would_cost(row))
-    if row["ended_at"] is not None:
-        entry.end_time.CopyFrom(timestamp(row["ended_at"]))
-    return entry
-
-
-def _would_cost(row: Row) -> entry_pb2.WouldCost:
-    price = row["would_price_nano_usd_per_million"]
-    return entry_pb2.WouldCost(
-        vendor=row["would_vendor"],
-        model=row["would_model"],
-        price_nano_usd_per_million=price,
-        price_date=row["would_price_date"].isoformat(),
-        nano_usd=cost_nano_usd(price, row["quantity"]),
-    )
-
-
-def _total(row: Row) -> entry_pb2.RunTotal:
-    return entry_pb2.RunTotal(
-        run_id=str(row["run_id"]),
-        cost_nano_usd=int(row["cost"]),
-        simulated_nano_usd=int(row["simulated"]),
-        uncertain_nano_usd=int(row["uncertain"]),
-        uncertain_simulated_nano_usd=int(row["uncertain_simulated"]),
     )

@@ -16,6 +16,7 @@ from services.parser.backends.port import Parser
 from services.parser.config import ParserConfig
 from services.parser.documents.limits import DEFAULT_LIMITS, Limits
 from services.parser.documents.sandbox import Sandbox
+from services.parser.doubts import ParseDoubts
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.servicer import ParserServicer
@@ -29,6 +30,7 @@ from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
+from waybill.vendors.asking import Asking
 from waybill.vendors.calls import Calls
 from waybill.vendors.health import Probe, watched
 from waybill.vendors.limiter import Limiter
@@ -81,6 +83,10 @@ async def assembled(
         engine, limits = chosen.engine, chosen.limits
         runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
+        if engine.capabilities.keeps_parses:
+            doubts = ParseDoubts(jobs, engine, meter)
+            asking = Asking(meter, engine.capabilities.vendor, doubts.ask, lambda entry: entry.entry_id)
+            await stack.enter_async_context(asking.running())
         if config.llamaparse and config.llamaparse.webhooks:
             from services.parser.backends.llamaparse.webhooks import listening
 

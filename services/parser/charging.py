@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -25,6 +25,7 @@ AT_A_TIME = 8
 # A charge that is not told by then will not be: what was settled stays.
 GIVEN_UP_AFTER = datetime.timedelta(hours=48)
 NOT_BEGUN = "the engine has no such parse"
+CHARGED = "charged by the vendor"
 log = structlog.get_logger()
 
 
@@ -95,11 +96,14 @@ class Charges:
         charge = await self._engine.charge(parse.id)
         if charge is not None:
             entry = await self._meter.adjust(
-                job.charge_of, charge.model, charge.unit, charge.quantity, "charged by the vendor"
+                job.charge_of, charge.model, charge.unit, charge.quantity, CHARGED, parse.id
             )
             self._meter.record(entry)
         elif last:
             log.warning("the vendor never told a charge", parse_id=parse.id, entry_id=job.charge_of)
+            # Once the engine has forgotten the parse, that it lists none means nothing any more.
+            with suppress(NotFound):
+                await self._meter.note_doubt(job.charge_of, "CHARGE_NOT_TOLD", final=True)
         if charge is not None or last:
             await self._engine.forget(parse.id, order_of(job))
             return True

@@ -59,6 +59,11 @@ update waybill_parser.jobs set state = 'CANCELLED', result_key = '',
     owner = %(owner)s, leased_until = now() + %(lease)s * interval '1 second'
 where source_sha256 = %(source_sha256)s and state = 'SUCCEEDED'
 """
+HAS_ATTEMPT = """
+select from waybill_parser.jobs
+where source_sha256 = %(source_sha256)s and (charge_of = %(entry_id)s
+    or (entry_id = %(entry_id)s and state in ('QUEUED', 'RUNNING', 'CANCELLED'))) limit 1
+"""
 FORGET = "delete from waybill_parser.jobs where job_id = any(%(job_ids)s)"
 # Of a job that ends: what its engine charged is asked from now on, where the engine has a parse of it.
 CHARGED_LATER = """

@@ -220,6 +220,12 @@ class Jobs:
         """Nothing more is to be asked of the engine."""
         await self._rows(job.caller.tenant, sql.CHARGE_KNOWN, job_id=job.job_id)
 
+    async def has_attempt(self, tenant: str, source_sha256: str, entry_id: str) -> bool:
+        """Whether a job for this content goes on with an attempt, or asks for its charge."""
+        values = {"source_sha256": source_sha256, "entry_id": entry_id}
+        async with self._database.transaction(tenant) as connection:
+            return (await connection.execute(sql.HAS_ATTEMPT, values)).rowcount > 0
+
     async def cancel(self, tenant: str, target: uuid.UUID, *, of_run: bool) -> Sequence[Job]:
         """Cancels a job, or a run's; answers all open ones, also those that it is too late for."""
         statement = sql.CANCEL_OF_RUN if of_run else sql.CANCEL

@@ -28,6 +28,7 @@ class Vendor:
         key: The setting of the key; with _NEXT of a second one, with _FILE of a file of keys.
         elsewhere: Settings that lead to a customer's own place, and mean nothing to a simulator.
         simulator_keeps: What its simulator is given stays over a restart of the stack.
+        tells_of: How the ledger's models end of which it can be asked, by our id, whether it did an attempt.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Vendor:
     key: str = "API_KEY"
     elsewhere: tuple[str, ...] = ()
     simulator_keeps: bool = False
+    tells_of: tuple[str, ...] = ()
 
     @property
     def control(self) -> str:
@@ -65,6 +67,8 @@ class Vendor:
         }
 
 
+# How the price of a model's batch tier is called, behind the model.
+BATCH = " batch"
 OPENAI = Vendor(
     name="openai",
     title="OpenAI",
@@ -79,6 +83,7 @@ OPENAI = Vendor(
     simulator_port=7407,
     simulator_path="/v1",
     simulator_key="sk-simulator",
+    tells_of=(BATCH,),
 )
 LLAMAPARSE = Vendor(
     name="llamaparse",
@@ -94,6 +99,7 @@ LLAMAPARSE = Vendor(
     simulator_port=7409,
     simulator_path="",
     simulator_key="llx-simulator",
+    tells_of=("",),
 )
 SUPABASE = Vendor(
     name="supabase",
@@ -115,3 +121,9 @@ SUPABASE = Vendor(
     simulator_keeps=True,
 )
 VENDORS = (OPENAI, LLAMAPARSE, SUPABASE)
+
+
+def tells_of(vendor: str, model: str) -> bool:
+    """Whether a vendor can be asked what became of an attempt at one of its models."""
+    endings = next((one.tells_of for one in VENDORS if one.name == vendor), ())
+    return any(model.endswith(ending) for ending in endings)

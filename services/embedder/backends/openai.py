@@ -16,7 +16,7 @@ from waybill.common.v1.space_pb2 import Space
 from waybill.limits import CALL_TEXTS, TEXT_TOKENS
 from waybill.runtime.errors import ServiceError
 from waybill.vendors.limiter import Limiter
-from waybill.vendors.registry import OPENAI
+from waybill.vendors.registry import BATCH, OPENAI
 
 PROBE_SECONDS = 4.0
 
@@ -40,7 +40,7 @@ class OpenAIEmbedder:
             price_model=config.model,
             kind=config.kind,
             counts_alike=config.model in OPENAI_DIMENSIONS,
-            batch_price_model=f"{config.model} batch",
+            batch_price_model=f"{config.model}{BATCH}",
         )
         self._config = config
         self._limiter = limiter

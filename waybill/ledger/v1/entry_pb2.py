@@ -24,23 +24,24 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb2
+from waybill.ledger.v1 import asking_pb2 as waybill_dot_ledger_dot_v1_dot_asking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwaybill/ledger/v1/entry.proto\x12\x11waybill.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cwaybill/common/v1/cost.proto\"\xb7\x07\n\x05\x45ntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\x12\x11\n\tspend_key\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12-\n\x05state\x18\x06 \x01(\x0e\x32\x1e.waybill.ledger.v1.Entry.State\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x08 \x01(\t\x12\x11\n\toperation\x18\t \x01(\t\x12\x0e\n\x06vendor\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x10\n\x08quantity\x18\x0c \x01(\x03\x12\x0c\n\x04unit\x18\r \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x0e \x01(\x03\x12\x19\n\x11\x65xpected_nano_usd\x18\x0f \x01(\x03\x12\x1e\n\x11reported_nano_usd\x18\x10 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11invoiced_nano_usd\x18\x11 \x01(\x03H\x01\x88\x01\x01\x12-\n\thold_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x15 \x01(\t\x12\x12\n\nend_reason\x18\x16 \x01(\t\x12)\n\x04span\x18\x17 \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x19\n\x11\x61\x64justed_nano_usd\x18\x18 \x01(\x03\x12\x12\n\ncollection\x18\x19 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x1a \x01(\t\x12\x12\n\nsize_bytes\x18\x1b \x01(\x03\x12\x30\n\nwould_cost\x18\x1c \x01(\x0b\x32\x1c.waybill.ledger.v1.WouldCost\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x11\n\rSTATE_SETTLED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x12\n\x0eSTATE_IN_DOUBT\x10\x04\x12\x15\n\x11STATE_WRITTEN_OFF\x10\x05\x42\x14\n\x12_reported_nano_usdB\x14\n\x12_invoiced_nano_usd\"t\n\tWouldCost\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x03 \x01(\x03\x12\x12\n\nprice_date\x18\x04 \x01(\t\x12\x10\n\x08nano_usd\x18\x05 \x01(\x03\"J\n\x08SpanLink\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_span_id\x18\x02 \x01(\t\x12\x14\n\x0cstep_span_id\x18\x03 \x01(\t\"\x8f\x01\n\x08RunTotal\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rcost_nano_usd\x18\x02 \x01(\x03\x12\x1a\n\x12simulated_nano_usd\x18\x03 \x01(\x03\x12\x1a\n\x12uncertain_nano_usd\x18\x04 \x01(\x03\x12$\n\x1cuncertain_simulated_nano_usd\x18\x05 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwaybill/ledger/v1/entry.proto\x12\x11waybill.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1ewaybill/ledger/v1/asking.proto\"\xfc\x07\n\x05\x45ntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\x12\x11\n\tspend_key\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12-\n\x05state\x18\x06 \x01(\x0e\x32\x1e.waybill.ledger.v1.Entry.State\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x08 \x01(\t\x12\x11\n\toperation\x18\t \x01(\t\x12\x0e\n\x06vendor\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x10\n\x08quantity\x18\x0c \x01(\x03\x12\x0c\n\x04unit\x18\r \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x0e \x01(\x03\x12\x19\n\x11\x65xpected_nano_usd\x18\x0f \x01(\x03\x12\x1e\n\x11reported_nano_usd\x18\x10 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11invoiced_nano_usd\x18\x11 \x01(\x03H\x01\x88\x01\x01\x12-\n\thold_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x15 \x01(\t\x12\x12\n\nend_reason\x18\x16 \x01(\t\x12)\n\x04span\x18\x17 \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x19\n\x11\x61\x64justed_nano_usd\x18\x18 \x01(\x03\x12\x12\n\ncollection\x18\x19 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x1a \x01(\t\x12\x12\n\nsize_bytes\x18\x1b \x01(\x03\x12\x30\n\nwould_cost\x18\x1c \x01(\x0b\x32\x1c.waybill.ledger.v1.WouldCost\x12)\n\x06\x61sking\x18\x1e \x01(\x0b\x32\x19.waybill.ledger.v1.Asking\x12\x18\n\x10vendor_reference\x18\x1f \x01(\t\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_HELD\x10\x01\x12\x11\n\rSTATE_SETTLED\x10\x02\x12\x12\n\x0eSTATE_RELEASED\x10\x03\x12\x12\n\x0eSTATE_IN_DOUBT\x10\x04\x12\x15\n\x11STATE_WRITTEN_OFF\x10\x05\x42\x14\n\x12_reported_nano_usdB\x14\n\x12_invoiced_nano_usd\"t\n\tWouldCost\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x03 \x01(\x03\x12\x12\n\nprice_date\x18\x04 \x01(\t\x12\x10\n\x08nano_usd\x18\x05 \x01(\x03\"J\n\x08SpanLink\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_span_id\x18\x02 \x01(\t\x12\x14\n\x0cstep_span_id\x18\x03 \x01(\t\"\x8f\x01\n\x08RunTotal\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rcost_nano_usd\x18\x02 \x01(\x03\x12\x1a\n\x12simulated_nano_usd\x18\x03 \x01(\x03\x12\x1a\n\x12uncertain_nano_usd\x18\x04 \x01(\x03\x12$\n\x1cuncertain_simulated_nano_usd\x18\x05 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.ledger.v1.entry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRY']._serialized_start=116
-  _globals['_ENTRY']._serialized_end=1067
-  _globals['_ENTRY_STATE']._serialized_start=895
-  _globals['_ENTRY_STATE']._serialized_end=1023
-  _globals['_WOULDCOST']._serialized_start=1069
-  _globals['_WOULDCOST']._serialized_end=1185
-  _globals['_SPANLINK']._serialized_start=1187
-  _globals['_SPANLINK']._serialized_end=1261
-  _globals['_RUNTOTAL']._serialized_start=1264
-  _globals['_RUNTOTAL']._serialized_end=1407
+  _globals['_ENTRY']._serialized_start=148
+  _globals['_ENTRY']._serialized_end=1168
+  _globals['_ENTRY_STATE']._serialized_start=996
+  _globals['_ENTRY_STATE']._serialized_end=1124
+  _globals['_WOULDCOST']._serialized_start=1170
+  _globals['_WOULDCOST']._serialized_end=1286
+  _globals['_SPANLINK']._serialized_start=1288
+  _globals['_SPANLINK']._serialized_end=1362
+  _globals['_RUNTOTAL']._serialized_start=1365
+  _globals['_RUNTOTAL']._serialized_end=1508
 # @@protoc_insertion_point(module_scope)

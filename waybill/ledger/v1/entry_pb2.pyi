@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
+from waybill.ledger.v1 import asking_pb2 as _asking_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -11,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "run_id", "correlation_id", "spend_key", "attempt", "state", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "price_nano_usd_per_million", "expected_nano_usd", "reported_nano_usd", "invoiced_nano_usd", "hold_time", "end_time", "expire_time", "owner", "end_reason", "span", "adjusted_nano_usd", "collection", "document_key", "size_bytes", "would_cost")
+    __slots__ = ("entry_id", "run_id", "correlation_id", "spend_key", "attempt", "state", "kind", "service", "operation", "vendor", "model", "quantity", "unit", "price_nano_usd_per_million", "expected_nano_usd", "reported_nano_usd", "invoiced_nano_usd", "hold_time", "end_time", "expire_time", "owner", "end_reason", "span", "adjusted_nano_usd", "collection", "document_key", "size_bytes", "would_cost", "asking", "vendor_reference")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Entry.State]
@@ -54,6 +55,8 @@ class Entry(_message.Message):
     DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WOULD_COST_FIELD_NUMBER: _ClassVar[int]
+    ASKING_FIELD_NUMBER: _ClassVar[int]
+    VENDOR_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     run_id: str
     correlation_id: str
@@ -82,7 +85,9 @@ class Entry(_message.Message):
     document_key: str
     size_bytes: int
     would_cost: WouldCost
-    def __init__(self, entry_id: _Optional[str] = ..., run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[Entry.State, str]] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., expected_nano_usd: _Optional[int] = ..., reported_nano_usd: _Optional[int] = ..., invoiced_nano_usd: _Optional[int] = ..., hold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ..., end_reason: _Optional[str] = ..., span: _Optional[_Union[SpanLink, _Mapping]] = ..., adjusted_nano_usd: _Optional[int] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., size_bytes: _Optional[int] = ..., would_cost: _Optional[_Union[WouldCost, _Mapping]] = ...) -> None: ...
+    asking: _asking_pb2.Asking
+    vendor_reference: str
+    def __init__(self, entry_id: _Optional[str] = ..., run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., spend_key: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[Entry.State, str]] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., quantity: _Optional[int] = ..., unit: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., expected_nano_usd: _Optional[int] = ..., reported_nano_usd: _Optional[int] = ..., invoiced_nano_usd: _Optional[int] = ..., hold_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ..., end_reason: _Optional[str] = ..., span: _Optional[_Union[SpanLink, _Mapping]] = ..., adjusted_nano_usd: _Optional[int] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., size_bytes: _Optional[int] = ..., would_cost: _Optional[_Union[WouldCost, _Mapping]] = ..., asking: _Optional[_Union[_asking_pb2.Asking, _Mapping]] = ..., vendor_reference: _Optional[str] = ...) -> None: ...
 
 class WouldCost(_message.Message):
     __slots__ = ("vendor", "model", "price_nano_usd_per_million", "price_date", "nano_usd")

@@ -27,12 +27,13 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from waybill.common.v1 import access_pb2 as waybill_dot_common_dot_v1_dot_access__pb2
 from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb2
 from waybill.ledger.v1 import budget_pb2 as waybill_dot_ledger_dot_v1_dot_budget__pb2
+from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__pb2
 from waybill.ledger.v1 import entry_pb2 as waybill_dot_ledger_dot_v1_dot_entry__pb2
 from waybill.ledger.v1 import price_pb2 as waybill_dot_ledger_dot_v1_dot_price__pb2
 from waybill.ledger.v1 import report_pb2 as waybill_dot_ledger_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1ewaybill/ledger/v1/budget.proto\x1a\x1dwaybill/ledger/v1/entry.proto\x1a\x1dwaybill/ledger/v1/price.proto\x1a\x1ewaybill/ledger/v1/report.proto\"\xe3\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\x12+\n\twould_buy\x18\x0e \x01(\x0b\x32\x18.waybill.ledger.v1.Offer\"&\n\x05Offer\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"`\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"v\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x10\n\x08in_doubt\x18\x05 \x01(\x08\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal\"3\n\x0fWriteOffRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x10WriteOffResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"=\n\x10SetBudgetRequest\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"%\n\x10GetBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\">\n\x11GetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"K\n\x12ListBudgetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"Z\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.waybill.ledger.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x12\x43heckBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"\'\n\x13\x43heckBudgetResponse\x12\x10\n\x08has_room\x18\x01 \x01(\x08\"(\n\x13\x44\x65leteBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"T\n\x18ListBudgetChangesRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListBudgetChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.waybill.ledger.v1.BudgetChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x17ListBudgetAlertsRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListBudgetAlertsResponse\x12.\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1e.waybill.ledger.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\rReportRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.waybill.ledger.v1.Grouping\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x87\x01\n\x0eReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.waybill.ledger.v1.ReportLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.waybill.ledger.v1.ReportTotal\"\x13\n\x11ListPricesRequest\">\n\x12ListPricesResponse\x12(\n\x06prices\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Price2\xb2\x0b\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12^\n\nListPrices\x12$.waybill.ledger.v1.ListPricesRequest\x1a%.waybill.ledger.v1.ListPricesResponse\"\x03\x90\x02\x01\x12R\n\x06Report\x12 .waybill.ledger.v1.ReportRequest\x1a!.waybill.ledger.v1.ReportResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12\\\n\x08WriteOff\x12\".waybill.ledger.v1.WriteOffRequest\x1a#.waybill.ledger.v1.WriteOffResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tSetBudget\x12#.waybill.ledger.v1.SetBudgetRequest\x1a$.waybill.ledger.v1.SetBudgetResponse\"\x03\x90\x02\x02\x12[\n\tGetBudget\x12#.waybill.ledger.v1.GetBudgetRequest\x1a$.waybill.ledger.v1.GetBudgetResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListBudgets\x12%.waybill.ledger.v1.ListBudgetsRequest\x1a&.waybill.ledger.v1.ListBudgetsResponse\"\x03\x90\x02\x01\x12\x65\n\x0b\x43heckBudget\x12%.waybill.ledger.v1.CheckBudgetRequest\x1a&.waybill.ledger.v1.CheckBudgetResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12\x64\n\x0c\x44\x65leteBudget\x12&.waybill.ledger.v1.DeleteBudgetRequest\x1a\'.waybill.ledger.v1.DeleteBudgetResponse\"\x03\x90\x02\x02\x12s\n\x11ListBudgetChanges\x12+.waybill.ledger.v1.ListBudgetChangesRequest\x1a,.waybill.ledger.v1.ListBudgetChangesResponse\"\x03\x90\x02\x01\x12p\n\x10ListBudgetAlerts\x12*.waybill.ledger.v1.ListBudgetAlertsRequest\x1a+.waybill.ledger.v1.ListBudgetAlertsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1ewaybill/ledger/v1/budget.proto\x1a\x1dwaybill/ledger/v1/doubt.proto\x1a\x1dwaybill/ledger/v1/entry.proto\x1a\x1dwaybill/ledger/v1/price.proto\x1a\x1ewaybill/ledger/v1/report.proto\"\xe3\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\x12+\n\twould_buy\x18\x0e \x01(\x0b\x32\x18.waybill.ledger.v1.Offer\"&\n\x05Offer\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"z\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x18\n\x10vendor_reference\x18\x06 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"v\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x10\n\x08in_doubt\x18\x05 \x01(\x08\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal\"C\n\x0fWriteOffRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\";\n\x10WriteOffResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"=\n\x10SetBudgetRequest\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"%\n\x10GetBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\">\n\x11GetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"K\n\x12ListBudgetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"Z\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.waybill.ledger.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x12\x43heckBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"\'\n\x13\x43heckBudgetResponse\x12\x10\n\x08has_room\x18\x01 \x01(\x08\"(\n\x13\x44\x65leteBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"T\n\x18ListBudgetChangesRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListBudgetChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.waybill.ledger.v1.BudgetChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x17ListBudgetAlertsRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListBudgetAlertsResponse\x12.\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1e.waybill.ledger.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\rReportRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.waybill.ledger.v1.Grouping\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x87\x01\n\x0eReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.waybill.ledger.v1.ReportLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.waybill.ledger.v1.ReportTotal\"\x13\n\x11ListPricesRequest\">\n\x12ListPricesResponse\x12(\n\x06prices\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Price2\xf6\x0c\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12^\n\nListPrices\x12$.waybill.ledger.v1.ListPricesRequest\x1a%.waybill.ledger.v1.ListPricesResponse\"\x03\x90\x02\x01\x12R\n\x06Report\x12 .waybill.ledger.v1.ReportRequest\x1a!.waybill.ledger.v1.ReportResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12X\n\x08WriteOff\x12\".waybill.ledger.v1.WriteOffRequest\x1a#.waybill.ledger.v1.WriteOffResponse\"\x03\x90\x02\x02\x12\x65\n\x0b\x43laimDoubts\x12%.waybill.ledger.v1.ClaimDoubtsRequest\x1a&.waybill.ledger.v1.ClaimDoubtsResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12_\n\tNoteDoubt\x12#.waybill.ledger.v1.NoteDoubtRequest\x1a$.waybill.ledger.v1.NoteDoubtResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tSetBudget\x12#.waybill.ledger.v1.SetBudgetRequest\x1a$.waybill.ledger.v1.SetBudgetResponse\"\x03\x90\x02\x02\x12[\n\tGetBudget\x12#.waybill.ledger.v1.GetBudgetRequest\x1a$.waybill.ledger.v1.GetBudgetResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListBudgets\x12%.waybill.ledger.v1.ListBudgetsRequest\x1a&.waybill.ledger.v1.ListBudgetsResponse\"\x03\x90\x02\x01\x12\x65\n\x0b\x43heckBudget\x12%.waybill.ledger.v1.CheckBudgetRequest\x1a&.waybill.ledger.v1.CheckBudgetResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12\x64\n\x0c\x44\x65leteBudget\x12&.waybill.ledger.v1.DeleteBudgetRequest\x1a\'.waybill.ledger.v1.DeleteBudgetResponse\"\x03\x90\x02\x02\x12s\n\x11ListBudgetChanges\x12+.waybill.ledger.v1.ListBudgetChangesRequest\x1a,.waybill.ledger.v1.ListBudgetChangesResponse\"\x03\x90\x02\x01\x12p\n\x10ListBudgetAlerts\x12*.waybill.ledger.v1.ListBudgetAlertsRequest\x1a+.waybill.ledger.v1.ListBudgetAlertsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,7 +55,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERSERVICE'].methods_by_name['ListEntries']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001'
   _globals['_LEDGERSERVICE'].methods_by_name['WriteOff']._loaded_options = None
-  _globals['_LEDGERSERVICE'].methods_by_name['WriteOff']._serialized_options = b'\220\002\002\210\316\030\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['WriteOff']._serialized_options = b'\220\002\002'
+  _globals['_LEDGERSERVICE'].methods_by_name['ClaimDoubts']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['ClaimDoubts']._serialized_options = b'\220\002\002\210\316\030\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['NoteDoubt']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['NoteDoubt']._serialized_options = b'\220\002\002\210\316\030\001'
   _globals['_LEDGERSERVICE'].methods_by_name['SetBudget']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['SetBudget']._serialized_options = b'\220\002\002'
   _globals['_LEDGERSERVICE'].methods_by_name['GetBudget']._loaded_options = None
@@ -69,68 +74,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERSERVICE'].methods_by_name['ListBudgetChanges']._serialized_options = b'\220\002\001'
   _globals['_LEDGERSERVICE'].methods_by_name['ListBudgetAlerts']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ListBudgetAlerts']._serialized_options = b'\220\002\001'
-  _globals['_HOLDREQUEST']._serialized_start=315
-  _globals['_HOLDREQUEST']._serialized_end=670
-  _globals['_OFFER']._serialized_start=672
-  _globals['_OFFER']._serialized_end=710
-  _globals['_HOLDRESPONSE']._serialized_start=712
-  _globals['_HOLDRESPONSE']._serialized_end=767
-  _globals['_SETTLEREQUEST']._serialized_start=769
-  _globals['_SETTLEREQUEST']._serialized_end=857
-  _globals['_SETTLERESPONSE']._serialized_start=859
-  _globals['_SETTLERESPONSE']._serialized_end=916
-  _globals['_RELEASEREQUEST']._serialized_start=918
-  _globals['_RELEASEREQUEST']._serialized_end=968
-  _globals['_RELEASERESPONSE']._serialized_start=970
-  _globals['_RELEASERESPONSE']._serialized_end=1028
-  _globals['_ADJUSTREQUEST']._serialized_start=1030
-  _globals['_ADJUSTREQUEST']._serialized_end=1126
-  _globals['_ADJUSTRESPONSE']._serialized_start=1128
-  _globals['_ADJUSTRESPONSE']._serialized_end=1185
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1187
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1305
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1308
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1442
-  _globals['_WRITEOFFREQUEST']._serialized_start=1444
-  _globals['_WRITEOFFREQUEST']._serialized_end=1495
-  _globals['_WRITEOFFRESPONSE']._serialized_start=1497
-  _globals['_WRITEOFFRESPONSE']._serialized_end=1556
-  _globals['_SETBUDGETREQUEST']._serialized_start=1558
-  _globals['_SETBUDGETREQUEST']._serialized_end=1619
-  _globals['_SETBUDGETRESPONSE']._serialized_start=1621
-  _globals['_SETBUDGETRESPONSE']._serialized_end=1683
-  _globals['_GETBUDGETREQUEST']._serialized_start=1685
-  _globals['_GETBUDGETREQUEST']._serialized_end=1722
-  _globals['_GETBUDGETRESPONSE']._serialized_start=1724
-  _globals['_GETBUDGETRESPONSE']._serialized_end=1786
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=1788
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=1863
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1865
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1955
-  _globals['_CHECKBUDGETREQUEST']._serialized_start=1957
-  _globals['_CHECKBUDGETREQUEST']._serialized_end=2028
-  _globals['_CHECKBUDGETRESPONSE']._serialized_start=2030
-  _globals['_CHECKBUDGETRESPONSE']._serialized_end=2069
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=2071
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=2111
-  _globals['_DELETEBUDGETRESPONSE']._serialized_start=2113
-  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2135
-  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_start=2137
-  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_end=2221
-  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_start=2223
-  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_end=2325
-  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2327
-  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2410
-  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2412
-  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2511
-  _globals['_REPORTREQUEST']._serialized_start=2514
-  _globals['_REPORTREQUEST']._serialized_end=2695
-  _globals['_REPORTRESPONSE']._serialized_start=2698
-  _globals['_REPORTRESPONSE']._serialized_end=2833
-  _globals['_LISTPRICESREQUEST']._serialized_start=2835
-  _globals['_LISTPRICESREQUEST']._serialized_end=2854
-  _globals['_LISTPRICESRESPONSE']._serialized_start=2856
-  _globals['_LISTPRICESRESPONSE']._serialized_end=2918
-  _globals['_LEDGERSERVICE']._serialized_start=2921
-  _globals['_LEDGERSERVICE']._serialized_end=4379
+  _globals['_HOLDREQUEST']._serialized_start=346
+  _globals['_HOLDREQUEST']._serialized_end=701
+  _globals['_OFFER']._serialized_start=703
+  _globals['_OFFER']._serialized_end=741
+  _globals['_HOLDRESPONSE']._serialized_start=743
+  _globals['_HOLDRESPONSE']._serialized_end=798
+  _globals['_SETTLEREQUEST']._serialized_start=800
+  _globals['_SETTLEREQUEST']._serialized_end=888
+  _globals['_SETTLERESPONSE']._serialized_start=890
+  _globals['_SETTLERESPONSE']._serialized_end=947
+  _globals['_RELEASEREQUEST']._serialized_start=949
+  _globals['_RELEASEREQUEST']._serialized_end=999
+  _globals['_RELEASERESPONSE']._serialized_start=1001
+  _globals['_RELEASERESPONSE']._serialized_end=1059
+  _globals['_ADJUSTREQUEST']._serialized_start=1061
+  _globals['_ADJUSTREQUEST']._serialized_end=1183
+  _globals['_ADJUSTRESPONSE']._serialized_start=1185
+  _globals['_ADJUSTRESPONSE']._serialized_end=1242
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1244
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1362
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1365
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1499
+  _globals['_WRITEOFFREQUEST']._serialized_start=1501
+  _globals['_WRITEOFFREQUEST']._serialized_end=1568
+  _globals['_WRITEOFFRESPONSE']._serialized_start=1570
+  _globals['_WRITEOFFRESPONSE']._serialized_end=1629
+  _globals['_SETBUDGETREQUEST']._serialized_start=1631
+  _globals['_SETBUDGETREQUEST']._serialized_end=1692
+  _globals['_SETBUDGETRESPONSE']._serialized_start=1694
+  _globals['_SETBUDGETRESPONSE']._serialized_end=1756
+  _globals['_GETBUDGETREQUEST']._serialized_start=1758
+  _globals['_GETBUDGETREQUEST']._serialized_end=1795
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1797
+  _globals['_GETBUDGETRESPONSE']._serialized_end=1859
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=1861
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=1936
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1938
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=2028
+  _globals['_CHECKBUDGETREQUEST']._serialized_start=2030
+  _globals['_CHECKBUDGETREQUEST']._serialized_end=2101
+  _globals['_CHECKBUDGETRESPONSE']._serialized_start=2103
+  _globals['_CHECKBUDGETRESPONSE']._serialized_end=2142
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=2144
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=2184
+  _globals['_DELETEBUDGETRESPONSE']._serialized_start=2186
+  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2208
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_start=2210
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_end=2294
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_start=2296
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_end=2398
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2400
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2483
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2485
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2584
+  _globals['_REPORTREQUEST']._serialized_start=2587
+  _globals['_REPORTREQUEST']._serialized_end=2768
+  _globals['_REPORTRESPONSE']._serialized_start=2771
+  _globals['_REPORTRESPONSE']._serialized_end=2906
+  _globals['_LISTPRICESREQUEST']._serialized_start=2908
+  _globals['_LISTPRICESREQUEST']._serialized_end=2927
+  _globals['_LISTPRICESRESPONSE']._serialized_start=2929
+  _globals['_LISTPRICESRESPONSE']._serialized_end=2991
+  _globals['_LEDGERSERVICE']._serialized_start=2994
+  _globals['_LEDGERSERVICE']._serialized_end=4648
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import access_pb2 as _access_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
 from waybill.ledger.v1 import budget_pb2 as _budget_pb2
+from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import entry_pb2 as _entry_pb2
 from waybill.ledger.v1 import price_pb2 as _price_pb2
 from waybill.ledger.v1 import report_pb2 as _report_pb2
@@ -93,18 +94,20 @@ class ReleaseResponse(_message.Message):
     def __init__(self, entry: _Optional[_Union[_entry_pb2.Entry, _Mapping]] = ...) -> None: ...
 
 class AdjustRequest(_message.Message):
-    __slots__ = ("entry_id", "model", "unit", "quantity", "reason")
+    __slots__ = ("entry_id", "model", "unit", "quantity", "reason", "vendor_reference")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    VENDOR_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     model: str
     unit: str
     quantity: int
     reason: str
-    def __init__(self, entry_id: _Optional[str] = ..., model: _Optional[str] = ..., unit: _Optional[str] = ..., quantity: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    vendor_reference: str
+    def __init__(self, entry_id: _Optional[str] = ..., model: _Optional[str] = ..., unit: _Optional[str] = ..., quantity: _Optional[int] = ..., reason: _Optional[str] = ..., vendor_reference: _Optional[str] = ...) -> None: ...
 
 class AdjustResponse(_message.Message):
     __slots__ = ("entry",)
@@ -137,12 +140,14 @@ class ListEntriesResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[_entry_pb2.Entry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., totals: _Optional[_Iterable[_Union[_entry_pb2.RunTotal, _Mapping]]] = ...) -> None: ...
 
 class WriteOffRequest(_message.Message):
-    __slots__ = ("entry_id", "reason")
+    __slots__ = ("entry_id", "reason", "tenant")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     reason: str
-    def __init__(self, entry_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    tenant: str
+    def __init__(self, entry_id: _Optional[str] = ..., reason: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class WriteOffResponse(_message.Message):
     __slots__ = ("entry",)

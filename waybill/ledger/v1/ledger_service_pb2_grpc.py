@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__pb2
 from waybill.ledger.v1 import ledger_service_pb2 as waybill_dot_ledger_dot_v1_dot_ledger__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -74,6 +75,16 @@ class LedgerServiceStub:
                 '/waybill.ledger.v1.LedgerService/WriteOff',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffResponse.FromString,
+                _registered_method=True)
+        self.ClaimDoubts = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ClaimDoubts',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.ClaimDoubtsRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.ClaimDoubtsResponse.FromString,
+                _registered_method=True)
+        self.NoteDoubt = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/NoteDoubt',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtResponse.FromString,
                 _registered_method=True)
         self.SetBudget = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/SetBudget',
@@ -178,8 +189,28 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WriteOff(self, request, context):
-        """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
-        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+        """Gives up the doubt about an attempt: it counts against no budget any more, and stays a possible charge in
+        bills and reports. Repeating it is OK. A tenant's own callers may, the operator for any tenant; where the
+        doubt counts against a budget over all tenants, the operator alone.
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), OPERATOR_REQUIRED, INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimDoubts(self, request, context):
+        """Takes doubts of any tenant about which a vendor is to be asked now. What is taken is put off, longer each
+        time, so that no two processes ask about the same, and a process that dies leaves it to the next. A repeat
+        takes others, if there are any.
+        Reasons: INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NoteDoubt(self, request, context):
+        """Notes what a vendor said about a doubt that stays one. An entry that is not in doubt stays as it is.
+        Reasons: ENTRY_NOT_FOUND, INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -281,6 +312,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.WriteOff,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffResponse.SerializeToString,
+            ),
+            'ClaimDoubts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimDoubts,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.ClaimDoubtsRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.ClaimDoubtsResponse.SerializeToString,
+            ),
+            'NoteDoubt': grpc.unary_unary_rpc_method_handler(
+                    servicer.NoteDoubt,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtResponse.SerializeToString,
             ),
             'SetBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.SetBudget,
@@ -535,6 +576,60 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/WriteOff',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.WriteOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimDoubts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ClaimDoubts',
+            waybill_dot_ledger_dot_v1_dot_doubt__pb2.ClaimDoubtsRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_doubt__pb2.ClaimDoubtsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NoteDoubt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/NoteDoubt',
+            waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtResponse.FromString,
             options,
             channel_credentials,
             insecure,

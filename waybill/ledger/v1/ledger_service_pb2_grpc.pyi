@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import ledger_service_pb2 as _ledger_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -66,8 +67,20 @@ class LedgerServiceStub:
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
     """
     WriteOff: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.WriteOffRequest, _ledger_service_pb2.WriteOffResponse]
-    """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
-    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+    """Gives up the doubt about an attempt: it counts against no budget any more, and stays a possible charge in
+    bills and reports. Repeating it is OK. A tenant's own callers may, the operator for any tenant; where the
+    doubt counts against a budget over all tenants, the operator alone.
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), OPERATOR_REQUIRED, INVALID_REQUEST.
+    """
+    ClaimDoubts: _grpc.UnaryUnaryMultiCallable[_doubt_pb2.ClaimDoubtsRequest, _doubt_pb2.ClaimDoubtsResponse]
+    """Takes doubts of any tenant about which a vendor is to be asked now. What is taken is put off, longer each
+    time, so that no two processes ask about the same, and a process that dies leaves it to the next. A repeat
+    takes others, if there are any.
+    Reasons: INVALID_REQUEST.
+    """
+    NoteDoubt: _grpc.UnaryUnaryMultiCallable[_doubt_pb2.NoteDoubtRequest, _doubt_pb2.NoteDoubtResponse]
+    """Notes what a vendor said about a doubt that stays one. An entry that is not in doubt stays as it is.
+    Reasons: ENTRY_NOT_FOUND, INVALID_REQUEST.
     """
     SetBudget: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SetBudgetRequest, _ledger_service_pb2.SetBudgetResponse]
     """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
@@ -132,8 +145,20 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TOO_MANY_RUNS (over 10,000 runs have this correlation id).
     """
     WriteOff: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.WriteOffRequest, _ledger_service_pb2.WriteOffResponse]  # type: ignore[assignment]
-    """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
-    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+    """Gives up the doubt about an attempt: it counts against no budget any more, and stays a possible charge in
+    bills and reports. Repeating it is OK. A tenant's own callers may, the operator for any tenant; where the
+    doubt counts against a budget over all tenants, the operator alone.
+    Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), OPERATOR_REQUIRED, INVALID_REQUEST.
+    """
+    ClaimDoubts: _aio.UnaryUnaryMultiCallable[_doubt_pb2.ClaimDoubtsRequest, _doubt_pb2.ClaimDoubtsResponse]  # type: ignore[assignment]
+    """Takes doubts of any tenant about which a vendor is to be asked now. What is taken is put off, longer each
+    time, so that no two processes ask about the same, and a process that dies leaves it to the next. A repeat
+    takes others, if there are any.
+    Reasons: INVALID_REQUEST.
+    """
+    NoteDoubt: _aio.UnaryUnaryMultiCallable[_doubt_pb2.NoteDoubtRequest, _doubt_pb2.NoteDoubtResponse]  # type: ignore[assignment]
+    """Notes what a vendor said about a doubt that stays one. An entry that is not in doubt stays as it is.
+    Reasons: ENTRY_NOT_FOUND, INVALID_REQUEST.
     """
     SetBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SetBudgetRequest, _ledger_service_pb2.SetBudgetResponse]  # type: ignore[assignment]
     """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
@@ -243,8 +268,32 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.WriteOffRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.WriteOffResponse, _abc.Awaitable[_ledger_service_pb2.WriteOffResponse]]:
-        """Gives up the doubt about an attempt: it counts against no budget any more. Repeating it is OK.
-        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), INVALID_REQUEST.
+        """Gives up the doubt about an attempt: it counts against no budget any more, and stays a possible charge in
+        bills and reports. Repeating it is OK. A tenant's own callers may, the operator for any tenant; where the
+        doubt counts against a budget over all tenants, the operator alone.
+        Reasons: ENTRY_NOT_FOUND, ENTRY_CONFLICT (it is not in doubt), OPERATOR_REQUIRED, INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def ClaimDoubts(
+        self,
+        request: _doubt_pb2.ClaimDoubtsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_doubt_pb2.ClaimDoubtsResponse, _abc.Awaitable[_doubt_pb2.ClaimDoubtsResponse]]:
+        """Takes doubts of any tenant about which a vendor is to be asked now. What is taken is put off, longer each
+        time, so that no two processes ask about the same, and a process that dies leaves it to the next. A repeat
+        takes others, if there are any.
+        Reasons: INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def NoteDoubt(
+        self,
+        request: _doubt_pb2.NoteDoubtRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_doubt_pb2.NoteDoubtResponse, _abc.Awaitable[_doubt_pb2.NoteDoubtResponse]]:
+        """Notes what a vendor said about a doubt that stays one. An entry that is not in doubt stays as it is.
+        Reasons: ENTRY_NOT_FOUND, INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod
