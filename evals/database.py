@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,12 @@ from waybill.stack.migrate import migrate
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where to connect as the storage service, as its owner role, and as the administrator."""
+    """Where to connect as the storage service, as its owner role, as the administrator, and by any role."""
 
     storage: str
     owner: str
     admin: str
+    roles: Mapping[str, str]
 
 
 @contextmanager
@@ -35,6 +36,6 @@ def migrated() -> Iterator[Urls]:
         with postgres.running(server, folder / "postgres.log"):
             migrate(server.url(), passwords)
             urls = {role: server.url(role, passwords[role]) for role in ROLES}
-            yield Urls(urls["waybill_storage"], urls["waybill_storage_owner"], server.url())
+            yield Urls(urls["waybill_storage"], urls["waybill_storage_owner"], server.url(), urls)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
