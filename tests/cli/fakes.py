@@ -29,6 +29,8 @@ from waybill.ledger.v1.ledger_service_pb2 import (
     ListPricesResponse,
     ReportRequest,
     ReportResponse,
+    WriteOffRequest,
+    WriteOffResponse,
 )
 from waybill.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceServicer,
@@ -108,6 +110,8 @@ def make_entry(run_id: str, **fields: Any) -> Entry:
         "price_nano_usd_per_million": 20_000_000,
         "expected_nano_usd": 840,
         "reported_nano_usd": 840,
+        "owner": "embedder/1",
+        "service": "embedder",
     }
     return Entry(**(defaults | fields))
 
@@ -294,6 +298,7 @@ class Ledger(LedgerServiceServicer):
         self.report = ReportResponse()
         self.prices: list[Price] = []
         self.asked: list[ReportRequest] = []
+        self.written_off: list[WriteOffRequest] = []
         self.fault: ServiceError | None = None
 
     def ListEntries(self, request: ListEntriesRequest, context: Any) -> ListEntriesResponse:
@@ -310,6 +315,12 @@ class Ledger(LedgerServiceServicer):
         token = str(start + 1) if start + 1 < len(matching) else ""
         totals = [] if start else self.totals
         return ListEntriesResponse(entries=matching[start : start + 1], next_page_token=token, totals=totals)
+
+    def WriteOff(self, request: WriteOffRequest, context: Any) -> WriteOffResponse:
+        self.written_off.append(request)
+        return WriteOffResponse(
+            entry=make_entry("run-1", entry_id=request.entry_id, state=Entry.STATE_WRITTEN_OFF)
+        )
 
     def ListPrices(self, request: ListPricesRequest, context: Any) -> ListPricesResponse:
         return ListPricesResponse(prices=self.prices)

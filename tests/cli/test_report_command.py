@@ -16,6 +16,7 @@ from tests.cli.fakes import Ledger, make_entry
 from tests.cli.test_commands import documented
 from waybill.cli.spans import days
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.asking_pb2 import Asking
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ReportResponse
 from waybill.ledger.v1.price_pb2 import Price
@@ -200,7 +201,33 @@ def test_doubts_say_what_for_why_and_how_much_at_most(waybill: Waybill, ledger: 
     (told,) = [json.loads(line) for line in waybill("doubts", "--json").stdout.splitlines()]
     assert [entry["state"] for entry in told["entries"]] == ["IN_DOUBT"]
     assert all(list(entry) == documented("entry") for entry in told["entries"])
-    _, line = [" ".join(line.split()) for line in waybill("doubts", COLUMNS="120").stdout.splitlines()]
-    assert re.fullmatch(
-        r"a\.md openai text-embedding-3-small VENDOR_TIMEOUT .* ago simulated \$0\.00000084", line
-    )
+    result = waybill("doubts", COLUMNS="120")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    bought = "a.md openai text-embedding-3-small at most $0.00000084 simulated"
+    assert lines[0] == f"{bought} {ledger.entries[0].entry_id[:8]}"
+    assert re.fullmatch(r"VENDOR_TIMEOUT; held .* ago until .* UTC by embedder/1", lines[1])
+    assert lines[2] == "openai cannot be asked"
+    assert "waybill reconcile FILE" in result.stderr
+
+
+def test_a_doubt_says_when_its_vendor_is_asked_and_what_it_said(waybill: Waybill, ledger: Ledger) -> None:
+    asking = Asking(possible=True, times=2, answer="PARSE_RUNS")
+    asking.last_time.FromDatetime(datetime.now(UTC) - timedelta(minutes=5))
+    asking.next_time.FromDatetime(datetime.now(UTC) + timedelta(minutes=90))
+    ledger.entries = [make_entry("run-1", vendor="llamaparse", state=Entry.STATE_IN_DOUBT, asking=asking)]
+    result = waybill("doubts", COLUMNS="120")
+    assert "asked 2 ×, last 5 min ago: PARSE_RUNS; llamaparse is asked in 1 h" in result.stdout
+    assert "there is nothing to do" in result.stderr
+
+
+def test_doubts_are_written_off_by_the_beginning_of_their_ids(waybill: Waybill, ledger: Ledger) -> None:
+    ids = ["11111111-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "11112222-aaaa-4aaa-8aaa-aaaaaaaaaaaa"]
+    ledger.entries = [make_entry("run-1", entry_id=one, state=Entry.STATE_IN_DOUBT) for one in ids]
+    assert waybill("doubts", "write-off", "1111", "--reason", "old").exit_code == 5
+    assert waybill("doubts", "write-off", "3", "--reason", "old").exit_code == 4
+    assert ledger.written_off == []
+    result = waybill("doubts", "write-off", "11111", ids[1], "--reason", "old", "--of", "acme")
+    assert result.exit_code == 0
+    assert [(one.entry_id, one.reason, one.tenant) for one in ledger.written_off] == [
+        (one, "old", "acme") for one in ids
+    ]

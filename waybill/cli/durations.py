@@ -71,8 +71,13 @@ def spent(nano: int) -> str:
 
 def ago(age: timedelta) -> str:
     """How long ago something was, in its largest unit."""
-    seconds = max(0, int(age.total_seconds()))
+    return f"{ahead(age)} ago"
+
+
+def ahead(time: timedelta) -> str:
+    """A length of time in its largest unit."""
+    seconds = max(0, int(time.total_seconds()))
     for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

@@ -58,7 +58,6 @@ GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
         trace.trace,
         bill.bill,
         prices.prices,
-        doubts.doubts,
     ),
     "The stack on this machine": (
         stack.up,
@@ -126,6 +125,7 @@ for panel, commands in GROUPS.items():
         app.command("open", rich_help_panel=panel)(opening.open_source)
         app.add_typer(stored.app, name="objects", rich_help_panel=panel)
 app.add_typer(budget.app, rich_help_panel="Runs, and what they cost")
+app.add_typer(doubts.app, rich_help_panel="Runs, and what they cost")
 
 
 def _version(wanted: bool) -> None:

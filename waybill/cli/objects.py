@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.common.v1.space_pb2 import Space
+from waybill.ledger.v1.asking_pb2 import Asking
 from waybill.ledger.v1.entry_pb2 import Entry, WouldCost
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
@@ -198,6 +199,20 @@ def entry_object(entry: Entry) -> Shape:
         "hold_time": _time(entry, "hold_time"),
         "end_time": _time(entry, "end_time"),
         "end_reason": entry.end_reason or None,
+        "owner": entry.owner,
+        "expire_time": _time(entry, "expire_time"),
+        "vendor_reference": entry.vendor_reference or None,
+        "asking": _asking(entry.asking) if entry.HasField("asking") else None,
+    }
+
+
+def _asking(asking: Asking) -> Shape:
+    return {
+        "possible": asking.possible,
+        "times": asking.times,
+        "last_time": _time(asking, "last_time"),
+        "next_time": _time(asking, "next_time"),
+        "answer": asking.answer or None,
     }
 
 
@@ -261,7 +276,7 @@ def space_object(space: Space) -> Shape:
     return {"model": space.model, "dimension": space.dimension, "revision": space.revision}
 
 
-def _time(message: Run | Entry | Document | Object | Link, field: str) -> str | None:
+def _time(message: Run | Entry | Asking | Document | Object | Link, field: str) -> str | None:
     """RFC 3339 in UTC, or None where the field is unset."""
     value: Timestamp = getattr(message, field)
     return value.ToJsonString() if value.seconds or value.nanos else None
