@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from waybill.cli.bills import bill_object, bills_of
+from waybill.cli.focus import as_focus
 from waybill.cli.receipt import receipt
 from waybill.cli.report import By, as_csv, report_object, report_of, show_report
 from waybill.cli.screen import Screen
@@ -35,6 +36,9 @@ def bill(
         ),
     ] = None,
     as_table: Annotated[bool, typer.Option("--csv", help="CSV on stdout, money in nano-USD.")] = False,
+    focus: Annotated[
+        bool, typer.Option("--focus", help="FOCUS 1.2 CSV on stdout, a row a day and thing bought.")
+    ] = False,
     would_cost: Annotated[
         bool,
         typer.Option(
@@ -46,18 +50,24 @@ def bill(
 ) -> None:
     """Show what was bought, quantity × price a line: of a run, of a correlation id, or of some days."""
     if run_or_correlation_id:
-        if since or until or by or as_table:
-            raise typer.BadParameter("--since, --until, --by and --csv are for days: leave the id out.")
+        if since or until or by or as_table or focus:
+            raise typer.BadParameter(
+                "--since, --until, --by, --csv and --focus are for days: leave the id out."
+            )
         with session(tenant, as_json) as here:
             client = reachable(here.client, "orchestrator", "ledger")
             show_bills(client, here.screen, run_or_correlation_id, would_cost=would_cost)
         return
-    if as_table and as_json:
-        raise typer.BadParameter("--csv and --json are two forms of the same: name one.")
+    if as_table + as_json + focus > 1:
+        raise typer.BadParameter("--csv, --focus and --json are forms of the same: name one.")
+    if focus and by not in (None, By.DAY):
+        raise typer.BadParameter("--focus has a row for each day: leave --by out.")
     asked = days(since or until or "today", until, datetime.now(UTC).date())
     with session(tenant, as_json) as here:
-        report = report_of(reachable(here.client, "ledger"), asked, by or By.MODEL)
-        if as_json:
+        report = report_of(reachable(here.client, "ledger"), asked, By.DAY if focus else by or By.MODEL)
+        if focus:
+            here.screen.out.file.write(as_focus(report, tenant))
+        elif as_json:
             here.screen.emit(report_object(report))
         elif as_table:
             here.screen.out.file.write(as_csv(report))

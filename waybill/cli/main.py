@@ -25,6 +25,7 @@ from waybill.cli import (
     doctor,
     documents,
     doubts,
+    forecast,
     ingest,
     logs,
     opening,
@@ -57,6 +58,7 @@ GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
         runs.retry,
         trace.trace,
         bill.bill,
+        forecast.forecast,
         prices.prices,
     ),
     "The stack on this machine": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -116,14 +116,18 @@ def _total_object(total: ReportTotal) -> Shape:
 
 def as_csv(report: Report) -> str:
     """A report as CSV, safe to open in a spreadsheet; money in integer nano-USD."""
+    names = {name: name for name in _line_object(ReportLine())} | {"group": report.by.value}
     rows = [_line_object(line) for line in report.lines]
-    names = list(_line_object(ReportLine()))
+    named = [{names[name]: value for name, value in row.items()} for row in rows]
+    return csv_text(list(names.values()), named)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as CSV in which no text is taken for a formula."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, [report.by.value, *names[1:]], lineterminator="\n")
+    writer = csv.DictWriter(out, header, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        named = {report.by.value if name == "group" else name: _cell(value) for name, value in row.items()}
-        writer.writerow(named)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 
