@@ -11,12 +11,13 @@ from tests.cli.test_commands import documented
 from tests.cli.test_report_command import a_line
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.ledger_service_pb2 import ReportResponse
+from waybill.ledger.v1.report_pb2 import ReportLine
 
 
 def test_a_forecast_keeps_real_and_simulated_money_apart(waybill: Waybill, ledger: Ledger) -> None:
     today = datetime.now(UTC).date()
     days = [str(today - timedelta(days=back)) for back in range(10, 0, -1)]
-    lines = [
+    lines: list[ReportLine] = [
         *(a_line(group=day, settled_nano_usd=900, adjusted_nano_usd=100) for day in days),
         *(a_line(group=day, kind=CostKind.COST_KIND_LOCAL, settled_nano_usd=0) for day in days),
         a_line(group=days[-1], kind=CostKind.COST_KIND_SIMULATED, settled_nano_usd=70),
