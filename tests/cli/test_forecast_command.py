@@ -23,7 +23,8 @@ def test_a_forecast_keeps_real_and_simulated_money_apart(waybill: Waybill, ledge
         a_line(group=days[-1], kind=CostKind.COST_KIND_SIMULATED, settled_nano_usd=70),
         a_line(group=str(today), settled_nano_usd=5),
     ]
-    ledger.report = ReportResponse(lines=sorted(lines, key=lambda line: line.group))
+    in_order: list[ReportLine] = sorted(lines, key=lambda line: line.group)
+    ledger.report = ReportResponse(lines=in_order)
     told = json.loads(waybill("forecast", "day", "--json").stdout)
     assert list(told) == documented("forecast")
     real, simulated = told["forecasts"]
