@@ -57,7 +57,8 @@ order by b.created_at, b.budget_id limit %(limit)s
 """
 # Also of a budget over all tenants: it tells one whose purchase was refused whether it would pass by now.
 ROOM = f"""
-select coalesce(w.used + w.held + w.in_doubt, 0)::numeric + %(amount)s <= b.limit_amount as has_room
+select coalesce(w.used + w.held + w.in_doubt, 0)::numeric + %(amount)s
+    + case b.period when 'RUN' then 0 else %(promised)s end <= b.limit_amount as has_room
 from waybill_ledger.budgets b
 left join waybill_ledger.budget_windows w on w.window_id = {window_id("%(run_id)s")}
 where b.deleted_at is null and b.budget_id = %(budget_id)s
@@ -153,12 +154,18 @@ class Budgets:
             values["after"], values["after_id"] = after
         return await self._rows(who, LIST, values)
 
-    async def has_room(self, tenant: str, budget_id: str, amount: int, run_id: str) -> bool:
+    async def has_room(
+        self, tenant: str, budget_id: str, amount: int, run_id: str, promised: int = 0
+    ) -> bool:
         """Whether so much more would pass now, in the window of the run where each has its own.
 
+        What is promised to others counts in a window that is theirs, too.
         A budget that is not there any more refuses nothing.
         """
-        values = {"budget_id": budget_id, "amount": amount, "run_id": run_id or NO_RUN, "now": self._now()}
+        values = {
+            "budget_id": budget_id, "amount": amount, "promised": promised, "run_id": run_id or NO_RUN,
+            "now": self._now(),
+        }  # fmt: skip
         async with self._database.transaction(tenant) as connection:
             row = await (await connection.execute(ROOM, values)).fetchone()
         return row is None or bool(row["has_room"])

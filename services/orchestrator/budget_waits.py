@@ -1,4 +1,8 @@
-"""A budget that a run waits for: the run goes on once there is room, by a raised limit or a new window."""
+"""A budget that a run waits for: the run goes on once there is room, by a raised limit or a new window.
+
+No more runs are woken than there is room for. What those that were woken will buy counts for a while beside
+what the budget counts, so that a raise by a little does not set all of them to work, to be refused again.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from waybill.runtime.retry import insist
 
 SOONEST_SECONDS, LATEST_SECONDS = 1.0, 60.0
 ASK_SECONDS = 5.0
+# By then a run that was woken has bought, and its budget counts that.
+PROMISE = datetime.timedelta(seconds=10)
 
 
 class BudgetWaits:
@@ -26,15 +32,37 @@ class BudgetWaits:
     def __init__(self, peers: Peers, now: Callable[[], datetime.datetime]) -> None:
         self._peers = peers
         self._now = now
+        # By budget and run: how much, and until when.
+        self._promised: dict[tuple[str, str], tuple[int, datetime.datetime]] = {}
 
     async def look(self, wait: Wait, row: Row) -> datetime.datetime | None:
         """When to look again; None once what was refused would pass this budget."""
         budget_id, _, wanted = wait.ref.partition(":")
-        request = CheckBudgetRequest(budget_id=budget_id, amount=int(wanted), run_id=wait.run.run_id)
+        request = CheckBudgetRequest(
+            budget_id=budget_id,
+            amount=int(wanted),
+            run_id=wait.run.run_id,
+            promised=self._promise(budget_id, wait.run.run_id, int(wanted)),
+        )
         check = partial(self._peers.ledger.CheckBudget, request, timeout=ASK_SECONDS)
-        if (await insist(check, seconds=ASK_SECONDS)).has_room:
-            return None
-        return seldom(wait.created_at, self._now(), SOONEST_SECONDS, LATEST_SECONDS)
+        has_room = False
+        try:
+            has_room = (await insist(check, seconds=ASK_SECONDS)).has_room
+        finally:
+            if not has_room:
+                self._promised.pop((budget_id, wait.run.run_id), None)
+        return None if has_room else seldom(wait.created_at, self._now(), SOONEST_SECONDS, LATEST_SECONDS)
 
     async def end(self, wait: Wait, row: Row) -> None:
         """Nothing is left of it anywhere."""
+
+    def _promise(self, budget_id: str, run_id: str, amount: int) -> int:
+        """Promises a run so much, before another look asks; answers what is promised to others."""
+        now = self._now()
+        self._promised = {to: what for to, what in self._promised.items() if now < what[1]}
+        self._promised[budget_id, run_id] = (amount, now + PROMISE)
+        return sum(
+            much
+            for (budget, run), (much, _) in self._promised.items()
+            if budget == budget_id and run != run_id
+        )

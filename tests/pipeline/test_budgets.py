@@ -21,7 +21,7 @@ from waybill.ledger.v1.ledger_service_pb2 import (
     ListBudgetsRequest,
     SetBudgetRequest,
 )
-from waybill.orchestrator.v1.orchestrator_service_pb2 import CancelRunRequest, GetRunRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import CancelRunRequest, GetRunRequest, ListRunsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
@@ -170,6 +170,27 @@ def test_what_a_killed_embedder_held_counts_until_it_is_known(bench: Workbench, 
     window = bench.client.ledger.GetBudget(GetBudgetRequest(budget_id=budget_id)).budget.window
     assert window.used == sum(entry.reported_nano_usd + entry.adjusted_nano_usd for entry in entries)
     assert (window.held, window.in_doubt) == (0, sum(entry.expected_nano_usd for entry in doubts))
+
+
+def test_a_raise_by_a_little_sets_no_more_runs_to_work_than_it_has_room_for(bench: Workbench) -> None:
+    bench.client.ledger.SetBudget(of_embedder(0))
+    runs = [bench.client.ingest(bench.file(f"{n}.md", text(f"h{n}"))).run_id for n in range(6)]
+    for run_id in runs:
+        blocked(bench, run_id)
+    log = bench.home.log("orchestrator")
+    refused = log.read_text().count("run waits for a budget")
+    bench.client.ledger.SetBudget(of_embedder(2))
+    ask = ListRunsRequest()
+    eventually(
+        lambda: (
+            [run.state for run in bench.client.orchestrator.ListRuns(ask).runs].count(Run.STATE_READY) == 2
+        ),
+        "two of them go on",
+    )
+    # Where a run that was woken takes long to buy, another one is woken for its room.
+    assert log.read_text().count("run waits for a budget") - refused < 4
+    bench.client.ledger.SetBudget(of_embedder(100))
+    assert {bench.finish(run_id).state for run_id in runs} == {Run.STATE_READY}
 
 
 def test_a_blocked_run_can_be_cancelled(bench: Workbench) -> None:

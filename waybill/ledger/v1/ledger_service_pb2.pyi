@@ -198,14 +198,16 @@ class ListBudgetsResponse(_message.Message):
     def __init__(self, budgets: _Optional[_Iterable[_Union[_budget_pb2.Budget, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class CheckBudgetRequest(_message.Message):
-    __slots__ = ("budget_id", "amount", "run_id")
+    __slots__ = ("budget_id", "amount", "run_id", "promised")
     BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PROMISED_FIELD_NUMBER: _ClassVar[int]
     budget_id: str
     amount: int
     run_id: str
-    def __init__(self, budget_id: _Optional[str] = ..., amount: _Optional[int] = ..., run_id: _Optional[str] = ...) -> None: ...
+    promised: int
+    def __init__(self, budget_id: _Optional[str] = ..., amount: _Optional[int] = ..., run_id: _Optional[str] = ..., promised: _Optional[int] = ...) -> None: ...
 
 class CheckBudgetResponse(_message.Message):
     __slots__ = ("has_room",)
