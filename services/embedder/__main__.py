@@ -21,6 +21,7 @@ from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.runtime import server
+from waybill.runtime.audit import Audit, to_ledger
 from waybill.runtime.channel import connect
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Precondition
@@ -73,6 +74,9 @@ async def build(
         ]
         first = chosen[0]
         meter = Meter(LedgerServiceStub(channel), telemetry.tracer, "embedder")
+        audit = Audit(to_ledger(LedgerServiceStub(channel)))
+        if config.openai is not None:
+            config.openai.keys.audited(audit, OPENAI.name)
         spaces = Spaces(
             Embeddings(first.backend, meter, first.limiter, first.calls),
             # The local ones first: a server that is like OpenAI's may have a model of any name.
@@ -93,6 +97,7 @@ async def build(
                 )
             ],
             backends={name: probe for one in chosen for name, probe in one.probes.items()},
+            audit=audit,
         )
         await meter.drain()
 

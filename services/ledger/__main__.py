@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from services.ledger.alerts import Alerts
+from services.ledger.audit import AuditLog
 from services.ledger.budgets import Budgets
 from services.ledger.changing import expire_holds
 from services.ledger.config import LedgerConfig
@@ -21,6 +22,7 @@ from services.ledger.reports import Reports
 from services.ledger.servicer import LedgerServicer
 from waybill.ledger.v1 import ledger_service_pb2_grpc
 from waybill.runtime import semconv, server
+from waybill.runtime.audit import Audit
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.telemetry import Telemetry
@@ -43,16 +45,26 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         entries = Entries(database, config.prices, _today, alerts)
         budgets = Budgets(database, config.operator_tenant)
         doubts = Doubts(database, owner, config.operator_tenant)
+        audit = AuditLog(database, config.operator_tenant)
         reports = Reports(database, owner, config.operator_tenant)
         yield server.Service(
             rpcs=[
                 (
                     ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
-                    LedgerServicer(entries, Listing(database), budgets, doubts, reports, config.prices),
+                    LedgerServicer(
+                        entries=entries,
+                        listing=Listing(database),
+                        budgets=budgets,
+                        doubts=doubts,
+                        reports=reports,
+                        prices=config.prices,
+                        audit=audit,
+                    ),
                     "waybill.ledger.v1.LedgerService",
                 )
             ],
             backends={"ledger/postgres": database.ping},
+            audit=Audit(audit.append),
         )
 
 

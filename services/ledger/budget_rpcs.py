@@ -80,12 +80,13 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         """Lists who changed budgets."""
         size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         budget_id = as_uuid("budget_id", request.budget_id) if request.budget_id else None
-        place = page_place(request.page_token, 1)
-        before = token_number(place[0]) if place else None
+        place = page_place(request.page_token, 2)
+        before = (token_moment(place[0]), token_number(place[1])) if place else None
         rows = await self._budgets.changes(identity.caller(), budget_id, size + 1, before)
         response = ledger_service_pb2.ListBudgetChangesResponse(changes=[_change(row) for row in rows[:size]])
         if len(rows) > size:
-            response.next_page_token = page_token(str(rows[size - 1]["change_id"]))
+            last = rows[size - 1]
+            response.next_page_token = page_token(last["happened_at"].isoformat(), str(last["audit_id"]))
         return response
 
     async def ListBudgetAlerts(
@@ -181,19 +182,20 @@ def _window(row: Row) -> budget_pb2.BudgetWindow:
 
 def _change(row: Row) -> budget_pb2.BudgetChange:
     change = budget_pb2.BudgetChange(
-        budget_id=str(row["budget_id"]),
-        change_time=timestamp(row["changed_at"]),
-        changed_by=row["changed_by"],
+        budget_id=row["target"],
+        change_time=timestamp(row["happened_at"]),
+        changed_by=row["caller"],
         subject=row["subject"],
         credential_id=row["credential_id"],
         correlation_id=row["correlation_id"],
     )
-    if row["old"] is not None:
-        change.old_limit = row["old"]["limit"]
-        change.old_thresholds.extend(row["old"]["thresholds"])
-    if row["new"] is not None:
-        change.new_limit = row["new"]["limit"]
-        change.new_thresholds.extend(row["new"]["thresholds"])
+    detail = row["detail"]
+    if "old_limit" in detail:
+        change.old_limit = int(detail["old_limit"])
+        change.old_thresholds.extend(map(int, detail["old_thresholds"].split(",")))
+    if "new_limit" in detail:
+        change.new_limit = int(detail["new_limit"])
+        change.new_thresholds.extend(map(int, detail["new_thresholds"].split(",")))
     return change
 
 

@@ -6,10 +6,11 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from psycopg.types.json import Jsonb
-
+from services.ledger import audit
+from services.ledger.audit import AuditFilter, AuditLog, Place
 from services.ledger.rows import ALL_TENANTS, NO_RUN, Row
 from services.ledger.windows import AT, RESET, START, window_id
+from waybill.runtime.audit import Event
 from waybill.runtime.errors import NotFound, Precondition
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database
@@ -36,12 +37,6 @@ where budget_id = %(budget_id)s
 returning *
 """  # noqa: S608  (constants only)
 DELETE = f"update waybill_ledger.budgets set deleted_at = {AT} where budget_id = %(budget_id)s"  # noqa: S608  (constants only)
-AUDIT = f"""
-insert into waybill_ledger.budget_changes (
-    budget_id, tenant, changed_at, changed_by, subject, credential_id, correlation_id, old, new)
-values (%(budget_id)s, %(tenant)s, {AT}, %(changed_by)s, %(subject)s, %(credential_id)s,
-    %(correlation_id)s, %(old)s, %(new)s)
-"""  # noqa: S608  (constants only)
 READ = f"""
 select b.*, {START} as started_at, {RESET} as resets_at,
     coalesce(w.used, 0) as used, coalesce(w.held, 0) as held, coalesce(w.in_doubt, 0) as in_doubt
@@ -63,12 +58,6 @@ from waybill_ledger.budgets b
 left join waybill_ledger.budget_windows w on w.window_id = {window_id("%(run_id)s")}
 where b.deleted_at is null and b.budget_id = %(budget_id)s
 """  # noqa: S608  (constants only)
-CHANGES = """
-select * from waybill_ledger.budget_changes
-where tenant = any(%(seen)s) and (%(budget_id)s::uuid is null or budget_id = %(budget_id)s)
-    and (%(before)s::bigint is null or change_id < %(before)s)
-order by change_id desc limit %(limit)s
-"""
 ALERTS = """
 select a.*, w.started_at from waybill_ledger.budget_alerts a
 join waybill_ledger.budget_windows w using (window_id)
@@ -77,6 +66,8 @@ where a.tenant = any(%(seen)s) and (%(budget_id)s::uuid is null or a.budget_id =
         or (a.alerted_at, a.window_id, a.threshold) < (%(before)s, %(before_id)s::uuid, %(threshold)s::int))
 order by a.alerted_at desc, a.window_id desc, a.threshold desc limit %(limit)s
 """
+# Of the audit, which has the changes of budgets among the rest.
+SET, REMOVE = "budget.set", "budget.remove"
 
 
 @dataclass(frozen=True)
@@ -115,6 +106,7 @@ class Budgets:
         self._database = database
         self._operator = operator
         self._now = now
+        self._log = AuditLog(database, operator)
 
     async def set(self, who: Caller, wanted: Wanted) -> Row:
         """Sets a budget, or changes the one that is alike but for limit and thresholds.
@@ -188,9 +180,11 @@ class Budgets:
                 return
         raise _not_found()
 
-    async def changes(self, who: Caller, budget_id: str | None, limit: int, before: int | None) -> list[Row]:
-        """Who changed budgets, newest first."""
-        return await self._rows(who, CHANGES, {"budget_id": budget_id, "limit": limit, "before": before})
+    async def changes(
+        self, who: Caller, budget_id: str | None, limit: int, before: Place | None
+    ) -> list[Row]:
+        """Who changed budgets, newest first, as rows of the audit."""
+        return await self._log.page(who, AuditFilter([SET, REMOVE], budget_id), limit, before)
 
     async def alerts(
         self,
@@ -221,18 +215,14 @@ class Budgets:
     async def _audit(self, connection: Connection, who: Caller, old: Row | None, new: Row | None) -> None:
         of = old or new
         assert of is not None
-        values = {
-            "budget_id": of["budget_id"],
-            "tenant": of["tenant"],
-            "changed_by": who.tenant,
-            "subject": who.subject,
-            "credential_id": who.credential_id,
-            "correlation_id": who.correlation_id,
-            "old": _audited(old),
-            "new": _audited(new),
-            "now": self._now(),
-        }
-        await connection.execute(AUDIT, values)
+        event = Event(
+            who,
+            "" if of["tenant"] == ALL_TENANTS else of["tenant"],
+            SET if new else REMOVE,
+            str(of["budget_id"]),
+            detail={**_audited("old", old), **_audited("new", new)},
+        )
+        await audit.append(connection, event)
 
     def _seen(self, who: Caller) -> list[str]:
         """Whose budgets a caller sees."""
@@ -247,8 +237,11 @@ class Budgets:
             )
 
 
-def _audited(row: Row | None) -> Jsonb | None:
-    return None if row is None else Jsonb({"limit": row["limit_amount"], "thresholds": row["thresholds"]})
+def _audited(when: str, row: Row | None) -> dict[str, str]:
+    if row is None:
+        return {}
+    thresholds = ",".join(map(str, row["thresholds"]))
+    return {f"{when}_limit": str(row["limit_amount"]), f"{when}_thresholds": thresholds}
 
 
 def _not_found() -> NotFound:

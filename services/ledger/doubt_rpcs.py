@@ -53,5 +53,5 @@ class DoubtRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
             )
         entry_id = as_uuid("entry_id", request.entry_id)
         tenant = await self._doubts.tenant_to_write_off(identity.caller(), request.tenant, entry_id)
-        row = await self._entries.write_off(tenant, entry_id, request.reason)
+        row = await self._entries.write_off(identity.caller(), tenant, entry_id, request.reason)
         return ledger_service_pb2.WriteOffResponse(entry=entry_message(row))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
+from services.ledger import audit
 from services.ledger.alerts import Alerts
 from services.ledger.changing import find
 from services.ledger.rows import ALL_TENANTS, Row
 from services.ledger.windows import AT, changes, moved
+from waybill.runtime.audit import NOBODY
 from waybill.runtime.errors import Precondition
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Database
@@ -132,6 +134,8 @@ async def write_off_old(
     while True:
         async with owner.transaction(None) as connection:
             rows = await (await connection.execute(WRITE_OFF, values)).fetchall()
+            for row in rows:
+                await audit.append(connection, audit.written_off(NOBODY, row, reason))
             before = (({**row, "state": "IN_DOUBT"}, row) for row in rows)
             alerts.tell(await moved(connection, changes(before)))
         count += len(rows)

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from services.ledger import audit
 from services.ledger.alerts import Alerts
 from services.ledger.changing import FIND, FIND_LOCKED, Change, conflict, find
 from services.ledger.prices import PriceTable, cost_nano_usd
@@ -175,12 +176,22 @@ class Entries:
         async with self._changing(tenant, entry_id) as change:
             return await change.end("IN_DOUBT", reason, {})
 
-    async def write_off(self, tenant: str, entry_id: str, reason: str) -> Row:
-        """Nobody will know whether the vendor acted, and nobody waits for it any more. Raises as `settle`."""
+    async def write_off(self, who: Caller, tenant: str, entry_id: str, reason: str) -> Row:
+        """Nobody will know whether the vendor acted, and nobody waits for it any more. Raises as `settle`.
+
+        Args:
+            who: Decides so.
+            tenant: Whose entry it is.
+            entry_id: The entry.
+            reason: By which policy, or whose decision.
+        """
         async with self._changing(tenant, entry_id) as change:
             # Why it was in doubt stays to be read.
             why = "; ".join(filter(None, (change.found["end_reason"], f"written off: {reason}")))
-            return await change.end("WRITTEN_OFF", why, {})
+            row = await change.end("WRITTEN_OFF", why, {})
+            if change.moves:  # and not a repeat
+                await audit.append(change.connection, audit.written_off(who, row, reason))
+            return row
 
     async def adjust(
         self,

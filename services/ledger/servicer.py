@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.ledger.audit import AuditLog
+from services.ledger.audit_rpcs import AuditRpcs
 from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
 from services.ledger.doubt_rpcs import DoubtRpcs
@@ -24,17 +26,19 @@ DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(BudgetRpcs, DoubtRpcs, ReportRpcs):
+class LedgerServicer(BudgetRpcs, DoubtRpcs, ReportRpcs, AuditRpcs):
     """The ledger's RPCs."""
 
     def __init__(
         self,
+        *,
         entries: Entries,
         listing: Listing,
         budgets: Budgets,
         doubts: Doubts,
         reports: Reports,
         prices: PriceTable,
+        audit: AuditLog,
     ) -> None:
         self._entries = entries
         self._listing = listing
@@ -42,6 +46,7 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, ReportRpcs):
         self._doubts = doubts
         self._reports = reports
         self._prices = prices
+        self._audit = audit
 
     async def Hold(self, request: ledger_service_pb2.HoldRequest, context: Any) -> Any:
         """Writes an attempt down."""

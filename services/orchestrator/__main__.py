@@ -40,6 +40,7 @@ from services.orchestrator.traces.spans import TraceServicer
 from waybill import tokens
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.runtime import server
+from waybill.runtime.audit import Audit, to_ledger
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import pruning
 from waybill.runtime.telemetry import Telemetry
@@ -63,6 +64,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         batches = BatchTier(peers, runs, steps, jobs, _now)
         pipeline = Pipeline(steps, batches)
         listing = RunListing(database)
+        audit = Audit(to_ledger(peers.ledger))
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, _now),
             PARSE: ParseWaits(peers, _now),
@@ -75,7 +77,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             runs=runs,
             listing=listing,
             inventory=Inventory(peers, runs),
-            control=Control(runs, durable, pipeline, peers, listing),
+            control=Control(runs, durable, pipeline, peers, listing, audit),
             traces=traces,
             searches=Searches(steps, peers),
             peers=peers,
@@ -101,6 +103,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                         ),
                     ],
                     backends={"orchestrator/postgres": database.ping},
+                    audit=audit,
                 )
         finally:
             await durable.drain()

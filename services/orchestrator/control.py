@@ -23,6 +23,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from waybill.parser.v1.parser_service_pb2 import DeleteParseJobsRequest
 from waybill.runtime import deadline
+from waybill.runtime.audit import Audit
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import page_size
@@ -50,13 +51,20 @@ class Control:
     """Changes the course of runs."""
 
     def __init__(
-        self, runs: Runs, durable: Durable, ingestion: Ingestion, peers: Peers, listing: RunListing
+        self,
+        runs: Runs,
+        durable: Durable,
+        ingestion: Ingestion,
+        peers: Peers,
+        listing: RunListing,
+        audit: Audit,
     ) -> None:
         self._runs = runs
         self._durable = durable
         self._ingestion = ingestion
         self._peers = peers
         self._listing = listing
+        self._audit = audit
 
     async def cancel(self, run: RunRef) -> Cancelled:
         """Stops a run and all work for it, wherever it is, before it answers.
@@ -64,7 +72,8 @@ class Control:
         Raises:
             NotFound: RUN_NOT_FOUND.
         """
-        row = await self._durable.cancel(run, self._ingestion)
+        with self._audit.noted("run.cancel", run.run_id):
+            row = await self._durable.cancel(run, self._ingestion)
         released = dict.fromkeys(CostKind.values(), 0)
         if row["state"] == "CANCELLED":
             for entry in await bills.entries(self._peers, [run.run_id]):
@@ -76,7 +85,8 @@ class Control:
 
     async def retry(self, run: RunRef, complete_by: datetime.datetime | None) -> Row:
         """Takes a run that ended badly up again. Raises as `Runs.retry`."""
-        return await self._runs.retry(run, complete_by)
+        with self._audit.noted("run.retry", run.run_id):
+            return await self._runs.retry(run, complete_by)
 
     async def delete(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:
         """Deletes a document and what only it needed.
@@ -85,6 +95,10 @@ class Control:
             Precondition: RUN_UNFINISHED.
         """
         collection = collection or DEFAULT_COLLECTION
+        with self._audit.noted("document.delete", f"{collection}/{document_key}"):
+            return await self._deleted(tenant, collection, document_key)
+
+    async def _deleted(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:
         await self._runs.check_finished(tenant, collection, document_key)
         sources = await self._runs.sources(tenant, collection, document_key)
         request = DeleteDocumentRequest(
@@ -125,6 +139,8 @@ class Control:
             more = bool(page.next_page_token) and looked_at < size and _has_time()
         if not answer.next_page_token:
             await self._name_unfinished(tenant, request, answer)
+        detail = {"documents": str(answer.documents), "unfinished": str(len(answer.unfinished))}
+        self._audit.note("documents.delete", request.collection, detail=detail)
         return answer
 
     async def _delete_one(self, tenant: str, document: Document, answer: DeleteDocumentsResponse) -> None:

@@ -25,6 +25,7 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.parser.v1 import parser_service_pb2_grpc
 from waybill.runtime import semconv, server
+from waybill.runtime.audit import Audit, to_ledger
 from waybill.runtime.channel import connect
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
@@ -80,6 +81,9 @@ async def assembled(
         jobs = Jobs(database, owner, f"parser/{uuid.uuid4()}")
         objects = Objects(ObjectStorageServiceStub(storage))
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
+        audit = Audit(to_ledger(LedgerServiceStub(ledger)))
+        if config.llamaparse is not None:
+            config.llamaparse.keys.audited(audit, LLAMAPARSE.name)
         engine, limits = chosen.engine, chosen.limits
         runner = Runner(jobs, objects, engine, meter, limits)
         await stack.enter_async_context(runner.running(config.children))
@@ -102,6 +106,7 @@ async def assembled(
                 )
             ],
             backends={**chosen.probes, "parser/postgres": database.ping},
+            audit=audit,
         )
 
 

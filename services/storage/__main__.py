@@ -17,7 +17,10 @@ from services.storage.objects import Objects
 from services.storage.objects_servicer import ObjectStorageServicer
 from services.storage.sweep import Patience, Sweeper
 from services.storage.vector_index import Builder
+from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.runtime import server
+from waybill.runtime.audit import Audit, log_alone, to_ledger
+from waybill.runtime.channel import connect
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
@@ -47,6 +50,7 @@ async def build(
         database = await stack.enter_async_context(Database.opened(config.database_url))
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
         chosen = await stack.enter_async_context(_chosen(config, telemetry, database, owner))
+        audit = await stack.enter_async_context(_audit(config, telemetry))
         sweeper = Sweeper(owner, patience)
         await stack.enter_async_context(sweeper.running())
         await stack.enter_async_context(Builder(owner, config.owner_database_url).running())
@@ -61,7 +65,7 @@ async def build(
             rpcs=[
                 (
                     objects_grpc.add_ObjectStorageServiceServicer_to_server,
-                    ObjectStorageServicer(Objects(chosen.store), partial(links.source_of, database)),
+                    ObjectStorageServicer(Objects(chosen.store), partial(links.source_of, database), audit),
                     "waybill.storage.v1.ObjectStorageService",
                 ),
                 (
@@ -71,7 +75,20 @@ async def build(
                 ),
             ],
             backends={**chosen.probes, "storage/postgres": database.ping},
+            audit=audit,
         )
+
+
+@asynccontextmanager
+async def _audit(config: StorageConfig, telemetry: Telemetry) -> AsyncIterator[Audit]:
+    if not config.ledger_address:
+        yield Audit(log_alone)
+        return
+    async with connect(config.ledger_address, telemetry.tracer, config.server.auth) as ledger:
+        audit = Audit(to_ledger(LedgerServiceStub(ledger)))
+        if config.supabase is not None:
+            config.supabase.keys.audited(audit, SUPABASE.name)
+        yield audit
 
 
 @asynccontextmanager

@@ -77,6 +77,7 @@ class StorageConfig:
         objects_dir: WAYBILL_OBJECTS_DIR, a folder that no other process writes to; of the local backend.
         supabase: For that backend alone: STORAGE_BACKEND, or by WAYBILL_MODE.
         links: Where links to objects of the local backend are served; None: nowhere.
+        ledger_address: WAYBILL_LEDGER_ADDRESS, host:port, where the audit is; empty: in the log alone.
     """
 
     server: ServerConfig
@@ -85,6 +86,7 @@ class StorageConfig:
     objects_dir: Path | None
     supabase: SupabaseConfig | None = None
     links: LinksConfig | None = None
+    ledger_address: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> StorageConfig:
@@ -98,6 +100,7 @@ class StorageConfig:
             objects_dir=settings.path(own.OBJECTS_DIR) if local else None,
             supabase=None if local else SupabaseConfig.read(settings),
             links=LinksConfig.read(settings) if local else None,
+            ledger_address=settings.text(declared.ADDRESSES["ledger"]),
         )
         settings.check()
         return config

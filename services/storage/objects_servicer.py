@@ -9,6 +9,7 @@ from services.storage.backends.port import Link, ObjectSpec, StoredObject
 from services.storage.links import DEFAULT_SECONDS, check_file_name, check_life, file_name_of
 from services.storage.objects import DEFAULT_CONTENT_TYPE, Objects
 from waybill.runtime import identity
+from waybill.runtime.audit import Audit
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.wire import page_place, page_size, page_token, timestamp
 from waybill.storage.v1 import link_pb2, object_pb2, object_storage_service_pb2_grpc
@@ -28,11 +29,13 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
         objects: The objects.
         source_of: The key of a document's source, by tenant, collection and document key; see
             `services.storage.links.source_of`.
+        audit: Is told of links: who has one needs nothing else.
     """
 
-    def __init__(self, objects: Objects, source_of: SourceOf) -> None:
+    def __init__(self, objects: Objects, source_of: SourceOf, audit: Audit) -> None:
         self._objects = objects
         self._source_of = source_of
+        self._audit = audit
 
     async def PutObject(
         self, messages: AsyncIterator[pb.PutObjectRequest], context: Any
@@ -114,14 +117,15 @@ class ObjectStorageServicer(object_storage_service_pb2_grpc.ObjectStorageService
                 raise InvalidRequest("INVALID_REQUEST", "Name key, or document.")
         file_name = check_file_name(request.file_name) if request.file_name else file_name_of(name)
         link = await self._objects.sign_download(tenant, key, life, file_name)
+        await self._audit.record("link.download", key, detail={"of": name, "life_seconds": str(life)})
         return pb.SignDownloadResponse(link=_link(link))
 
     async def SignUpload(self, request: pb.SignUploadRequest, context: Any) -> pb.SignUploadResponse:
         """Signs a link by which an object can be put."""
         tenant, life = identity.caller().tenant, _life(request)
-        return pb.SignUploadResponse(
-            link=_link(await self._objects.sign_upload(tenant, _spec(request), life))
-        )
+        link = await self._objects.sign_upload(tenant, _spec(request), life)
+        await self._audit.record("link.upload", request.key, detail={"life_seconds": str(life)})
+        return pb.SignUploadResponse(link=_link(link))
 
 
 async def _header(messages: AsyncIterator[pb.PutObjectRequest]) -> pb.PutObjectRequest.Header:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from services.storage.config import LinksConfig
@@ -26,6 +27,7 @@ from tests.inprocess import server_config
 from waybill.cli.exits import Exit
 from waybill.cli.main import app
 from waybill.cli.opening import has_windows
+from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.errors import NotFound
 from waybill.runtime.server import Service, serving
 from waybill.runtime.telemetry import Telemetry
@@ -53,7 +55,7 @@ def storage(folder: Path) -> Iterator[str]:
     async def serve() -> None:
         now = lambda: datetime.datetime.now(datetime.UTC)  # noqa: E731
         async with objects_on_disk(folder, LinksConfig("127.0.0.1:0"), now) as (store, _):
-            servicer = ObjectStorageServicer(Objects(store), source_of)
+            servicer = ObjectStorageServicer(Objects(store), source_of, Audit(log_alone))
             add = rpc.add_ObjectStorageServiceServicer_to_server
             service = Service([(add, servicer, "waybill.storage.v1.ObjectStorageService")])
             async with serving(server_config("storage"), Telemetry("storage", []), service) as at:
@@ -78,6 +80,8 @@ def objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with ExitStack() as stack:
+        # The service is in this process, and the command's output is to be the command's alone.
+        stack.enter_context(capture_logs())
         address = stack.enter_context(storage(tmp_path / "objects"))
 
         def run(*arguments: str, input: bytes | None = None) -> Result:

@@ -27,6 +27,7 @@ from services.storage.on_disk import LINK_KEYS, objects_on_disk
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_storage import Headers, channel_to
 from waybill.runtime import identity
+from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.errors import NotFound
 from waybill.runtime.postgres import Database
 from waybill.runtime.server import Service
@@ -96,7 +97,7 @@ async def no_documents(tenant: str, collection: str, document_key: str) -> str:
 async def serving(store: ObjectStore) -> AsyncIterator[rpc.ObjectStorageServiceAsyncStub]:
     """The service over a backend."""
     add = rpc.add_ObjectStorageServiceServicer_to_server
-    servicer = ObjectStorageServicer(Objects(store), no_documents)
+    servicer = ObjectStorageServicer(Objects(store), no_documents, Audit(log_alone))
     service = Service([(add, servicer, "waybill.storage.v1.ObjectStorageService")])
     async with channel_to(service) as channel:
         yield rpc.ObjectStorageServiceStub(channel)

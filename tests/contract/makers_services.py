@@ -60,14 +60,15 @@ async def all_but_orchestrator(
         async def serve(name: str, build: Any, config: Any) -> None:
             at[name] = await stack.enter_async_context(served(name, partial(build, config), recorder, auth))
 
-        await serve(
-            "storage",
-            build_storage,
-            StorageConfig(
-                server_config("storage", auth), *urls("storage"), folder, links=LinksConfig("127.0.0.1:0")
-            ),
-        )
         await serve("ledger", build_ledger, LedgerConfig(server_config("ledger", auth), *urls("ledger")))
+        storage = StorageConfig(
+            server_config("storage", auth),
+            *urls("storage"),
+            folder,
+            links=LinksConfig("127.0.0.1:0"),
+            ledger_address=at["ledger"],
+        )
+        await serve("storage", build_storage, storage)
         parser = ParserConfig(server_config("parser", auth), *urls("parser"), at["storage"], at["ledger"])
         await serve("parser", build_parser, parser)
         await serve(

@@ -15,10 +15,12 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from tests.inprocess import Recorder, of_service, served
 from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime import errors
+from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.call_limit import MOST_CALLS, CallLimit
 from waybill.runtime.errors import Deadline, Unavailable, from_status
 from waybill.runtime.identity import Door
 from waybill.runtime.interceptors import ServerInterceptor
+from waybill.runtime.refusals import Refusals
 from waybill.runtime.server import Service
 from waybill.storage.v1.object_storage_service_pb2 import (
     PutObjectRequest,
@@ -90,9 +92,8 @@ async def _done(calls: list[Any], count: int) -> AsyncIterator[Any]:
 
 
 async def test_an_upload_that_pauses_too_long_is_ended_with_what_to_do() -> None:
-    server = grpc.aio.server(
-        interceptors=[ServerInterceptor(Recorder().telemetry("storage").tracer, Door(), silence_seconds=0.05)]
-    )
+    refusals, tracer = Refusals(Audit(log_alone)), Recorder().telemetry("storage").tracer
+    server = grpc.aio.server(interceptors=[ServerInterceptor(tracer, Door(), refusals, silence_seconds=0.05)])
     add_ObjectStorageServiceServicer_to_server(Objects(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -12,6 +12,7 @@ from services.orchestrator.runs.rows import Row, RunRef
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
+from waybill.runtime.audit import Audit, log_alone
 
 ENDED_AT = datetime.datetime(2026, 11, 27, 12, 0, 0, 500_000, datetime.UTC)
 BEFORE, AFTER = ENDED_AT - datetime.timedelta(microseconds=1), ENDED_AT + datetime.timedelta(seconds=1)
@@ -61,6 +62,7 @@ async def cancel(state: str) -> Cancelled:
         cast("Any", None),
         cast("Any", Peers()),
         cast("Any", None),
+        Audit(log_alone),
     )
     return await control.cancel(RunRef("t", "r"))
 

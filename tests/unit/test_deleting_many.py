@@ -10,6 +10,7 @@ import pytest
 from services.orchestrator.control import Control
 from services.orchestrator.runs.listing import RunListing
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentResponse, DeleteDocumentsRequest
+from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.errors import Precondition
 from waybill.storage.v1.document_index_service_pb2 import ListDocumentsRequest, ListDocumentsResponse
 from waybill.storage.v1.document_pb2 import Document
@@ -26,7 +27,7 @@ class Refusing(Control):
     def __init__(self, why: Precondition) -> None:
         nothing: Any = None
         peers: Any = SimpleNamespace(index=Index())
-        super().__init__(nothing, nothing, nothing, peers, cast("RunListing", Listing()))
+        super().__init__(nothing, nothing, nothing, peers, cast("RunListing", Listing()), Audit(log_alone))
         self._why = why
 
     async def delete(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:

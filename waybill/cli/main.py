@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from waybill.cli import (
+    audit,
     bill,
     budget,
     call,
@@ -60,6 +61,7 @@ GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
         bill.bill,
         forecast.forecast,
         prices.prices,
+        audit.audit,
     ),
     "The stack on this machine": (
         stack.up,

@@ -27,6 +27,7 @@ from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.call_limit import CallLimit
 from waybill.runtime.channel import MAX_MESSAGE_BYTES, caller_attributes, finish
 from waybill.runtime.errors import (
+    Credential,
     Deadline,
     InvalidRequest,
     Quota,
@@ -36,6 +37,7 @@ from waybill.runtime.errors import (
     status_code,
     to_status,
 )
+from waybill.runtime.refusals import Refusals
 from waybill.runtime.wellformed import Undecodable, check, decoding
 
 UNARY_SECONDS = 300.0
@@ -53,9 +55,16 @@ _propagator = TraceContextTextMapPropagator()
 class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every handler of our own services."""
 
-    def __init__(self, tracer: Tracer, door: identity.Door, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        tracer: Tracer,
+        door: identity.Door,
+        refusals: Refusals,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
         self._tracer = tracer
         self._door = door
+        self._refusals = refusals
         self._silence_seconds = silence_seconds
         self._limit = CallLimit()
 
@@ -109,9 +118,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
                 try:
-                    who = await self._door.admit(
-                        details.invocation_metadata, services_only=_services_only(details.method)
-                    )
+                    who = await self._let_in(details, context)
                     identity.become(who)
                     span.set_attributes(caller_attributes(who))
                     with self._limit.held(who.tenant):
@@ -124,6 +131,14 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                     await context.abort_with_status(rpc_status.to_status(status))
         finally:
             finish(span, code)
+
+    async def _let_in(self, details: grpc.HandlerCallDetails, context: Any) -> identity.Caller:
+        only = _services_only(details.method)
+        try:
+            return await self._door.admit(details.invocation_metadata, services_only=only)
+        except Credential as error:
+            self._refusals.refused(details.method, error.reason, context.peer())
+            raise
 
     def _checked(self, request: Any) -> Any:
         return _checked(request) if isinstance(request, Message | Undecodable) else self._stream(request)

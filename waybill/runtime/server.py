@@ -22,12 +22,14 @@ from grpc_reflection.v1alpha import reflection
 
 from waybill.runtime import faults, logs
 from waybill.runtime import settings as declared
+from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.auth_settings import AuthConfig, certificate, check_bind
 from waybill.runtime.channel import TRANSPORT_OPTIONS
 from waybill.runtime.config import Settings
 from waybill.runtime.identity import Door
 from waybill.runtime.interceptors import ServerInterceptor
 from waybill.runtime.loops import repeating
+from waybill.runtime.refusals import Refusals
 from waybill.runtime.telemetry import Telemetry
 from waybill.runtime.tls import SCHEME, Certificate, is_loopback
 
@@ -122,10 +124,12 @@ class Service:
     Attributes:
         rpcs: (generated add_…_to_server, servicer, full service name) for each gRPC service.
         backends: Health name, for instance "parser/local", to a probe that says whether it works.
+        audit: Is told of calls that are refused, and hands over what it was told while the service runs.
     """
 
     rpcs: Sequence[tuple[Callable[[Any, Any], None], Any, str]]
     backends: Mapping[str, Callable[[], Awaitable[bool]]] = field(default_factory=dict)
+    audit: Audit = field(default_factory=lambda: Audit(log_alone))
 
 
 Build = Callable[[Telemetry], AbstractAsyncContextManager[Service]]
@@ -134,7 +138,13 @@ Build = Callable[[Telemetry], AbstractAsyncContextManager[Service]]
 @asynccontextmanager
 async def serving(config: ServerConfig, telemetry: Telemetry, service: Service) -> AsyncIterator[str]:
     """Serves until the block is left, then drains; yields the bound address."""
-    async with letting_in(config.auth) as door, _served(config, telemetry, service, door) as address:
+    refusals = Refusals(service.audit)
+    async with (
+        service.audit.writing(),
+        refusals.counting(),
+        letting_in(config.auth) as door,
+        _served(config, telemetry, service, ServerInterceptor(telemetry.tracer, door, refusals)) as address,
+    ):
         yield address
 
 
@@ -152,10 +162,10 @@ async def letting_in(auth: AuthConfig) -> AsyncIterator[Door]:
 
 @asynccontextmanager
 async def _served(
-    config: ServerConfig, telemetry: Telemetry, service: Service, door: Door
+    config: ServerConfig, telemetry: Telemetry, service: Service, interceptor: ServerInterceptor
 ) -> AsyncIterator[str]:
     server = grpc.aio.server(
-        interceptors=[ServerInterceptor(telemetry.tracer, door)],
+        interceptors=[interceptor],
         maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS,
         options=[
             *TRANSPORT_OPTIONS,

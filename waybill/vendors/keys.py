@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import Context
+from functools import partial
 from pathlib import Path
 
 import structlog
+
+from waybill.runtime.audit import Audit
 
 log = structlog.get_logger()
 
@@ -26,6 +30,8 @@ class Keys:
         self._file = file
         self._seen: tuple[int, int, int] | None = None
         self._refused: set[str] = set()
+        self._audit: Audit | None = None
+        self._vendor = ""
 
     def __repr__(self) -> str:
         return f"Keys({len(self._keys)} of them, not shown)"
@@ -34,6 +40,10 @@ class Keys:
     def all_refused(self) -> bool:
         """Whether the vendor refused each of them when it was last sent."""
         return bool(self._keys) and self._refused.issuperset(self._keys)
+
+    def audited(self, audit: Audit, vendor: str) -> None:
+        """Tells the audit from now on when the file has other keys."""
+        self._audit, self._vendor = audit, vendor
 
     def current(self) -> str:
         """The first key that was not refused; the first where all were; empty where there is none."""
@@ -62,7 +72,12 @@ class Keys:
         except (OSError, UnicodeDecodeError) as error:
             log.warning("the key file cannot be read", error=type(error).__name__)
             return
-        self._seen = seen
+        first, self._seen = self._seen is None, seen
         if lines and lines != self._keys:
             self._keys, self._refused = lines, set()
             log.info("keys were read again", count=len(lines))
+            if self._audit is not None and not first:
+                detail = {"keys": str(len(lines))}
+                note = partial(self._audit.note, "keys.reload", self._vendor, detail=detail, operators=True)
+                # Whose request has found it is chance.
+                Context().run(note)

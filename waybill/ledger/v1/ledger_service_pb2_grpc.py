@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from waybill.ledger.v1 import audit_pb2 as waybill_dot_ledger_dot_v1_dot_audit__pb2
 from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__pb2
 from waybill.ledger.v1 import ledger_service_pb2 as waybill_dot_ledger_dot_v1_dot_ledger__service__pb2
 
@@ -120,6 +121,16 @@ class LedgerServiceStub:
                 '/waybill.ledger.v1.LedgerService/ListBudgetAlerts',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsResponse.FromString,
+                _registered_method=True)
+        self.RecordAudit = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/RecordAudit',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.RecordAuditRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.RecordAuditResponse.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ListAudit',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
 
 
@@ -270,6 +281,21 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordAudit(self, request, context):
+        """Appends what was done to the audit. The same event_id again appends nothing. Reasons: INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAudit(self, request, context):
+        """Lists who did what, newest first; what concerns all tenants for the operator alone.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -357,6 +383,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListBudgetAlerts,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsResponse.SerializeToString,
+            ),
+            'RecordAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordAudit,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.RecordAuditRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.RecordAuditResponse.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.ListAuditRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_audit__pb2.ListAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -819,6 +855,60 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/ListBudgetAlerts',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.ListBudgetAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/RecordAudit',
+            waybill_dot_ledger_dot_v1_dot_audit__pb2.RecordAuditRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_audit__pb2.RecordAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListAudit',
+            waybill_dot_ledger_dot_v1_dot_audit__pb2.ListAuditRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_audit__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from waybill.ledger.v1 import audit_pb2 as _audit_pb2
 from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import ledger_service_pb2 as _ledger_service_pb2
 import abc as _abc_1
@@ -106,6 +107,12 @@ class LedgerServiceStub:
     """
     ListBudgetAlerts: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetAlertsRequest, _ledger_service_pb2.ListBudgetAlertsResponse]
     """Lists the alerts of budgets, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
+    RecordAudit: _grpc.UnaryUnaryMultiCallable[_audit_pb2.RecordAuditRequest, _audit_pb2.RecordAuditResponse]
+    """Appends what was done to the audit. The same event_id again appends nothing. Reasons: INVALID_REQUEST."""
+    ListAudit: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAuditRequest, _audit_pb2.ListAuditResponse]
+    """Lists who did what, newest first; what concerns all tenants for the operator alone.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -184,6 +191,12 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """
     ListBudgetAlerts: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListBudgetAlertsRequest, _ledger_service_pb2.ListBudgetAlertsResponse]  # type: ignore[assignment]
     """Lists the alerts of budgets, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
+    RecordAudit: _aio.UnaryUnaryMultiCallable[_audit_pb2.RecordAuditRequest, _audit_pb2.RecordAuditResponse]  # type: ignore[assignment]
+    """Appends what was done to the audit. The same event_id again appends nothing. Reasons: INVALID_REQUEST."""
+    ListAudit: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAuditRequest, _audit_pb2.ListAuditResponse]  # type: ignore[assignment]
+    """Lists who did what, newest first; what concerns all tenants for the operator alone.
+    Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+    """
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one truth about money. An entry's tenant, run and correlation id come from the headers of the call."""
@@ -361,5 +374,23 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListBudgetAlertsResponse, _abc.Awaitable[_ledger_service_pb2.ListBudgetAlertsResponse]]:
         """Lists the alerts of budgets, newest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
+
+    @_abc_1.abstractmethod
+    def RecordAudit(
+        self,
+        request: _audit_pb2.RecordAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.RecordAuditResponse, _abc.Awaitable[_audit_pb2.RecordAuditResponse]]:
+        """Appends what was done to the audit. The same event_id again appends nothing. Reasons: INVALID_REQUEST."""
+
+    @_abc_1.abstractmethod
+    def ListAudit(
+        self,
+        request: _audit_pb2.ListAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListAuditResponse, _abc.Awaitable[_audit_pb2.ListAuditResponse]]:
+        """Lists who did what, newest first; what concerns all tenants for the operator alone.
+        Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
+        """
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
