@@ -165,3 +165,6 @@ class Calls:
 
     def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> _Call:
         return _CallReceivingStream(path, self._channel.unary_stream(path, *args, **kwargs), *self._with)
+
+    def stream_stream(self, path: str, *args: Any, **kwargs: Any) -> _Call:
+        return _CallReceivingStream(path, self._channel.stream_stream(path, *args, **kwargs), *self._with)

@@ -19,9 +19,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,6 +31,7 @@ from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, IngestRequest, WatchRunRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from waybill.orchestrator.v1.plan_pb2 import PlanRequest, PlanResponse
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import identity, semconv, tls, wire
@@ -53,6 +54,7 @@ FINAL_STATES = frozenset(
         Run.STATE_CANCELLED,
     }
 )
+T = TypeVar("T")
 _PIECE_BYTES = 256 * 1024
 _CHANNEL_OPTIONS = (
     # Waiting for a connection is asked of the channel, so that calls need no argument for it.
@@ -130,50 +132,30 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file as the messages of an Ingest; it can be iterated again for a repeat."""
+    """A file as the messages of an Ingest or a Plan; it can be iterated again for a repeat."""
 
     path: Path
-    header: IngestRequest.Header
+    header: IngestRequest.Header | PlanRequest.Header
 
     @classmethod
-    def of(
-        cls,
-        path: Path,
-        document_key: str,
-        collection: str,
-        request_id: str,
-        complete_by: datetime | None = None,
-        metadata: Mapping[str, str] = MappingProxyType({}),
-        origin: str = "",
-        max_nano_usd: int | None = None,
-    ) -> Self:
-        """Reads the file once for its size and hash. Raises OSError."""
+    def of(cls, path: Path, header: IngestRequest.Header | PlanRequest.Header) -> Self:
+        """Reads the file once for its size and hash, which go into the header. Raises OSError."""
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size_bytes = file.tell()
-        header = IngestRequest.Header(
-            collection=collection,
-            document_key=document_key,
-            filename=path.name,
-            size_bytes=size_bytes,
-            sha256=digest,
-            request_id=request_id,
-            complete_by=timestamp(complete_by),
-            metadata=metadata,
-            origin=origin,
-            max_nano_usd=max_nano_usd,
-        )
+            header.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            header.size_bytes = file.tell()
+        header.filename = path.name
         return cls(path, header)
 
-    def __iter__(self) -> Iterator[IngestRequest]:
-        yield IngestRequest(header=self.header)
+    def __iter__(self) -> Iterator[Any]:
+        message = IngestRequest if isinstance(self.header, IngestRequest.Header) else PlanRequest
+        yield message(header=self.header)  # type: ignore[arg-type]
         left = self.header.size_bytes
         try:
             with self.path.open("rb") as file:
                 # What a file has grown by since it was read for the header is of its next ingest.
                 while piece := file.read(min(_PIECE_BYTES, left)):
                     left -= len(piece)
-                    yield IngestRequest(data=piece)
+                    yield message(data=piece)
         except OSError:
             return  # the server misses bytes and says so; raised here, it would end in gRPC's log
 
@@ -261,13 +243,50 @@ class Client:
             OSError: The file cannot be read.
             ServiceError: The service refused it; a Quota QUEUE_FULL is not repeated here, and says when to.
         """
-        request_id = request_id or str(uuid.uuid4())
-        upload = Upload.of(
-            path, document_key or path.name, collection, request_id, complete_by, metadata or {}, origin,
-            max_nano_usd,
-        )  # fmt: skip
+        header = IngestRequest.Header(
+            collection=collection,
+            document_key=document_key or path.name,
+            request_id=request_id or str(uuid.uuid4()),
+            complete_by=timestamp(complete_by),
+            metadata=metadata,
+            origin=origin,
+            max_nano_usd=max_nano_usd,
+        )
+        return self._sent(Upload.of(path, header), self.orchestrator.Ingest).run
+
+    def plan(
+        self,
+        path: Path,
+        *,
+        document_key: str = "",
+        collection: str = "",
+        complete_by: datetime | None = None,
+        timeout: float | None = None,
+    ) -> PlanResponse:
+        """Says what an ingest of a file would do and cost; nothing is stored or bought.
+
+        Args:
+            path: The file.
+            document_key: Names the document; the file's name when empty.
+            collection: "default" when empty.
+            complete_by: When the run would have to be done, with a time zone; None: at once.
+            timeout: Seconds that it may take; None: as for any call.
+
+        Raises:
+            OSError: The file cannot be read.
+            ServiceError: The service refused it, as the ingest or its parse would fail.
+        """
+        header = PlanRequest.Header(
+            collection=collection,
+            document_key=document_key or path.name,
+            complete_by=timestamp(complete_by),
+        )
+        return self._sent(Upload.of(path, header), partial(self.orchestrator.Plan, timeout=timeout))
+
+    def _sent(self, upload: Upload, call: Callable[[Any], T]) -> T:
+        """Sends a file; an answer that bytes are missing is told as why they are."""
         try:
-            return self.orchestrator.Ingest(cast(Iterator[IngestRequest], upload)).run
+            return call(upload)
         except InvalidRequest:
             upload.check()
             raise

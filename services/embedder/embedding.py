@@ -14,7 +14,9 @@ import structlog
 from services.embedder.backends.port import Capabilities, Embedded, EmbeddingBackend, Vectors
 from waybill import tokens
 from waybill.common.v1.space_pb2 import Space
+from waybill.embedder.v1.offer_pb2 import EmbeddingOffer
 from waybill.metering import Attempt, Meter
+from waybill.packing import packed
 from waybill.purchases import Purchase
 from waybill.runtime import semconv
 from waybill.runtime.errors import InvalidRequest, VendorContract
@@ -58,6 +60,7 @@ class Embeddings:
     def __init__(self, backend: EmbeddingBackend, meter: Meter, limiter: Limiter, calls: Calls) -> None:
         self.space = backend.space
         self.batches_offered = bool(backend.capabilities.batch_price_model)
+        self.offer = _offer(backend.capabilities)
         self._limits = backend.capabilities
         self._backend = backend
         self._meter = meter
@@ -122,15 +125,8 @@ def credible(limits: Capabilities, reported: int | None, counted: int) -> int | 
 
 def pack(limits: Capabilities, texts: Sequence[str], counts: Sequence[int]) -> Iterator[Request]:
     """Cuts texts into vendor requests of about the target size, in order."""
-    start, total = 0, 0
-    for place, count in enumerate(counts):
-        full = place - start == limits.max_texts or total + count > limits.target_request_tokens
-        if place > start and full:
-            yield Request(start, texts[start:place], total)
-            start, total = place, 0
-        total += count
-    if start < len(texts):
-        yield Request(start, texts[start:], total)
+    for start, end, total in packed(counts, limits.max_texts, limits.target_request_tokens):
+        yield Request(start, texts[start:end], total)
 
 
 def spend_key(space: Space, texts: Sequence[str]) -> str:
@@ -180,3 +176,14 @@ def too_many(texts: int, most: int) -> InvalidRequest:
 def _invalid(vendor: str, what: str) -> VendorContract:
     text = f"The embedding backend's answer {what}. Nothing was stored."
     return VendorContract("EMBEDDING_INVALID", text, {semconv.VENDOR: vendor})
+
+
+def _offer(limits: Capabilities) -> EmbeddingOffer:
+    return EmbeddingOffer(
+        vendor=limits.vendor,
+        model=limits.price_model,
+        batch_model=limits.batch_price_model,
+        kind=limits.kind,
+        request_texts=limits.max_texts,
+        request_tokens=limits.target_request_tokens,
+    )

@@ -40,7 +40,7 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         embeddings = await self._asked(request)
         # Batches are the configured model's.
         batches = embeddings is self._spaces.default and embeddings.batches_offered
-        yield pb.EmbedResponse(space=embeddings.space, batches_offered=batches)
+        yield pb.EmbedResponse(space=embeddings.space, batches_offered=batches, offer=embeddings.offer)
         usage = Usage()
         async for bought in embeddings.embed(request.texts):
             usage.tokens += bought.tokens

@@ -13,9 +13,10 @@ import psycopg
 from services.ledger import audit
 from services.ledger.alerts import Alerts
 from services.ledger.changing import FIND, FIND_LOCKED, Change, conflict, find
-from services.ledger.prices import PriceTable, cost_nano_usd
+from services.ledger.prices import PriceTable
 from services.ledger.rows import NO_RUN, Row
 from services.ledger.windows import APPLYING, AT, adjusted, moved, raised
+from waybill.money import cost_nano_usd
 from waybill.runtime.errors import Conflict, Unavailable
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Database

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from services.ledger.doubts import FIRST_ASKED_AFTER
-from services.ledger.prices import cost_nano_usd
 from services.ledger.rows import NO_RUN, Row
 from waybill.ledger.v1 import asking_pb2, entry_pb2
+from waybill.money import cost_nano_usd
 from waybill.runtime.wire import timestamp
 from waybill.vendors.registry import tells_of
 

@@ -6,14 +6,15 @@ import datetime
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from waybill.money import cost_nano_usd
 from waybill.runtime.errors import Precondition
 
 TABLE = Path(__file__).with_name("prices.toml")
-MILLION = 1_000_000
 ANY_MODEL = "*"
 # A thousand dollars for one unit; much more would not fit its column.
 MOST_NANO_USD_PER_MILLION = 10**18
@@ -41,13 +42,8 @@ class Price:
     source: str
 
     def cost_nano_usd(self, quantity: int) -> int:
-        """Cost of so many units, a fraction of a nano-dollar rounded up: a hold is never too small."""
+        """Cost of so many units, a fraction of a nano-dollar rounded up."""
         return cost_nano_usd(self.nano_usd_per_million, quantity)
-
-
-def cost_nano_usd(nano_usd_per_million: int, quantity: int) -> int:
-    """Cost of so many units at a price, rounded up to the nano-dollar."""
-    return -(-nano_usd_per_million * quantity // MILLION)
 
 
 class PriceTable:
@@ -96,6 +92,16 @@ class PriceTable:
             if known == (vendor, unit, nano_usd_per_million) and price.model in (model, ANY_MODEL):
                 return price
         return None
+
+    def on(self, day: datetime.date) -> Sequence[tuple[Price, bool]]:
+        """What `find` answers on a day for each vendor, model and unit, and whether it is one's own."""
+        known = dict.fromkeys((price.vendor, price.model, price.unit) for price, _ in self.all())
+        found = []
+        for vendor, model, unit in known:
+            with suppress(Precondition):  # its first price is of a later day
+                price = self.find(vendor, model, unit, day)
+                found.append((replace(price, model=model), price in self._own))
+        return found
 
     def all(self) -> Sequence[tuple[Price, bool]]:
         """Every price, and whether it is one's own; in the order in which they are looked for."""

@@ -39,10 +39,11 @@ class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def ListPrices(self, request: ledger_service_pb2.ListPricesRequest, context: Any) -> Any:
         """Lists the prices that are known."""
+        known = self._prices.on(read_day("day", request.day)) if request.day else self._prices.all()
         return ledger_service_pb2.ListPricesResponse(
             prices=[
                 price_pb2.Price(**vars(price) | {"valid_from": price.valid_from.isoformat()}, own=own)
-                for price, own in self._prices.all()
+                for price, own in known
             ]
         )
 
@@ -62,6 +63,14 @@ class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         if price := self._prices.at(row["vendor"], row["model"], row["unit"], row["price"]):
             line.price_date, line.price_source = price.valid_from.isoformat(), price.source
         return line
+
+
+def read_day(name: str, text: str) -> datetime.date:
+    """A day as requests have it. Raises InvalidRequest."""
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest("INVALID_REQUEST", f"{name} is a day such as 2026-11-27.") from None
 
 
 def read_report(request: ledger_service_pb2.ReportRequest) -> tuple[Span, str]:

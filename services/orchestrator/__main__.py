@@ -24,6 +24,7 @@ from services.orchestrator.inventory import Inventory
 from services.orchestrator.parse_waits import ParseWaits
 from services.orchestrator.peers import connected
 from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.planning import Plans
 from services.orchestrator.runs import engine
 from services.orchestrator.runs.durable import Durable
 from services.orchestrator.runs.listing import RunListing
@@ -74,6 +75,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         traces = Traces(runs, step_log, peers, database)
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, steps),
+            plans=Plans(peers, steps, _now),
             runs=runs,
             listing=listing,
             inventory=Inventory(peers, runs),

@@ -12,6 +12,7 @@ from services.orchestrator.admission import Admission, read_complete_by
 from services.orchestrator.control import Control
 from services.orchestrator.inventory import Inventory
 from services.orchestrator.peers import Peers
+from services.orchestrator.planning import Plans
 from services.orchestrator.runs.listing import RunFilter, RunListing
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs
@@ -23,7 +24,7 @@ from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
-from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
+from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc, plan_pb2
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
@@ -40,6 +41,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         self,
         *,
         admission: Admission,
+        plans: Plans,
         runs: Runs,
         listing: RunListing,
         inventory: Inventory,
@@ -49,6 +51,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         peers: Peers,
     ) -> None:
         self._admission = admission
+        self._plans = plans
         self._runs = runs
         self._listing = listing
         self._inventory = inventory
@@ -61,6 +64,12 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         """Takes a document in."""
         row = await self._admission.ingest(requests)
         return pb.IngestResponse(run=_run(row, RunTotal()))
+
+    async def Plan(
+        self, requests: AsyncIterator[plan_pb2.PlanRequest], context: Any
+    ) -> plan_pb2.PlanResponse:
+        """Says what an ingest would cost."""
+        return await self._plans.plan(requests)
 
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:
         """Reads a run and its cost."""

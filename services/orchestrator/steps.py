@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from services.orchestrator import artifacts, degrading, vectors
 from services.orchestrator.batch import tiers
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embedded_text
-from services.orchestrator.chunks.packing import Packer
+from services.orchestrator.chunks.packing import Packer, nothing_to_cut
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
 from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.parts import part
@@ -107,13 +107,18 @@ class Steps:
         self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
 
     @property
-    def recipe(self) -> str:
+    def sizes(self) -> ChunkSizes:
         """How documents are cut."""
+        return self._sizes
+
+    @property
+    def recipe(self) -> str:
+        """The name of that."""
         return self._sizes.recipe
 
     async def space(self) -> Space:
         """The space that the embedder serves now."""
-        return (await self._offered()).space
+        return (await self.offered()).space
 
     async def space_of(self, cut: Cut) -> Space:
         """The space that a version's vectors are in, whatever the embedder serves by now."""
@@ -136,7 +141,7 @@ class Steps:
         Where the same is published already, there is nothing to cut: the version is that one. What is one
         request is embedded and published at once, as parts of this step: that saves calls and transactions.
         """
-        offer = await steady(self._offered)
+        offer = await steady(self.offered)
         now = datetime.datetime.now(datetime.UTC)
         begin = index.BeginVersionRequest(
             collection=row["collection"],
@@ -203,7 +208,7 @@ class Steps:
         """Cancels the run's parse jobs; answers once they have stopped."""
         await steady(partial(self._peers.parser.CancelParseJob, CancelParseJobRequest(run_id=run.run_id)))
 
-    async def _offered(self) -> EmbedResponse:
+    async def offered(self) -> EmbedResponse:
         """What the embedder says of itself; one that is away is what it was."""
         known, now = self._offer.HasField("space"), self._clock()
         if known and now < self._offer_ends:
@@ -270,9 +275,7 @@ class Steps:
                 return packer
         await version.put(packer.rest())
         if not packer.chunks:
-            raise InvalidRequest(
-                "DOCUMENT_EMPTY", "The document has no text to cut into chunks. Look at the file."
-            )
+            raise nothing_to_cut()
         return packer
 
     async def _embed_and_publish(self, cut: Cut, chunks: Sequence[Chunk], row: Row) -> None:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from services.parser import retention
+from services.parser import previewing, retention
 from services.parser.backends.local import LocalParser
 from services.parser.backends.port import Parser
 from services.parser.config import ParserConfig
@@ -114,8 +114,8 @@ async def assembled(
 async def _chosen(
     config: ParserConfig, telemetry: Telemetry, limits: Limits, policy: Policy | None
 ) -> AsyncIterator[Chosen]:
-    # One more than places, so that light jobs find theirs whatever the others do.
-    size = config.children + 1
+    # More than places, so that light jobs and previews find theirs whatever the others do.
+    size = config.children + 1 + previewing.AT_A_TIME
     if config.llamaparse is None:
         async with Sandbox.open(limits, size, config.tesseract) as sandbox:
             telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)

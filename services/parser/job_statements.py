@@ -21,6 +21,10 @@ select * from waybill_parser.jobs
 where source_sha256 = %(source_sha256)s and tier = %(tier)s and revision = %(revision)s
     and state not in ('FAILED', 'CANCELLED')
 """
+SELECT_ALL_LIVING = """
+select * from waybill_parser.jobs
+where source_sha256 = %(source_sha256)s and state not in ('FAILED', 'CANCELLED')
+"""
 SELECT = "select * from waybill_parser.jobs where job_id = %(job_id)s"
 OPEN = """(state in ('QUEUED', 'RUNNING')
     or (state = 'CANCELLED' and (entry_id is not null or leased_until is not null)))"""

@@ -83,6 +83,10 @@ class Jobs:
             )
         return rows[0]
 
+    async def living(self, tenant: str, source_sha256: str) -> Sequence[Job]:
+        """The tenant's jobs for a content that `create` would answer, of every tier and revision."""
+        return await self._rows(tenant, sql.SELECT_ALL_LIVING, source_sha256=source_sha256)
+
     async def claim(self, tenant: str, job_id: uuid.UUID) -> Job | None:
         """Takes an open job; None when another process has it, or nothing is left to do."""
         async with self._database.transaction(tenant) as connection:

@@ -16,10 +16,11 @@ from services.parser.documents.limits import Limits
 from services.parser.job import Job, JobState, NewJob
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
+from services.parser.previewing import Previews, Wanted
 from services.parser.refusals import refusal
 from services.parser.working import Runner
 from waybill.common.v1 import file_type_pb2, reading_pb2
-from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_pb2_grpc
+from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_pb2_grpc, preview_pb2
 from waybill.runtime import identity
 from waybill.runtime.channel import traceparent
 from waybill.runtime.errors import InvalidRequest
@@ -40,6 +41,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         self._engine = engine
         self._able = engine.capabilities
         self._limits = limits
+        self._previews = Previews(jobs, engine, limits)
 
     async def CreateParseJob(
         self, request: parser_service_pb2.CreateParseJobRequest, context: Any
@@ -99,6 +101,20 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             raise InvalidRequest("INVALID_REQUEST", "Name source_sha256 as 64 hex digits.")
         jobs, results = await self._runner.forget(identity.caller().tenant, sha256)
         return parser_service_pb2.DeleteParseJobsResponse(jobs=jobs, results=results)
+
+    async def PreviewParse(
+        self, requests: AsyncIterator[preview_pb2.PreviewParseRequest], context: Any
+    ) -> AsyncIterator[preview_pb2.PreviewParseResponse]:
+        """Says what a parse would buy, and what our readers make of the file."""
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise InvalidRequest("INVALID_REQUEST", "The first message is the header.")
+        sha256 = first.header.source_sha256.lower()
+        if not _SHA256.fullmatch(sha256) or first.header.size_bytes <= 0:
+            raise InvalidRequest("INVALID_REQUEST", "Name size_bytes, and source_sha256 as 64 hex digits.")
+        wanted = Wanted(sha256, first.header.filename, first.header.size_bytes)
+        async for answer in self._previews.of(wanted, (request.data async for request in requests)):
+            yield answer
 
     async def ListFileTypes(
         self, request: parser_service_pb2.ListFileTypesRequest, context: Any

@@ -8,7 +8,18 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from services.storage import chunks, delete, inventory, messages, names, publish, search, spaces, versions
+from services.storage import (
+    chunks,
+    comparing,
+    delete,
+    inventory,
+    messages,
+    names,
+    publish,
+    search,
+    spaces,
+    versions,
+)
 from services.storage.chunks import MAX_PAGE_BYTES, Chunk, Listing
 from services.storage.inventory import Wanted
 from services.storage.messages import CHUNK_FIELDS
@@ -22,7 +33,7 @@ from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.identity import MAX_COLLECTION_BYTES, MAX_DOCUMENT_KEY_BYTES
 from waybill.runtime.postgres import Connection, Database
 from waybill.runtime.wire import moment, page_place, page_size, page_token
-from waybill.storage.v1 import chunk_pb2, document_index_service_pb2_grpc, document_pb2
+from waybill.storage.v1 import chunk_pb2, comparison_pb2, document_index_service_pb2_grpc, document_pb2
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
 MAX_NAME_BYTES, MAX_ORIGIN_BYTES = 512, 4096
@@ -63,6 +74,13 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
                     connection, _tenant(), wanted, validate_only=request.validate_only
                 )
 
+        if request.validate_only:
+            try:
+                return _begun(await begin())
+            except Precondition as error:
+                if error.reason != "SPACE_UNKNOWN":
+                    raise
+                return _begun(Begun(False))  # nothing is in a space that nobody knows
         begun = await self._with_room(wanted.space, begin)
         # A repeat answers what the first call did, also behind the publishing.
         return _begun(replace(begun, published=False, chunk_count=0) if begun.published else begun)
@@ -98,6 +116,22 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         version, page, token = await chunks.list_chunks(self._database, _tenant(), wanted)
         listed = [messages.chunk(version.version_id, one) for one in page]
         return pb.ListChunksResponse(chunks=listed, next_page_token=token, version_id=str(version.version_id))
+
+    async def CompareChunks(
+        self, request: comparison_pb2.CompareChunksRequest, context: Any
+    ) -> comparison_pb2.CompareChunksResponse:
+        """Says what there is of planned chunks."""
+        compared = await comparing.compare(
+            self._database,
+            _tenant(),
+            names.collection(request.collection),
+            names.document_key(request.document_key),
+            _space(request.space),
+            request.sha256,
+        )
+        return comparison_pb2.CompareChunksResponse(
+            embedded=compared.embedded, published_here=compared.here, published=compared.published
+        )
 
     async def PutVectors(self, request: pb.PutVectorsRequest, context: Any) -> pb.PutVectorsResponse:
         """Writes vectors."""

@@ -530,7 +530,7 @@ def test_a_terminal_gets_a_picture_and_a_pipe_gets_lines(tmp_path: Path) -> None
 def test_a_file_that_grows_is_sent_as_it_was_read_first(tmp_path: Path) -> None:
     path = tmp_path / "growing.log"
     path.write_text("first\n")
-    upload = Upload.of(path, "growing.log", "", "")
+    upload = Upload.of(path, IngestRequest.Header(document_key="growing.log"))
     path.write_text("first\nsecond\n")
     assert b"".join(message.data for message in upload) == b"first\n"
     upload.check()
@@ -539,7 +539,7 @@ def test_a_file_that_grows_is_sent_as_it_was_read_first(tmp_path: Path) -> None:
 def test_a_file_that_shrinks_or_vanishes_while_it_is_sent_is_said_to(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("first\nsecond\n")
-    upload = Upload.of(path, "a.log", "", "")
+    upload = Upload.of(path, IngestRequest.Header(document_key="a.log"))
     path.write_text("first\n")
     with pytest.raises(InvalidRequest, match="became shorter"):
         upload.check()

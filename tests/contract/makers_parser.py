@@ -28,7 +28,7 @@ from services.parser.__main__ import build as build_parser
 from services.parser.backends.llamaparse.engine import LlamaParse
 from services.parser.backends.llamaparse.sdk import opened
 from services.parser.backends.local import KeepsNothing, LocalParser
-from services.parser.backends.port import Charge, Order, Parse, Parser, Source, Stage
+from services.parser.backends.port import Bought, Charge, Order, Parse, Parser, Preview, Source, Stage
 from services.parser.config import ParserConfig
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
@@ -231,6 +231,10 @@ class SteadyEngine(KeepsNothing):
     async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:
         return 1
 
+    async def preview(self, source: Source, artifact: pages.Artifact) -> Preview:
+        one = Bought(1, 1, exact=True)
+        return Preview(one, one, text_known=False)
+
     async def begin(self, source: Source, order: Order, artifact: pages.Artifact) -> Parse:
         artifact.append(pages.Page(1, os.pread(source.file.fileno(), 64, 0).decode()))
         artifact.finish("text")
@@ -278,6 +282,11 @@ class RemoteEngine:
 
     async def count_pages(self, source: Source, artifact: pages.Artifact) -> int:
         return len(self._texts(source))
+
+    async def preview(self, source: Source, artifact: pages.Artifact) -> Preview:
+        count = await self.count_pages(source, artifact)
+        all_of_them = Bought(count, count, exact=True)
+        return Preview(all_of_them, all_of_them, text_known=False)
 
     async def begin(self, source: Source, order: Order, artifact: pages.Artifact) -> Parse:
         texts = self._texts(source)

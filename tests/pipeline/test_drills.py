@@ -23,7 +23,7 @@ from tests.pipeline.test_sweep import check_money
 from tests.pipeline.workbench import FAULTS, Workbench
 from tests.waiting import eventually
 from waybill.client import Upload
-from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, ListRunsRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, IngestRequest, ListRunsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import NotFound, Unavailable
 from waybill.stack import operate, state
@@ -68,7 +68,7 @@ def objects(bench: Workbench) -> Path:
 
 def check_refused(bench: Workbench, path: Path, *reasons: str) -> None:
     """The document is refused with a typed error, and nothing of it is to be seen."""
-    upload = Upload.of(path, path.name, "", str(uuid.uuid4()))
+    upload = Upload.of(path, IngestRequest.Header(document_key=path.name, request_id=str(uuid.uuid4())))
     with pytest.raises(Unavailable) as caught:
         bench.client.orchestrator.Ingest(iter(upload))  # an iterator is sent once
     assert caught.value.reason in reasons

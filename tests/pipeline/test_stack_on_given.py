@@ -20,7 +20,7 @@ from tests.waiting import eventually
 from waybill.cli.checks import database
 from waybill.cli.checks.finding import State
 from waybill.client import Upload
-from waybill.orchestrator.v1.orchestrator_service_pb2 import ListDocumentsRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, ListDocumentsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import Precondition, Unavailable
 from waybill.settings import DATABASE_ADMIN_URL
@@ -77,6 +77,10 @@ def read_only(server: GivenServer) -> Iterator[None]:
         yield
     finally:
         server.set("default_transaction_read_only", "off")
+
+
+def make_header(path: Path) -> IngestRequest.Header:
+    return IngestRequest.Header(document_key=path.name, request_id=str(uuid.uuid4()))
 
 
 def test_the_demo_holds_on_a_given_server_and_leaves_what_is_not_ours(
@@ -142,7 +146,7 @@ def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process_and_who_
         eventually(lambda: not operate.status(stack).serving, "the stack says that its database is away")
         path = bench.file("other.md", TEXT)
         with pytest.raises(Unavailable, match="DATABASE_UNAVAILABLE"):
-            bench.client.orchestrator.Ingest(iter(Upload.of(path, path.name, "", str(uuid.uuid4()))))
+            bench.client.orchestrator.Ingest(iter(Upload.of(path, make_header(path))))
         assert restarts(stack) == before
         bench.kill("orchestrator")
     finally:
@@ -162,7 +166,7 @@ def test_while_the_server_is_read_only_runs_wait_and_what_is_there_can_be_read(
     with read_only(server):
         path = bench.file("other.md", TEXT + b"other")
         with pytest.raises(Unavailable, match="DATABASE_READ_ONLY"):
-            bench.client.orchestrator.Ingest(iter(Upload.of(path, path.name, "", str(uuid.uuid4()))))
+            bench.client.orchestrator.Ingest(iter(Upload.of(path, make_header(path))))
         eventually(lambda: waits(bench, "orchestrator", "DATABASE_READ_ONLY"), "the run says why it waits")
         documents = bench.client.orchestrator.ListDocuments(ListDocumentsRequest()).documents
         assert [document.document_key for document in documents] == ["first.md"]

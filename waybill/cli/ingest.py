@@ -25,12 +25,12 @@ from waybill.cli.plain import plain
 from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
-from waybill.cli.session import Json, Tenant, reachable, session
-from waybill.cli.sources import FileTypes, Gathering, Source, alike, gather, kind_of, told_by_kind, unreadable
+from waybill.cli.session import Json, Tenant, session
+from waybill.cli.sources import Gathering, Source, alike, gather, unreadable
 from waybill.cli.summary import summary
 from waybill.cli.sync import remove_what_left, with_twin
+from waybill.cli.taking import to_send
 from waybill.client import FINAL_STATES, Client
-from waybill.orchestrator.v1.orchestrator_service_pb2 import ListFileTypesRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
 from waybill.runtime.identity import DEFAULT_TENANT
@@ -132,7 +132,7 @@ def ingest_sources(
     if fault := alike(found.sources):
         _refuse_all(screen, found.sources, fault, correlation_id)
     try:
-        taken = _taken(client, screen, found)
+        taken = to_send(client, screen, found)
     except ServiceError as error:
         _refuse_all(screen, found.sources, error, correlation_id)
     outcomes: list[Outcome] = []
@@ -152,27 +152,6 @@ def ingest_sources(
     if not outcomes:
         raise InvalidRequest("NOTHING_TO_INGEST", "There is no document of a type that is read here.")
     return sorted(outcomes, key=lambda outcome: taken.index(outcome.source))
-
-
-def _taken(client: Client, screen: Screen, found: Gathering) -> list[Source]:
-    """The files to send; the others are told by kind, with the types that are read."""
-    answer = reachable(client).orchestrator.ListFileTypes(ListFileTypesRequest())
-    types = FileTypes(
-        frozenset(suffix for each in answer.file_types for suffix in each.suffixes), answer.any_text
-    )
-    taken: list[Source] = []
-    left: list[Source] = []
-    for source in found.sources:
-        (taken if types.take(source) else left).append(source)
-    for source in left:
-        found.pass_over(kind_of(source), source.path)
-    for line in told_by_kind(found.passed_over):
-        screen.note(plain(line))
-    if left:
-        text = " and any other text" if answer.any_text else ""
-        labels = ", ".join(each.label for each in answer.file_types)
-        screen.note(f"types that are read: {plain(labels)}{text}")
-    return taken
 
 
 class _Sending:

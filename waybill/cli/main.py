@@ -30,6 +30,7 @@ from waybill.cli import (
     ingest,
     logs,
     opening,
+    plan,
     prices,
     runs,
     search,
@@ -45,6 +46,7 @@ from waybill.cli.session import given_token
 GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Documents": (
         ingest.ingest,
+        plan.plan,
         search.search,
         documents.documents,
         documents.chunks,

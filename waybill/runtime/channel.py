@@ -57,7 +57,7 @@ def connect(address: str, tracer: Tracer, auth: AuthConfig = NO_AUTH) -> grpc.ai
         InvalidRequest: CA_UNREADABLE.
     """
     secret = auth.secret_for(address)
-    interceptors = [kind(tracer, secret) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
+    interceptors = [kind(tracer, secret) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
     if not is_tls(address):
         return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=interceptors)
     credentials = channel_credentials(auth.ca_file)
@@ -79,6 +79,12 @@ async def send(call: Any, messages: AsyncIterator[Any]) -> Any:
     An error while the messages are made cancels the call and travels; grpc.aio, given the iterator,
     would log it and leave the server waiting.
     """
+    await write(call, messages)
+    return await call
+
+
+async def write(call: Any, messages: AsyncIterator[Any]) -> None:
+    """Sends a request stream, as `send` does, of a call whose response is a stream, too."""
     try:
         async for message in messages:
             await call.write(message)
@@ -88,7 +94,6 @@ async def send(call: Any, messages: AsyncIterator[Any]) -> Any:
     except BaseException:
         call.cancel()
         raise
-    return await call
 
 
 class _Outgoing:
@@ -147,6 +152,11 @@ class _UnaryStream(_Outgoing, grpc.aio.UnaryStreamClientInterceptor):
 
 class _StreamUnary(_Outgoing, grpc.aio.StreamUnaryClientInterceptor):
     async def intercept_stream_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await self._send(continuation, details, request)
+
+
+class _StreamStream(_Outgoing, grpc.aio.StreamStreamClientInterceptor):
+    async def intercept_stream_stream(self, continuation: Any, details: Any, request: Any) -> Any:
         return await self._send(continuation, details, request)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, Cutter, Page, Passage
 from waybill.limits import CALL_TEXTS, REQUEST_TOKENS
+from waybill.runtime.errors import InvalidRequest
 from waybill.storage.v1.chunk_pb2 import Chunk
 
 # Under the message limit of 2 MiB, with room for ids.
@@ -75,3 +76,8 @@ def _chunk(ordinal: int, passage: Passage) -> Chunk:
         sha256=passage.sha256,
         token_count=passage.token_count,
     )
+
+
+def nothing_to_cut() -> InvalidRequest:
+    """Why a document without a chunk is none."""
+    return InvalidRequest("DOCUMENT_EMPTY", "The document has no text to cut into chunks. Look at the file.")

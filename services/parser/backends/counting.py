@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from services.parser.backends.port import Source
+from services.parser.backends.port import NOTHING, Bought, Preview, Source
 from services.parser.documents import formats
 from services.parser.documents.sandbox import Sandbox
-from services.parser.pages import Artifact
-from waybill.runtime.errors import ServiceError
+from services.parser.pages import Artifact, Reading
+from services.parser.refusals import refusal
+from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
 
 # Types that our readers do not open, and how many pages of one are bought at most.
 UNREAD = {".png": 1, ".jpg": 1, ".jpeg": 1, ".gif": 1, ".bmp": 1, ".webp": 1, ".heic": 1, ".heif": 1,
@@ -59,16 +60,43 @@ def of_read(source: Source, pages: int, artifact: Artifact) -> Count:
         return Count(pages, exact=True)
     if artifact.reading is None:
         return Count(pages, exact=False)
-    if artifact.reading.format in PLAIN:
-        return Count(0, exact=True)
-    if artifact.reading.format in SLIDES:
-        return Count(pages, exact=False)
-    return Count(MARGIN * pages + MORE, exact=False)
+    return Count(of_reading(artifact.reading).most, exact=artifact.reading.format in PLAIN)
+
+
+def of_reading(reading: Reading) -> Bought:
+    """What a vendor's parse of a document buys that our readers have read."""
+    pages = reading.pages
+    if reading.format in PLAIN:
+        return NOTHING
+    if reading.format in SLIDES or reading.format == formats.PDF.name:
+        # Hidden slides may be none at the vendor.
+        return Bought(pages, pages, exact=reading.format not in SLIDES)
+    return Bought(pages, MARGIN * pages + MORE, exact=False)
+
+
+async def preview(sandbox: Sandbox, source: Source, artifact: Artifact) -> Preview:
+    """What a vendor's parse would buy; the artifact has what our readers make of it, if anything.
+
+    Raises:
+        ServiceError: As `count`; DOCUMENT_EMPTY of what is read here.
+    """
+    counted = await count(sandbox, source, artifact)
+    if not counted.most and not artifact.has_text:
+        raise refusal("DOCUMENT_EMPTY")
+    expected = counted.most if artifact.reading is None else of_reading(artifact.reading).expected
+    if artifact.reading is None and not _unread(source):
+        try:
+            await sandbox.read(source.file.fileno(), source.filename, artifact)
+        except (InvalidRequest, Quota):
+            # The vendor may read it all the same; that it has pages is known.
+            artifact.clear()
+    bought = Bought(expected, counted.most, counted.exact)
+    return Preview(bought, bought, text_known=not counted.most)
 
 
 def may_have_more(source: Source, artifact: Artifact) -> bool:
     """Whether a document that was counted may have more pages than are bought: the bound is a guess."""
-    unread = UNREAD.get(PurePosixPath(source.filename).suffix.lower(), 0)
+    unread = _unread(source)
     guessed = artifact.reading is not None and artifact.reading.format not in SLIDES
     return guessed or unread > 1
 
@@ -78,9 +106,13 @@ async def count(sandbox: Sandbox, source: Source, artifact: Artifact) -> Count:
     try:
         pages = await sandbox.count(source.file.fileno(), source.filename, artifact)
     except ServiceError as error:
-        unread = UNREAD.get(PurePosixPath(source.filename).suffix.lower(), 0)
+        unread = _unread(source)
         if error.reason != "FILE_TYPE_UNSUPPORTED" or not unread:
             raise
         artifact.clear()
         return Count(unread, exact=False)
     return of_read(source, pages, artifact)
+
+
+def _unread(source: Source) -> int:
+    return UNREAD.get(PurePosixPath(source.filename).suffix.lower(), 0)

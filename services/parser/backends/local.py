@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+from services.parser.backends import counting
 from services.parser.backends.port import (
     HEAD_BYTES,
+    Bought,
     Capabilities,
     Charge,
     Order,
     Parse,
+    Preview,
     Source,
     Stage,
 )
@@ -103,6 +106,15 @@ class LocalParser(KeepsNothing):
         if size > self._limits.source_bytes:
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
         return await self._sandbox.count(source.file.fileno(), source.filename, artifact)
+
+    async def preview(self, source: Source, artifact: Artifact) -> Preview:
+        """See the port; it reads the document, which is all that a parse does."""
+        pages = await self._sandbox.read(source.file.fileno(), source.filename, artifact)
+        if not artifact.has_text:
+            raise refusal("DOCUMENT_EMPTY", pages=str(pages))
+        return Preview(
+            Bought(pages, pages, exact=True), counting.of_reading(artifact.whole()), text_known=True
+        )
 
     async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
         """Reads all pages, whatever the tier."""

@@ -109,6 +109,39 @@ class Parse:
 
 
 @dataclass(frozen=True, slots=True)
+class Bought:
+    """Pages that a parse would buy.
+
+    Attributes:
+        expected: As many as the document seems to have.
+        most: No more are bought.
+        exact: The document surely has as many.
+    """
+
+    expected: int
+    most: int
+    exact: bool
+
+
+NOTHING = Bought(0, 0, exact=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a parse would buy, as far as our readers tell.
+
+    Attributes:
+        here: From this engine; `most` is what `count_pages` answers.
+        at_vendor: From a vendor.
+        text_known: A parse would give the text that our readers have.
+    """
+
+    here: Bought
+    at_vendor: Bought
+    text_known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """What an engine charged for a parse in the end, in units of a price of its own."""
 
@@ -144,6 +177,12 @@ class Parser(Protocol):
 
         An engine that must read a document to count its pages fills the artifact; `begin` finds it whole.
         0: the artifact is the result, and there is nothing to begin, or to pay.
+        """
+
+    async def preview(self, source: Source, artifact: Artifact) -> Preview:
+        """Counts as `count_pages` does, and fills the artifact with what our readers make of the document.
+
+        Where they make nothing of it, though the engine might, the artifact stays empty. Costs nothing.
         """
 
     async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:

@@ -1,6 +1,7 @@
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.embedder.v1 import batch_job_pb2 as _batch_job_pb2
 from waybill.embedder.v1 import embedding_pb2 as _embedding_pb2
+from waybill.embedder.v1 import offer_pb2 as _offer_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -22,16 +23,18 @@ class EmbedRequest(_message.Message):
     def __init__(self, texts: _Optional[_Iterable[str]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., model: _Optional[str] = ..., dimension: _Optional[int] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("space", "embeddings", "usage", "batches_offered")
+    __slots__ = ("space", "embeddings", "usage", "batches_offered", "offer")
     SPACE_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     BATCHES_OFFERED_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
     space: _space_pb2.Space
     embeddings: _containers.RepeatedCompositeFieldContainer[_embedding_pb2.Embedding]
     usage: _embedding_pb2.Usage
     batches_offered: bool
-    def __init__(self, space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., embeddings: _Optional[_Iterable[_Union[_embedding_pb2.Embedding, _Mapping]]] = ..., usage: _Optional[_Union[_embedding_pb2.Usage, _Mapping]] = ..., batches_offered: _Optional[bool] = ...) -> None: ...
+    offer: _offer_pb2.EmbeddingOffer
+    def __init__(self, space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., embeddings: _Optional[_Iterable[_Union[_embedding_pb2.Embedding, _Mapping]]] = ..., usage: _Optional[_Union[_embedding_pb2.Usage, _Mapping]] = ..., batches_offered: _Optional[bool] = ..., offer: _Optional[_Union[_offer_pb2.EmbeddingOffer, _Mapping]] = ...) -> None: ...
 
 class CreateBatchJobRequest(_message.Message):
     __slots__ = ("header", "texts")

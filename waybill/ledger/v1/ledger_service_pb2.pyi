@@ -287,8 +287,10 @@ class ReportResponse(_message.Message):
     def __init__(self, lines: _Optional[_Iterable[_Union[_report_pb2.ReportLine, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., totals: _Optional[_Iterable[_Union[_report_pb2.ReportTotal, _Mapping]]] = ...) -> None: ...
 
 class ListPricesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("day",)
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    day: str
+    def __init__(self, day: _Optional[str] = ...) -> None: ...
 
 class ListPricesResponse(_message.Message):
     __slots__ = ("prices",)

@@ -177,6 +177,7 @@ class LedgerServiceServicer:
 
     def ListPrices(self, request, context):
         """Lists the prices that are known, newest first; your own come before the vendors' lists.
+        Reasons: INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,9 @@ class LedgerServiceStub:
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
     ListPrices: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]
-    """Lists the prices that are known, newest first; your own come before the vendors' lists."""
+    """Lists the prices that are known, newest first; your own come before the vendors' lists.
+    Reasons: INVALID_REQUEST.
+    """
     Report: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportRequest, _ledger_service_pb2.ReportResponse]
     """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
     each group. Groups in which nothing was bought have no line.
@@ -141,7 +143,9 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
     ListPrices: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]  # type: ignore[assignment]
-    """Lists the prices that are known, newest first; your own come before the vendors' lists."""
+    """Lists the prices that are known, newest first; your own come before the vendors' lists.
+    Reasons: INVALID_REQUEST.
+    """
     Report: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportRequest, _ledger_service_pb2.ReportResponse]  # type: ignore[assignment]
     """Sums what was spent in a stretch of time, by the moment of each hold: a line for each thing bought in
     each group. Groups in which nothing was bought have no line.
@@ -252,7 +256,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.ListPricesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListPricesResponse, _abc.Awaitable[_ledger_service_pb2.ListPricesResponse]]:
-        """Lists the prices that are known, newest first; your own come before the vendors' lists."""
+        """Lists the prices that are known, newest first; your own come before the vendors' lists.
+        Reasons: INVALID_REQUEST.
+        """
 
     @_abc_1.abstractmethod
     def Report(

@@ -4,6 +4,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import file_type_pb2 as _file_type_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.orchestrator.v1 import document_pb2 as _document_pb2
+from waybill.orchestrator.v1 import plan_pb2 as _plan_pb2
 from waybill.orchestrator.v1 import run_pb2 as _run_pb2
 from waybill.orchestrator.v1 import span_pb2 as _span_pb2
 from waybill.storage.v1 import chunk_pb2 as _chunk_pb2

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2
+from waybill.orchestrator.v1 import plan_pb2 as waybill_dot_orchestrator_dot_v1_dot_plan__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -39,6 +40,11 @@ class OrchestratorServiceStub:
                 '/waybill.orchestrator.v1.OrchestratorService/Ingest',
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.IngestRequest.SerializeToString,
                 response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.IngestResponse.FromString,
+                _registered_method=True)
+        self.Plan = channel.stream_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/Plan',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_plan__pb2.PlanRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_plan__pb2.PlanResponse.FromString,
                 _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/waybill.orchestrator.v1.OrchestratorService/GetRun',
@@ -123,6 +129,17 @@ class OrchestratorServiceServicer:
         request_id with the same content answers with the same run.
         Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
         COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Plan(self, request_iterator, context):
+        """Says what an Ingest of a file would do and cost now: a header first, then the file in pieces. Nothing is
+        stored, bought or written down, and no key is needed. What is unchanged, or was parsed before, is answered
+        before the file need be sent.
+        Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, CHECKSUM_MISMATCH, COMPLETE_BY_PAST, PRICE_UNKNOWN, and those
+        for which the run's parse would fail: DOCUMENT_EMPTY, DOCUMENT_TOO_LARGE, FILE_TYPE_UNSUPPORTED and so on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,6 +269,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.IngestRequest.FromString,
                     response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.IngestResponse.SerializeToString,
             ),
+            'Plan': grpc.stream_unary_rpc_method_handler(
+                    servicer.Plan,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_plan__pb2.PlanRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_plan__pb2.PlanResponse.SerializeToString,
+            ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
                     request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetRunRequest.FromString,
@@ -351,6 +373,33 @@ class OrchestratorService:
             '/waybill.orchestrator.v1.OrchestratorService/Ingest',
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.IngestRequest.SerializeToString,
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.IngestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Plan(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/Plan',
+            waybill_dot_orchestrator_dot_v1_dot_plan__pb2.PlanRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_plan__pb2.PlanResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as _orchestrator_service_pb2
+from waybill.orchestrator.v1 import plan_pb2 as _plan_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -40,6 +41,13 @@ class OrchestratorServiceStub:
     request_id with the same content answers with the same run.
     Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
     COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+    """
+    Plan: _grpc.StreamUnaryMultiCallable[_plan_pb2.PlanRequest, _plan_pb2.PlanResponse]
+    """Says what an Ingest of a file would do and cost now: a header first, then the file in pieces. Nothing is
+    stored, bought or written down, and no key is needed. What is unchanged, or was parsed before, is answered
+    before the file need be sent.
+    Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, CHECKSUM_MISMATCH, COMPLETE_BY_PAST, PRICE_UNKNOWN, and those
+    for which the run's parse would fail: DOCUMENT_EMPTY, DOCUMENT_TOO_LARGE, FILE_TYPE_UNSUPPORTED and so on.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
@@ -110,6 +118,13 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     request_id with the same content answers with the same run.
     Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
     COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+    """
+    Plan: _aio.StreamUnaryMultiCallable[_plan_pb2.PlanRequest, _plan_pb2.PlanResponse]  # type: ignore[assignment]
+    """Says what an Ingest of a file would do and cost now: a header first, then the file in pieces. Nothing is
+    stored, bought or written down, and no key is needed. What is unchanged, or was parsed before, is answered
+    before the file need be sent.
+    Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, CHECKSUM_MISMATCH, COMPLETE_BY_PAST, PRICE_UNKNOWN, and those
+    for which the run's parse would fail: DOCUMENT_EMPTY, DOCUMENT_TOO_LARGE, FILE_TYPE_UNSUPPORTED and so on.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetRunRequest, _orchestrator_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Reads a run, with what it has cost so far. Reasons: RUN_NOT_FOUND."""
@@ -183,6 +198,19 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request_id with the same content answers with the same run.
         Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
         COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+        """
+
+    @_abc_1.abstractmethod
+    def Plan(
+        self,
+        request_iterator: _MaybeAsyncIterator[_plan_pb2.PlanRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_pb2.PlanResponse, _abc.Awaitable[_plan_pb2.PlanResponse]]:
+        """Says what an Ingest of a file would do and cost now: a header first, then the file in pieces. Nothing is
+        stored, bought or written down, and no key is needed. What is unchanged, or was parsed before, is answered
+        before the file need be sent.
+        Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, CHECKSUM_MISMATCH, COMPLETE_BY_PAST, PRICE_UNKNOWN, and those
+        for which the run's parse would fail: DOCUMENT_EMPTY, DOCUMENT_TOO_LARGE, FILE_TYPE_UNSUPPORTED and so on.
         """
 
     @_abc_1.abstractmethod

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from waybill.common.v1 import file_type_pb2 as _file_type_pb2
 from waybill.parser.v1 import parse_job_pb2 as _parse_job_pb2
+from waybill.parser.v1 import preview_pb2 as _preview_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

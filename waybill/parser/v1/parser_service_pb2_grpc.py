@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from waybill.parser.v1 import parser_service_pb2 as waybill_dot_parser_dot_v1_dot_parser__service__pb2
+from waybill.parser.v1 import preview_pb2 as waybill_dot_parser_dot_v1_dot_preview__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -60,6 +61,11 @@ class ParserServiceStub:
                 request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.SerializeToString,
                 response_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.FromString,
                 _registered_method=True)
+        self.PreviewParse = channel.stream_stream(
+                '/waybill.parser.v1.ParserService/PreviewParse',
+                request_serializer=waybill_dot_parser_dot_v1_dot_preview__pb2.PreviewParseRequest.SerializeToString,
+                response_deserializer=waybill_dot_parser_dot_v1_dot_preview__pb2.PreviewParseResponse.FromString,
+                _registered_method=True)
         self.ListFileTypes = channel.unary_unary(
                 '/waybill.parser.v1.ParserService/ListFileTypes',
                 request_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.ListFileTypesRequest.SerializeToString,
@@ -112,6 +118,15 @@ class ParserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewParse(self, request_iterator, context):
+        """Reads a file, and says what its parse would buy: a header first, then the file in pieces. It is read by
+        the parser's own confined readers, whatever the backend is. Nothing is stored, bought or written down.
+        Reasons: INVALID_REQUEST, CHECKSUM_MISMATCH, and those for which the parse would fail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListFileTypes(self, request, context):
         """Lists the types of file that the parser's backend takes.
         """
@@ -146,6 +161,11 @@ def add_ParserServiceServicer_to_server(servicer, server):
                     servicer.DeleteParseJobs,
                     request_deserializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.FromString,
                     response_serializer=waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.SerializeToString,
+            ),
+            'PreviewParse': grpc.stream_stream_rpc_method_handler(
+                    servicer.PreviewParse,
+                    request_deserializer=waybill_dot_parser_dot_v1_dot_preview__pb2.PreviewParseRequest.FromString,
+                    response_serializer=waybill_dot_parser_dot_v1_dot_preview__pb2.PreviewParseResponse.SerializeToString,
             ),
             'ListFileTypes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFileTypes,
@@ -289,6 +309,33 @@ class ParserService:
             '/waybill.parser.v1.ParserService/DeleteParseJobs',
             waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsRequest.SerializeToString,
             waybill_dot_parser_dot_v1_dot_parser__service__pb2.DeleteParseJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewParse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/waybill.parser.v1.ParserService/PreviewParse',
+            waybill_dot_parser_dot_v1_dot_preview__pb2.PreviewParseRequest.SerializeToString,
+            waybill_dot_parser_dot_v1_dot_preview__pb2.PreviewParseResponse.FromString,
             options,
             channel_credentials,
             insecure,

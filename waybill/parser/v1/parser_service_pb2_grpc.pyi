@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from waybill.parser.v1 import parser_service_pb2 as _parser_service_pb2
+from waybill.parser.v1 import preview_pb2 as _preview_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -54,6 +55,11 @@ class ParserServiceStub:
     """Deletes the tenant's finished jobs for one content, with their results in storage. A later parse of this
     content is a new job, and paid. Reasons: JOB_UNFINISHED (cancel or await the job first).
     """
+    PreviewParse: _grpc.StreamStreamMultiCallable[_preview_pb2.PreviewParseRequest, _preview_pb2.PreviewParseResponse]
+    """Reads a file, and says what its parse would buy: a header first, then the file in pieces. It is read by
+    the parser's own confined readers, whatever the backend is. Nothing is stored, bought or written down.
+    Reasons: INVALID_REQUEST, CHECKSUM_MISMATCH, and those for which the parse would fail.
+    """
     ListFileTypes: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]
     """Lists the types of file that the parser's backend takes."""
 
@@ -82,6 +88,11 @@ class ParserServiceAsyncStub(ParserServiceStub):
     DeleteParseJobs: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.DeleteParseJobsRequest, _parser_service_pb2.DeleteParseJobsResponse]  # type: ignore[assignment]
     """Deletes the tenant's finished jobs for one content, with their results in storage. A later parse of this
     content is a new job, and paid. Reasons: JOB_UNFINISHED (cancel or await the job first).
+    """
+    PreviewParse: _aio.StreamStreamMultiCallable[_preview_pb2.PreviewParseRequest, _preview_pb2.PreviewParseResponse]  # type: ignore[assignment]
+    """Reads a file, and says what its parse would buy: a header first, then the file in pieces. It is read by
+    the parser's own confined readers, whatever the backend is. Nothing is stored, bought or written down.
+    Reasons: INVALID_REQUEST, CHECKSUM_MISMATCH, and those for which the parse would fail.
     """
     ListFileTypes: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
     """Lists the types of file that the parser's backend takes."""
@@ -138,6 +149,17 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_parser_service_pb2.DeleteParseJobsResponse, _abc.Awaitable[_parser_service_pb2.DeleteParseJobsResponse]]:
         """Deletes the tenant's finished jobs for one content, with their results in storage. A later parse of this
         content is a new job, and paid. Reasons: JOB_UNFINISHED (cancel or await the job first).
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewParse(
+        self,
+        request_iterator: _MaybeAsyncIterator[_preview_pb2.PreviewParseRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_preview_pb2.PreviewParseResponse], _abc.AsyncIterator[_preview_pb2.PreviewParseResponse]]:
+        """Reads a file, and says what its parse would buy: a header first, then the file in pieces. It is read by
+        the parser's own confined readers, whatever the backend is. Nothing is stored, bought or written down.
+        Reasons: INVALID_REQUEST, CHECKSUM_MISMATCH, and those for which the parse would fail.
         """
 
     @_abc_1.abstractmethod

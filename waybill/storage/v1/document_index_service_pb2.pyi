@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.storage.v1 import chunk_pb2 as _chunk_pb2
+from waybill.storage.v1 import comparison_pb2 as _comparison_pb2
 from waybill.storage.v1 import document_pb2 as _document_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from waybill.storage.v1 import comparison_pb2 as waybill_dot_storage_dot_v1_dot_comparison__pb2
 from waybill.storage.v1 import document_index_service_pb2 as waybill_dot_storage_dot_v1_dot_document__index__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -54,6 +55,11 @@ class DocumentIndexServiceStub:
                 '/waybill.storage.v1.DocumentIndexService/ListChunks',
                 request_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListChunksRequest.SerializeToString,
                 response_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListChunksResponse.FromString,
+                _registered_method=True)
+        self.CompareChunks = channel.unary_unary(
+                '/waybill.storage.v1.DocumentIndexService/CompareChunks',
+                request_serializer=waybill_dot_storage_dot_v1_dot_comparison__pb2.CompareChunksRequest.SerializeToString,
+                response_deserializer=waybill_dot_storage_dot_v1_dot_comparison__pb2.CompareChunksResponse.FromString,
                 _registered_method=True)
         self.PutVectors = channel.unary_unary(
                 '/waybill.storage.v1.DocumentIndexService/PutVectors',
@@ -123,6 +129,14 @@ class DocumentIndexServiceServicer:
         """Lists chunks by ordinal: of a version, or of what is published of a document.
         Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
         document has a new version since: begin at its first page).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareChunks(self, request, context):
+        """Says which chunks, by their hashes, the tenant has a vector for, and how a document's published version
+        differs from them. Reasons: INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,6 +219,11 @@ def add_DocumentIndexServiceServicer_to_server(servicer, server):
                     servicer.ListChunks,
                     request_deserializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListChunksRequest.FromString,
                     response_serializer=waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListChunksResponse.SerializeToString,
+            ),
+            'CompareChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareChunks,
+                    request_deserializer=waybill_dot_storage_dot_v1_dot_comparison__pb2.CompareChunksRequest.FromString,
+                    response_serializer=waybill_dot_storage_dot_v1_dot_comparison__pb2.CompareChunksResponse.SerializeToString,
             ),
             'PutVectors': grpc.unary_unary_rpc_method_handler(
                     servicer.PutVectors,
@@ -329,6 +348,33 @@ class DocumentIndexService:
             '/waybill.storage.v1.DocumentIndexService/ListChunks',
             waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListChunksRequest.SerializeToString,
             waybill_dot_storage_dot_v1_dot_document__index__service__pb2.ListChunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.storage.v1.DocumentIndexService/CompareChunks',
+            waybill_dot_storage_dot_v1_dot_comparison__pb2.CompareChunksRequest.SerializeToString,
+            waybill_dot_storage_dot_v1_dot_comparison__pb2.CompareChunksResponse.FromString,
             options,
             channel_credentials,
             insecure,

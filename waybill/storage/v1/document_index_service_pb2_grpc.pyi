@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from waybill.storage.v1 import comparison_pb2 as _comparison_pb2
 from waybill.storage.v1 import document_index_service_pb2 as _document_index_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -53,6 +54,10 @@ class DocumentIndexServiceStub:
     """Lists chunks by ordinal: of a version, or of what is published of a document.
     Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
     document has a new version since: begin at its first page).
+    """
+    CompareChunks: _grpc.UnaryUnaryMultiCallable[_comparison_pb2.CompareChunksRequest, _comparison_pb2.CompareChunksResponse]
+    """Says which chunks, by their hashes, the tenant has a vector for, and how a document's published version
+    differs from them. Reasons: INVALID_REQUEST.
     """
     PutVectors: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]
     """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
@@ -111,6 +116,10 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     """Lists chunks by ordinal: of a version, or of what is published of a document.
     Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
     document has a new version since: begin at its first page).
+    """
+    CompareChunks: _aio.UnaryUnaryMultiCallable[_comparison_pb2.CompareChunksRequest, _comparison_pb2.CompareChunksResponse]  # type: ignore[assignment]
+    """Says which chunks, by their hashes, the tenant has a vector for, and how a document's published version
+    differs from them. Reasons: INVALID_REQUEST.
     """
     PutVectors: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PutVectorsRequest, _document_index_service_pb2.PutVectorsResponse]  # type: ignore[assignment]
     """Writes vectors of a version's chunks: all of them or none. A chunk that has a vector keeps it, so
@@ -184,6 +193,16 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists chunks by ordinal: of a version, or of what is published of a document.
         Reasons: INVALID_REQUEST, VERSION_NOT_FOUND, DOCUMENT_NOT_FOUND, PAGE_TOKEN_INVALID (also where the
         document has a new version since: begin at its first page).
+        """
+
+    @_abc_1.abstractmethod
+    def CompareChunks(
+        self,
+        request: _comparison_pb2.CompareChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_comparison_pb2.CompareChunksResponse, _abc.Awaitable[_comparison_pb2.CompareChunksResponse]]:
+        """Says which chunks, by their hashes, the tenant has a vector for, and how a document's published version
+        differs from them. Reasons: INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod

@@ -23,7 +23,7 @@ from services.parser.backends.llamaparse.looks import Looks
 from services.parser.backends.llamaparse.requests import Requests
 from services.parser.backends.llamaparse.results import Bounds, Content
 from services.parser.backends.llamaparse.sdk import LlamaCloud, projects
-from services.parser.backends.port import Capabilities, Charge, Order, Parse, Source, Stage
+from services.parser.backends.port import Capabilities, Charge, Order, Parse, Preview, Source, Stage
 from services.parser.documents.limits import Limits
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact
@@ -108,6 +108,10 @@ class LlamaParse:
     async def count_pages(self, source: Source, artifact: Artifact) -> int:
         """See the port; none of plain text, and where pages are the vendor's own, more than it will make."""
         return (await counting.count(self._sandbox, source, artifact)).most
+
+    async def preview(self, source: Source, artifact: Artifact) -> Preview:
+        """See the port."""
+        return await counting.preview(self._sandbox, source, artifact)
 
     def longest_seconds(self, order: Order) -> float:
         """See the port."""
