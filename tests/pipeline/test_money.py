@@ -242,7 +242,9 @@ def test_what_is_settled_is_invoiced_and_what_is_invoiced_is_settled_or_in_doubt
     record_property("blocked", len(play.blocked))
     assert books.broken(entries, runs) == [], schedule
     gone = set() if schedule.taken_up else play.cancelled
-    assert {run.run_id: run.reason for run in runs if run.state != Run.STATE_READY} == dict.fromkeys(gone, "")
+    assert {run.run_id: run.reason for run in runs if run.state != Run.STATE_READY} == dict.fromkeys(
+        gone, "CANCELLED"
+    )
     if not schedule.loses_replies:
         assert not [entry for entry in entries if entry.state == Entry.STATE_IN_DOUBT], schedule
 
