@@ -46,6 +46,15 @@ def spent(entry: Entry) -> int:
     return entry.reported_nano_usd + entry.adjusted_nano_usd
 
 
+def at_once(entry: Entry) -> bool:
+    """Whether it is a synchronous embedding, of which no vendor tells what became."""
+    return entry.vendor == "openai" and not entry.model.endswith(" batch")
+
+
+def _settled(entry: Entry) -> int:
+    return entry.quantity if entry.state == Entry.STATE_SETTLED else 0
+
+
 def doubtful(entries: Sequence[Entry]) -> int:
     """What may be owed beside that."""
     return sum(entry.expected_nano_usd for entry in entries if entry.state == Entry.STATE_IN_DOUBT)
@@ -79,19 +88,24 @@ class Books:
             complaints += _outside(f"of {vendor}", mine, self.invoiced(vendor))
         return [*complaints, *self._calls(entries), *self._windows(), *self._parts(entries, runs)]
 
-    def _calls(self, entries: Sequence[Entry]) -> Iterator[str]:
-        """Each run's share of the requests that the vendor's journal has by their entries' ids."""
-        billed: dict[str, int] = defaultdict(int)
+    def billed(self) -> dict[str, int]:
+        """Tokens of each synchronous request that OpenAI charges for, by its entry's id; from its journal."""
+        tokens: dict[str, int] = defaultdict(int)
         for line in self._vendors["openai"].journal[self._seen["openai"] :]:
-            if line.operation == "embeddings":
-                billed[line.client_request_id] += line.billed_nano_usd
-        runs: dict[str, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            if entry.vendor == "openai" and not entry.model.endswith(" batch"):
-                runs[entry.run_id].append(entry)
-        for run_id, mine in runs.items():
-            yield from _outside(f"of {run_id}", mine, sum(billed.pop(entry.entry_id, 0) for entry in mine))
-        yield from (f"{entry_id} was bought without a hold" for entry_id, nano in billed.items() if nano)
+            if line.operation == "embeddings" and line.billed_nano_usd:
+                tokens[line.client_request_id] += line.tokens
+        return tokens
+
+    def _calls(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """Each attempt is settled for what it was billed, or in doubt."""
+        billed = self.billed()
+        for entry in filter(at_once, entries):
+            tokens = billed.pop(entry.entry_id, 0)
+            may_be = range(entry.quantity + 1) if entry.state == Entry.STATE_IN_DOUBT else [_settled(entry)]
+            if tokens not in may_be:
+                state = Entry.State.Name(entry.state)
+                yield f"{entry.entry_id} is {state} for {_settled(entry)} tokens, and billed for {tokens}"
+        yield from (f"{entry_id} was bought without a hold" for entry_id in billed)
 
     def _windows(self) -> Iterator[str]:
         """Budgets count what the entries say."""
