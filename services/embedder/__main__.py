@@ -17,9 +17,11 @@ from services.embedder.embedding import Embeddings
 from services.embedder.servicer import EmbedderServicer
 from services.embedder.spaces import Spaces, local_backend, openai_dimension
 from waybill import tokens
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
+from waybill.purchases import LOCAL
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, to_ledger
 from waybill.runtime.channel import connect
@@ -78,11 +80,15 @@ async def build(
         if config.openai is not None:
             config.openai.keys.audited(audit, OPENAI.name)
         spaces = Spaces(
-            Embeddings(first.backend, meter, first.limiter, first.calls),
+            [Embeddings(one.backend, meter, one.limiter, one.calls) for one in chosen],
             # The local ones first: a server that is like OpenAI's may have a model of any name.
             [partial(_embeddings, one, meter) for one in sorted(chosen, key=lambda one: bool(one.batches))],
         )
-        servicer = EmbedderServicer(spaces, _batches(first, meter))
+        servicer = EmbedderServicer(
+            spaces,
+            _batches(first, meter),
+            config.mode or (Mode.MODE_LOCAL if config.backend == LOCAL else Mode.MODE_REAL),
+        )
         for one in chosen:
             if one.batches:
                 doubts = BatchDoubts(_batches(one, meter))

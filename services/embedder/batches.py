@@ -65,8 +65,8 @@ class VendorBatches:
         calls: Calls,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.space = space
         self._tier = vendor
-        self._space = space
         self._limits = limits
         self._entries = BatchEntries(meter)
         self._call = calls.make
@@ -137,7 +137,7 @@ class VendorBatches:
             self._vendor(),
             self._entries,
             self._limits,
-            self._space.dimension,
+            self.space.dimension,
             batch,
             name.job_key,
             lines_of(batch),
@@ -192,7 +192,7 @@ class VendorBatches:
             entry = entry_id(name.job_key, len(purchases))
             line = LineName(entry, request.start, len(request.texts), request.token_count)
             file.write(vendor.request_line(str(line), request.texts))
-            purchases.append(purchase(self._space, self._limits, request, self._limits.batch_price_model))
+            purchases.append(purchase(self.space, self._limits, request, self._limits.batch_price_model))
         if not purchases:
             raise InvalidRequest("INVALID_REQUEST", "A job needs texts.")
         return purchases

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waybill import settings as declared
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.limits import REQUEST_TOKENS
 from waybill.runtime.config import Settings
@@ -100,6 +101,7 @@ class EmbedderConfig:
         local_model: EMBEDDER_LOCAL_MODEL, for the local one alone: empty for word vectors, `sentences`, or
             the full path of a folder with an ONNX model and its tokenizer.json.
         also: EMBEDDER_ALSO, another backend whose models are served beside; empty: none.
+        mode: Of calls that name none; unspecified: the backend, and no other.
     """
 
     server: ServerConfig
@@ -108,6 +110,7 @@ class EmbedderConfig:
     openai: OpenAIConfig | None = None
     local_model: str = ""
     also: str = ""
+    mode: Mode = Mode.MODE_UNSPECIFIED
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EmbedderConfig:
@@ -124,6 +127,7 @@ class EmbedderConfig:
             openai=OpenAIConfig.read(settings) if "openai" in (backend, also) else None,
             local_model=settings.text(declared.EMBEDDER_LOCAL_MODEL),
             also="" if also in ("none", backend) else also,
+            mode=settings.mode(declared.EMBEDDER_BACKEND),
         )
         settings.check()
         return config

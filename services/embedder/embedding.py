@@ -59,6 +59,7 @@ class Embeddings:
 
     def __init__(self, backend: EmbeddingBackend, meter: Meter, limiter: Limiter, calls: Calls) -> None:
         self.space = backend.space
+        self.name = backend.capabilities.vendor
         self.batches_offered = bool(backend.capabilities.batch_price_model)
         self.offer = _offer(backend.capabilities)
         self._limits = backend.capabilities
@@ -67,8 +68,12 @@ class Embeddings:
         self._limiter = limiter
         self._calls = calls
 
-    async def embed(self, texts: Sequence[str]) -> AsyncIterator[Bought]:
+    async def embed(self, texts: Sequence[str], *, while_down: bool = True) -> AsyncIterator[Bought]:
         """Embeds texts, one vendor request at a time, in order.
+
+        Args:
+            texts: What to embed.
+            while_down: A vendor that is down is waited for.
 
         Raises:
             InvalidRequest: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS; before anything is spent.
@@ -81,7 +86,7 @@ class Embeddings:
         check(self._limits, texts, counts)
         for request in pack(self._limits, texts, counts):
             wanted = purchase(self.space, self._limits, request, self._limits.price_model)
-            yield await self._calls.make(partial(self._buy, request, wanted))
+            yield await self._calls.make(partial(self._buy, request, wanted), while_down=while_down)
 
     async def _buy(self, request: Request, purchase: Purchase) -> Bought:
         """One attempt: one turn, one ledger entry, one span."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from opentelemetry import trace
 
 from services.embedder.backends.port import Stage
 from services.embedder.batch_lines import JobName
@@ -14,13 +15,17 @@ from services.embedder.batch_results import Outcome
 from services.embedder.batches import Job, VendorBatches
 from services.embedder.embedding import Bought, Embeddings
 from services.embedder.spaces import Spaces
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1 import batch_job_pb2, embedder_service_pb2_grpc
 from waybill.embedder.v1 import embedder_service_pb2 as pb
 from waybill.embedder.v1.embedding_pb2 import Embedding, Usage
 from waybill.runtime.errors import InvalidRequest, Precondition
+from waybill.vendors.choosing import EMBEDDER, choice_attributes, choose
 
 MESSAGE_BYTES = 1024 * 1024
+# A version's vectors are of one space: it is filled by who has that, whatever the mode is by now.
+SPACE_KEPT = "SPACE_KEPT"
 _STATES = {
     Stage.RUNNING: batch_job_pb2.BatchJob.STATE_RUNNING,
     Stage.CANCELLING: batch_job_pb2.BatchJob.STATE_CANCELLING,
@@ -31,18 +36,27 @@ _STATES = {
 class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
     """The embedder's RPCs."""
 
-    def __init__(self, spaces: Spaces, jobs: VendorBatches) -> None:
+    def __init__(self, spaces: Spaces, jobs: VendorBatches, mode: Mode) -> None:
+        """Args:
+        spaces: What is served.
+        jobs: Of the configured model.
+        mode: Of calls that name none.
+        """
         self._spaces = spaces
+        self._mode = mode
         self._jobs = jobs
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> AsyncIterator[pb.EmbedResponse]:
         """Streams the vectors of the request's texts."""
-        embeddings = await self._asked(request)
+        embeddings, choice = await self._asked(request)
+        trace.get_current_span().set_attributes(choice_attributes(choice))
         # Batches are the configured model's.
         batches = embeddings is self._spaces.default and embeddings.batches_offered
-        yield pb.EmbedResponse(space=embeddings.space, batches_offered=batches, offer=embeddings.offer)
-        usage = Usage()
-        async for bought in embeddings.embed(request.texts):
+        yield pb.EmbedResponse(
+            space=embeddings.space, batches_offered=batches, offer=embeddings.offer, choice=choice
+        )
+        usage, while_down = Usage(), choice.mode != Mode.MODE_HYBRID
+        async for bought in embeddings.embed(request.texts, while_down=while_down):
             usage.tokens += bought.tokens
             usage.entry_ids.append(bought.entry_id)
             for vectors in _messages(bought):
@@ -91,14 +105,21 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         await self._jobs.delete(_name(request.name))
         return pb.DeleteBatchJobResponse()
 
-    async def _asked(self, request: pb.EmbedRequest) -> Embeddings:
+    async def _asked(self, request: pb.EmbedRequest) -> tuple[Embeddings, BackendChoice]:
+        choice = choose(EMBEDDER, request.mode or self._mode)
+        found = await self._found(request, choice.backend)
+        if found.name != choice.backend:
+            choice.backend, choice.reason = found.name, SPACE_KEPT
+        return found, choice
+
+    async def _found(self, request: pb.EmbedRequest, backend: str) -> Embeddings:
         if request.model and request.HasField("space"):
             raise InvalidRequest("INVALID_REQUEST", "Name a space or a model, not both.")
         if request.HasField("space"):
             return await self._spaces.of(request.space)
         if request.model:
             return await self._spaces.named(request.model, request.dimension)
-        return self._spaces.default
+        return self._spaces.of_backend(backend)
 
     def _require(self, wanted: Space) -> None:
         space = self._spaces.default.space

@@ -27,20 +27,33 @@ class Spaces:
     """Finds the embeddings of a space.
 
     Args:
-        default: Of the configured model.
+        defaults: Of the configured model; then of the other backend, where one is served beside.
         makers: One a backend, in the order in which they are asked.
     """
 
-    def __init__(self, default: Embeddings, makers: Sequence[Maker]) -> None:
-        self.default = default
+    def __init__(self, defaults: Sequence[Embeddings], makers: Sequence[Maker]) -> None:
+        self.default = defaults[0]
+        self._defaults = {one.name: one for one in defaults}
         self._makers = makers
         self._made: dict[tuple[str, int], Embeddings] = {}
         self._lock = asyncio.Lock()
 
+    def of_backend(self, name: str) -> Embeddings:
+        """The embeddings of a backend's own model. Raises Precondition BACKEND_MISSING."""
+        if name not in self._defaults:
+            raise Precondition(
+                "BACKEND_MISSING",
+                f"The embedder was started without its backend {name}. Set EMBEDDER_ALSO={name} and what "
+                "that needs, and start it again.",
+                {"backend": name},
+            )
+        return self._defaults[name]
+
     async def of(self, space: Space) -> Embeddings:
         """Raises Precondition: SPACE_MISMATCH, PACKAGE_MISSING."""
-        if space == self.default.space:
-            return self.default
+        for one in self._defaults.values():
+            if space == one.space:
+                return one
         found = await self.named(space.model, space.dimension)
         if found.space != space:
             raise _not_served(space.model, space.dimension, found.space)

@@ -6,7 +6,8 @@ import datetime
 from dataclasses import dataclass
 from functools import partial
 
-from services.orchestrator.peers import Peers
+from services.orchestrator.degrading import HEALABLE
+from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.rows import Row, RunRef
@@ -27,7 +28,11 @@ from waybill.runtime.audit import Audit
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import page_size
-from waybill.storage.v1.document_index_service_pb2 import DeleteDocumentRequest, ListDocumentsRequest
+from waybill.storage.v1.document_index_service_pb2 import (
+    DeleteDocumentRequest,
+    GetDocumentRequest,
+    ListDocumentsRequest,
+)
 from waybill.storage.v1.document_pb2 import Document
 from waybill.storage.v1.object_storage_service_pb2 import DeleteObjectRequest
 
@@ -87,6 +92,23 @@ class Control:
         """Takes a run that ended badly up again. Raises as `Runs.retry`."""
         with self._audit.noted("run.retry", run.run_id):
             return await self._runs.retry(run, complete_by)
+
+    async def heal(self, run: RunRef) -> Row:
+        """Takes a degraded run up again, for what its document lacks.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND; DOCUMENT_NOT_FOUND, it was deleted.
+            Precondition: NOTHING_TO_HEAL, VERSION_REPLACED.
+        """
+        row = await self._runs.find(run)
+        if row["state"] == "READY_DEGRADED" and row["reason"] in HEALABLE:
+            request = GetDocumentRequest(collection=row["collection"], document_key=row["document_key"])
+            found = await steady(partial(self._peers.index.GetDocument, request))
+            if found.document.version_id != row["version_id"]:
+                raise Precondition(
+                    "VERSION_REPLACED", "The document has another version by now: nothing is to be healed."
+                )
+        return await self._runs.heal(run, HEALABLE)
 
     async def delete(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:
         """Deletes a document and what only it needed.

@@ -1,14 +1,56 @@
-"""What a published document lacks, in words."""
+"""What a run does without a vendor that does not serve, and what its document lacks then, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
-from waybill.common.v1.reading_pb2 import Reading
+from psycopg.types.json import Jsonb
 
-PAGES_MISSING = "PAGES_MISSING"
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
+from waybill.common.v1.reading_pb2 import Reading
+from waybill.runtime.errors import ServiceError
+from waybill.vendors.choosing import choose, refused_by_vendor
+
+PAGES_MISSING, VECTORS_PENDING = "PAGES_MISSING", "VECTORS_PENDING"
+# What another try mends, once the vendor serves.
+HEALABLE = (VECTORS_PENDING,)
 _MOST_NAMES = 5
+
+
+@dataclass
+class GoesOnWithout(Exception):
+    """A vendor does not serve, and the mode lets the run go on without it.
+
+    Attributes:
+        choice: What was done instead.
+        message: What the vendor's error says.
+    """
+
+    choice: BackendChoice
+    message: str
+
+
+def check_goes_on(service: str, mode: Mode, error: ServiceError) -> None:
+    """Raises GoesOnWithout where a run goes on without a vendor that failed so."""
+    if not refused_by_vendor(error):
+        return
+    choice = choose(service, mode, error.reason)
+    if choice.reason == error.reason:
+        raise GoesOnWithout(choice, error.message) from error
+
+
+def pending(chunks: int, message: str) -> str:
+    """Sentences on chunks without a vector."""
+    what = "1 chunk has" if chunks == 1 else f"{chunks} chunks have"
+    return f"{what} no vector yet, and words alone find what is in them. {message} `waybill heal` mends it."
+
+
+def backends(choice: BackendChoice) -> Jsonb:
+    """A choice as the run's row keeps it."""
+    told = {"backend": choice.backend, "mode": Mode.Name(choice.mode), "reason": choice.reason}
+    return Jsonb({choice.service: told})
 
 
 def missing(reading: Reading) -> str:

@@ -12,11 +12,11 @@ from functools import partial
 
 from services.orchestrator.batch import tiers
 from services.orchestrator.batch.tier import BatchTier
-from services.orchestrator.degrading import PAGES_MISSING
+from services.orchestrator.degrading import PAGES_MISSING, VECTORS_PENDING
 from services.orchestrator.runs.durable import Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending
 from services.orchestrator.runs.rows import RunRef
-from services.orchestrator.steps import BATCHES_IN_MEMORY, Cut, Parsed, Steps
+from services.orchestrator.steps import BATCHES_IN_MEMORY, Cut, Embedded, Parsed, Published, Steps
 
 
 class Pipeline:
@@ -30,22 +30,26 @@ class Pipeline:
         """Brings a stored document to where searches find it."""
         parsed = await step("parse", Parsed, self._steps.parse)
         cut = await step("chunk", Cut, partial(self._steps.chunk, parsed))
-        if not cut.published:
-            await self._embed_and_publish(run, cut, step)
-        if parsed.missing:
-            return Ending("READY_DEGRADED", PAGES_MISSING, parsed.missing)
+        pending = cut.lacking if cut.published else await self._embed_and_publish(run, cut, step)
+        lacking = {VECTORS_PENDING: pending, PAGES_MISSING: parsed.missing}
+        for reason, sentences in lacking.items():
+            if sentences:
+                return Ending("READY_DEGRADED", reason, " ".join(filter(None, lacking.values())))
         return Ending("UNCHANGED" if cut.unchanged else "READY")
 
-    async def _embed_and_publish(self, run: RunRef, cut: Cut, step: Step) -> None:
+    async def _embed_and_publish(self, run: RunRef, cut: Cut, step: Step) -> str:
+        """Answers what it was published without, in sentences."""
         if cut.tier == tiers.BATCH:
             # What it leaves without a vector is embedded at once.
             await step("batch", int, partial(self._batches.embed, run, cut))
         embeddings = (
-            partial(step, f"embed {number}", int, partial(self._steps.embed, cut, batch))
+            partial(step, f"embed {number}", Embedded, partial(self._steps.embed, cut, batch))
             for number, batch in enumerate(cut.batches, 1)
         )
-        await side_by_side(embeddings, BATCHES_IN_MEMORY)
-        await step("publish", str, partial(self._steps.publish, cut))
+        came = await side_by_side(embeddings, BATCHES_IN_MEMORY)
+        without = next((one.without for one in came if one.without), "")
+        published = await step("publish", Published, partial(self._steps.publish, cut, without))
+        return published.lacking
 
     async def stop(self, run: RunRef) -> None:
         """Stops what goes on elsewhere for a run: its parse jobs, and its batch."""

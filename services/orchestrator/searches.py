@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import grpc
+
+from services.orchestrator.degrading import GoesOnWithout, check_goes_on
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.steps import Steps
+from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.runtime import identity
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.errors import InvalidRequest, from_status
 from waybill.storage.v1 import document_index_service_pb2 as index
+from waybill.vendors.choosing import EMBEDDER
 
 MAX_QUERY_BYTES, DEFAULT_LIMIT, MAX_LIMIT = 8_000, 10, 100
 
@@ -24,8 +29,8 @@ class Searches:
         self._steps = steps
         self._peers = peers
 
-    async def search(self, request: SearchRequest) -> index.SearchResponse:
-        """Finds passages by vector and by text.
+    async def search(self, request: SearchRequest) -> tuple[index.SearchResponse, str]:
+        """Finds passages by vector and by text; and why by text alone, in a sentence, where that is so.
 
         Raises:
             InvalidRequest: INVALID_REQUEST.
@@ -35,19 +40,18 @@ class Searches:
             raise InvalidRequest(
                 "INVALID_REQUEST", f"Ask with 1 to {MAX_QUERY_BYTES} bytes, for 1 to {MAX_LIMIT} hits."
             )
-        space, vector = await self._steps.space(), b""
-        collection = request.collection or DEFAULT_COLLECTION
-        with identity.acting_as(replace(identity.caller(), collection=collection)):
-            embedding = self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))
-        async with reading(embedding) as answers:
-            async for answer in answers:
-                vector += b"".join(one.values for one in answer.embeddings)
+        space, collection = await self._steps.space(), request.collection or DEFAULT_COLLECTION
+        vector, without = b"", ""
+        try:
+            vector = await self._vector(query, collection, space)
+        except GoesOnWithout as vendor:
+            without = f"The question was asked by its words alone. {vendor.message}"
         asked = index.SearchRequest(
             collection=collection,
             query=query,
             vector=vector,
             space=space,
-            mode=index.SearchRequest.MODE_HYBRID,
+            mode=index.SearchRequest.MODE_TEXT if without else index.SearchRequest.MODE_HYBRID,
             limit=limit,
             document_keys=request.document_keys,
             metadata=request.metadata,
@@ -55,4 +59,18 @@ class Searches:
             last_page=request.last_page,
         )
         # The question's vector is paid for: a restart of storage does not lose it.
-        return await steady(lambda: self._peers.index.Search(asked))
+        return await steady(lambda: self._peers.index.Search(asked)), without
+
+    async def _vector(self, query: str, collection: str, space: Space) -> bytes:
+        """Raises GoesOnWithout: the vendor does not serve, and words must do."""
+        vector = b""
+        with identity.acting_as(replace(identity.caller(), collection=collection)):
+            embedding = self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))
+        try:
+            async with reading(embedding) as answers:
+                async for answer in answers:
+                    vector += b"".join(one.values for one in answer.embeddings)
+        except grpc.aio.AioRpcError as error:
+            check_goes_on(EMBEDDER, await self._steps.embedder_mode(), from_status(error))
+            raise
+        return vector

@@ -20,6 +20,7 @@ from services.orchestrator.searches import Searches
 from services.orchestrator.traces import bills
 from services.orchestrator.traces import ids as trace_ids
 from services.orchestrator.traces.reading import Traces
+from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.limits import DEFAULT_COLLECTION
@@ -108,6 +109,11 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         row = await self._control.retry(_ref(request.run_id), read_complete_by(request))
         return pb.RetryRunResponse(run=(await self._priced([row]))[0])
 
+    async def HealRun(self, request: pb.HealRunRequest, context: Any) -> pb.HealRunResponse:
+        """Gives a degraded run's document what it lacks."""
+        row = await self._control.heal(_ref(request.run_id))
+        return pb.HealRunResponse(run=(await self._priced([row]))[0])
+
     async def DeleteDocument(
         self, request: pb.DeleteDocumentRequest, context: Any
     ) -> pb.DeleteDocumentResponse:
@@ -141,8 +147,14 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
         """Asks the index."""
-        found = await self._searches.search(request)
-        return pb.SearchResponse(hits=found.hits, space=found.space, coverage=found.coverage, hint=found.hint)
+        found, without_vector = await self._searches.search(request)
+        return pb.SearchResponse(
+            hits=found.hits,
+            space=found.space,
+            coverage=found.coverage,
+            hint=found.hint,
+            without_vector=without_vector,
+        )
 
     async def GetTrace(self, request: pb.GetTraceRequest, context: Any) -> pb.GetTraceResponse:
         """Joins rows, live spans and the ledger into traces."""
@@ -171,6 +183,7 @@ def _run(row: Row, total: RunTotal) -> Run:
         embedding_tier_reason=row["tier_reason"],
         reading=ParseDict(row["reading"], Reading()) if row["reading"] else None,
         create_time=timestamp(row["created_at"]),
+        backends=[BackendChoice(service=name, **told) for name, told in row["backends"].items()],
         **{name: row[name] for name in same},
         **{name: getattr(total, name) for name in money},
     )

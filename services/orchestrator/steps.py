@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from psycopg.types.json import Jsonb
@@ -20,12 +21,14 @@ from services.orchestrator import artifacts, degrading, vectors
 from services.orchestrator.batch import tiers
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embedded_text
 from services.orchestrator.chunks.packing import Packer, nothing_to_cut
+from services.orchestrator.degrading import GoesOnWithout
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
 from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import PARSE, Waits
 from services.orchestrator.versions import NewVersion
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -36,12 +39,21 @@ from waybill.parser.v1.parser_service_pb2 import (
 )
 from waybill.runtime import deadline, semconv
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import Deadline, InvalidRequest, NotFound, Quota, Unavailable, VendorContract
+from waybill.runtime.errors import (
+    Deadline,
+    InvalidRequest,
+    NotFound,
+    Quota,
+    Unavailable,
+    VendorContract,
+    from_status,
+)
 from waybill.runtime.fair import Places
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import moment, timestamp
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
+from waybill.vendors.choosing import EMBEDDER
 
 # Calls that embed, of all runs: the vendor's latency is waited for side by side. And calls that write
 # vectors, which is work: more of them at a time are no faster.
@@ -73,6 +85,7 @@ class Cut:
         edition: When the content came, among others of the document.
         unchanged: Another run had published the same; the version is that one's.
         published: Nothing is left to do: it was one request, embedded and published as soon as it was cut.
+        lacking: What it was published without, in sentences; empty where that is nothing.
         space: That the version's vectors are in, by the fields of a Space; none where an older release cut.
     """
 
@@ -84,7 +97,24 @@ class Cut:
     edition: int = 0
     unchanged: bool = False
     published: bool = False
+    lacking: str = ""
     space: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What an embedding came to: so many chunks, or why there are no vectors, in a sentence."""
+
+    chunks: int
+    without: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """The document's id, and what its version lacks, in sentences; empty where nothing."""
+
+    document_id: str
+    lacking: str = ""
 
 
 class Steps:
@@ -119,6 +149,10 @@ class Steps:
     async def space(self) -> Space:
         """The space that the embedder serves now."""
         return (await self.offered()).space
+
+    async def embedder_mode(self) -> Mode:
+        """How the embedder's backend is chosen now."""
+        return (await self.offered()).choice.mode
 
     async def space_of(self, cut: Cut) -> Space:
         """The space that a version's vectors are in, whatever the embedder serves by now."""
@@ -160,24 +194,28 @@ class Steps:
         cut = Cut(
             version_id=begun.version_id,
             document_id=begun.document_id,
-            chunks=begun.chunk_count if version.settled else packer.chunks,
-            batches=() if version.settled else packer.batches,
+            chunks=packer.chunks if version.lacking else begun.chunk_count,
+            batches=packer.batches if version.lacking else (),
             edition=row["edition"],
             unchanged=begun.outcome == kind.OUTCOME_UNCHANGED,
-            published=begun.outcome == kind.OUTCOME_PUBLISHED,
+            published=begun.outcome == kind.OUTCOME_PUBLISHED and not version.lacking,
             space=MessageToDict(offer.space, preserving_proto_field_name=True),
         )
         decision = tiers.Decision("", "")
         if not cut.unchanged:
             decision = tiers.decide(row["complete_by"], now, cut.chunks, offer.batches_offered)
             cut = replace(cut, tier=decision.tier)
-        if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS:
+        without: GoesOnWithout | None = None
+        if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS and not version.settled:
             # A request is never more than a message, so that all of it was put last.
-            await self._embed_and_publish(cut, version.pending, row)
-            cut = replace(cut, published=True)
+            without = await self._embed_and_publish(cut, version.pending, row)
+            lacking = degrading.pending(len(version.pending), without.message) if without else ""
+            cut = replace(cut, published=True, lacking=lacking)
+        vectors_pending = len(version.pending) if without else 0
         columns = {
             "chunks": cut.chunks,
-            "embedded_chunks": cut.chunks if cut.published else 0,
+            "embedded_chunks": cut.chunks - vectors_pending if cut.published else 0,
+            "backends": degrading.backends(without.choice if without else offer.choice),
             "document_id": cut.document_id,
             "version_id": cut.version_id,
             "tier": decision.tier,
@@ -185,24 +223,37 @@ class Steps:
         }
         return Noted(cut, columns)
 
-    async def embed(self, cut: Cut, batch: tuple[int, int], row: Row) -> Noted[int]:
-        """Embeds a range of chunks that have no vector yet and writes the vectors; answers how many."""
+    async def embed(self, cut: Cut, batch: tuple[int, int], row: Row) -> Noted[Embedded]:
+        """Embeds a range of chunks that have no vector yet and writes the vectors."""
         space = await self.space_of(cut)
         # A long document, or a tenant with many, stands before nobody else.
         async with self._in_memory.turn(row["tenant"], str(row["run_id"])):
             async with self._embedding:
                 pages = vectors.pending(self._peers.index, cut.version_id, *batch)
                 chunks = [chunk async for page in pages for chunk in page]
-                bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+                try:
+                    bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+                except GoesOnWithout as vendor:
+                    columns = {"backends": degrading.backends(vendor.choice)}
+                    return Noted(Embedded(0, vendor.message), columns)
             async with self._writing:
                 if bought:
                     await vectors.put(self._peers.index, cut.version_id, space, bought)
-        return Noted(len(chunks), {"embedded_chunks": batch[1]})
+        return Noted(Embedded(len(chunks)), {"embedded_chunks": batch[1]})
 
-    async def publish(self, cut: Cut, row: Row) -> str:
-        """Makes the version the one that searches see; answers the document's id."""
-        response = await steady(lambda: self._peers.index.PublishVersion(_publication(cut)))
-        return response.document_id
+    async def publish(self, cut: Cut, without: str, row: Row) -> Noted[Published]:
+        """Makes the version the one that searches see.
+
+        Args:
+            cut: The version.
+            without: Why chunks may have no vector; empty: each must have one.
+            row: The run's.
+        """
+        wanted = _publication(cut, vectors_pending=bool(without))
+        response = await steady(lambda: self._peers.index.PublishVersion(wanted))
+        pending = response.pending_vectors
+        lacking = degrading.pending(pending, without) if pending else ""
+        return Noted(Published(response.document_id, lacking), {"vectors": cut.chunks - pending})
 
     async def stop(self, run: RunRef) -> None:
         """Cancels the run's parse jobs; answers once they have stopped."""
@@ -271,22 +322,29 @@ class Steps:
         packer = Packer(self._sizes)
         async for lines in artifacts.lines(self._peers.objects, parsed.result_key, PATIENCE_SECONDS):
             await version.put(await asyncio.to_thread(packer.add, artifacts.pages(lines)))
-            if version.settled:
+            if not version.lacking:
                 return packer
         await version.put(packer.rest())
         if not packer.chunks:
             raise nothing_to_cut()
         return packer
 
-    async def _embed_and_publish(self, cut: Cut, chunks: Sequence[Chunk], row: Row) -> None:
-        space = await self.space_of(cut)
+    async def _embed_and_publish(self, cut: Cut, chunks: Sequence[Chunk], row: Row) -> GoesOnWithout | None:
+        """Answers why the chunks have no vectors, where they have none."""
+        space, without = await self.space_of(cut), None
+        bought: list[ChunkVector] = []
         async with AsyncExitStack() as stack:
             async with part("embed 1"):
                 await stack.enter_async_context(self._in_memory.turn(row["tenant"], str(row["run_id"])))
                 async with self._embedding:
-                    bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+                    try:
+                        bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+                    except GoesOnWithout as vendor:
+                        without = vendor
             async with part("publish"), self._writing:
-                await vectors.publish(self._peers.index, _publication(cut), space, bought)
+                wanted = _publication(cut, vectors_pending=without is not None)
+                await vectors.publish(self._peers.index, wanted, space, bought)
+        return without
 
     async def _vectors(self, space: Space, chunks: Sequence[Chunk]) -> list[ChunkVector]:
         texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in chunks]
@@ -294,12 +352,16 @@ class Steps:
         bought: list[ChunkVector] = []
         # A vendor's rate limit is waited for in the embedder.
         seconds = deadline.remaining_seconds(EMBED_SECONDS)
-        async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
-            async for answer in answers:
-                bought += [
-                    ChunkVector(ordinal=chunks[one.index].ordinal, values=one.values)
-                    for one in answer.embeddings
-                ]
+        try:
+            async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
+                async for answer in answers:
+                    bought += [
+                        ChunkVector(ordinal=chunks[one.index].ordinal, values=one.values)
+                        for one in answer.embeddings
+                    ]
+        except grpc.aio.AioRpcError as error:
+            degrading.check_goes_on(EMBEDDER, await self.embedder_mode(), from_status(error))
+            raise
         if len(bought) != len(chunks):
             raise VendorContract(
                 "EMBEDDING_INVALID", "The embedder's answer ended early. Nothing was stored."
@@ -307,5 +369,10 @@ class Steps:
         return bought
 
 
-def _publication(cut: Cut) -> index.PublishVersionRequest:
-    return index.PublishVersionRequest(version_id=cut.version_id, chunk_count=cut.chunks, edition=cut.edition)
+def _publication(cut: Cut, *, vectors_pending: bool) -> index.PublishVersionRequest:
+    return index.PublishVersionRequest(
+        version_id=cut.version_id,
+        chunk_count=cut.chunks,
+        edition=cut.edition,
+        vectors_pending=vectors_pending,
+    )

@@ -38,6 +38,11 @@ class NewVersion:
         kind = BeginVersionResponse
         return self.begun.outcome in (kind.OUTCOME_UNCHANGED, kind.OUTCOME_PUBLISHED)
 
+    @property
+    def lacking(self) -> bool:
+        """Whether something is to be written to it: its chunks, or vectors that it was published without."""
+        return not self.settled or self.begun.pending_vectors > 0
+
     async def put(self, messages: Sequence[Sequence[Chunk]]) -> None:
         """Writes chunks, one message at a time; again is harmless. Of a settled version none."""
         for chunks in messages:

@@ -83,7 +83,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
                 return _begun(Begun(False))  # nothing is in a space that nobody knows
         begun = await self._with_room(wanted.space, begin)
         # A repeat answers what the first call did, also behind the publishing.
-        return _begun(replace(begun, published=False, chunk_count=0) if begun.published else begun)
+        return _begun(replace(begun, published=False, chunk_count=0, pending=0) if begun.published else begun)
 
     async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:
         """Writes chunks."""
@@ -230,14 +230,14 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             )
         if wanted.edition < 0:
             raise InvalidRequest("INVALID_REQUEST", "edition is 0, or a number that grows.")
-        published = await publish.publish(
-            self._database, _tenant(), version_id, wanted.chunk_count, wanted.edition, complete
-        )
+        version = publish.Wanted(version_id, wanted.chunk_count, wanted.edition, wanted.vectors_pending)
+        published = await publish.publish(self._database, _tenant(), version, complete)
         if published.replaced_version_id:
             self._on_replaced()
         return pb.PublishVersionResponse(
             document_id=str(published.document_id),
             replaced_version_id=str(published.replaced_version_id or ""),
+            pending_vectors=published.pending,
         )
 
     async def _with_room(self, space: Space, operation: Callable[[], Awaitable[T]]) -> T:
@@ -264,6 +264,7 @@ def _begun(begun: Begun) -> pb.BeginVersionResponse:
         document_id=begun.document_id,
         chunk_count=begun.chunk_count,
         description_differs=not begun.described,
+        pending_vectors=begun.pending,
     )
 
 

@@ -35,7 +35,7 @@ def document(row: Row) -> document_pb2.Document:
             space_pb2.Space(**{name: row[name] for name in ("model", "dimension", "revision")})
         )
         told.publish_time.CopyFrom(timestamp(row["published_at"]))
-        for name in ("run_id", "source_sha256", "chunk_count"):
+        for name in ("run_id", "source_sha256", "chunk_count", "pending_vectors"):
             setattr(told, name, row[name])
     return told
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from services.storage import versions
 from waybill.runtime import faults
@@ -21,7 +22,10 @@ for update
 """
 
 # The version, once nobody writes to it any more.
-LOCK_VERSION = "select state from document_versions where version_id = %s for update"
+LOCK_VERSION = """
+select state, chunk_count - vector_count as pending from document_versions
+where version_id = %s for update
+"""
 
 # What a version has. Ordinals are whole when the highest is the last.
 COUNT = """
@@ -38,6 +42,9 @@ set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s, l
     edition = %(edition)s, published_at = clock_timestamp()
 where version_id = %(version_id)s
 """
+
+# Vectors came after it was published.
+RECOUNT = "update document_versions set vector_count = %(vectors)s where version_id = %(version_id)s"
 
 # The current version's content has come again.
 RENEW = """
@@ -62,19 +69,36 @@ class Published:
     """What publishing did; nothing was replaced by a first version, nor by a repeat.
 
     Attributes:
+        pending: Chunks of the version without a vector.
         replaced_version_id: That is the version itself, where its content is older than the current one's.
     """
 
     document_id: uuid.UUID
+    pending: int = 0
     replaced_version_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be published.
+
+    Attributes:
+        version_id: Which version.
+        chunk_count: Chunks that it must have.
+        edition: When its content came, as a number that grows; one of a higher edition stays. 0: the newest.
+        vectors_pending: Chunks may lack their vector.
+    """
+
+    version_id: str
+    chunk_count: int
+    edition: int = 0
+    vectors_pending: bool = False
 
 
 async def publish(
     database: Database,
     tenant: str,
-    version_id: str,
-    chunk_count: int,
-    edition: int,
+    wanted: Wanted,
     complete: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> Published:
     """Makes a version the one that searches see. Repeated it changes nothing, also once replaced.
@@ -82,48 +106,54 @@ async def publish(
     Args:
         database: The index.
         tenant: Whose it is.
-        version_id: Which.
-        chunk_count: Chunks that it must have.
-        edition: When its content came, as a number that grows; one of a higher edition stays. 0: the newest.
-        complete: Writes what the version lacks, in the same transaction; not for one that is published.
+        wanted: Which version, and what it must have.
+        complete: Writes what the version lacks, in the same transaction; not for one that is whole.
 
     Raises:
         NotFound: VERSION_NOT_FOUND.
         Precondition: VERSION_INCOMPLETE.
     """
-    version = versions.parse(version_id)
+    version, edition = versions.parse(wanted.version_id), wanted.edition
     async with database.transaction(tenant) as connection:
         document = await (await connection.execute(LOCK_DOCUMENT, [version])).fetchone()
         locked = await (await connection.execute(LOCK_VERSION, [version])).fetchone()
         if document is None or locked is None or locked["state"] == "ABANDONED":
             raise versions.not_found()
-        if locked["state"] != "BUILDING":
+        published = locked["state"] != "BUILDING"
+        if published:
             await connection.execute(RENEW, [edition, version])
+        if published and (locked["state"] != "PUBLISHED" or not locked["pending"]):
             return Published(document["document_id"])
         if complete is not None:
             await complete(connection)
-        await _publish_whole(connection, version, chunk_count, edition)
+        counts = await _counted(connection, version, wanted)
+        pending = counts["chunks"] - counts["vectors"]
+        if published:
+            await connection.execute(RECOUNT, counts)
+            return Published(document["document_id"], pending)
+        await connection.execute(PUBLISH, counts)
         await faults.point("publish.inside")
         if 0 < edition < document["edition"]:
             await connection.execute(SUPERSEDE, [version])
-            return Published(document["document_id"], version)
+            return Published(document["document_id"], pending, version)
         replaced = document["current_version_id"]
         await connection.execute(FLIP, [version])
         if replaced is not None:
             await connection.execute(SUPERSEDE, [replaced])
-        return Published(document["document_id"], replaced)
+        return Published(document["document_id"], pending, replaced)
 
 
-async def _publish_whole(
-    connection: Connection, version_id: uuid.UUID, chunk_count: int, edition: int
-) -> None:
+async def _counted(connection: Connection, version_id: uuid.UUID, wanted: Wanted) -> dict[str, Any]:
+    """What a version has, and what else PUBLISH names. Raises Precondition VERSION_INCOMPLETE."""
     counts = await (await connection.execute(COUNT, {"version_id": version_id})).fetchone()
     assert counts is not None
-    if {counts["chunks"], counts["places"], counts["vectors"]} != {chunk_count}:
+    chunk_count = wanted.chunk_count
+    vectors = chunk_count if wanted.vectors_pending else counts["vectors"]
+    if {counts["chunks"], counts["places"], vectors} != {chunk_count}:
         raise Precondition(
             "VERSION_INCOMPLETE",
             f"The version should have {chunk_count} chunks, each with a vector; it has {counts['chunks']}"
             f" chunks up to place {counts['places']} and {counts['vectors']} vectors. Put what is missing.",
             {name: str(counts[name]) for name in ("chunks", "places", "vectors")},
         )
-    await connection.execute(PUBLISH, counts | {"version_id": version_id, "edition": edition})
+    return counts | {"version_id": version_id, "edition": wanted.edition}

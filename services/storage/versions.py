@@ -14,10 +14,11 @@ from services.storage.spaces import Space, space_id
 from waybill.runtime.errors import Conflict, NotFound
 from waybill.runtime.postgres import Connection
 
-# The published version of a document, and whether it was made from this content in this way.
+# The published version of a document, and whether it is whole and was made from this content in this way.
 CURRENT = """
 select documents.document_id, version_id, chunk_count, run_id,
-    (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as unchanged,
+    (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s)
+        and vector_count >= chunk_count as unchanged,
     documents.metadata = coalesce(%(metadata)s, documents.metadata)
         and origin = coalesce(%(origin)s, origin) as described
 from documents left join document_versions on version_id = current_version_id
@@ -54,6 +55,7 @@ on conflict (document_id, run_id) do update
 # The version that a run began, and whether it was the same that it begins now.
 BEGUN = """
 select version_id, state, chunk_count,
+    case when state = 'PUBLISHED' then chunk_count - vector_count else 0 end as pending,
     (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as same
 from document_versions
 where document_id = %(document_id)s and run_id = %(run_id)s
@@ -100,6 +102,7 @@ class Begun:
     Attributes:
         unchanged: The published version is the same.
         published: The version of this run is, or was until another replaced it.
+        pending: Chunks of that version without a vector.
         described: Unchanged too is what is said of it: metadata and origin.
     """
 
@@ -109,6 +112,7 @@ class Begun:
     chunk_count: int = 0
     described: bool = True
     published: bool = False
+    pending: int = 0
 
     @property
     def settled(self) -> bool:
@@ -204,4 +208,4 @@ async def _begin(connection: Connection, values: dict[str, Any]) -> Begun:
         )
     ids = str(document["document_id"]), str(version["version_id"])
     published = version["state"] in ("PUBLISHED", "SUPERSEDED", "SWEPT")
-    return Begun(False, *ids, version["chunk_count"], published=published)
+    return Begun(False, *ids, version["chunk_count"], published=published, pending=version["pending"])

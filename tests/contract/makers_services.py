@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from services.embedder.__main__ import build as build_embedder
-from services.embedder.config import EmbedderConfig
+from services.embedder.config import EmbedderConfig, OpenAIConfig
 from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from services.orchestrator.__main__ import build as build_orchestrator
@@ -20,7 +21,18 @@ from services.storage.__main__ import build as build_storage
 from services.storage.config import LinksConfig, StorageConfig
 from tests.conftest import MigratedPostgres
 from tests.inprocess import Recorder, served, server_config
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.runtime.auth_settings import AuthConfig
+from waybill.vendors.retrying import Policy
+
+
+@dataclass(frozen=True)
+class Vendors:
+    """The vendors that the services have, and the mode that they start in; none: local backends."""
+
+    mode: Mode = Mode.MODE_UNSPECIFIED
+    openai: OpenAIConfig | None = None
+    policy: Policy | None = None
 
 
 @asynccontextmanager
@@ -29,9 +41,10 @@ async def everything(
     folder: Path,
     auth: AuthConfig | None = None,
     recorder: Recorder | None = None,
+    vendors: Vendors = Vendors(),
 ) -> AsyncIterator[Mapping[str, str]]:
     """All five services; their addresses by name."""
-    async with all_but_orchestrator(database, folder, auth, recorder) as at:
+    async with all_but_orchestrator(database, folder, auth, recorder, vendors) as at:
         config = OrchestratorConfig(
             server_config("orchestrator", auth),
             database.url("orchestrator"), database.owner_url("orchestrator"),
@@ -48,6 +61,7 @@ async def all_but_orchestrator(
     folder: Path,
     auth: AuthConfig | None = None,
     recorder: Recorder | None = None,
+    vendors: Vendors = Vendors(),
 ) -> AsyncIterator[Mapping[str, str]]:
     """The four services that it calls; their addresses by name."""
 
@@ -58,7 +72,8 @@ async def all_but_orchestrator(
         at: dict[str, str] = {}
 
         async def serve(name: str, build: Any, config: Any) -> None:
-            at[name] = await stack.enter_async_context(served(name, partial(build, config), recorder, auth))
+            built = partial(build, config)
+            at[name] = await stack.enter_async_context(served(name, built, recorder, auth))
 
         await serve("ledger", build_ledger, LedgerConfig(server_config("ledger", auth), *urls("ledger")))
         storage = StorageConfig(
@@ -71,9 +86,10 @@ async def all_but_orchestrator(
         await serve("storage", build_storage, storage)
         parser = ParserConfig(server_config("parser", auth), *urls("parser"), at["storage"], at["ledger"])
         await serve("parser", build_parser, parser)
-        await serve(
-            "embedder",
-            build_embedder,
-            EmbedderConfig(server_config("embedder", auth), at["ledger"], "local", None, ""),
-        )
+        openai = vendors.openai
+        embedder = EmbedderConfig(
+            server_config("embedder", auth), at["ledger"], "openai" if openai else "local", openai,
+            mode=vendors.mode,
+        )  # fmt: skip
+        await serve("embedder", partial(build_embedder, policy=vendors.policy), embedder)
         yield at

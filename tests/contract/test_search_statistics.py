@@ -54,7 +54,7 @@ class Corpus:
     async def publish(self, key: str, texts: Sequence[str], space: Space) -> None:
         """Makes these texts the document's content, in two calls and a repeat."""
         version = await self._filled(key, texts, space)
-        await publish.publish(self.database, self.tenant, version, len(texts), 0)
+        await publish.publish(self.database, self.tenant, publish.Wanted(version, len(texts)))
         self.published[key] = (texts, space)
 
     async def build(self, key: str, texts: Sequence[str], space: Space) -> None:

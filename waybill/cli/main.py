@@ -59,6 +59,7 @@ GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
         runs.run,
         runs.cancel,
         runs.retry,
+        runs.heal,
         trace.trace,
         bill.bill,
         forecast.forecast,

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.common.v1.space_pb2 import Space
@@ -77,7 +78,18 @@ def run_object(run: Run) -> Shape:
         "embedding_tier_reason": run.embedding_tier_reason or None,
         "subject": run.subject or None,
         "credential_id": run.credential_id or None,
+        "backends": [choice_object(choice) for choice in run.backends],
         "reading": reading_object(run.reading) if run.HasField("reading") else None,
+    }
+
+
+def choice_object(choice: BackendChoice) -> Shape:
+    """Who did the work of a service, and why."""
+    return {
+        "service": choice.service,
+        "backend": choice.backend or None,
+        "mode": Mode.Name(choice.mode).removeprefix("MODE_").lower(),
+        "reason": choice.reason,
     }
 
 

@@ -22,10 +22,12 @@ from waybill.money import dollars
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,
     GetRunRequest,
+    HealRunRequest,
     ListRunsRequest,
     RetryRunRequest,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.errors import ServiceError
 from waybill.runtime.identity import DEFAULT_TENANT
 
 
@@ -89,6 +91,47 @@ def retry(
         _show(here.screen, run_object(answer.run))
 
 
+def heal(
+    run_id: Annotated[str, typer.Argument(metavar="[ID]", help="A run id.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All that were degraded by a vendor.")] = False,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """Give a degraded run's document what a vendor could not do then."""
+    if bool(run_id) == everything:
+        raise typer.BadParameter("name one run, or --all")
+    with session(tenant, as_json) as here:
+        client = reachable(here.client)
+        if not everything:
+            answer = client.orchestrator.HealRun(HealRunRequest(run_id=run_id))
+            _show(here.screen, run_object(answer.run))
+            return
+        healed = list(_healed(client))
+        if as_json:
+            here.screen.emit({"runs": [run_object(run) for run in healed]})
+        for run in healed:
+            here.screen.show(*_two_lines(run, datetime.now(UTC), min(here.screen.out.width, 100)))
+        here.screen.note(
+            f"{counted(len(healed), 'run')} taken up; {here.screen.command('runs')} follows them"
+        )
+
+
+def _healed(client: Client) -> Iterator[Run]:
+    """Takes up every run that can be healed."""
+    request = ListRunsRequest(states=[Run.STATE_READY_DEGRADED], page_size=200)
+    while True:
+        page = client.orchestrator.ListRuns(request)
+        for run in page.runs:
+            try:
+                yield client.orchestrator.HealRun(HealRunRequest(run_id=run.run_id)).run
+            except ServiceError as error:
+                if error.reason not in ("NOTHING_TO_HEAL", "VERSION_REPLACED", "DOCUMENT_NOT_FOUND"):
+                    raise
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
 def show_runs(client: Client, screen: Screen, request: ListRunsRequest, limit: int) -> None:
     """Prints the newest runs that match."""
     newest: list[Run] = first(client.orchestrator.ListRuns, request, "runs", limit)
@@ -115,8 +158,12 @@ def _show(screen: Screen, shape: Shape) -> None:
         return
     reading = shape.get("reading") or {}
     for key, value in {**shape, **reading, "reading": None}.items():
-        if value in (None, ""):
+        if value in (None, "", []):
             continue
+        if key == "backends":
+            value = ", ".join(
+                f"{one['service']}: {one['backend'] or 'none'} ({one['reason']})" for one in value
+            )
         label, money, _ = key.partition("_nano_usd")
         if money and not value:
             continue  # beside a price, $0.00 reads as one

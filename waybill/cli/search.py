@@ -73,6 +73,7 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
                 "coverage": {"chunks": coverage.chunks, "vectors": coverage.vectors},
                 "hits": [hit_object(rank, hit) for rank, hit in enumerate(answer.hits, 1)],
                 "hint": answer.hint,
+                "without_vector": answer.without_vector or None,
             }
         )
         return
@@ -85,9 +86,12 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
         screen.note(f"The file of a hit: {screen.command(words)}", "dim")
     else:
         screen.note(f"{plain(answer.hint)} What is there to be found: {screen.command('documents')}".strip())
+    if answer.without_vector:
+        screen.note(plain(answer.without_vector))
     if coverage.vectors < coverage.chunks:
         screen.note(
-            f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone"
+            f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone; "
+            f"those of degraded runs get their vectors by {screen.command('heal --all')}"
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.runtime.places import MIGRATIONS as OUR_MIGRATIONS
 from waybill.runtime.settings import ENV, MIGRATIONS, MODE, Setting
 
@@ -24,7 +25,7 @@ class ConfigError(SystemExit):
 
 def backend_of(mode: str, setting: Setting) -> str:
     """A service's backend where its own setting does not say; see `Settings.backend`."""
-    return setting.choices[-1] if mode == "simulator" else "local"
+    return "local" if mode == "local" else setting.choices[-1]
 
 
 @dataclass
@@ -81,6 +82,17 @@ class Settings:
             if mode == "simulator":
                 self._faults.append("WAYBILL_MODE is 'simulator', which WAYBILL_ENV=production refuses")
         return backend
+
+    def mode(self, setting: Setting) -> Mode:
+        """How a service's backend is chosen: one that its own setting names does the work, and no other.
+
+        Args:
+            setting: See `backend`.
+        """
+        pinned, mode = self.text(setting, ""), self.choice(MODE)
+        if pinned:
+            return Mode.MODE_LOCAL if pinned == "local" else Mode.MODE_REAL
+        return {"local": Mode.MODE_LOCAL, "hybrid": Mode.MODE_HYBRID}.get(mode, Mode.MODE_REAL)
 
     def path(self, setting: Setting, default: str | None = None) -> Path:
         """A path, as given."""

@@ -27,6 +27,9 @@ COST_SIMULATED_NANO_USD = "waybill.cost.simulated_nano_usd"
 DOCUMENT_KEY = "waybill.document.key"
 COLLECTION = "waybill.collection"
 RUN_STATE = "waybill.run.state"
+# Who does the work, and why: see the contract's BackendChoice
+BACKEND = "waybill.backend"
+BACKEND_REASON = "waybill.backend.reason"
 # Its process died, and the span is put together from what else is known
 INTERRUPTED = "waybill.interrupted"
 SPEND_KEY = "waybill.spend_key"

@@ -37,10 +37,11 @@ _STACK, _SERVICE, _TELEMETRY = "The stack", "Every service", "Telemetry"
 MODE = Setting(
     name="WAYBILL_MODE",
     group=_STACK,
-    meaning="`simulator` starts simulators of the vendors and points the real backends at them. "
-    "`waybill up --mode` sets it, and `make up MODE=simulator`.",
+    meaning="Who does the work: `local`, this machine; `real`, the vendors and nobody else; `hybrid`, the "
+    "vendors, and while one is down what can be done without it, flagged. `simulator` is `real` with "
+    "simulators of the vendors, which the stack starts. `waybill up --mode` sets it, and `make up MODE=…`.",
     default="local",
-    choices=("local", "simulator"),
+    choices=("local", "real", "hybrid", "simulator"),
 )
 ENV = Setting(
     name="WAYBILL_ENV",

@@ -52,11 +52,20 @@ async def retrying(
     call: Callable[[], Awaitable[T]],
     policy: Policy,
     *,
+    gives_up: Callable[[], bool] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     rng: Callable[[], float] = random.random,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """Repeats a vendor's call, with full-jitter back-off, never sooner than the vendor asks.
+
+    Args:
+        call: The vendor's.
+        policy: How long, and how soon.
+        gives_up: Says after a failure that no repeat is wanted.
+        sleep: Waits so many seconds.
+        rng: From 0 to 1.
+        clock: Monotonic seconds.
 
     Raises:
         ServiceError: The last error. A refusal that may still be lifted is Unavailable by then, so that
@@ -74,7 +83,7 @@ async def retrying(
             senseless += isinstance(error, VendorContract)
             wait = _wait_seconds(policy, error, repeats, rng())
             enough = costly >= policy.attempts or senseless >= policy.contract_attempts
-            if enough or clock() + wait >= until:
+            if enough or clock() + wait >= until or (gives_up is not None and gives_up()):
                 raise _last(error) from None
             trace.get_current_span().add_event(
                 semconv.RETRY_EVENT, {semconv.ERROR_TYPE: error.reason, semconv.RETRY_WAIT: wait}

@@ -22,6 +22,9 @@ _SETTING = {
     "starts": "starts = starts + %(starts)s",
     "alone_starts": "alone_starts = alone_starts + %(alone_starts)s",
     "sole": "sole = %(sole)s",
+    # Of a version that is published, and no more on their way.
+    "vectors": "embedded_chunks = %(vectors)s",
+    "backends": "backends = backends || %(backends)s",
 } | {
     name: f"{name} = %({name})s"
     for name in ("step", "reason", "message", "document_id", "version_id", "pages", "chunks", "tier",

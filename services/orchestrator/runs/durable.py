@@ -245,6 +245,10 @@ class Durable:
             state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
             if state == "EXPIRED":
                 await self._stop(execution.run, row, execution.ingestion)
+            if state == "FAILED" and row["healing"]:
+                # What was published is as it was.
+                text = f"Healing it failed ({error.reason}): {error.message}"
+                return Ending("READY_DEGRADED", row["healing"], text)
             return Ending(state, error.reason, error.message)
         except (RunWaits, TwinUnderWay):
             raise
@@ -325,20 +329,23 @@ class Durable:
         return opened
 
 
-async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most: int) -> None:
+async def side_by_side(works: Iterable[Callable[[], Awaitable[T]]], at_most: int) -> list[T]:
     """Does works in order, so many at a time; the first that fails ends the others, before it travels.
+
+    Answers what they came to, as they ended.
 
     Where one waits, those under way come to their end before that travels, and no other begins.
     """
     remaining = iter(works)
     waits: list[RunWaits] = []
+    came: list[T] = []
 
     async def worker() -> None:
         for work in remaining:
             if waits:
                 return
             try:
-                await work()
+                came.append(await work())
             except RunWaits as wait:
                 waits.append(wait)
 
@@ -350,6 +357,7 @@ async def side_by_side(works: Iterable[Callable[[], Awaitable[object]]], at_most
         raise errors.exceptions[0] from None
     if waits:
         raise waits[0]
+    return came
 
 
 def _is_executed_by(row: Row, workflow: str) -> bool:

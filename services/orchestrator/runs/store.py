@@ -62,6 +62,18 @@ where run_id = %(run_id)s and state = any(%(from)s::waybill_runs.run_state[])
 returning *
 """
 
+# The same of a run whose document is published, but lacks what a vendor could not do.
+HEAL = """
+update waybill_runs.runs set state = 'QUEUED', reason = '', message = '', ended_at = null, starts = 0,
+    alone_starts = 0, tries = tries + 1, wakes = 0, revision = revision + 1, complete_by = null,
+    healing = reason
+where run_id = %(run_id)s and state = 'READY_DEGRADED' and reason = any(%(reasons)s)
+returning *
+"""
+
+# The pages stay, unless they are what is healed.
+FORGET_STEPS = "update waybill_runs.steps set valid_until = null where run_id = %s and name <> 'parse'"
+
 # A version is kept as long as its run was to take: with a later complete_by, `chunk` says so again.
 FORGET_CHUNK = "update waybill_runs.steps set valid_until = null where run_id = %s and name = 'chunk'"
 
@@ -252,6 +264,28 @@ class Runs:
         self.tell_watchers(row)
         return row
 
+    async def heal(self, ref: RunRef, reasons: Sequence[str]) -> Row:
+        """Queues a run that was degraded for one of these reasons again, as its next try.
+
+        One that is under way, or READY, is answered as it is.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND.
+            Precondition: NOTHING_TO_HEAL.
+        """
+        values = {"run_id": ref.run_id, "reasons": list(reasons)}
+        async with self._database.transaction(ref.tenant) as connection:
+            row = await (await connection.execute(HEAL, values)).fetchone()
+            if row is None:
+                row = await _find(connection, ref.run_id)
+                if row["state"] in FINAL_STATES and row["state"] != "READY":
+                    raise Precondition("NOTHING_TO_HEAL", _not_healed(row))
+                return row
+            await connection.execute(FORGET_STEPS, [ref.run_id])
+            await enqueue(connection, row, self._version)
+        self.tell_watchers(row)
+        return row
+
     async def wake(self, ref: RunRef) -> None:
         """Queues a run that waits again; one that does not wait is left alone."""
         async with self._database.transaction(ref.tenant) as connection:
@@ -334,6 +368,12 @@ async def _find(connection: Connection, run_id: str) -> Row:
     if row is None:
         raise run_not_found()
     return row
+
+
+def _not_healed(row: Row) -> str:
+    if row["state"] in RETRIABLE_STATES:
+        return f"The run is {row['state']}: `waybill retry` takes it up again."
+    return f"The run is {row['state']}, and lacks nothing that a vendor could give now."
 
 
 def _reused() -> Conflict:

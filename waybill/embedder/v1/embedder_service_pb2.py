@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from waybill.common.v1 import backend_pb2 as waybill_dot_common_dot_v1_dot_backend__pb2
 from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__pb2
 from waybill.embedder.v1 import batch_job_pb2 as waybill_dot_embedder_dot_v1_dot_batch__job__pb2
 from waybill.embedder.v1 import embedding_pb2 as waybill_dot_embedder_dot_v1_dot_embedding__pb2
 from waybill.embedder.v1 import offer_pb2 as waybill_dot_embedder_dot_v1_dot_offer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*waybill/embedder/v1/embedder_service.proto\x12\x13waybill.embedder.v1\x1a\x1dwaybill/common/v1/space.proto\x1a#waybill/embedder/v1/batch_job.proto\x1a#waybill/embedder/v1/embedding.proto\x1a\x1fwaybill/embedder/v1/offer.proto\"h\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\r\n\x05model\x18\n \x01(\t\x12\x11\n\tdimension\x18\x0b \x01(\x05\"\xe4\x01\n\rEmbedResponse\x12\'\n\x05space\x18\x01 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x32\n\nembeddings\x18\x02 \x03(\x0b\x32\x1e.waybill.embedder.v1.Embedding\x12)\n\x05usage\x18\x03 \x01(\x0b\x32\x1a.waybill.embedder.v1.Usage\x12\x17\n\x0f\x62\x61tches_offered\x18\x04 \x01(\x08\x12\x32\n\x05offer\x18\x05 \x01(\x0b\x32#.waybill.embedder.v1.EmbeddingOffer\"\xfa\x01\n\x15\x43reateBatchJobRequest\x12\x43\n\x06header\x18\x01 \x01(\x0b\x32\x31.waybill.embedder.v1.CreateBatchJobRequest.HeaderH\x00\x12\x30\n\x05texts\x18\x02 \x01(\x0b\x32\x1f.waybill.embedder.v1.BatchTextsH\x00\x1a\x62\n\x06Header\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.SpaceB\x06\n\x04part\"D\n\x16\x43reateBatchJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.waybill.embedder.v1.BatchJob\"E\n\x12GetBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\"A\n\x13GetBatchJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.waybill.embedder.v1.BatchJob\"H\n\x15\x43\x61ncelBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\"D\n\x16\x43\x61ncelBatchJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.waybill.embedder.v1.BatchJob\"^\n\x16\x43ollectBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\x12\x13\n\x0bsettle_only\x18\x02 \x01(\x08\"\x81\x01\n\x17\x43ollectBatchJobResponse\x12\x32\n\nembeddings\x18\x01 \x03(\x0b\x32\x1e.waybill.embedder.v1.Embedding\x12\x32\n\x07outcome\x18\x02 \x01(\x0b\x32!.waybill.embedder.v1.BatchOutcome\"H\n\x15\x44\x65leteBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\"\x18\n\x16\x44\x65leteBatchJobResponse2\x91\x05\n\x0f\x45mbedderService\x12P\n\x05\x45mbed\x12!.waybill.embedder.v1.EmbedRequest\x1a\".waybill.embedder.v1.EmbedResponse0\x01\x12p\n\x0e\x43reateBatchJob\x12*.waybill.embedder.v1.CreateBatchJobRequest\x1a+.waybill.embedder.v1.CreateBatchJobResponse\"\x03\x90\x02\x02(\x01\x12\x65\n\x0bGetBatchJob\x12\'.waybill.embedder.v1.GetBatchJobRequest\x1a(.waybill.embedder.v1.GetBatchJobResponse\"\x03\x90\x02\x01\x12n\n\x0e\x43\x61ncelBatchJob\x12*.waybill.embedder.v1.CancelBatchJobRequest\x1a+.waybill.embedder.v1.CancelBatchJobResponse\"\x03\x90\x02\x02\x12s\n\x0f\x43ollectBatchJob\x12+.waybill.embedder.v1.CollectBatchJobRequest\x1a,.waybill.embedder.v1.CollectBatchJobResponse\"\x03\x90\x02\x02\x30\x01\x12n\n\x0e\x44\x65leteBatchJob\x12*.waybill.embedder.v1.DeleteBatchJobRequest\x1a+.waybill.embedder.v1.DeleteBatchJobResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*waybill/embedder/v1/embedder_service.proto\x12\x13waybill.embedder.v1\x1a\x1fwaybill/common/v1/backend.proto\x1a\x1dwaybill/common/v1/space.proto\x1a#waybill/embedder/v1/batch_job.proto\x1a#waybill/embedder/v1/embedding.proto\x1a\x1fwaybill/embedder/v1/offer.proto\"\x8f\x01\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\r\n\x05model\x18\n \x01(\t\x12\x11\n\tdimension\x18\x0b \x01(\x05\x12%\n\x04mode\x18\x0c \x01(\x0e\x32\x17.waybill.common.v1.Mode\"\x96\x02\n\rEmbedResponse\x12\'\n\x05space\x18\x01 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x32\n\nembeddings\x18\x02 \x03(\x0b\x32\x1e.waybill.embedder.v1.Embedding\x12)\n\x05usage\x18\x03 \x01(\x0b\x32\x1a.waybill.embedder.v1.Usage\x12\x17\n\x0f\x62\x61tches_offered\x18\x04 \x01(\x08\x12\x32\n\x05offer\x18\x05 \x01(\x0b\x32#.waybill.embedder.v1.EmbeddingOffer\x12\x30\n\x06\x63hoice\x18\x0c \x01(\x0b\x32 .waybill.common.v1.BackendChoice\"\xfa\x01\n\x15\x43reateBatchJobRequest\x12\x43\n\x06header\x18\x01 \x01(\x0b\x32\x31.waybill.embedder.v1.CreateBatchJobRequest.HeaderH\x00\x12\x30\n\x05texts\x18\x02 \x01(\x0b\x32\x1f.waybill.embedder.v1.BatchTextsH\x00\x1a\x62\n\x06Header\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.SpaceB\x06\n\x04part\"D\n\x16\x43reateBatchJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.waybill.embedder.v1.BatchJob\"E\n\x12GetBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\"A\n\x13GetBatchJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.waybill.embedder.v1.BatchJob\"H\n\x15\x43\x61ncelBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\"D\n\x16\x43\x61ncelBatchJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.waybill.embedder.v1.BatchJob\"^\n\x16\x43ollectBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\x12\x13\n\x0bsettle_only\x18\x02 \x01(\x08\"\x81\x01\n\x17\x43ollectBatchJobResponse\x12\x32\n\nembeddings\x18\x01 \x03(\x0b\x32\x1e.waybill.embedder.v1.Embedding\x12\x32\n\x07outcome\x18\x02 \x01(\x0b\x32!.waybill.embedder.v1.BatchOutcome\"H\n\x15\x44\x65leteBatchJobRequest\x12/\n\x04name\x18\x01 \x01(\x0b\x32!.waybill.embedder.v1.BatchJobName\"\x18\n\x16\x44\x65leteBatchJobResponse2\x91\x05\n\x0f\x45mbedderService\x12P\n\x05\x45mbed\x12!.waybill.embedder.v1.EmbedRequest\x1a\".waybill.embedder.v1.EmbedResponse0\x01\x12p\n\x0e\x43reateBatchJob\x12*.waybill.embedder.v1.CreateBatchJobRequest\x1a+.waybill.embedder.v1.CreateBatchJobResponse\"\x03\x90\x02\x02(\x01\x12\x65\n\x0bGetBatchJob\x12\'.waybill.embedder.v1.GetBatchJobRequest\x1a(.waybill.embedder.v1.GetBatchJobResponse\"\x03\x90\x02\x01\x12n\n\x0e\x43\x61ncelBatchJob\x12*.waybill.embedder.v1.CancelBatchJobRequest\x1a+.waybill.embedder.v1.CancelBatchJobResponse\"\x03\x90\x02\x02\x12s\n\x0f\x43ollectBatchJob\x12+.waybill.embedder.v1.CollectBatchJobRequest\x1a,.waybill.embedder.v1.CollectBatchJobResponse\"\x03\x90\x02\x02\x30\x01\x12n\n\x0e\x44\x65leteBatchJob\x12*.waybill.embedder.v1.DeleteBatchJobRequest\x1a+.waybill.embedder.v1.DeleteBatchJobResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,32 +46,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDDERSERVICE'].methods_by_name['CollectBatchJob']._serialized_options = b'\220\002\002'
   _globals['_EMBEDDERSERVICE'].methods_by_name['DeleteBatchJob']._loaded_options = None
   _globals['_EMBEDDERSERVICE'].methods_by_name['DeleteBatchJob']._serialized_options = b'\220\002\002'
-  _globals['_EMBEDREQUEST']._serialized_start=205
-  _globals['_EMBEDREQUEST']._serialized_end=309
-  _globals['_EMBEDRESPONSE']._serialized_start=312
-  _globals['_EMBEDRESPONSE']._serialized_end=540
-  _globals['_CREATEBATCHJOBREQUEST']._serialized_start=543
-  _globals['_CREATEBATCHJOBREQUEST']._serialized_end=793
-  _globals['_CREATEBATCHJOBREQUEST_HEADER']._serialized_start=687
-  _globals['_CREATEBATCHJOBREQUEST_HEADER']._serialized_end=785
-  _globals['_CREATEBATCHJOBRESPONSE']._serialized_start=795
-  _globals['_CREATEBATCHJOBRESPONSE']._serialized_end=863
-  _globals['_GETBATCHJOBREQUEST']._serialized_start=865
-  _globals['_GETBATCHJOBREQUEST']._serialized_end=934
-  _globals['_GETBATCHJOBRESPONSE']._serialized_start=936
-  _globals['_GETBATCHJOBRESPONSE']._serialized_end=1001
-  _globals['_CANCELBATCHJOBREQUEST']._serialized_start=1003
-  _globals['_CANCELBATCHJOBREQUEST']._serialized_end=1075
-  _globals['_CANCELBATCHJOBRESPONSE']._serialized_start=1077
-  _globals['_CANCELBATCHJOBRESPONSE']._serialized_end=1145
-  _globals['_COLLECTBATCHJOBREQUEST']._serialized_start=1147
-  _globals['_COLLECTBATCHJOBREQUEST']._serialized_end=1241
-  _globals['_COLLECTBATCHJOBRESPONSE']._serialized_start=1244
-  _globals['_COLLECTBATCHJOBRESPONSE']._serialized_end=1373
-  _globals['_DELETEBATCHJOBREQUEST']._serialized_start=1375
-  _globals['_DELETEBATCHJOBREQUEST']._serialized_end=1447
-  _globals['_DELETEBATCHJOBRESPONSE']._serialized_start=1449
-  _globals['_DELETEBATCHJOBRESPONSE']._serialized_end=1473
-  _globals['_EMBEDDERSERVICE']._serialized_start=1476
-  _globals['_EMBEDDERSERVICE']._serialized_end=2133
+  _globals['_EMBEDREQUEST']._serialized_start=239
+  _globals['_EMBEDREQUEST']._serialized_end=382
+  _globals['_EMBEDRESPONSE']._serialized_start=385
+  _globals['_EMBEDRESPONSE']._serialized_end=663
+  _globals['_CREATEBATCHJOBREQUEST']._serialized_start=666
+  _globals['_CREATEBATCHJOBREQUEST']._serialized_end=916
+  _globals['_CREATEBATCHJOBREQUEST_HEADER']._serialized_start=810
+  _globals['_CREATEBATCHJOBREQUEST_HEADER']._serialized_end=908
+  _globals['_CREATEBATCHJOBRESPONSE']._serialized_start=918
+  _globals['_CREATEBATCHJOBRESPONSE']._serialized_end=986
+  _globals['_GETBATCHJOBREQUEST']._serialized_start=988
+  _globals['_GETBATCHJOBREQUEST']._serialized_end=1057
+  _globals['_GETBATCHJOBRESPONSE']._serialized_start=1059
+  _globals['_GETBATCHJOBRESPONSE']._serialized_end=1124
+  _globals['_CANCELBATCHJOBREQUEST']._serialized_start=1126
+  _globals['_CANCELBATCHJOBREQUEST']._serialized_end=1198
+  _globals['_CANCELBATCHJOBRESPONSE']._serialized_start=1200
+  _globals['_CANCELBATCHJOBRESPONSE']._serialized_end=1268
+  _globals['_COLLECTBATCHJOBREQUEST']._serialized_start=1270
+  _globals['_COLLECTBATCHJOBREQUEST']._serialized_end=1364
+  _globals['_COLLECTBATCHJOBRESPONSE']._serialized_start=1367
+  _globals['_COLLECTBATCHJOBRESPONSE']._serialized_end=1496
+  _globals['_DELETEBATCHJOBREQUEST']._serialized_start=1498
+  _globals['_DELETEBATCHJOBREQUEST']._serialized_end=1570
+  _globals['_DELETEBATCHJOBRESPONSE']._serialized_start=1572
+  _globals['_DELETEBATCHJOBRESPONSE']._serialized_end=1596
+  _globals['_EMBEDDERSERVICE']._serialized_start=1599
+  _globals['_EMBEDDERSERVICE']._serialized_end=2256
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.embedder.v1 import batch_job_pb2 as _batch_job_pb2
 from waybill.embedder.v1 import embedding_pb2 as _embedding_pb2
@@ -11,30 +12,34 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("texts", "space", "model", "dimension")
+    __slots__ = ("texts", "space", "model", "dimension", "mode")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     texts: _containers.RepeatedScalarFieldContainer[str]
     space: _space_pb2.Space
     model: str
     dimension: int
-    def __init__(self, texts: _Optional[_Iterable[str]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., model: _Optional[str] = ..., dimension: _Optional[int] = ...) -> None: ...
+    mode: _backend_pb2.Mode
+    def __init__(self, texts: _Optional[_Iterable[str]] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., model: _Optional[str] = ..., dimension: _Optional[int] = ..., mode: _Optional[_Union[_backend_pb2.Mode, str]] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("space", "embeddings", "usage", "batches_offered", "offer")
+    __slots__ = ("space", "embeddings", "usage", "batches_offered", "offer", "choice")
     SPACE_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     BATCHES_OFFERED_FIELD_NUMBER: _ClassVar[int]
     OFFER_FIELD_NUMBER: _ClassVar[int]
+    CHOICE_FIELD_NUMBER: _ClassVar[int]
     space: _space_pb2.Space
     embeddings: _containers.RepeatedCompositeFieldContainer[_embedding_pb2.Embedding]
     usage: _embedding_pb2.Usage
     batches_offered: bool
     offer: _offer_pb2.EmbeddingOffer
-    def __init__(self, space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., embeddings: _Optional[_Iterable[_Union[_embedding_pb2.Embedding, _Mapping]]] = ..., usage: _Optional[_Union[_embedding_pb2.Usage, _Mapping]] = ..., batches_offered: _Optional[bool] = ..., offer: _Optional[_Union[_offer_pb2.EmbeddingOffer, _Mapping]] = ...) -> None: ...
+    choice: _backend_pb2.BackendChoice
+    def __init__(self, space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., embeddings: _Optional[_Iterable[_Union[_embedding_pb2.Embedding, _Mapping]]] = ..., usage: _Optional[_Union[_embedding_pb2.Usage, _Mapping]] = ..., batches_offered: _Optional[bool] = ..., offer: _Optional[_Union[_offer_pb2.EmbeddingOffer, _Mapping]] = ..., choice: _Optional[_Union[_backend_pb2.BackendChoice, _Mapping]] = ...) -> None: ...
 
 class CreateBatchJobRequest(_message.Message):
     __slots__ = ("header", "texts")

@@ -71,6 +71,11 @@ class OrchestratorServiceStub:
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunRequest.SerializeToString,
                 response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunResponse.FromString,
                 _registered_method=True)
+        self.HealRun = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/HealRun',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunResponse.FromString,
+                _registered_method=True)
         self.DeleteDocument = channel.unary_unary(
                 '/waybill.orchestrator.v1.OrchestratorService/DeleteDocument',
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.DeleteDocumentRequest.SerializeToString,
@@ -181,6 +186,18 @@ class OrchestratorServiceServicer:
         """Takes a FAILED, EXPIRED or CANCELLED run up again, after its last finished step, under the same run id.
         A run that is under way is answered as it is.
         Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HealRun(self, request, context):
+        """Takes a READY_DEGRADED run up again, under the same run id, to give its document what a vendor could not
+        give then. VECTORS_PENDING: its chunks get their vectors, and keep their ids. Until it has ended, searches
+        find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
+        on the run's bill. A run that is READY, or under way, is answered as it is.
+        Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+        DOCUMENT_NOT_FOUND (it was deleted).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -298,6 +315,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.RetryRun,
                     request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunRequest.FromString,
                     response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunResponse.SerializeToString,
+            ),
+            'HealRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.HealRun,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunResponse.SerializeToString,
             ),
             'DeleteDocument': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteDocument,
@@ -535,6 +557,33 @@ class OrchestratorService:
             '/waybill.orchestrator.v1.OrchestratorService/RetryRun',
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunRequest.SerializeToString,
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HealRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/HealRun',
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,14 @@ class OrchestratorServiceStub:
     A run that is under way is answered as it is.
     Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
     """
+    HealRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.HealRunRequest, _orchestrator_service_pb2.HealRunResponse]
+    """Takes a READY_DEGRADED run up again, under the same run id, to give its document what a vendor could not
+    give then. VECTORS_PENDING: its chunks get their vectors, and keep their ids. Until it has ended, searches
+    find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
+    on the run's bill. A run that is READY, or under way, is answered as it is.
+    Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+    DOCUMENT_NOT_FOUND (it was deleted).
+    """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]
     """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
     of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
@@ -144,6 +152,14 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """Takes a FAILED, EXPIRED or CANCELLED run up again, after its last finished step, under the same run id.
     A run that is under way is answered as it is.
     Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
+    """
+    HealRun: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.HealRunRequest, _orchestrator_service_pb2.HealRunResponse]  # type: ignore[assignment]
+    """Takes a READY_DEGRADED run up again, under the same run id, to give its document what a vendor could not
+    give then. VECTORS_PENDING: its chunks get their vectors, and keep their ids. Until it has ended, searches
+    find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
+    on the run's bill. A run that is READY, or under way, is answered as it is.
+    Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+    DOCUMENT_NOT_FOUND (it was deleted).
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
@@ -260,6 +276,20 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes a FAILED, EXPIRED or CANCELLED run up again, after its last finished step, under the same run id.
         A run that is under way is answered as it is.
         Reasons: RUN_NOT_FOUND, RUN_READY (there is nothing to retry), COMPLETE_BY_PAST, SOURCE_DELETED.
+        """
+
+    @_abc_1.abstractmethod
+    def HealRun(
+        self,
+        request: _orchestrator_service_pb2.HealRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.HealRunResponse, _abc.Awaitable[_orchestrator_service_pb2.HealRunResponse]]:
+        """Takes a READY_DEGRADED run up again, under the same run id, to give its document what a vendor could not
+        give then. VECTORS_PENDING: its chunks get their vectors, and keep their ids. Until it has ended, searches
+        find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
+        on the run's bill. A run that is READY, or under way, is answered as it is.
+        Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+        DOCUMENT_NOT_FOUND (it was deleted).
         """
 
     @_abc_1.abstractmethod

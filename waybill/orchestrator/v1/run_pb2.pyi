@@ -1,17 +1,19 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from waybill.common.v1 import reading_pb2 as _reading_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Run(_message.Message):
-    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts", "complete_by", "tries", "embedding_tier", "embedding_tier_reason", "reading", "subject", "credential_id")
+    __slots__ = ("run_id", "correlation_id", "state", "step", "reason", "message", "collection", "document_key", "document_id", "source_sha256", "size_bytes", "pages", "chunks", "embedded_chunks", "cost_nano_usd", "simulated_nano_usd", "uncertain_nano_usd", "uncertain_simulated_nano_usd", "trace_id", "create_time", "end_time", "starts", "complete_by", "tries", "embedding_tier", "embedding_tier_reason", "reading", "subject", "credential_id", "backends")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Run.State]
@@ -73,6 +75,7 @@ class Run(_message.Message):
     READING_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_ID_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     correlation_id: str
     state: Run.State
@@ -102,4 +105,5 @@ class Run(_message.Message):
     reading: _reading_pb2.Reading
     subject: str
     credential_id: str
-    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tries: _Optional[int] = ..., embedding_tier: _Optional[_Union[Run.EmbeddingTier, str]] = ..., embedding_tier_reason: _Optional[str] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., subject: _Optional[str] = ..., credential_id: _Optional[str] = ...) -> None: ...
+    backends: _containers.RepeatedCompositeFieldContainer[_backend_pb2.BackendChoice]
+    def __init__(self, run_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., state: _Optional[_Union[Run.State, str]] = ..., step: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., embedded_chunks: _Optional[int] = ..., cost_nano_usd: _Optional[int] = ..., simulated_nano_usd: _Optional[int] = ..., uncertain_nano_usd: _Optional[int] = ..., uncertain_simulated_nano_usd: _Optional[int] = ..., trace_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts: _Optional[int] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tries: _Optional[int] = ..., embedding_tier: _Optional[_Union[Run.EmbeddingTier, str]] = ..., embedding_tier_reason: _Optional[str] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., subject: _Optional[str] = ..., credential_id: _Optional[str] = ..., backends: _Optional[_Iterable[_Union[_backend_pb2.BackendChoice, _Mapping]]] = ...) -> None: ...

@@ -46,7 +46,7 @@ class BeginVersionRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., recipe: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., run_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class BeginVersionResponse(_message.Message):
-    __slots__ = ("outcome", "version_id", "document_id", "chunk_count", "description_differs")
+    __slots__ = ("outcome", "version_id", "document_id", "chunk_count", "description_differs", "pending_vectors")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OUTCOME_UNSPECIFIED: _ClassVar[BeginVersionResponse.Outcome]
@@ -62,12 +62,14 @@ class BeginVersionResponse(_message.Message):
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_DIFFERS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_VECTORS_FIELD_NUMBER: _ClassVar[int]
     outcome: BeginVersionResponse.Outcome
     version_id: str
     document_id: str
     chunk_count: int
     description_differs: bool
-    def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., description_differs: _Optional[bool] = ...) -> None: ...
+    pending_vectors: int
+    def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., description_differs: _Optional[bool] = ..., pending_vectors: _Optional[int] = ...) -> None: ...
 
 class PutChunksRequest(_message.Message):
     __slots__ = ("version_id", "chunks", "begin")
@@ -138,22 +140,26 @@ class PutVectorsResponse(_message.Message):
     def __init__(self, published: _Optional[_Union[PublishVersionResponse, _Mapping]] = ...) -> None: ...
 
 class PublishVersionRequest(_message.Message):
-    __slots__ = ("version_id", "chunk_count", "edition")
+    __slots__ = ("version_id", "chunk_count", "edition", "vectors_pending")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
     EDITION_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_PENDING_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     chunk_count: int
     edition: int
-    def __init__(self, version_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., edition: _Optional[int] = ...) -> None: ...
+    vectors_pending: bool
+    def __init__(self, version_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., edition: _Optional[int] = ..., vectors_pending: _Optional[bool] = ...) -> None: ...
 
 class PublishVersionResponse(_message.Message):
-    __slots__ = ("document_id", "replaced_version_id")
+    __slots__ = ("document_id", "replaced_version_id", "pending_vectors")
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     REPLACED_VERSION_ID_FIELD_NUMBER: _ClassVar[int]
+    PENDING_VECTORS_FIELD_NUMBER: _ClassVar[int]
     document_id: str
     replaced_version_id: str
-    def __init__(self, document_id: _Optional[str] = ..., replaced_version_id: _Optional[str] = ...) -> None: ...
+    pending_vectors: int
+    def __init__(self, document_id: _Optional[str] = ..., replaced_version_id: _Optional[str] = ..., pending_vectors: _Optional[int] = ...) -> None: ...
 
 class DeleteDocumentRequest(_message.Message):
     __slots__ = ("collection", "document_key", "source_sha256")

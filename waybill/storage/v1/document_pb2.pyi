@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Document(_message.Message):
-    __slots__ = ("document_id", "collection", "document_key", "version_id", "run_id", "source_sha256", "chunk_count", "space", "metadata", "origin", "create_time", "publish_time")
+    __slots__ = ("document_id", "collection", "document_key", "version_id", "run_id", "source_sha256", "chunk_count", "space", "metadata", "origin", "create_time", "publish_time", "pending_vectors")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class Document(_message.Message):
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    PENDING_VECTORS_FIELD_NUMBER: _ClassVar[int]
     document_id: str
     collection: str
     document_key: str
@@ -43,7 +44,8 @@ class Document(_message.Message):
     origin: str
     create_time: _timestamp_pb2.Timestamp
     publish_time: _timestamp_pb2.Timestamp
-    def __init__(self, document_id: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., chunk_count: _Optional[int] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., publish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    pending_vectors: int
+    def __init__(self, document_id: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., chunk_count: _Optional[int] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., publish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pending_vectors: _Optional[int] = ...) -> None: ...
 
 class Collection(_message.Message):
     __slots__ = ("collection", "documents", "chunks")

@@ -1,0 +1,61 @@
+"""Which backend does a piece of work, and why: the one table of modes, vendors' states and services."""
+
+from __future__ import annotations
+
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
+from waybill.purchases import LOCAL
+from waybill.runtime import semconv
+from waybill.runtime.errors import (
+    Credential,
+    Precondition,
+    Quota,
+    ServiceError,
+    Unavailable,
+    VendorContract,
+)
+from waybill.vendors.registry import VENDORS
+
+OVER_BUDGET = "BUDGET_EXCEEDED"
+# What is done for a vendor that does not serve; storage waits for it.
+PARSER, EMBEDDER = "parser", "embedder"
+# Errors of a vendor that the work did not earn: another document would have met the same.
+_NOT_SERVING = (Unavailable, VendorContract, Credential, Precondition, Quota)
+
+
+def vendor_of(service: str) -> str:
+    """The vendor that does a service's work."""
+    (name,) = (vendor.name for vendor in VENDORS if vendor.service == service)
+    return name
+
+
+def refused_by_vendor(error: ServiceError) -> str:
+    """The vendor that did not serve, by its error; empty where it was the work's fault, or not a vendor's."""
+    vendor = error.metadata.get(semconv.VENDOR, "")
+    return vendor if vendor != LOCAL and isinstance(error, _NOT_SERVING) else ""
+
+
+def choose(service: str, mode: Mode, lack: str = "", *, local_over_budget: bool = False) -> BackendChoice:
+    """The backend for a piece of work.
+
+    Args:
+        service: "parser", "embedder" or "storage".
+        mode: Of the service.
+        lack: Why the vendor cannot do it, a name of ErrorReason; empty: it can.
+        local_over_budget: What a budget refuses is done without the vendor, too.
+    """
+    choice = BackendChoice(service=service, mode=mode, reason=Mode.Name(mode))
+    goes_on = mode == Mode.MODE_HYBRID and (lack != OVER_BUDGET or local_over_budget)
+    if mode == Mode.MODE_LOCAL:
+        choice.backend = LOCAL
+    elif lack and goes_on and service in (PARSER, EMBEDDER):
+        # Vectors of two spaces never meet: none is better than a local one.
+        choice.backend = LOCAL if service == PARSER else ""
+        choice.reason = lack
+    else:
+        choice.backend = vendor_of(service)
+    return choice
+
+
+def choice_attributes(choice: BackendChoice) -> dict[str, str]:
+    """A choice, as attributes of the span of the work."""
+    return {semconv.BACKEND: choice.backend, semconv.BACKEND_REASON: choice.reason}
