@@ -179,7 +179,7 @@ class _Bench:
         async with self._database.transaction(TENANT) as connection:
             await chunks.put_vectors(connection, TENANT, begun.version_id, self._corpus.space, vectors)
             number = (await versions.find(connection, begun.version_id, to_write=False)).number
-        await publish.publish(self._database, TENANT, begun.version_id, len(rows), 0)
+        await publish.publish(self._database, TENANT, publish.Wanted(begun.version_id, len(rows)))
         self._places |= {(number, place): first + place for place in range(len(rows))}
 
     async def _search(self) -> tuple[float, float, int]:

@@ -56,7 +56,7 @@ class Ours:
                 vectors = {one.ordinal: vector for one, vector in zip(some, embedded, strict=True)}
                 async with self._database.transaction(TENANT) as connection:
                     await chunks.put_vectors(connection, TENANT, begun.version_id, self.space, vectors)
-            await publish.publish(self._database, TENANT, begun.version_id, len(passages), 0)
+            await publish.publish(self._database, TENANT, publish.Wanted(begun.version_id, len(passages)))
 
     def searcher(self, mode: Mode) -> Searcher:
         """Asks in this way."""
