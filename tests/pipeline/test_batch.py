@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.clock import Clock
+from tests.pipeline.test_budgets import of_run
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.test_simulated_vendor import check_vectors
 from tests.pipeline.workbench import FAULTS, Workbench, simulated, started
@@ -442,3 +443,25 @@ def test_a_refused_look_for_a_lost_creation_leaves_the_batch_to_be_ended(
         clock.advance(minutes=5)
     check_tidied(bench, vendor, run.run_id)
     books.check(bench.entries(run.run_id))
+
+
+def test_a_batch_that_a_budget_stops_waits_for_it_and_costs_half_once(
+    bench: Workbench, clock: Clock, vendor: Remote
+) -> None:
+    books = Books(vendor)
+    complete_by = clock.now() + datetime.timedelta(hours=26)
+    run_id = bench.client.ingest(document(bench), complete_by=complete_by, max_nano_usd=1).run_id
+    eventually(lambda: look(bench, run_id).state == Run.STATE_BLOCKED_ON_BUDGET, "the run is blocked")
+    run = look(bench, run_id)
+    assert (run.step, run.reason, run.embedding_tier) == (
+        "batch", "BUDGET_EXCEEDED", Run.EMBEDDING_TIER_BATCH
+    )  # fmt: skip
+    assert at_vendor(bench, run_id) == []
+    assert {e.state for e in bench.entries(run_id) if e.operation == "embed"} <= {Entry.STATE_RELEASED}
+    bench.client.ledger.SetBudget(of_run(run_id, 10**9))
+    waits(bench, run_id)
+    clock.advance(hours=1)
+    run = is_ready(bench, vendor, run_id, books)
+    assert run.embedding_tier_reason == f"{CHUNKS} of {CHUNKS} chunks came by 1 batch at half the price"
+    assert books.charged[FULL] == 0 < books.charged[HALF]
+    assert books.charged[HALF] == tokens(bench.entries(run_id), HALF, Entry.STATE_SETTLED)

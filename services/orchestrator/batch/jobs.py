@@ -19,6 +19,8 @@ from waybill.runtime.wire import timestamp
 
 # A job is the business of its run's step while it is in one of these, and the run has not ended.
 OF_THE_RUN = ("SENDING", "SENT", "CANCELLING")
+# The outcome of one that a budget stopped.
+BLOCKED = "blocked"
 # How far the vendor's clock and ours may differ.
 CLOCKS_APART = datetime.timedelta(minutes=10)
 
@@ -82,6 +84,11 @@ class Job:
     def useless(self) -> bool:
         """The vendor took nothing of it, so another will hardly be taken."""
         return self.outcome.get("status") in ("refused", "failed", "left")
+
+    @property
+    def blocked(self) -> bool:
+        """A budget did not allow it, so nothing was sent: another one is made once there is room."""
+        return self.outcome.get("status") == BLOCKED
 
 
 class BatchJobs:

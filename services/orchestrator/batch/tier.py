@@ -16,7 +16,7 @@ import structlog
 
 from services.orchestrator import vectors
 from services.orchestrator.batch import tiers
-from services.orchestrator.batch.jobs import OF_THE_RUN, BatchJobs, Job
+from services.orchestrator.batch.jobs import BLOCKED, OF_THE_RUN, BatchJobs, Job
 from services.orchestrator.chunks.cutting import embedded_text
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.outcomes import Noted, RunWaits
@@ -32,6 +32,7 @@ from waybill.embedder.v1.embedder_service_pb2 import (
     CreateBatchJobResponse,
     GetBatchJobRequest,
 )
+from waybill.runtime import semconv
 from waybill.runtime.channel import reading, send
 from waybill.runtime.errors import Deadline, ServiceError, Unavailable, from_status
 from waybill.runtime.retry import insist
@@ -67,8 +68,10 @@ class BatchTier:
 
         Raises:
             RunWaits: A job goes on; the poller wakes the run when there is something to do.
+            ServiceError: A budget does not allow a job; it names it under `semconv.BLOCKED_ON`.
         """
-        jobs = await self._jobs.of_run(run)
+        made = await self._jobs.of_run(run)
+        jobs = [job for job in made if not job.blocked]
         if jobs and jobs[-1].state in OF_THE_RUN:
             jobs[-1] = await self._follow(row, cut, jobs[-1])
         pending = await anext(self._pending(cut), None) is not None
@@ -77,7 +80,7 @@ class BatchTier:
             decision = tiers.decide(row["complete_by"], self._now(), cut.chunks - got, True, len(jobs))
             if decision.tier == tiers.BATCH:
                 await self._runs.change(run, tier=decision.tier, tier_reason=decision.reason)
-                job = await self._jobs.add(run, len(jobs) + 1, self._now())
+                job = await self._jobs.add(run, len(made) + 1, self._now())
                 jobs.append(await self._send(cut, job, again=False))
         outcome = tiers.outcome(got, cut.chunks, pending, [job.outcome for job in jobs])
         columns = {"tier": outcome.tier, "tier_reason": outcome.reason, "embedded_chunks": got}
@@ -136,6 +139,7 @@ class BatchTier:
 
         Raises:
             RunWaits: It has them; or it does not answer, and is asked again later.
+            ServiceError: A budget does not allow it.
         """
         try:
             sent = await insist(partial(self._create, cut, job, iter([again])), seconds=SEND_PATIENCE_SECONDS)
@@ -143,6 +147,10 @@ class BatchTier:
             log.warning("the vendor's batches do not answer", reason=error.reason)
             raise RunWaits(BATCH, job.key, self._now() + LATER) from error
         except ServiceError as error:
+            if semconv.BLOCKED_ON in error.metadata:
+                # Not at once, for twice the price: the run waits for its budget, and this job was never sent.
+                await self._jobs.change(job, state="CLOSED", outcome={"status": BLOCKED})
+                raise
             # Left, not closed: where the refusal was of a look, the vendor may have it all the same.
             outcome = {"status": "refused", "code": error.reason}
             return await self._jobs.change(job, state="LEFT", outcome=outcome, end_at=self._now() + LATER)
