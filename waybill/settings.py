@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
-from waybill import llamaparse_settings, objects_settings, supabase_settings
+from waybill import alert_settings, llamaparse_settings, objects_settings, supabase_settings
 from waybill.limits import REQUEST_TOKENS
 from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
@@ -319,6 +319,7 @@ def _all() -> Iterator[Setting]:
         *vars(objects_settings).values(),
         *ADDRESSES.values(),
         *globals().values(),
+        *vars(alert_settings).values(),
         *PASSWORDS.values(),
         *vars(llamaparse_settings).values(),
         *vars(supabase_settings).values(),

@@ -15,11 +15,13 @@ from services.ledger.audit import AuditLog
 from services.ledger.budgets import Budgets
 from services.ledger.changing import expire_holds
 from services.ledger.config import LedgerConfig
+from services.ledger.deliveries import LOOK_SECONDS, Deliveries
 from services.ledger.doubts import Doubts, write_off_old
 from services.ledger.entries import Entries
 from services.ledger.listing import Listing
 from services.ledger.reports import Reports
 from services.ledger.servicer import LedgerServicer
+from services.ledger.webhook import opened
 from waybill.ledger.v1 import ledger_service_pb2_grpc
 from waybill.runtime import semconv, server
 from waybill.runtime.audit import Audit
@@ -40,12 +42,16 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         # One for expiry, one for a report over all tenants.
         Database.opened(config.owner_database_url, max_size=2) as owner,
         repeating("expiry", partial(_expire, owner, alerts, config.write_off_after), EXPIRY_SECONDS),
+        _delivering(config, owner, alerts, telemetry),
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
         entries = Entries(database, config.prices, _today, alerts)
         budgets = Budgets(database, config.operator_tenant)
         doubts = Doubts(database, owner, config.operator_tenant)
         audit = AuditLog(database, config.operator_tenant)
+        told = Audit(audit.append)
+        if config.webhook is not None:
+            config.webhook.secrets.audited(told, "alert webhook")
         reports = Reports(database, owner, config.operator_tenant)
         yield server.Service(
             rpcs=[
@@ -64,8 +70,23 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
                 )
             ],
             backends={"ledger/postgres": database.ping},
-            audit=Audit(audit.append),
+            audit=told,
         )
+
+
+@asynccontextmanager
+async def _delivering(
+    config: LedgerConfig, owner: Database, alerts: Alerts, telemetry: Telemetry
+) -> AsyncIterator[None]:
+    """Sends alerts to the webhook's receiver, where one is set."""
+    if config.webhook is None:
+        yield
+        return
+    async with opened(config.webhook) as webhook:
+        deliveries = Deliveries(owner, webhook)
+        telemetry.counter(semconv.BUDGET_ALERTS_GIVEN_UP, lambda: deliveries.given_up)
+        async with repeating("alert webhook", deliveries.turn, LOOK_SECONDS, alerts.told):
+            yield
 
 
 def _today() -> datetime.date:

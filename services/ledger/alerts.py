@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,15 +16,18 @@ class Alerts:
 
     Attributes:
         count: So many since this process was started.
+        told: Set at each.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self.told = asyncio.Event()
 
     def tell(self, alerts: Iterable[dict[str, Any]]) -> None:
         """One log line for each row of budget_alerts."""
         for alert in alerts:
             self.count += 1
+            self.told.set()
             log.warning(
                 "a budget has reached a threshold",
                 budget_id=str(alert["budget_id"]),

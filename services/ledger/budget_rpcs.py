@@ -200,10 +200,16 @@ def _change(row: Row) -> budget_pb2.BudgetChange:
 
 
 def _alert(row: Row) -> budget_pb2.BudgetAlert:
-    return budget_pb2.BudgetAlert(
+    alert = budget_pb2.BudgetAlert(
         budget_id=str(row["budget_id"]),
         threshold=row["threshold"],
         alert_time=timestamp(row["alerted_at"]),
         limit=row["limit_amount"],
         window=_window(row),
+        attempts=row["attempts"],
+        last_error=row["last_error"],
     )
+    for name, column in (("deliver_time", "delivered_at"), ("give_up_time", "given_up_at")):
+        if row[column] is not None:
+            getattr(alert, name).CopyFrom(timestamp(row[column]))
+    return alert

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.ledger.prices import PriceFileError, PriceTable
+from services.ledger.webhook import WebhookConfig
 from waybill import settings as declared
 from waybill.runtime.config import Settings
 from waybill.runtime.identity import DEFAULT_TENANT
@@ -26,6 +27,7 @@ class LedgerConfig:
         operator_tenant: WAYBILL_OPERATOR_TENANT, whose callers have the budgets over all tenants.
         write_off_after: WAYBILL_DOUBT_WRITE_OFF_AFTER, when a doubt that no vendor resolves is given up; 0,
             never.
+        webhook: Where budgets' alerts are sent; None: nowhere.
     """
 
     server: ServerConfig
@@ -34,6 +36,7 @@ class LedgerConfig:
     operator_tenant: str = DEFAULT_TENANT
     prices: PriceTable = field(default_factory=PriceTable.load)
     write_off_after: datetime.timedelta = datetime.timedelta(0)
+    webhook: WebhookConfig | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> LedgerConfig:
@@ -46,6 +49,7 @@ class LedgerConfig:
             operator_tenant=settings.text(declared.OPERATOR_TENANT),
             prices=_prices(settings),
             write_off_after=datetime.timedelta(days=settings.integer(declared.DOUBT_WRITE_OFF_AFTER)),
+            webhook=WebhookConfig.read(settings),
         )
         settings.check()
         return config

@@ -14,6 +14,7 @@ import pytest
 from services.ledger.__main__ import build
 from services.ledger.config import LedgerConfig
 from services.ledger.prices import PriceTable
+from services.ledger.webhook import WebhookConfig
 from tests.conftest import MigratedPostgres
 from tests.inprocess import channel, served, server_config, someone
 from waybill.common.v1.cost_pb2 import CostKind
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def ledger(
-    database: MigratedPostgres, operator: str = "", prices: PriceTable | None = None
+    database: MigratedPostgres,
+    operator: str = "",
+    prices: PriceTable | None = None,
+    webhook: WebhookConfig | None = None,
 ) -> AsyncIterator[LedgerServiceAsyncStub]:
     """A process's ledger; several of them share the database."""
     config = LedgerConfig(
@@ -37,6 +41,7 @@ async def ledger(
         database.owner_url("ledger"),
         operator,
         prices or PriceTable.load(),
+        webhook=webhook,
     )
     async with served("ledger", partial(build, config)) as address, channel(address) as opened:
         yield LedgerServiceStub(opened)

@@ -13,7 +13,7 @@ from waybill.cli.budget_objects import alert_object, budget_object, change_objec
 from waybill.cli.limits import Limit, amount, brief, each, limit
 from waybill.cli.paging import first
 from waybill.cli.plain import plain
-from waybill.cli.screen import Screen, table
+from waybill.cli.screen import Screen, counted, table
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client
 from waybill.common.v1.cost_pb2 import CostKind
@@ -203,7 +203,17 @@ def _alerts(budget: Budget, alerts: Sequence[BudgetAlert]) -> Iterator[Text]:
         text = (
             f"{one.threshold} % reached: {amount(budget.unit, counted)} of {amount(budget.unit, one.limit)}"
         )
-        yield Text(f"{_time(one.alert_time.ToDatetime(UTC))}  {text}", "yellow")
+        yield Text(f"{_time(one.alert_time.ToDatetime(UTC))}  {text}{_delivery(one)}", "yellow")
+
+
+def _delivery(alert: BudgetAlert) -> str:
+    """How the alert's message to the webhook's receiver went; nothing where none was sent."""
+    if alert.HasField("deliver_time"):
+        return ", delivered"
+    if not alert.attempts:
+        return ""
+    ended = "not delivered, and given up" if alert.HasField("give_up_time") else "not delivered yet"
+    return f", {ended} after {counted(alert.attempts, 'attempt')}: {plain(alert.last_error)}"
 
 
 def _all(client: Client, run: str = "") -> Sequence[Budget]:

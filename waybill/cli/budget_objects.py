@@ -45,6 +45,10 @@ def alert_object(alert: BudgetAlert) -> Shape:
         "threshold_percent": alert.threshold,
         "limit": alert.limit,
         "window": _window(alert.window),
+        "attempts": alert.attempts,
+        "deliver_time": _time(alert.deliver_time) if alert.HasField("deliver_time") else None,
+        "give_up_time": _time(alert.give_up_time) if alert.HasField("give_up_time") else None,
+        "last_error": alert.last_error or None,
     }
 
 

@@ -8,6 +8,7 @@ import urllib.request
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
+from waybill.alert_settings import ALERT_WEBHOOK_SECRET
 from waybill.objects_settings import OBJECTS_HTTP, OBJECTS_LINK_KEYS
 from waybill.runtime.auth_settings import SERVICE_SECRET, STACK_TOKEN
 from waybill.runtime.settings import BIND
@@ -21,10 +22,10 @@ from waybill.stack.postgres import Postgres
 from waybill.stack.supervisor import Program
 from waybill.vendors.registry import VENDORS, Vendor
 
-POSTGRES, STORAGE = "postgres", "storage"
+POSTGRES, STORAGE, LEDGER = "postgres", "storage", "ledger"
 # What the storage service calls the door behind links to objects on its own disk.
 LINKS_HEALTH = "storage/links"
-SERVICE_TIERS: Sequence[Sequence[str]] = ((STORAGE, "ledger"), ("parser", "embedder"), ("orchestrator",))
+SERVICE_TIERS: Sequence[Sequence[str]] = ((STORAGE, LEDGER), ("parser", "embedder"), ("orchestrator",))
 SERVICES = tuple(sorted(name for tier in SERVICE_TIERS for name in tier))
 MODULE = (sys.executable, "-P", "-m")  # -P: a folder named `waybill` where we stand is not ours
 
@@ -141,6 +142,7 @@ def _without_secrets(name: str, environment: Mapping[str, str]) -> dict[str, str
     """The environment without settings of vendors that other programs speak to, and others' keys."""
     others = tuple(vendor.settings for vendor in VENDORS if vendor.service != name)
     others += (OBJECTS_LINK_KEYS.name,) if name != STORAGE else ()
+    others += (ALERT_WEBHOOK_SECRET.name,) if name != LEDGER else ()
     return {variable: value for variable, value in environment.items() if not variable.startswith(others)}
 
 

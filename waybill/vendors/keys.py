@@ -50,6 +50,11 @@ class Keys:
         self._look()
         return next((key for key in self._keys if key not in self._refused), next(iter(self._keys), ""))
 
+    def all(self) -> Sequence[str]:
+        """Every key, the current one first."""
+        self._look()
+        return self._keys
+
     def refuse(self, key: str) -> bool:
         """Notes that the vendor refused a key; says whether another is to be tried."""
         self._refused.add(key)

@@ -104,15 +104,23 @@ class BudgetChange(_message.Message):
     def __init__(self, budget_id: _Optional[str] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_by: _Optional[str] = ..., subject: _Optional[str] = ..., credential_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., old_limit: _Optional[int] = ..., new_limit: _Optional[int] = ..., old_thresholds: _Optional[_Iterable[int]] = ..., new_thresholds: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class BudgetAlert(_message.Message):
-    __slots__ = ("budget_id", "threshold", "alert_time", "limit", "window")
+    __slots__ = ("budget_id", "threshold", "alert_time", "limit", "window", "deliver_time", "attempts", "last_error", "give_up_time")
     BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     ALERT_TIME_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    DELIVER_TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    GIVE_UP_TIME_FIELD_NUMBER: _ClassVar[int]
     budget_id: str
     threshold: int
     alert_time: _timestamp_pb2.Timestamp
     limit: int
     window: BudgetWindow
-    def __init__(self, budget_id: _Optional[str] = ..., threshold: _Optional[int] = ..., alert_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., window: _Optional[_Union[BudgetWindow, _Mapping]] = ...) -> None: ...
+    deliver_time: _timestamp_pb2.Timestamp
+    attempts: int
+    last_error: str
+    give_up_time: _timestamp_pb2.Timestamp
+    def __init__(self, budget_id: _Optional[str] = ..., threshold: _Optional[int] = ..., alert_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., window: _Optional[_Union[BudgetWindow, _Mapping]] = ..., deliver_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., last_error: _Optional[str] = ..., give_up_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
