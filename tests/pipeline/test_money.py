@@ -49,6 +49,11 @@ HASTE = (
     "update waybill_parser.jobs set leased_until = now() where leased_until > now() + interval '20 s';"
     "update waybill_runs.waits set look_at = now() where look_at > now()"
 )
+# A charge that is never told is waited for for days.
+AGE = """
+update waybill_parser.jobs set ended_at = ended_at - interval '9 days'
+where charge_at is not null and ended_at between now() - interval '1 day' and now() - interval '20 s'
+"""
 LAPSE = {
     "parser": "update waybill_parser.jobs set leased_until = now() where leased_until > now()",
     "orchestrator": "update waybill_runs.waits set leased_until = now() where leased_until > now()",
@@ -251,6 +256,7 @@ class Play:
 
     def _idle(self) -> bool:
         self.bench.change(HASTE)
+        self.bench.change(AGE)
         tenant = self.bench.tenant
         return not self.bench.rows(UNDER_WAY, tenant, tenant, tenant)[0]["n"]
 
