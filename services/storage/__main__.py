@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -9,12 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from services.storage import backfill, links, sweep
+from services.storage import backfill, links, sweep, switching
 from services.storage.backends.port import ObjectStore
 from services.storage.config import StorageConfig
 from services.storage.index_servicer import DocumentIndexServicer
 from services.storage.objects import Objects
 from services.storage.objects_servicer import ObjectStorageServicer
+from services.storage.space_servicer import CollectionSpaceServicer
 from services.storage.sweep import Patience, Sweeper
 from services.storage.vector_index import Builder
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -25,6 +27,7 @@ from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
+from waybill.storage.v1 import collection_space_service_pb2_grpc as space_grpc
 from waybill.storage.v1 import document_index_service_pb2_grpc as index_grpc
 from waybill.storage.v1 import object_storage_service_pb2_grpc as objects_grpc
 from waybill.vendors.health import Probe, watched
@@ -60,6 +63,10 @@ async def build(
         await stack.enter_async_context(
             pruning(config.server.keep_days, partial(prune, owner, (sweep.FORGET,)))
         )
+        finished = asyncio.Event()
+        await stack.enter_async_context(
+            repeating("former vectors", partial(switching.drop, owner), switching.DROP_LOOK_SECONDS, finished)
+        )
         index = DocumentIndexServicer(database, owner, sweeper.wake)
         yield server.Service(
             rpcs=[
@@ -72,6 +79,11 @@ async def build(
                     index_grpc.add_DocumentIndexServiceServicer_to_server,
                     index,
                     "waybill.storage.v1.DocumentIndexService",
+                ),
+                (
+                    space_grpc.add_CollectionSpaceServiceServicer_to_server,
+                    CollectionSpaceServicer(database, owner, finished.set),
+                    "waybill.storage.v1.CollectionSpaceService",
                 ),
             ],
             backends={**chosen.probes, "storage/postgres": database.ping},

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
-from services.storage import inventory, postings, spaces, versions
+from services.storage import collection_spaces, inventory, postings, spaces, versions
 from services.storage.spaces import Space
 from services.storage.versions import Beginning, Begun, Version
 from services.storage.words import Words
@@ -108,8 +108,7 @@ class Chunk:
     @property
     def embedded_text(self) -> bytes:
         """What is embedded, counted and hashed."""
-        body = "\n".join(filter(None, [self.lead, self.text]))
-        return "\n\n".join(filter(None, [self.heading, body])).encode()
+        return embedded(self.heading, self.lead, self.text).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,7 @@ class Listing:
 
     Attributes:
         version_id: Of this version; "": of the document's published one.
+        space: Where a pending chunk has no vector; None: the version's.
     """
 
     version_id: str
@@ -128,6 +128,7 @@ class Listing:
     start_ordinal: int = 0
     end_ordinal: int = 0
     pending_only: bool = False
+    space: Space | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,12 @@ class Put:
 
     pending: Sequence[int]
     begun: Begun | None = None
+
+
+def embedded(heading: str, lead: str, text: str) -> str:
+    """What is embedded of a passage."""
+    body = "\n".join(filter(None, [lead, text]))
+    return "\n\n".join(filter(None, [heading, body]))
 
 
 def chunk_id(version_id: uuid.UUID, ordinal: int) -> str:
@@ -210,14 +217,16 @@ async def put_vectors(
     Raises:
         InvalidRequest: VECTOR_INVALID.
         NotFound: VERSION_NOT_FOUND, CHUNK_NOT_FOUND.
-        Precondition: SPACE_UNKNOWN.
+        Precondition: SPACE_UNKNOWN, SPACE_MOVED.
     """
     version = await versions.find(connection, version_id, to_write=True)
+    space_id = version.space_id
     if space != version.space:
-        await spaces.space_id(connection, space)
-        raise InvalidRequest(
-            "VECTOR_INVALID", f"The version's vectors are of {version.space}; these are of {space}."
-        )
+        space_id = (await collection_spaces.enter(connection, tenant, version.collection, space)).space_id
+        if not await collection_spaces.row_or_none(connection, tenant, version.collection):
+            raise InvalidRequest(
+                "VECTOR_INVALID", f"The version's vectors are of {version.space}; these are of {space}."
+            )
     ordinals = sorted(vectors)
     counted = await connection.execute(COUNT_CHUNKS, [version.version_id, ordinals])
     (found,) = await counted.fetchall()
@@ -226,7 +235,7 @@ async def put_vectors(
     if missing := len(vectors) - found["count"]:
         raise NotFound("CHUNK_NOT_FOUND", f"{missing} of these chunks are not there. Put chunks first.")
     spaces.teach(connection)
-    place = [tenant, version.space_id, version.version_id]
+    place = [tenant, space_id, version.version_id]
     await connection.execute(ADD_VECTORS, [*place, ordinals, values])
 
 
@@ -240,9 +249,12 @@ async def list_chunks(database: Database, tenant: str, wanted: Listing) -> tuple
     size = page_size(wanted.page_size, MAX_PAGE, MAX_PAGE)
     async with database.transaction(tenant) as connection:
         version = await _version_of(connection, tenant, wanted)
+        space_id = version.space_id
+        if wanted.space is not None:
+            space_id = await spaces.space_id(connection, wanted.space)
         values = {
             "version_id": version.version_id,
-            "space_id": version.space_id,
+            "space_id": space_id,
             "start": max(wanted.start_ordinal, _read_token(version.version_id, wanted.page_token)),
             "end": wanted.end_ordinal,
             "pending_only": wanted.pending_only,

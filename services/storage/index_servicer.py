@@ -109,7 +109,9 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
         """Lists chunks."""
         if min(request.start_ordinal, request.end_ordinal) < 0:
             raise InvalidRequest("INVALID_REQUEST", "Ordinals are at least 0.")
-        wanted = Listing(**{field.name: getattr(request, field.name) for field in fields(Listing)})
+        named = {field.name: getattr(request, field.name) for field in fields(Listing)}
+        named["space"] = _space(request.space) if request.HasField("space") else None
+        wanted = Listing(**named)
         if wanted.document_key:
             key = names.document_key(request.document_key)
             wanted = replace(wanted, collection=names.collection(request.collection), document_key=key)
@@ -306,6 +308,8 @@ def _question(request: pb.SearchRequest) -> Question:
         vector=request.vector,
         space=_space(request.space) if request.HasField("space") else None,
         limit=request.limit or DEFAULT_LIMIT,
+        beside=request.beside,
+        exact=request.exact,
     )
 
 

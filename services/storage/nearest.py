@@ -63,13 +63,19 @@ def vector_of(space: Space) -> sql.Composed:
 
 
 async def nearest(
-    connection: Connection, space: Space, values: Mapping[str, Any], *, in_reach: int, on_pages: bool
+    connection: Connection,
+    space: Space,
+    values: Mapping[str, Any],
+    *,
+    in_reach: int,
+    on_pages: bool,
+    exact: bool = False,
 ) -> list[tuple[int, int]]:
     """Version's number and ordinal of the chunks whose vectors are nearest, in no order."""
     row = await (await connection.execute(TUNE, {**values, "few": FEW})).fetchone()
     assert row is not None
     parts = vector_index.parts(row["segments"])
-    by_index = {part for part, many in zip(parts, row["many"], strict=False) if many}
+    by_index = {part for part, many in zip(parts, row["many"], strict=False) if many and not exact}
     nearest = _Nearest(connection, space, values, on_pages)
     found = await nearest.of(parts, by_index)
     # Beyond some hundred equal vectors an index may not see what else there is, and answers too few.

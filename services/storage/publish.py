@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from services.storage import versions
+from services.storage import collection_spaces, versions
 from waybill.runtime import faults
 from waybill.runtime.errors import Precondition
 from waybill.runtime.postgres import Connection, Database
@@ -111,10 +111,12 @@ async def publish(
 
     Raises:
         NotFound: VERSION_NOT_FOUND.
-        Precondition: VERSION_INCOMPLETE.
+        Precondition: VERSION_INCOMPLETE, or SPACE_MOVED where vectors lack in the space that is searched.
+        Unavailable: SPACE_SWITCHING.
     """
     version, edition = versions.parse(wanted.version_id), wanted.edition
     async with database.transaction(tenant) as connection:
+        await collection_spaces.share(connection, version)
         document = await (await connection.execute(LOCK_DOCUMENT, [version])).fetchone()
         locked = await (await connection.execute(LOCK_VERSION, [version])).fetchone()
         if document is None or locked is None or locked["state"] == "ABANDONED":
@@ -126,7 +128,13 @@ async def publish(
             return Published(document["document_id"])
         if complete is not None:
             await complete(connection)
-        counts = await _counted(connection, version, wanted)
+        searched = None if published else await collection_spaces.retarget(connection, version)
+        try:
+            counts = await _counted(connection, version, wanted)
+        except Precondition as error:
+            if searched is None or error.metadata["chunks"] != str(wanted.chunk_count):
+                raise
+            raise collection_spaces.moved(searched) from error
         pending = counts["chunks"] - counts["vectors"]
         if published:
             await connection.execute(RECOUNT, counts)

@@ -40,6 +40,13 @@ from document_versions join reach using (version_id)
 """).format(reach=REACH)
 
 
+# What is in reach of a space that the totals do not count.
+VECTORS = sql.SQL("""
+with {reach}
+select count(*) as vectors from vectors join reach using (version_id) where space_id = %(space_id)s
+""").format(reach=REACH)
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which chunks are searched.
@@ -107,3 +114,10 @@ async def scope(connection: Connection, wanted: Filter, values: Mapping[str, Any
     reached = await (await connection.execute(FILTERED, values)).fetchone()
     assert reached is not None
     return Scope(totals, reached["chunks"], reached["vectors"], reached["numbers"])
+
+
+async def vectors(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Counts what is in reach of a space beside the one that is searched."""
+    row = await (await connection.execute(VECTORS, values)).fetchone()
+    assert row is not None
+    return int(row["vectors"])

@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import sql
 
 from services.storage import fusion, hits, nearest, reach, spaces, words
+from services.storage.collection_spaces import enter
 from services.storage.fusion import Parts
 from services.storage.hits import Candidate, Hit
 from services.storage.matching import CANDIDATES, Matcher, Matches
@@ -56,7 +57,12 @@ class Mode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A search. Vector and space may be left out in TEXT mode, the query in VECTOR mode."""
+    """A search. Vector and space may be left out in TEXT mode, the query in VECTOR mode.
+
+    Attributes:
+        beside: The space may be the one beside that which the collection is searched in.
+        exact: Every vector is looked at, instead of an index.
+    """
 
     within: Filter
     mode: Mode
@@ -64,6 +70,8 @@ class Question:
     vector: bytes = b""
     space: Space | None = None
     limit: int = DEFAULT_LIMIT
+    beside: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ async def search(database: Database, tenant: str, question: Question) -> Answer:
 
     Raises:
         InvalidRequest: INVALID_REQUEST, VECTOR_INVALID.
-        Precondition: SPACE_UNKNOWN.
+        Precondition: SPACE_UNKNOWN, SPACE_MOVED.
     """
     _check(question)
     async with database.transaction(tenant, snapshot=True) as connection:
@@ -113,6 +121,7 @@ class _Search:
         self._phrases = Phrases(query)
         self._values: dict[str, Any] = question.within.values(tenant)
         self._values |= {"depth": max(nearest.DEPTH, question.limit), "space_id": None}
+        self._beside = False
 
     async def answer(self) -> Answer:
         question, space = self._question, self._question.space
@@ -123,6 +132,8 @@ class _Search:
             self._values["vector"] = spaces.packed(question.vector, space.dimension)
             spaces.teach(self._connection)
         scope = await reach.scope(self._connection, question.within, self._values)
+        if self._beside:
+            scope = replace(scope, vectors=await reach.vectors(self._connection, self._values))
         near = await self._near(scope)
         most = self._most()
         while True:
@@ -141,10 +152,13 @@ class _Search:
 
     async def _enter(self, space: Space) -> None:
         """Finds the space; where nothing was ever written to it, words speak alone."""
+        collection, beside = self._question.within.collection, self._question.beside
         try:
-            self._values["space_id"] = await spaces.space_id(self._connection, space)
-        except Precondition:
-            if self._question.mode is Mode.VECTOR:
+            entered = await enter(self._connection, self._tenant, collection, space, beside=beside)
+            self._values["space_id"] = entered.space_id
+            self._beside = entered.beside
+        except Precondition as error:
+            if self._question.mode is Mode.VECTOR or error.reason != "SPACE_UNKNOWN":
                 raise
             self._question = replace(self._question, mode=Mode.TEXT, space=None)
 
@@ -166,6 +180,7 @@ class _Search:
             self._values,
             in_reach=scope.vectors,
             on_pages=self._question.within.by_page,
+            exact=self._question.exact,
         )
 
     async def _matches(self, scope: Scope, near: Sequence[tuple[int, int]], most: int) -> Matches:

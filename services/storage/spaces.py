@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +73,21 @@ async def space_id(connection: Connection, space: Space) -> int:
     Raises:
         Precondition: SPACE_UNKNOWN.
     """
-    rows = await (await connection.execute(KNOWN)).fetchall()
-    known = {Space(row["model"], row["dimension"], row["revision"]): int(row["space_id"]) for row in rows}
+    known = await ids(connection)
     if space in known:
         return known[space]
-    raise Precondition(
+    raise unknown(space, known)
+
+
+async def ids(connection: Connection) -> dict[Space, int]:
+    """The known spaces, with their ids."""
+    rows = await (await connection.execute(KNOWN)).fetchall()
+    return {Space(row["model"], row["dimension"], row["revision"]): int(row["space_id"]) for row in rows}
+
+
+def unknown(space: Space, known: Iterable[Space]) -> Precondition:
+    """The error for a space that there is no room for."""
+    return Precondition(
         "SPACE_UNKNOWN",
         f"The index has no room for vectors of {str(space)[:200]!r}. It knows"
         f" {'; '.join(map(str, known))}. A new space has a name of 1 to {MAX_NAME_CHARS} printable characters"

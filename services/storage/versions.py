@@ -10,7 +10,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from services.storage.spaces import Space, space_id
+from services.storage.collection_spaces import enter
+from services.storage.spaces import Space
 from waybill.runtime.errors import Conflict, NotFound
 from waybill.runtime.postgres import Connection
 
@@ -136,7 +137,7 @@ async def begin(connection: Connection, tenant: str, wanted: Beginning, *, valid
     """Begins a version, or says that the published one is the same already.
 
     Raises:
-        Precondition: SPACE_UNKNOWN.
+        Precondition: SPACE_UNKNOWN, SPACE_MOVED.
         Conflict: RUN_ID_REUSED.
     """
     values: dict[str, Any] = {
@@ -149,7 +150,7 @@ async def begin(connection: Connection, tenant: str, wanted: Beginning, *, valid
         "metadata": Jsonb(dict(wanted.metadata)) if wanted.metadata else None,
         "origin": wanted.origin or None,
         "keep_until": wanted.keep_until,
-        "space_id": await space_id(connection, wanted.space),
+        "space_id": (await enter(connection, tenant, wanted.collection, wanted.space)).space_id,
     }
     found = await (await connection.execute(CURRENT, values)).fetchone()
     # The run that made the published version only repeats itself.

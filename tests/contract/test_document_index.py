@@ -39,7 +39,16 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 BEGUN = pb.BeginVersionResponse.OUTCOME_BEGUN
 UNCHANGED = pb.BeginVersionResponse.OUTCOME_UNCHANGED
-TABLES = ["documents", "document_versions", "chunks", "vectors", "postings", "totals", "objects"]
+TABLES = [
+    "collection_spaces",
+    "documents",
+    "document_versions",
+    "chunks",
+    "vectors",
+    "postings",
+    "totals",
+    "objects",
+]
 
 
 @asynccontextmanager

@@ -92,7 +92,7 @@ class PutChunksResponse(_message.Message):
     def __init__(self, reused_vectors: _Optional[int] = ..., begun: _Optional[_Union[BeginVersionResponse, _Mapping]] = ..., pending_ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ListChunksRequest(_message.Message):
-    __slots__ = ("version_id", "page_size", "page_token", "start_ordinal", "end_ordinal", "pending_only", "collection", "document_key")
+    __slots__ = ("version_id", "page_size", "page_token", "start_ordinal", "end_ordinal", "pending_only", "collection", "document_key", "space")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +101,7 @@ class ListChunksRequest(_message.Message):
     PENDING_ONLY_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     page_size: int
     page_token: str
@@ -109,7 +110,8 @@ class ListChunksRequest(_message.Message):
     pending_only: bool
     collection: str
     document_key: str
-    def __init__(self, version_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_ordinal: _Optional[int] = ..., end_ordinal: _Optional[int] = ..., pending_only: _Optional[bool] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ...) -> None: ...
+    space: _space_pb2.Space
+    def __init__(self, version_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., start_ordinal: _Optional[int] = ..., end_ordinal: _Optional[int] = ..., pending_only: _Optional[bool] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ...) -> None: ...
 
 class ListChunksResponse(_message.Message):
     __slots__ = ("chunks", "next_page_token", "version_id")
@@ -245,7 +247,7 @@ class ListCollectionsResponse(_message.Message):
     def __init__(self, collections: _Optional[_Iterable[_Union[_document_pb2.Collection, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "vector", "space", "mode", "limit", "document_keys", "metadata", "first_page", "last_page")
+    __slots__ = ("collection", "query", "vector", "space", "mode", "limit", "document_keys", "metadata", "first_page", "last_page", "beside", "exact")
     class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         MODE_UNSPECIFIED: _ClassVar[SearchRequest.Mode]
@@ -273,6 +275,8 @@ class SearchRequest(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     FIRST_PAGE_FIELD_NUMBER: _ClassVar[int]
     LAST_PAGE_FIELD_NUMBER: _ClassVar[int]
+    BESIDE_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     vector: bytes
@@ -283,7 +287,9 @@ class SearchRequest(_message.Message):
     metadata: _containers.ScalarMap[str, str]
     first_page: int
     last_page: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., vector: _Optional[bytes] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., mode: _Optional[_Union[SearchRequest.Mode, str]] = ..., limit: _Optional[int] = ..., document_keys: _Optional[_Iterable[str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., first_page: _Optional[int] = ..., last_page: _Optional[int] = ...) -> None: ...
+    beside: bool
+    exact: bool
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., vector: _Optional[bytes] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., mode: _Optional[_Union[SearchRequest.Mode, str]] = ..., limit: _Optional[int] = ..., document_keys: _Optional[_Iterable[str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., first_page: _Optional[int] = ..., last_page: _Optional[int] = ..., beside: _Optional[bool] = ..., exact: _Optional[bool] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("hits", "space", "coverage", "hint")

@@ -110,7 +110,8 @@ class DocumentIndexServiceServicer:
     def BeginVersion(self, request, context):
         """Begins a version. Where the published version has the same content, recipe and space, it begins none
         and answers UNCHANGED. Repeating it with the same run_id returns the same version.
-        Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
+        Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space), SPACE_MOVED (the
+        collection is searched in another one, which the metadata names).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +156,8 @@ class DocumentIndexServiceServicer:
     def PublishVersion(self, request, context):
         """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
         current version has a higher edition, this version is marked as replaced and the current one stays.
-        Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+        Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing), SPACE_MOVED (the collection
+        is searched in another space since: put vectors of that one, and publish again), SPACE_SWITCHING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,7 +198,8 @@ class DocumentIndexServiceServicer:
     def Search(self, request, context):
         """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
         Best first. The same passage in several documents is one hit. A part of the query in double quotes must
-        be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+        be in the passage word for word.
+        Reasons: INVALID_REQUEST, SPACE_UNKNOWN, SPACE_MOVED, VECTOR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

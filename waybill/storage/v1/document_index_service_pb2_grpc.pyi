@@ -43,7 +43,8 @@ class DocumentIndexServiceStub:
     BeginVersion: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.BeginVersionRequest, _document_index_service_pb2.BeginVersionResponse]
     """Begins a version. Where the published version has the same content, recipe and space, it begins none
     and answers UNCHANGED. Repeating it with the same run_id returns the same version.
-    Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
+    Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space), SPACE_MOVED (the
+    collection is searched in another one, which the metadata names).
     """
     PutChunks: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PutChunksRequest, _document_index_service_pb2.PutChunksResponse]
     """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
@@ -68,7 +69,8 @@ class DocumentIndexServiceStub:
     PublishVersion: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]
     """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
     current version has a higher edition, this version is marked as replaced and the current one stays.
-    Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+    Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing), SPACE_MOVED (the collection
+    is searched in another space since: put vectors of that one, and publish again), SPACE_SWITCHING.
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]
     """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
@@ -88,7 +90,8 @@ class DocumentIndexServiceStub:
     Search: _grpc.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]
     """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
     Best first. The same passage in several documents is one hit. A part of the query in double quotes must
-    be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+    be in the passage word for word.
+    Reasons: INVALID_REQUEST, SPACE_UNKNOWN, SPACE_MOVED, VECTOR_INVALID.
     """
 
 @_typing.type_check_only
@@ -105,7 +108,8 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     BeginVersion: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.BeginVersionRequest, _document_index_service_pb2.BeginVersionResponse]  # type: ignore[assignment]
     """Begins a version. Where the published version has the same content, recipe and space, it begins none
     and answers UNCHANGED. Repeating it with the same run_id returns the same version.
-    Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
+    Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space), SPACE_MOVED (the
+    collection is searched in another one, which the metadata names).
     """
     PutChunks: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PutChunksRequest, _document_index_service_pb2.PutChunksResponse]  # type: ignore[assignment]
     """Writes chunks of an unpublished version: all of them or none. An ordinal that has a chunk keeps it, so
@@ -130,7 +134,8 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     PublishVersion: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.PublishVersionRequest, _document_index_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
     """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
     current version has a higher edition, this version is marked as replaced and the current one stays.
-    Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+    Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing), SPACE_MOVED (the collection
+    is searched in another space since: put vectors of that one, and publish again), SPACE_SWITCHING.
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.DeleteDocumentRequest, _document_index_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document with all its versions, chunks and vectors, in one transaction. Searches stop
@@ -150,7 +155,8 @@ class DocumentIndexServiceAsyncStub(DocumentIndexServiceStub):
     Search: _aio.UnaryUnaryMultiCallable[_document_index_service_pb2.SearchRequest, _document_index_service_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
     Best first. The same passage in several documents is one hit. A part of the query in double quotes must
-    be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+    be in the passage word for word.
+    Reasons: INVALID_REQUEST, SPACE_UNKNOWN, SPACE_MOVED, VECTOR_INVALID.
     """
 
 class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -170,7 +176,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_index_service_pb2.BeginVersionResponse, _abc.Awaitable[_document_index_service_pb2.BeginVersionResponse]]:
         """Begins a version. Where the published version has the same content, recipe and space, it begins none
         and answers UNCHANGED. Repeating it with the same run_id returns the same version.
-        Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space).
+        Reasons: INVALID_REQUEST, RUN_ID_REUSED, SPACE_UNKNOWN (there can be no such space), SPACE_MOVED (the
+        collection is searched in another one, which the metadata names).
         """
 
     @_abc_1.abstractmethod
@@ -225,7 +232,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_index_service_pb2.PublishVersionResponse, _abc.Awaitable[_document_index_service_pb2.PublishVersionResponse]]:
         """Makes a version the one that searches see, in one transaction. Publishing it again is OK. Where the
         current version has a higher edition, this version is marked as replaced and the current one stays.
-        Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing).
+        Reasons: VERSION_NOT_FOUND, VERSION_INCOMPLETE (chunks or vectors are missing), SPACE_MOVED (the collection
+        is searched in another space since: put vectors of that one, and publish again), SPACE_SWITCHING.
         """
 
     @_abc_1.abstractmethod
@@ -275,7 +283,8 @@ class DocumentIndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_index_service_pb2.SearchResponse, _abc.Awaitable[_document_index_service_pb2.SearchResponse]]:
         """Finds chunks of published versions by vector, by words (BM25), or by both; then the scores are added.
         Best first. The same passage in several documents is one hit. A part of the query in double quotes must
-        be in the passage word for word. Reasons: INVALID_REQUEST, SPACE_UNKNOWN, VECTOR_INVALID.
+        be in the passage word for word.
+        Reasons: INVALID_REQUEST, SPACE_UNKNOWN, SPACE_MOVED, VECTOR_INVALID.
         """
 
 def add_DocumentIndexServiceServicer_to_server(servicer: DocumentIndexServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
