@@ -22,6 +22,7 @@ from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps import Steps
 from services.orchestrator.traces import ids as trace_ids
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.ledger_service_pb2 import SetBudgetRequest
 from waybill.limits import DEFAULT_COLLECTION
@@ -190,13 +191,17 @@ class Admission:
             document_key=arrival.document_key,
             source_sha256=arrival.sha256,
             recipe=self._steps.recipe,
-            space=await self._steps.space(),
             metadata=arrival.metadata,
             origin=arrival.origin,
             run_id=run_id,
             validate_only=validate_only,
         )
-        return await self._peers.index.BeginVersion(request)
+
+        async def begun(space: Space) -> BeginVersionResponse:
+            request.space.CopyFrom(space)
+            return await self._peers.index.BeginVersion(request)
+
+        return await self._steps.spaces.following(arrival.collection, begun)
 
     @staticmethod
     def _new_run(arrival: Arrival, who: identity.Caller) -> NewRun:

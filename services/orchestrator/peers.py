@@ -16,6 +16,7 @@ from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import deadline
 from waybill.runtime.channel import connect
 from waybill.runtime.retry import insist
+from waybill.storage.v1.collection_space_service_pb2_grpc import CollectionSpaceServiceStub
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # the async stubs exist for type checkers only
     from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceAsyncStub
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
     from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
+    from waybill.storage.v1.collection_space_service_pb2_grpc import CollectionSpaceServiceAsyncStub
     from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceAsyncStub
     from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
 
@@ -40,6 +42,7 @@ class Peers:
     parser: ParserServiceAsyncStub
     embedder: EmbedderServiceAsyncStub
     ledger: LedgerServiceAsyncStub
+    spaces: CollectionSpaceServiceAsyncStub
 
 
 @asynccontextmanager
@@ -61,6 +64,7 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
             parser=ParserServiceStub(parser),
             embedder=EmbedderServiceStub(embedder),
             ledger=LedgerServiceStub(ledger),
+            spaces=CollectionSpaceServiceStub(storage),
         )
 
 

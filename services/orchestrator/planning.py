@@ -6,6 +6,7 @@ import asyncio
 import datetime
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from services.orchestrator import artifacts, quoting
 from services.orchestrator.admission import Arrival, read_header
@@ -79,17 +80,17 @@ class Plans:
             raise InvalidRequest("INVALID_REQUEST", "The first message of a Plan must be its header.")
         arrival, now = _arrival(first.header), self._now()
         day = str(now.date())
-        space = await self._steps.space()
+        spaces = self._steps.spaces
         answer = PlanResponse(price_day=day, same_content_as=await self._twin(arrival))
-        if await self._is_unchanged(arrival, space):
+        if await spaces.following(arrival.collection, partial(self._is_unchanged, arrival)):
             answer.unchanged = True
             answer.approval.price_day = day
             return answer
+        offered = await spaces.offer(arrival.collection)
         preview, chunks = await self._read(arrival, messages)
         if preview.text_known and not chunks.counts:
             raise nothing_to_cut()
-        compared = await self._compared(arrival, space, chunks, known=preview.text_known)
-        offered = await self._steps.offered()
+        compared = await self._compared(arrival, offered.space, chunks, known=preview.text_known)
         choice = tiers.decide(arrival.complete_by, now, len(chunks.counts), offered.batches_offered)
         listed = await self._peers.ledger.ListPrices(ListPricesRequest(day=day))
         lines = quoting.lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import grpc
 
@@ -40,19 +41,23 @@ class Searches:
             raise InvalidRequest(
                 "INVALID_REQUEST", f"Ask with 1 to {MAX_QUERY_BYTES} bytes, for 1 to {MAX_LIMIT} hits."
             )
-        space, collection = await self._steps.space(), request.collection or DEFAULT_COLLECTION
+        request.query, request.limit = query, limit
+        request.collection = request.collection or DEFAULT_COLLECTION
+        return await self._steps.spaces.following(request.collection, partial(self._search, request))
+
+    async def _search(self, request: SearchRequest, space: Space) -> tuple[index.SearchResponse, str]:
         vector, without = b"", ""
         try:
-            vector = await self._vector(query, collection, space)
+            vector = await self.vector(request.query, request.collection, space)
         except GoesOnWithout as vendor:
             without = f"The question was asked by its words alone. {vendor.message}"
         asked = index.SearchRequest(
-            collection=collection,
-            query=query,
+            collection=request.collection,
+            query=request.query,
             vector=vector,
             space=space,
             mode=index.SearchRequest.MODE_TEXT if without else index.SearchRequest.MODE_HYBRID,
-            limit=limit,
+            limit=request.limit,
             document_keys=request.document_keys,
             metadata=request.metadata,
             first_page=request.first_page,
@@ -61,8 +66,8 @@ class Searches:
         # The question's vector is paid for: a restart of storage does not lose it.
         return await steady(lambda: self._peers.index.Search(asked)), without
 
-    async def _vector(self, query: str, collection: str, space: Space) -> bytes:
-        """Raises GoesOnWithout: the vendor does not serve, and words must do."""
+    async def vector(self, query: str, collection: str, space: Space) -> bytes:
+        """A question's vector in a space. Raises GoesOnWithout: the vendor does not serve, and words must do."""
         vector = b""
         with identity.acting_as(replace(identity.caller(), collection=collection)):
             embedding = self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))

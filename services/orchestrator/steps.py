@@ -27,6 +27,7 @@ from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import PARSE, Waits
+from services.orchestrator.spaces import Spaces
 from services.orchestrator.versions import NewVersion
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.space_pb2 import Space
@@ -44,6 +45,7 @@ from waybill.runtime.errors import (
     InvalidRequest,
     NotFound,
     Quota,
+    ServiceError,
     Unavailable,
     VendorContract,
     from_status,
@@ -118,7 +120,11 @@ class Published:
 
 
 class Steps:
-    """The steps' bodies."""
+    """The steps' bodies.
+
+    Attributes:
+        spaces: Which space a collection is in.
+    """
 
     def __init__(
         self,
@@ -135,6 +141,7 @@ class Steps:
         self._in_memory = Places(BATCHES_IN_MEMORY)
         self._embedding = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT)
         self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
+        self.spaces = Spaces(peers, self.offered)
 
     @property
     def sizes(self) -> ChunkSizes:
@@ -175,21 +182,11 @@ class Steps:
         Where the same is published already, there is nothing to cut: the version is that one. What is one
         request is embedded and published at once, as parts of this step: that saves calls and transactions.
         """
-        offer = await steady(self.offered)
         now = datetime.datetime.now(datetime.UTC)
-        begin = index.BeginVersionRequest(
-            collection=row["collection"],
-            document_key=row["document_key"],
-            source_sha256=row["source_sha256"],
-            recipe=self.recipe,
-            space=offer.space,
-            run_id=str(row["run_id"]),
-            keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
-            metadata=row["metadata"],
-            origin=row["origin"],
+        version, packer = await self.spaces.following(
+            row["collection"], partial(self._version, parsed, row, now)
         )
-        version = NewVersion(self._peers.index, begin)
-        packer = await self._fill(version, parsed)
+        offer = await steady(partial(self.spaces.offer, row["collection"]))
         begun, kind = version.begun, index.BeginVersionResponse
         cut = Cut(
             version_id=begun.version_id,
@@ -199,7 +196,7 @@ class Steps:
             edition=row["edition"],
             unchanged=begun.outcome == kind.OUTCOME_UNCHANGED,
             published=begun.outcome == kind.OUTCOME_PUBLISHED and not version.lacking,
-            space=MessageToDict(offer.space, preserving_proto_field_name=True),
+            space=MessageToDict(version.space, preserving_proto_field_name=True),
         )
         decision = tiers.Decision("", "")
         if not cut.unchanged:
@@ -207,10 +204,15 @@ class Steps:
             cut = replace(cut, tier=decision.tier)
         without: GoesOnWithout | None = None
         if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS and not version.settled:
-            # A request is never more than a message, so that all of it was put last.
-            without = await self._embed_and_publish(cut, version.pending, row)
-            lacking = degrading.pending(len(version.pending), without.message) if without else ""
-            cut = replace(cut, published=True, lacking=lacking)
+            try:
+                # A request is never more than a message, so that all of it was put last.
+                without = await self._embed_and_publish(cut, version.pending, row)
+                lacking = degrading.pending(len(version.pending), without.message) if without else ""
+                cut = replace(cut, published=True, lacking=lacking)
+            except ServiceError as error:
+                if not self.spaces.moved(row["collection"], error):
+                    raise
+                # Its own steps embed and publish it, in the space that its collection is in by now.
         vectors_pending = len(version.pending) if without else 0
         columns = {
             "chunks": cut.chunks,
@@ -225,11 +227,17 @@ class Steps:
 
     async def embed(self, cut: Cut, batch: tuple[int, int], row: Row) -> Noted[Embedded]:
         """Embeds a range of chunks that have no vector yet and writes the vectors."""
-        space = await self.space_of(cut)
+        return await self._embed(cut, batch, await self._space_now(cut, row), row)
+
+    async def _space_now(self, cut: Cut, row: Row) -> Space:
+        """The space that the version is to be in: the one that its collection was moved to, or its own."""
+        return await self.spaces.own(row["collection"]) or await self.space_of(cut)
+
+    async def _embed(self, cut: Cut, batch: tuple[int, int], space: Space, row: Row) -> Noted[Embedded]:
         # A long document, or a tenant with many, stands before nobody else.
         async with self._in_memory.turn(row["tenant"], str(row["run_id"])):
             async with self._embedding:
-                pages = vectors.pending(self._peers.index, cut.version_id, *batch)
+                pages = vectors.pending(self._peers.index, cut.version_id, *batch, space)
                 chunks = [chunk async for page in pages for chunk in page]
                 try:
                     bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
@@ -244,16 +252,44 @@ class Steps:
     async def publish(self, cut: Cut, without: str, row: Row) -> Noted[Published]:
         """Makes the version the one that searches see.
 
+        Where its collection was moved to another space since it was cut, it gets vectors of that one first.
+
         Args:
             cut: The version.
             without: Why chunks may have no vector; empty: each must have one.
             row: The run's.
         """
-        wanted = _publication(cut, vectors_pending=bool(without))
-        response = await steady(lambda: self._peers.index.PublishVersion(wanted))
-        pending = response.pending_vectors
-        lacking = degrading.pending(pending, without) if pending else ""
-        return Noted(Published(response.document_id, lacking), {"vectors": cut.chunks - pending})
+
+        async def published(_: Space) -> Noted[Published]:
+            why, space = without, await self._space_now(cut, row)
+            if space != await self.space_of(cut):
+                for batch in cut.batches:
+                    why = (await self._embed(cut, batch, space, row)).value.without or why
+            wanted = _publication(cut, vectors_pending=bool(why))
+            response = await steady(lambda: self._peers.index.PublishVersion(wanted))
+            pending = response.pending_vectors
+            lacking = degrading.pending(pending, why) if pending else ""
+            return Noted(Published(response.document_id, lacking), {"vectors": cut.chunks - pending})
+
+        return await self.spaces.following(row["collection"], published)
+
+    async def _version(
+        self, parsed: Parsed, row: Row, now: datetime.datetime, space: Space
+    ) -> tuple[NewVersion, Packer]:
+        """A version with its chunks."""
+        begin = index.BeginVersionRequest(
+            collection=row["collection"],
+            document_key=row["document_key"],
+            source_sha256=row["source_sha256"],
+            recipe=self.recipe,
+            space=space,
+            run_id=str(row["run_id"]),
+            keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
+            metadata=row["metadata"],
+            origin=row["origin"],
+        )
+        version = NewVersion(self._peers.index, begin)
+        return version, await self._fill(version, parsed)
 
     async def stop(self, run: RunRef) -> None:
         """Cancels the run's parse jobs; answers once they have stopped."""

@@ -21,11 +21,19 @@ if TYPE_CHECKING:  # the async stubs exist for type checkers only
 
 
 async def pending(
-    index: DocumentIndexServiceAsyncStub, version_id: str, start: int, end: int
+    index: DocumentIndexServiceAsyncStub, version_id: str, start: int, end: int, space: Space | None = None
 ) -> AsyncIterator[Sequence[Chunk]]:
-    """The chunks from `start` to before `end` that have no vector, in order, a message of them at a time."""
+    """The chunks from `start` to before `end` that have no vector, in order, a message of them at a time.
+
+    Args:
+        index: Has them.
+        version_id: Of this version.
+        start: Ordinal of the first.
+        end: The one behind the last; 0: all the rest.
+        space: Where they have none; the version's where it is not named.
+    """
     request = ListChunksRequest(
-        version_id=version_id, start_ordinal=start, end_ordinal=end, pending_only=True
+        version_id=version_id, start_ordinal=start, end_ordinal=end, pending_only=True, space=space
     )
     while True:
         page = await steady(lambda: index.ListChunks(request))

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from services.orchestrator.peers import steady
+from waybill.common.v1.space_pb2 import Space
 from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.document_index_service_pb2 import (
     BeginVersionRequest,
@@ -31,6 +32,11 @@ class NewVersion:
         self.pending: Sequence[Chunk] = ()
         self._index = index
         self._wanted = wanted
+
+    @property
+    def space(self) -> Space:
+        """That its vectors are in."""
+        return self._wanted.space
 
     @property
     def settled(self) -> bool:

@@ -42,7 +42,8 @@ set metadata = coalesce(%(metadata)s, metadata), origin = coalesce(%(origin)s, o
 where document_id = %(document_id)s
 """
 
-# A run begins one version of a document, however often it says so.
+# A run begins one version of a document, however often it says so. While it is built it may go over to
+# another space: that of another model, or the one that its collection is searched in by now.
 ADD_VERSION = """
 insert into document_versions (
     tenant, document_id, run_id, source_sha256, recipe, space_id, metadata, keep_until)
@@ -50,7 +51,9 @@ values (
     %(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s,
     coalesce(%(metadata)s, '{}'::jsonb), %(keep_until)s)
 on conflict (document_id, run_id) do update
-    set keep_until = greatest(document_versions.keep_until, excluded.keep_until)
+    set keep_until = greatest(document_versions.keep_until, excluded.keep_until),
+        space_id = case document_versions.state
+            when 'BUILDING' then excluded.space_id else document_versions.space_id end
 """
 
 # The version that a run began, and whether it was the same that it begins now.

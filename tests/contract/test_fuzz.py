@@ -26,14 +26,18 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.parser.v1 import parser_service_pb2
 from waybill.runtime.channel import send
-from waybill.storage.v1 import document_index_service_pb2, object_storage_service_pb2
+from waybill.storage.v1 import (
+    collection_space_service_pb2,
+    document_index_service_pb2,
+    object_storage_service_pb2,
+)
 from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 
 EXAMPLES = 30
 TENANT = (("x-waybill-tenant", f"fuzz-{uuid.uuid4()}"),)
 CONTRACTS = {
-    "storage": (object_storage_service_pb2, document_index_service_pb2),
+    "storage": (object_storage_service_pb2, document_index_service_pb2, collection_space_service_pb2),
     "ledger": (ledger_service_pb2,),
     "parser": (parser_service_pb2,),
     "embedder": (embedder_service_pb2,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -41,13 +41,18 @@ class Index:
         raise Stored
 
 
+class Spaces:
+    """Every collection is in one space."""
+
+    async def following(self, collection: str, operation: Callable[[Space], Awaitable[Any]]) -> Any:
+        return await operation(Space(model="m", dimension=1))
+
+
 class Steps:
     """What admission asks of them."""
 
     recipe = "r"
-
-    async def space(self) -> Space:
-        return Space(model="m", dimension=1)
+    spaces = Spaces()
 
 
 async def arrive(house: House, index: Index, key: str, request_id: str = "", content: bytes = b"x") -> Any:

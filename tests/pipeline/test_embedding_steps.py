@@ -11,12 +11,18 @@ from typing import Any
 import pytest
 
 from services.orchestrator.steps import BATCHES_IN_MEMORY, OFFER_SECONDS, Cut, Steps
+from tests.inprocess import someone
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.embedder.v1.embedding_pb2 import Embedding
+from waybill.runtime import identity
 from waybill.runtime.errors import Unavailable
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk
+from waybill.storage.v1.collection_space_service_pb2 import (
+    GetCollectionSpaceRequest,
+    GetCollectionSpaceResponse,
+)
 
 OLD, NEW = Space(model="old", dimension=1), Space(model="new", dimension=1)
 
@@ -63,6 +69,11 @@ class Neighbours:
             chunks=[Chunk(ordinal=request.start_ordinal, text=request.version_id)]
         )
 
+    async def GetCollectionSpace(  # noqa: N802
+        self, request: GetCollectionSpaceRequest
+    ) -> GetCollectionSpaceResponse:
+        return GetCollectionSpaceResponse()
+
     async def PutVectors(self, request: index.PutVectorsRequest) -> index.PutVectorsResponse:  # noqa: N802
         self.spaces.append(request.space.model)
         return index.PutVectorsResponse()
@@ -70,9 +81,15 @@ class Neighbours:
 
 def steps_of(neighbours: Neighbours, now: Sequence[float] = (0.0,)) -> Steps:
     """Steps among these neighbours, at a time that the test changes."""
-    peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours)
+    peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours, spaces=neighbours)
     waits: Any = SimpleNamespace()
     return Steps(peers, waits, clock=lambda: now[0])
+
+
+async def embed(steps: Steps, made: Cut, batch: tuple[int, int], tenant: str, run_id: str) -> None:
+    """An embed step of a run."""
+    with identity.acting_as(someone(tenant, run_id)):
+        await steps.embed(made, batch, {"tenant": tenant, "run_id": run_id, "collection": "default"})
 
 
 def cut(name: str, batches: int, **more: Any) -> Cut:
@@ -87,7 +104,7 @@ async def test_a_document_of_a_hundred_batches_stands_before_no_other_tenant_or_
         for tenant, name, batches in (("big", "long", 100), ("big", "short", 1), ("small", "other", 1)):
             made = cut(name, batches)
             for batch in made.batches:
-                group.create_task(steps.embed(made, batch, {"tenant": tenant, "run_id": name}))
+                group.create_task(embed(steps, made, batch, tenant, name))
         await asyncio.sleep(0)
         neighbours.let_go.set()
     order = neighbours.versions
@@ -123,6 +140,6 @@ async def test_a_version_gets_vectors_of_the_space_that_it_was_begun_in() -> Non
     neighbours.let_go.set()
     steps = steps_of(neighbours)
     made = cut("a", 1, space={"model": "old", "dimension": 1})
-    await steps.embed(made, (0, 1), {"tenant": "acme", "run_id": "a"})
-    await steps.embed(cut("b", 1), (0, 1), {"tenant": "acme", "run_id": "b"})
+    await embed(steps, made, (0, 1), "acme", "a")
+    await embed(steps, cut("b", 1), (0, 1), "acme", "b")
     assert neighbours.spaces == ["old", "new"]
