@@ -67,7 +67,7 @@ class Searches:
         return await steady(lambda: self._peers.index.Search(asked)), without
 
     async def vector(self, query: str, collection: str, space: Space) -> bytes:
-        """A question's vector in a space. Raises GoesOnWithout: the vendor does not serve, and words must do."""
+        """A question's vector in a space. Raises GoesOnWithout: words must do without."""
         vector = b""
         with identity.acting_as(replace(identity.caller(), collection=collection)):
             embedding = self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))
