@@ -147,7 +147,7 @@ async def _chosen(
 
         limiter = Limiter(name, settings.concurrency)
         vendor = OpenAIEmbedder(settings, limiter, client)
-        watching = watched(OPENAI, vendor.healthy, settings.keys, calls.breaker, telemetry)
+        watching = watched(OPENAI, vendor.healthy, calls.breaker, telemetry)
         yield Chosen(vendor, limiter, calls, watching, of, OpenAIBatches(settings, client))
 
 

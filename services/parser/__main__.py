@@ -136,9 +136,7 @@ async def _chosen(
         told = config.llamaparse.webhooks
         hook = partial(webhooks.hook, told) if told else None
         vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits, hook)
-        probes = watched(
-            LLAMAPARSE, vendor.check, config.llamaparse.keys, calls.breaker, telemetry, HEALTH_SECONDS
-        )
+        probes = watched(LLAMAPARSE, vendor.check, calls.breaker, telemetry, HEALTH_SECONDS)
         yield Chosen(vendor, limits, probes)
 
 

@@ -118,8 +118,7 @@ async def _chosen(
     from services.storage.backends.supabase.opening import opened
 
     async with opened(config.supabase, database, owner, _now) as supabase:
-        healthy, keys = supabase.store.healthy, config.supabase.keys
-        yield Chosen(supabase.store, watched(SUPABASE, healthy, keys, supabase.breaker, telemetry))
+        yield Chosen(supabase.store, watched(SUPABASE, supabase.store.healthy, supabase.breaker, telemetry))
 
 
 def _now() -> datetime.datetime:

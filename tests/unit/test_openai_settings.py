@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from services.embedder.config import EmbedderConfig
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.runtime import semconv
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Credential, Precondition, ServiceError, Unavailable
+from waybill.vendors.breaker import Breaker
 from waybill.vendors.failures import KEY_REFUSED
 from waybill.vendors.health import AGAIN_SECONDS, FRESH_SECONDS, MISSES, VendorHealth
-from waybill.vendors.keys import Keys
 
 KEY = "sk-planted-0123456789abcdefghij"
 DOWN = Unavailable("VENDOR_ERROR", "m")
@@ -47,18 +50,44 @@ async def test_silence_counts_after_several_misses_and_a_refusal_at_once(
     assert await health.works()
 
 
-async def test_a_key_that_a_call_finds_refused_is_known_while_a_good_answer_is_still_kept() -> None:
-    keys, refused = Keys(["old"]), Credential(KEY_REFUSED, "refused", {"vendor": "openai"})
+@pytest.mark.parametrize(
+    "error",
+    [
+        Credential(KEY_REFUSED, "refused", {semconv.VENDOR: "openai"}),
+        Precondition("VENDOR_BUCKET_UNKNOWN", "none", {semconv.VENDOR: "openai"}),
+    ],
+)
+async def test_what_a_call_met_is_looked_at_while_a_good_answer_is_still_kept(error: ServiceError) -> None:
+    breaker, ill = Breaker("openai", clock=lambda: 0.0), False
 
-    async def probe() -> bool:
-        if keys.all_refused:
-            raise refused
+    async def answer() -> bool:
+        if ill:
+            raise error
         return True
 
-    health = VendorHealth(probe, lambda: 0.0, keys=keys)
+    health = VendorHealth(partial(breaker.call, answer), lambda: 0.0, suspect=lambda: breaker.suspect)
     assert await health.works()
-    assert not keys.refuse("old")
-    assert not await health.takes_key()
+    ill = True
+    assert await health.works(), "nobody has called"
+    with pytest.raises(type(error)):
+        await breaker.call(answer)
+    assert not await health.works()
+
+
+async def test_a_vendor_that_a_call_found_down_is_no_longer_said_to_work() -> None:
+    breaker, down = Breaker("openai", failures=1, clock=lambda: 0.0), False
+
+    async def answer() -> bool:
+        if down:
+            raise Unavailable("VENDOR_ERROR", "m", {semconv.VENDOR: "openai"})
+        return True
+
+    health = VendorHealth(partial(breaker.call, answer), lambda: 0.0, suspect=lambda: breaker.suspect)
+    assert await health.works()
+    down = True
+    with pytest.raises(Unavailable):
+        await breaker.call(answer)
+    assert [await health.works() for _ in range(MISSES)] == [True] * (MISSES - 1) + [False]
 
 
 async def test_a_probe_whose_key_was_rotated_away_asks_once_more_with_the_next() -> None:

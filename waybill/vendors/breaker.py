@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from waybill.runtime import semconv
-from waybill.runtime.errors import Precondition, ServiceError, Unavailable, VendorContract
+from waybill.runtime.errors import Credential, Precondition, ServiceError, Unavailable, VendorContract
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -48,11 +48,17 @@ class Breaker:
         self._reason = ""
         self._due_at = 0.0
         self._trying = False
+        self._refused = False
 
     @property
     def closed(self) -> bool:
         """Whether calls go through."""
         return self._failures < self._allowed
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it is open, or the last call was refused for what no repeat mends: key, bucket, model."""
+        return self._refused or not self.closed
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Makes a call, or refuses it.
@@ -68,6 +74,7 @@ class Breaker:
         try:
             result = await operation()
         except ServiceError as error:
+            self._refused = _is_lasting(error)
             if _is_down(error):
                 self._fail(error.reason)
             elif semconv.VENDOR in error.metadata:
@@ -76,6 +83,7 @@ class Breaker:
         finally:
             if trial:
                 self._trying = False
+        self._refused = False
         self._close()
         return result
 
@@ -103,6 +111,11 @@ class Breaker:
         if not self.closed:
             log.info("vendor is back", vendor=self._vendor)
         self._failures = 0
+
+
+def _is_lasting(error: ServiceError) -> bool:
+    refused = isinstance(error, Credential | Precondition) and error.retry_after_seconds is None
+    return semconv.VENDOR in error.metadata and refused
 
 
 def _is_down(error: ServiceError) -> bool:

@@ -12,7 +12,6 @@ from waybill.runtime import semconv
 from waybill.runtime.errors import Credential, Precondition, ServiceError
 from waybill.runtime.telemetry import Telemetry
 from waybill.vendors.breaker import Breaker
-from waybill.vendors.keys import Keys
 from waybill.vendors.registry import Vendor
 
 Probe = Callable[[], Awaitable[bool]]
@@ -25,15 +24,15 @@ log = structlog.get_logger()
 class VendorHealth:
     """Two answers: whether the vendor works for us, and whether it takes our key.
 
-    A bad key, or a model that the key does not have, counts at once: no repeat mends it. A key that a call
-    finds refused is looked at in the next question, also while a good probe holds. Silence counts after
-    several misses; before the first good probe it counts at once.
+    A bad key, or a model that the key does not have, counts at once: no repeat mends it. Silence counts
+    after several misses; before the first good probe it counts at once. What a call met is looked at with
+    the next question, also while a good probe holds.
 
     Args:
         probe: Free of charge; raises a ServiceError.
         clock: Monotonic seconds.
         fresh_seconds: How long a good probe holds.
-        keys: Those that the probe sends.
+        suspect: Whether a call since then says otherwise.
     """
 
     def __init__(
@@ -41,12 +40,12 @@ class VendorHealth:
         probe: Probe,
         clock: Callable[[], float] = time.monotonic,
         fresh_seconds: float = FRESH_SECONDS,
-        keys: Keys | None = None,
+        suspect: Callable[[], bool] = lambda: False,
     ) -> None:
         self._probe = probe
         self._clock = clock
         self._fresh_seconds = fresh_seconds
-        self._keys = keys
+        self._suspect = suspect
         self._due_at = 0.0
         self._misses = MISSES
         self._reason = "UNKNOWN"
@@ -55,8 +54,7 @@ class VendorHealth:
     async def works(self) -> bool:
         """Whether a request would be served."""
         # What is known to be ill is asked again soon by itself.
-        refused = not self._reason and self._keys is not None and self._keys.all_refused
-        if refused or self._clock() >= self._due_at:
+        if (not self._reason and self._suspect()) or self._clock() >= self._due_at:
             await self._look()
         return not self._reason
 
@@ -109,7 +107,6 @@ class VendorHealth:
 def watched(
     vendor: Vendor,
     probe: Probe,
-    keys: Keys,
     breaker: Breaker,
     telemetry: Telemetry,
     fresh_seconds: float = FRESH_SECONDS,
@@ -119,13 +116,13 @@ def watched(
     Args:
         vendor: Which.
         probe: See VendorHealth.
-        keys: The same.
         breaker: Before the vendor. A probe that succeeds closes it too, so that it does not stay open for
             want of calls.
         telemetry: Of the service.
         fresh_seconds: See VendorHealth.
     """
-    health = VendorHealth(partial(breaker.call, probe), fresh_seconds=fresh_seconds, keys=keys)
+    through = partial(breaker.call, probe)
+    health = VendorHealth(through, fresh_seconds=fresh_seconds, suspect=lambda: breaker.suspect)
     telemetry.gauge(semconv.BREAKER_OPEN, lambda: int(not breaker.closed), {semconv.VENDOR: vendor.name})
 
     async def is_closed() -> bool:

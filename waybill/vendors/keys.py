@@ -36,11 +36,6 @@ class Keys:
     def __repr__(self) -> str:
         return f"Keys({len(self._keys)} of them, not shown)"
 
-    @property
-    def all_refused(self) -> bool:
-        """Whether the vendor refused each of them when it was last sent."""
-        return bool(self._keys) and self._refused.issuperset(self._keys)
-
     def audited(self, audit: Audit, vendor: str) -> None:
         """Tells the audit from now on when the file has other keys."""
         self._audit, self._vendor = audit, vendor
