@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-reports bench-objects bench-search eval-search help demo picture up up-docker down status test bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
+.PHONY: bench-ledger bench-reports bench-objects bench-search eval-search help demo picture up up-docker down status test scenarios load bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -34,6 +34,9 @@ status: run-env ## show every program of the stack
 
 test: dev-env ## the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+scenarios: dev-env ## the predecessor's 24 scenarios, local and against simulators at its latencies: its own table
+	@$(BIN)/python -m pytest tests/scenarios/test_scenarios.py $(ARGS)
 
 lint: dev-env proto-check ## style, types, import arrows, protos, container files
 	@$(BIN)/ruff check

@@ -17,6 +17,9 @@ from waybill.settings import ROLES
 from waybill.stack import ports, postgres
 from waybill.stack.migrate import migrate
 
+# Scenarios assert outside of test modules.
+pytest.register_assert_rewrite("tests.scenarios.scenarios", "tests.scenarios.stand")
+
 # A busy machine is no failure: what hangs is ended by pytest's own timeout.
 hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

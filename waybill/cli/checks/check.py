@@ -7,6 +7,7 @@ registry; another one is a subclass, in a file of its own.
 from __future__ import annotations
 
 import http.client
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,7 @@ class Check:
         return self.found("key", State.SKIPPED, f"none is set; the local {service} needs none")
 
     def _asked(self, key: str, base: str, given: Given) -> Iterator[Finding]:
+        began = time.monotonic()
         question = self.vendor.question.format(quote(self.subject(given), safe=""))
         try:
             reply = _ask(f"{base}/{question}", self.headers(key))
@@ -117,7 +119,8 @@ class Check:
             detail = f"{base} does not answer ({type(error).__name__})"
             yield self.found("reachability", State.FAILED, detail, mend)
             return
-        yield self.found("reachability", State.OK, f"{base} answers")
+        milliseconds = round((time.monotonic() - began) * 1000)
+        yield self.found("reachability", State.OK, f"{base} answers in {milliseconds} ms")
         yield from self.read(reply, key, base, given)
 
     def _of_key(self, reply: Reply) -> Finding:
