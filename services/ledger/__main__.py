@@ -17,6 +17,7 @@ from services.ledger.changing import expire_holds
 from services.ledger.config import LedgerConfig
 from services.ledger.deliveries import LOOK_SECONDS, Deliveries
 from services.ledger.doubts import Doubts, write_off_old
+from services.ledger.egress import Egress
 from services.ledger.entries import Entries
 from services.ledger.listing import Listing
 from services.ledger.reports import Reports
@@ -52,6 +53,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         told = Audit(audit.append)
         if config.webhook is not None:
             config.webhook.secrets.audited(told, "alert webhook")
+        egress = Egress(database, config.prices, alerts)
         reports = Reports(database, owner, config.operator_tenant)
         yield server.Service(
             rpcs=[
@@ -62,6 +64,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
                         listing=Listing(database),
                         budgets=budgets,
                         doubts=doubts,
+                        egress=egress,
                         reports=reports,
                         prices=config.prices,
                         audit=audit,

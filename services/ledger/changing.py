@@ -36,10 +36,12 @@ where entry_id = %(entry_id)s and state = any(%(before)s)
 returning *
 """
 
-# In one order, and not those that another ledger expires.
+# In one order, and not those that another ledger expires. What has accrued on a day is known at its end.
 EXPIRE = f"""
 update waybill_ledger.entries
-set state = 'IN_DOUBT', ended_at = {AT}, end_reason = 'EXPIRED'
+set state = case operation when 'egress' then 'SETTLED' else 'IN_DOUBT' end, ended_at = {AT},
+    reported_nano_usd = case operation when 'egress' then expected_nano_usd end,
+    end_reason = case operation when 'egress' then '' else 'EXPIRED' end
 where entry_id in (
     select entry_id from waybill_ledger.entries where state = 'HELD' and expires_at < {AT}
     order by entry_id limit {EXPIRED_AT_ONCE} for update skip locked)
@@ -89,7 +91,7 @@ def conflict(entry_id: str, why: str) -> Conflict:
 async def expire_holds(
     owner_database: Database, alerts: Alerts | None = None, now: datetime.datetime | None = None
 ) -> int:
-    """Turns holds that outlived their time IN_DOUBT; answers how many."""
+    """Turns holds that outlived their time IN_DOUBT; answers how many. What has accrued is settled."""
     count = 0
     while True:
         async with owner_database.transaction(None) as connection:
@@ -97,6 +99,6 @@ async def expire_holds(
             found = await moved(connection, changes(({**row, "state": "HELD"}, row) for row in rows))
         if alerts is not None:
             alerts.tell(found)
-        count += len(rows)
+        count += len([row for row in rows if row["state"] == "IN_DOUBT"])
         if len(rows) < EXPIRED_AT_ONCE:
             return count

@@ -10,6 +10,8 @@ from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
 from services.ledger.doubt_rpcs import DoubtRpcs
 from services.ledger.doubts import Doubts
+from services.ledger.egress import Egress
+from services.ledger.egress_rpcs import EgressRpcs
 from services.ledger.entries import Entries, Hold
 from services.ledger.entry_messages import entry_message, total_message
 from services.ledger.listing import EntryFilter, Listing
@@ -26,7 +28,7 @@ DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(BudgetRpcs, DoubtRpcs, ReportRpcs, AuditRpcs):
+class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs):
     """The ledger's RPCs."""
 
     def __init__(
@@ -36,6 +38,7 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, ReportRpcs, AuditRpcs):
         listing: Listing,
         budgets: Budgets,
         doubts: Doubts,
+        egress: Egress,
         reports: Reports,
         prices: PriceTable,
         audit: AuditLog,
@@ -44,6 +47,7 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, ReportRpcs, AuditRpcs):
         self._listing = listing
         self._budgets = budgets
         self._doubts = doubts
+        self._egress = egress
         self._reports = reports
         self._prices = prices
         self._audit = audit

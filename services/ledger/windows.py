@@ -127,13 +127,25 @@ async def raised(connection: Connection, entry: Row) -> Sequence[Row]:
     Raises:
         Quota: BUDGET_EXCEEDED; the transaction must end with it.
     """
-    window_ids = entry["window_ids"]
-    values = {**entry, "expected": entry["expected_nano_usd"], "now": entry["held_at"]}
+    window_ids, values = entry["window_ids"], _values(entry)
     rows = await (await connection.execute(RAISE, values)).fetchall()
     if full := set(window_ids) - {row["raised"] for row in rows}:
         values["window_ids"] = list(full)
         raise exceeded(entry, await (await connection.execute(FULL, values)).fetchall())
     return [row for row in rows if row["threshold"] is not None]
+
+
+async def opened(connection: Connection, entry: Row) -> Sequence[Row]:
+    """Makes the windows of a new entry that costs nothing yet, and refuses nothing; answers alerts."""
+    if not entry["window_ids"]:
+        return []
+    # A window that takes not even nothing is there already, over its limit.
+    rows = await (await connection.execute(RAISE, _values(entry))).fetchall()
+    return [row for row in rows if row["threshold"] is not None]
+
+
+def _values(entry: Row) -> Row:
+    return {**entry, "expected": entry["expected_nano_usd"], "now": entry["held_at"]}
 
 
 async def moved(connection: Connection, moves: Moves) -> Sequence[Row]:

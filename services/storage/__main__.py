@@ -13,6 +13,7 @@ from functools import partial
 from services.storage import backfill, links, sweep, switching
 from services.storage.backends.port import ObjectStore
 from services.storage.config import StorageConfig
+from services.storage.egress import Egress
 from services.storage.index_servicer import DocumentIndexServicer
 from services.storage.objects import Objects
 from services.storage.objects_servicer import ObjectStorageServicer
@@ -117,8 +118,14 @@ async def _chosen(
         return
     from services.storage.backends.supabase.opening import opened
 
-    async with opened(config.supabase, database, owner, _now) as supabase:
-        yield Chosen(supabase.store, watched(SUPABASE, supabase.store.healthy, supabase.breaker, telemetry))
+    async with connect(config.ledger_address, telemetry.tracer, config.server.auth) as channel:
+        egress = Egress(LedgerServiceStub(channel), SUPABASE.name, config.supabase.kind, _now)
+        async with (
+            egress.telling(),
+            opened(config.supabase, database, owner, _now, came=egress.count) as supabase,
+        ):
+            healthy = supabase.store.healthy
+            yield Chosen(supabase.store, watched(SUPABASE, healthy, supabase.breaker, telemetry))
 
 
 def _now() -> datetime.datetime:

@@ -7,6 +7,7 @@ from waybill.common.v1 import cost_pb2 as _cost_pb2
 from waybill.ledger.v1 import audit_pb2 as _audit_pb2
 from waybill.ledger.v1 import budget_pb2 as _budget_pb2
 from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
+from waybill.ledger.v1 import egress_pb2 as _egress_pb2
 from waybill.ledger.v1 import entry_pb2 as _entry_pb2
 from waybill.ledger.v1 import price_pb2 as _price_pb2
 from waybill.ledger.v1 import report_pb2 as _report_pb2

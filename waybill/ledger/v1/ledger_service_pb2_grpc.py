@@ -5,6 +5,7 @@ import warnings
 
 from waybill.ledger.v1 import audit_pb2 as waybill_dot_ledger_dot_v1_dot_audit__pb2
 from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__pb2
+from waybill.ledger.v1 import egress_pb2 as waybill_dot_ledger_dot_v1_dot_egress__pb2
 from waybill.ledger.v1 import ledger_service_pb2 as waybill_dot_ledger_dot_v1_dot_ledger__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -56,6 +57,11 @@ class LedgerServiceStub:
                 '/waybill.ledger.v1.LedgerService/Adjust',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
+                _registered_method=True)
+        self.AccrueEgress = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/AccrueEgress',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressResponse.FromString,
                 _registered_method=True)
         self.ListPrices = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/ListPrices',
@@ -170,6 +176,16 @@ class LedgerServiceServicer:
         an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AccrueEgress(self, request, context):
+        """Says how many bytes a paid store has sent for a tenant on a day. They make one entry a tenant, day and
+        kind: HELD while the day lasts, SETTLED an hour after it, and corrected by what is told later. Nothing is
+        refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
+        Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -319,6 +335,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.Adjust,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.SerializeToString,
+            ),
+            'AccrueEgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.AccrueEgress,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressResponse.SerializeToString,
             ),
             'ListPrices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPrices,
@@ -505,6 +526,33 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/Adjust',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AccrueEgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/AccrueEgress',
+            waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressResponse.FromString,
             options,
             channel_credentials,
             insecure,

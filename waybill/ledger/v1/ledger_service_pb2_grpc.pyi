@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from waybill.ledger.v1 import audit_pb2 as _audit_pb2
 from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
+from waybill.ledger.v1 import egress_pb2 as _egress_pb2
 from waybill.ledger.v1 import ledger_service_pb2 as _ledger_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -55,6 +56,12 @@ class LedgerServiceStub:
     an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+    """
+    AccrueEgress: _grpc.UnaryUnaryMultiCallable[_egress_pb2.AccrueEgressRequest, _egress_pb2.AccrueEgressResponse]
+    """Says how many bytes a paid store has sent for a tenant on a day. They make one entry a tenant, day and
+    kind: HELD while the day lasts, SETTLED an hour after it, and corrected by what is told later. Nothing is
+    refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
+    Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
     """
     ListPrices: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]
     """Lists the prices that are known, newest first; your own come before the vendors' lists.
@@ -141,6 +148,12 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+    """
+    AccrueEgress: _aio.UnaryUnaryMultiCallable[_egress_pb2.AccrueEgressRequest, _egress_pb2.AccrueEgressResponse]  # type: ignore[assignment]
+    """Says how many bytes a paid store has sent for a tenant on a day. They make one entry a tenant, day and
+    kind: HELD while the day lasts, SETTLED an hour after it, and corrected by what is told later. Nothing is
+    refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
+    Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
     """
     ListPrices: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]  # type: ignore[assignment]
     """Lists the prices that are known, newest first; your own come before the vendors' lists.
@@ -248,6 +261,18 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def AccrueEgress(
+        self,
+        request: _egress_pb2.AccrueEgressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_egress_pb2.AccrueEgressResponse, _abc.Awaitable[_egress_pb2.AccrueEgressResponse]]:
+        """Says how many bytes a paid store has sent for a tenant on a day. They make one entry a tenant, day and
+        kind: HELD while the day lasts, SETTLED an hour after it, and corrected by what is told later. Nothing is
+        refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
+        Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod

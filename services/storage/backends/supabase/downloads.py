@@ -16,12 +16,13 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 async def pieces(
-    storage: Supabase, path: str, start: int, end: int, size_bytes: int
+    storage: Supabase, tenant: str, path: str, start: int, end: int, size_bytes: int
 ) -> AsyncGenerator[bytes]:
     """The bytes of an object from `start` to before `end`, as they come.
 
     Args:
         storage: Open.
+        tenant: Whose the object is.
         path: The object's, in the bucket.
         start: First byte.
         end: The byte behind the last one.
@@ -30,7 +31,7 @@ async def pieces(
     Raises:
         ServiceError: Once no repeat helps. What came until then is right as far as its size goes.
     """
-    download = _Download(storage, path, start, end, size_bytes)
+    download = _Download(storage, tenant, path, start, end, size_bytes)
     try:
         while download.at < end:
             yield await storage.repeated(download.more)
@@ -63,11 +64,14 @@ class _Download:
         at: The byte that comes next.
     """
 
-    def __init__(self, storage: Supabase, path: str, start: int, end: int, size_bytes: int) -> None:
+    def __init__(
+        self, storage: Supabase, tenant: str, path: str, start: int, end: int, size_bytes: int
+    ) -> None:
         self.at = start
         self._end = end
         self._size_bytes = size_bytes
         self._storage = storage
+        self._tenant = tenant
         self._url = f"{storage.base_url}/object/authenticated/{storage.bucket}/{path}"
         self._response: httpx2.Response | None = None
         self._parts: AsyncIterator[bytes] | None = None
@@ -85,6 +89,7 @@ class _Download:
         if not piece:
             await self.close()
             raise errors.lost()
+        self._storage.came(self._tenant, len(piece))
         if len(piece) > self._end - self.at:
             await self.close()
             raise errors.not_an_answer("has more bytes than were asked for")

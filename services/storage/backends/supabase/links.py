@@ -119,7 +119,8 @@ class Links:
         try:
             await self._storage.copy(row.path, copy)
             digest = hashlib.sha256()
-            async with aclosing(downloads.pieces(self._storage, copy, 0, size_bytes, size_bytes)) as content:
+            read = downloads.pieces(self._storage, row.tenant, copy, 0, size_bytes, size_bytes)
+            async with aclosing(read) as content:
                 async for piece in content:
                     digest.update(piece)
         except BaseException:

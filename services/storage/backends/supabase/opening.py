@@ -49,6 +49,7 @@ async def opened(
     clock: Callable[[], datetime.datetime],
     policy: Policy | None = None,
     grace_seconds: float = GRACE_SECONDS,
+    came: sdk.Came = lambda tenant, size_bytes: None,
 ) -> AsyncIterator[Opened]:
     """The backend over a project; it sweeps until the block is left.
 
@@ -59,12 +60,13 @@ async def opened(
         clock: For times that callers see.
         policy: How a failed call is repeated.
         grace_seconds: See Rows.
+        came: See Supabase.
     """
     calls = Calls(SUPABASE.name, policy)
     limiter = Limiter(SUPABASE.name, CONCURRENCY)
     rows = Rows(database, owner, clock, grace_seconds)
     async with (
-        sdk.opened(config, limiter, calls, MAX_OBJECT_BYTES) as storage,
+        sdk.opened(config, limiter, calls, MAX_OBJECT_BYTES, came) as storage,
         Links.opened(storage, rows, clock) as links,
     ):
         sweeper = Sweeper(storage, rows, links)

@@ -42,6 +42,9 @@ _REQUEST = httpx2.Request("GET", "http://vendor.invalid")
 _keyed: ContextVar[Headers] = ContextVar("waybill_supabase_key")
 
 
+Came = Callable[[str, int], None]
+
+
 class Supabase:
     """The storage API of one project, and what goes around each call of it. Made by `opened`.
 
@@ -49,6 +52,7 @@ class Supabase:
         http: For bytes. It follows no redirect.
         base_url: Of the API, without a slash at its end.
         bucket: The bucket's name.
+        came: Is told, by tenant, of the objects' bytes as they come, those of an answer that breaks off, too.
     """
 
     def __init__(
@@ -58,8 +62,10 @@ class Supabase:
         http: httpx2.AsyncClient,
         limiter: Limiter,
         calls: Calls,
+        came: Came,
     ) -> None:
         self.http = http
+        self.came = came
         self.base_url = config.storage_url
         self.bucket = config.bucket
         self._sdk = sdk
@@ -166,7 +172,7 @@ class Supabase:
 
 @asynccontextmanager
 async def opened(
-    config: SupabaseConfig, limiter: Limiter, calls: Calls, most_object_bytes: int
+    config: SupabaseConfig, limiter: Limiter, calls: Calls, most_object_bytes: int, came: Came
 ) -> AsyncIterator[Supabase]:
     """A client whose connections close with the block."""
     # At INFO these tell every request, signed links with them.
@@ -184,7 +190,7 @@ async def opened(
         client = await acreate_client(config.storage_url, "none", options)
         # It would add /storage/v1, which a server without a gateway does not have.
         client.storage_url = URL(f"{config.storage_url}/")
-        yield Supabase(config, client.storage, http, limiter, calls)
+        yield Supabase(config, client.storage, http, limiter, calls, came)
 
 
 async def _with_key(request: httpx.Request) -> None:

@@ -82,7 +82,7 @@ class SupabaseObjects:
         spec = row.stored.spec
         start = min(offset_bytes, spec.size_bytes)
         end = min(start + (limit_bytes or spec.size_bytes), spec.size_bytes)
-        content = downloads.pieces(self._storage, row.path, start, end, spec.size_bytes)
+        content = downloads.pieces(self._storage, tenant, row.path, start, end, spec.size_bytes)
         whole = (start, end) == (0, spec.size_bytes)
         async with aclosing(content), aclosing(downloads.verified(content, spec)) as verified:
             yield Reading(row.stored, verified if whole else content)
