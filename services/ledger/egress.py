@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from services.ledger.alerts import Alerts
 from services.ledger.changing import FIND_LOCKED, find
 from services.ledger.entries import ADJUST
-from services.ledger.prices import PriceTable, cost_nano_usd
+from services.ledger.prices import PriceTable
 from services.ledger.rows import NO_RUN, Row
 from services.ledger.windows import AT, NEAR, WINDOW_ID, adjusted, changes, moved, opened
+from waybill.money import cost_nano_usd
 from waybill.runtime.postgres import Database
 
 OPERATION = "egress"

@@ -77,8 +77,8 @@ class StorageConfig:
         objects_dir: WAYBILL_OBJECTS_DIR, a folder that no other process writes to; of the local backend.
         supabase: For that backend alone: STORAGE_BACKEND, or by WAYBILL_MODE.
         links: Where links to objects of the local backend are served; None: nowhere.
-        ledger_address: WAYBILL_LEDGER_ADDRESS, host:port, where the audit is, and what a vendor sends is told;
-            empty: the audit is in the log alone.
+        ledger_address: WAYBILL_LEDGER_ADDRESS, host:port, where the audit is, and is told what a vendor
+            sends; empty: the audit is in the log alone.
     """
 
     server: ServerConfig
