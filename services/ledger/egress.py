@@ -19,6 +19,7 @@ OPERATION = "egress"
 # What is counted before midnight is told a little after it.
 LATE = datetime.timedelta(hours=1)
 DAY = datetime.timedelta(days=1)
+TOLD_LATE = "told after its day"
 _MOMENT = datetime.timedelta(microseconds=1)
 _NAMES = uuid.UUID("7c0d9a3e-2f0b-5d0f-9f2e-3b1f6f1d8a55")
 
@@ -119,7 +120,7 @@ class Egress:
                 if more:
                     corrected = {
                         **found, "quantity": summed["size_bytes"], "nano_usd": more,
-                        "reason": "told after its day",
+                        "reason": TOLD_LATE,
                     }  # fmt: skip
                     await connection.execute(ADJUST, corrected)
                     row = {**found, "adjusted_nano_usd": found["adjusted_nano_usd"] + more}
