@@ -118,10 +118,7 @@ class Egress:
                 more = cost - (found["reported_nano_usd"] or 0) - found["adjusted_nano_usd"]
                 moves = adjusted(found, more)
                 if more:
-                    corrected = {
-                        **found, "quantity": summed["size_bytes"], "nano_usd": more,
-                        "reason": TOLD_LATE,
-                    }  # fmt: skip
+                    corrected = dict(found, quantity=summed["size_bytes"], nano_usd=more, reason=TOLD_LATE)
                     await connection.execute(ADJUST, corrected)
                     row = {**found, "adjusted_nano_usd": found["adjusted_nano_usd"] + more}
             alerts += await moved(connection, moves)
