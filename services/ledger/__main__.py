@@ -21,6 +21,7 @@ from services.ledger.egress import Egress
 from services.ledger.entries import Entries
 from services.ledger.listing import Listing
 from services.ledger.reports import Reports
+from services.ledger.retention import WINDOWS
 from services.ledger.servicer import LedgerServicer
 from services.ledger.webhook import opened
 from waybill.ledger.v1 import ledger_service_pb2_grpc
@@ -28,6 +29,7 @@ from waybill.runtime import semconv, server
 from waybill.runtime.audit import Audit
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
+from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
 
 EXPIRY_SECONDS = 15.0
@@ -44,6 +46,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         Database.opened(config.owner_database_url, max_size=2) as owner,
         repeating("expiry", partial(_expire, owner, alerts, config.write_off_after), EXPIRY_SECONDS),
         _delivering(config, owner, alerts, telemetry),
+        pruning(config.server.keep_days, partial(prune, owner, (WINDOWS,))),
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
         entries = Entries(database, config.prices, _today, alerts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg.rows import DictRow, dict_row
 
+from services.ledger.retention import WINDOWS
 from services.orchestrator.retention import STATEMENTS
 from services.orchestrator.runs import engine
 from services.parser.retention import JOBS
@@ -51,6 +52,31 @@ insert into waybill_parser.jobs (job_id, tenant, source_key, source_sha256, file
 values (gen_random_uuid(), %(tenant)s, '', repeat(%(digit)s, 64), '', 't', %(state)s::text, '',
     'REAL', '', '', '', '', %(entry_id)s, case when %(state)s::text = 'SUCCEEDED' then 'r' else '' end,
     case when %(state)s::text = 'FAILED' then 'R' else '' end, now() - make_interval(days => %(days)s))
+"""
+BUDGET = """
+insert into waybill_ledger.budgets
+    (tenant, collection, service, run_id, kind, unit, period, limit_amount, thresholds)
+values (%(tenant)s, '', '', '00000000-0000-0000-0000-000000000000', 'REAL', 'NANO_USD', 'DAY', 1, '{80}')
+"""
+WINDOW = """
+with window_ as (
+    insert into waybill_ledger.budget_windows
+        (window_id, budget_id, tenant, unit, run_id, started_at, limit_amount, in_doubt)
+    select gen_random_uuid(), budget_id, tenant, unit, %(run_id)s::uuid,
+        now() - make_interval(days => %(days)s::int), %(limit)s, %(in_doubt)s
+    from waybill_ledger.budgets where tenant = %(tenant)s
+    returning *)
+insert into waybill_ledger.budget_alerts
+    (window_id, threshold, budget_id, tenant, limit_amount, used, held, in_doubt)
+select window_id, 80, budget_id, tenant, limit_amount, used, held, in_doubt from window_
+"""
+ENTRY = """
+insert into waybill_ledger.entries (entry_id, tenant, run_id, correlation_id, spend_key, attempt, state, kind,
+    service, operation, vendor, model, unit, quantity, price_nano_usd_per_million, expected_nano_usd,
+    reported_nano_usd, owner, trace_id, parent_span_id, step_span_id, held_at, expires_at, ended_at)
+select gen_random_uuid(), %(tenant)s, %(run_id)s, '', 'k', 1, 'SETTLED', 'REAL', '', '', '', '', '', 0, 0, 0,
+    0, '', '', '', '', at, at, at
+from (select now() - make_interval(days => %(days)s) as at) moment
 """
 SWEPT = """
 with document as (
@@ -135,6 +161,30 @@ async def test_parses_that_left_nothing_go_and_one_that_succeeded_or_left_someth
     async with Database.opened(database.owner_url("parser"), max_size=1) as owner:
         await prune(owner, (JOBS,), KEEP_DAYS)
     assert {sha256[0] for sha256 in rows.of("waybill_parser.jobs", "source_sha256")} == {"3", "4", "5"}
+
+
+async def test_windows_that_are_long_over_go_with_their_alerts_but_none_with_an_open_sum_or_a_recent_run(
+    database: MigratedPostgres, rows: Rows
+) -> None:
+    rows.execute(BUDGET)
+    runs = {days: str(uuid.uuid4()) for days in (OLD, NEW)}
+    for days, run_id in runs.items():
+        rows.execute(ENTRY, run_id=run_id, days=days)
+    windows: Sequence[tuple[int, str | None, int | None, int]] = (
+        (1, None, KEEP_DAYS + 32, 0),
+        (2, None, KEEP_DAYS + 32, 1),
+        (3, None, NEW, 0),
+        (4, runs[OLD], None, 0),
+        (5, runs[NEW], None, 0),
+    )
+    for limit, of_run, began, in_doubt in windows:
+        rows.execute(WINDOW, limit=limit, run_id=of_run, days=began, in_doubt=in_doubt)
+    async with Database.opened(database.owner_url("ledger"), max_size=1) as owner:
+        await prune(owner, (WINDOWS,), KEEP_DAYS, batch_rows=1)
+    assert rows.of("waybill_ledger.budget_windows", "limit_amount") == {"2", "3", "5"}
+    assert rows.of("waybill_ledger.budget_alerts", "limit_amount") == {"2", "3", "5"}
+    assert len(rows.of("waybill_ledger.entries", "entry_id")) == len(runs)
+    assert len(rows.of("waybill_ledger.budgets", "budget_id")) == 1
 
 
 async def test_the_row_of_a_replaced_version_goes_once_nobody_repeats_its_publishing(

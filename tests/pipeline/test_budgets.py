@@ -27,6 +27,16 @@ from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.vendors.registry import OPENAI
 
+# The ledger's clock is Postgres's, which nobody moves: instead the day that was spent moves a day back.
+A_DAY_PASSES = """
+delete from waybill_ledger.budget_alerts where tenant = '{tenant}';
+update waybill_ledger.budget_windows set started_at = started_at - interval '1 day', window_id =
+    md5(budget_id::text || extract(epoch from started_at - interval '1 day')::bigint::text)::uuid
+where tenant = '{tenant}';
+update waybill_ledger.entries set held_at = held_at - interval '1 day', window_ids = array(
+    select window_id from waybill_ledger.budget_windows where tenant = '{tenant}')
+where tenant = '{tenant}' and window_ids <> array[]::uuid[];
+"""
 KINDS = (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)
 
 
@@ -170,6 +180,18 @@ def test_what_a_killed_embedder_held_counts_until_it_is_known(bench: Workbench, 
     window = bench.client.ledger.GetBudget(GetBudgetRequest(budget_id=budget_id)).budget.window
     assert window.used == sum(entry.reported_nano_usd + entry.adjusted_nano_usd for entry in entries)
     assert (window.held, window.in_doubt) == (0, sum(entry.expected_nano_usd for entry in doubts))
+
+
+def test_a_run_goes_on_by_itself_once_the_day_is_over_that_spent_its_budget(bench: Workbench) -> None:
+    bench.client.ledger.SetBudget(of_embedder(1))
+    assert bench.ingest(bench.file("a.md", text("first"))).state == Run.STATE_READY
+    run_id = bench.client.ingest(bench.file("b.md", text("second"))).run_id
+    run = blocked(bench, run_id)
+    assert "It resets at" in run.message
+    bench.change(A_DAY_PASSES.format(tenant=bench.tenant))
+    assert bench.finish(run_id).state == Run.STATE_READY
+    (embedded,) = [entry for entry in bench.entries(run_id) if entry.operation == "embed"]
+    assert embedded.state == Entry.STATE_SETTLED
 
 
 def test_a_raise_by_a_little_sets_no_more_runs_to_work_than_it_has_room_for(bench: Workbench) -> None:
