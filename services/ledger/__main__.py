@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from services.ledger.alerts import Alerts
+from services.ledger.applying import Applying
 from services.ledger.audit import AuditLog
 from services.ledger.budgets import Budgets
 from services.ledger.changing import expire_holds
@@ -19,6 +20,7 @@ from services.ledger.deliveries import LOOK_SECONDS, Deliveries
 from services.ledger.doubts import Doubts, write_off_old
 from services.ledger.egress import Egress
 from services.ledger.entries import Entries
+from services.ledger.invoices import Invoices
 from services.ledger.listing import Listing
 from services.ledger.reports import Reports
 from services.ledger.retention import WINDOWS
@@ -57,6 +59,8 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         if config.webhook is not None:
             config.webhook.secrets.audited(told, "alert webhook")
         egress = Egress(database, config.prices, alerts)
+        invoices = Invoices(owner, config.prices, config.operator_tenant)
+        applying = Applying(owner, entries, config.prices)
         reports = Reports(database, owner, config.operator_tenant)
         yield server.Service(
             rpcs=[
@@ -68,6 +72,8 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
                         budgets=budgets,
                         doubts=doubts,
                         egress=egress,
+                        invoices=invoices,
+                        applying=applying,
                         reports=reports,
                         prices=config.prices,
                         audit=audit,

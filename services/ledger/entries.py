@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -216,21 +216,24 @@ class Entries:
             # A statement of its own: only it sees what was appended while the lock was waited for.
             found = await find(change.connection, entry_id)
             price = self._prices.find(found["vendor"], model, unit, found["held_at"].date())
-            if found["state"] in ("HELD", "IN_DOUBT"):
-                wanted = {"quantity": found["quantity"], "reported_nano_usd": found["expected_nano_usd"]}
-                found = {**found, **await change.end("SETTLED", "", wanted)}
-            known = (found["reported_nano_usd"] or 0) + found["adjusted_nano_usd"]
-            if more := price.cost_nano_usd(quantity) - known:
-                corrected = {
-                    **found, "model": model, "unit": unit, "quantity": quantity, "nano_usd": more,
-                    "reason": reason,
-                }  # fmt: skip
-                await change.connection.execute(ADJUST, corrected)
-                change.moves.append(adjusted(found, more))
+            charged = {"model": model, "unit": unit, "quantity": quantity, "reason": reason}
+            found, more = await _charged(change, found, price.cost_nano_usd(quantity), charged)
             if reference and reference != found["vendor_reference"]:
                 found["vendor_reference"] = reference
                 await change.connection.execute(REFER, found)
             return {**found, "adjusted_nano_usd": found["adjusted_nano_usd"] + more}
+
+    async def correct(self, tenant: str, entry_id: str, nano_usd: int, reason: str) -> bool:
+        """An invoice has so much for it; says whether that is more or less than was known.
+
+        Raises:
+            NotFound: ENTRY_NOT_FOUND.
+        """
+        async with self._changing(tenant, entry_id) as change:
+            found = await find(change.connection, entry_id)
+            charged = {"model": found["model"], "unit": "nano_usd", "quantity": nano_usd, "reason": reason}
+            _, more = await _charged(change, found, nano_usd, charged)
+            return more != 0
 
     async def _insert(self, tenant: str, values: dict[str, Any]) -> Row:
         """Inserts with the next attempt number, or answers the entry that has this id already."""
@@ -263,3 +266,15 @@ class Entries:
             yield change
             alerts = [alert for moves in change.moves for alert in await moved(connection, moves)]
         self._alerts.tell(alerts)
+
+
+async def _charged(change: Change, found: Row, nano_usd: int, charged: Mapping[str, Any]) -> tuple[Row, int]:
+    """Appends the difference to what an entry is known to cost; answers the entry, and that difference."""
+    if found["state"] in ("HELD", "IN_DOUBT"):
+        wanted = {"quantity": found["quantity"], "reported_nano_usd": found["expected_nano_usd"]}
+        found = {**found, **await change.end("SETTLED", "", wanted)}
+    more: int = nano_usd - (found["reported_nano_usd"] or 0) - found["adjusted_nano_usd"]
+    if more:
+        await change.connection.execute(ADJUST, {**found, **charged, "nano_usd": more})
+        change.moves.append(adjusted(found, more))
+    return found, more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.ledger.applying import Applying
 from services.ledger.audit import AuditLog
 from services.ledger.audit_rpcs import AuditRpcs
 from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
@@ -14,6 +15,8 @@ from services.ledger.egress import Egress
 from services.ledger.egress_rpcs import EgressRpcs
 from services.ledger.entries import Entries, Hold
 from services.ledger.entry_messages import entry_message, total_message
+from services.ledger.invoice_rpcs import InvoiceRpcs
+from services.ledger.invoices import Invoices
 from services.ledger.listing import EntryFilter, Listing
 from services.ledger.prices import PriceTable
 from services.ledger.report_rpcs import ReportRpcs
@@ -28,7 +31,7 @@ DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs):
+class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs, InvoiceRpcs):
     """The ledger's RPCs."""
 
     def __init__(
@@ -39,6 +42,8 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs):
         budgets: Budgets,
         doubts: Doubts,
         egress: Egress,
+        invoices: Invoices,
+        applying: Applying,
         reports: Reports,
         prices: PriceTable,
         audit: AuditLog,
@@ -48,6 +53,8 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs):
         self._budgets = budgets
         self._doubts = doubts
         self._egress = egress
+        self._invoices = invoices
+        self._applying = applying
         self._reports = reports
         self._prices = prices
         self._audit = audit

@@ -27,6 +27,7 @@ class Exit(IntEnum):
     DEADLINE = 7
     CREDENTIAL = 8
     BROKEN_CONTRACT = 9
+    DRIFT = 10
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -141,6 +142,15 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.RESOURCE_EXHAUSTED, ""): Advice(Exit.QUOTA, "Ask for less, or repeat later."),
     (StatusCode.RESOURCE_EXHAUSTED, "BUDGET_EXCEEDED"): Advice(
         Exit.QUOTA, "`waybill budget list` shows what is left; `waybill budget set` raises a limit."
+    ),
+    (StatusCode.INVALID_ARGUMENT, "INVOICE_LINE_INVALID"): Advice(
+        Exit.REFUSED, "Export the file again, or mend that line; docs/cli.md has the columns."
+    ),
+    (StatusCode.INVALID_ARGUMENT, "INVOICE_UNREADABLE"): Advice(
+        Exit.REFUSED, "docs/cli.md says which files are read, and how vendors give them."
+    ),
+    (StatusCode.FAILED_PRECONDITION, "OPERATOR_REQUIRED"): Advice(
+        Exit.REFUSED, "Name the operator's tenant: --tenant, or sign in as one of its users."
     ),
     (StatusCode.NOT_FOUND, "BUDGET_NOT_FOUND"): Advice(
         Exit.NOT_FOUND, "`waybill budget list` lists this tenant's budgets; another tenant's need --tenant."

@@ -32,6 +32,7 @@ from waybill.cli import (
     opening,
     plan,
     prices,
+    reconcile,
     runs,
     search,
     stack,
@@ -64,6 +65,7 @@ GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
         bill.bill,
         forecast.forecast,
         prices.prices,
+        reconcile.reconcile,
         audit.audit,
     ),
     "The stack on this machine": (

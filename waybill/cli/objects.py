@@ -13,6 +13,7 @@ from waybill.common.v1.reading_pb2 import Reading
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.asking_pb2 import Asking
 from waybill.ledger.v1.entry_pb2 import Entry, WouldCost
+from waybill.ledger.v1.invoice_pb2 import ApplyInvoiceResponse, Drift, Invoice
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunResponse,
@@ -218,6 +219,37 @@ def entry_object(entry: Entry) -> Shape:
     }
 
 
+def invoice_object(invoice: Invoice) -> Shape:
+    """An invoice, as `reconcile` prints it at its end."""
+    names = ("invoice_id", "name", "sha256", "vendor", "lines", "matched_lines")
+    return {
+        **{name: getattr(invoice, name) for name in names},
+        "kind": KINDS.get(invoice.kind, "unknown"),
+        "first_day": invoice.first_day or None,
+        "last_day": invoice.last_day or None,
+        "import_time": _time(invoice, "import_time"),
+    }
+
+
+def drift_object(drift: Drift) -> Shape:
+    """Where an invoice and the ledger differ, as `reconcile` prints it."""
+    words = ("day", "model", "tenant", "run_id", "document_key", "entry_id", "vendor_reference", "unit")
+    figures = (
+        "line", "entries", "invoiced_quantity", "ledger_quantity", "invoiced_nano_usd", "ledger_nano_usd",
+    )  # fmt: skip
+    reason = Drift.Reason.Name(drift.reason).removeprefix("REASON_")
+    return {
+        "reason": reason,
+        **{name: getattr(drift, name) or None for name in words},
+        **{name: getattr(drift, name) for name in figures},
+    }
+
+
+def applied_object(applied: ApplyInvoiceResponse) -> Shape:
+    """What following an invoice has changed."""
+    return {name: getattr(applied, name) for name in ("adjusted", "settled", "released")}
+
+
 def _asking(asking: Asking) -> Shape:
     return {
         "possible": asking.possible,
@@ -288,7 +320,7 @@ def space_object(space: Space) -> Shape:
     return {"model": space.model, "dimension": space.dimension, "revision": space.revision}
 
 
-def _time(message: Run | Entry | Asking | Document | Object | Link, field: str) -> str | None:
+def _time(message: Run | Entry | Asking | Invoice | Document | Object | Link, field: str) -> str | None:
     """RFC 3339 in UTC, or None where the field is unset."""
     value: Timestamp = getattr(message, field)
     return value.ToJsonString() if value.seconds or value.nanos else None

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """One charge; `quantity` in the item's unit."""
+    """One charge; `quantity` in the item's unit, for so many requests."""
 
     time: float
     reference: str
     item: str
     quantity: int
     nano_usd: int
+    requests: int = 1
 
 
 class Invoice:
@@ -32,9 +33,9 @@ class Invoice:
         self._prices = prices
         self.lines: list[Line] = []
 
-    def charge(self, time: float, reference: str, item: str, quantity: int) -> int:
+    def charge(self, time: float, reference: str, item: str, quantity: int, requests: int = 1) -> int:
         """Adds a line and returns its nano-USD."""
-        line = Line(time, reference, item, quantity, quantity * self._prices[item])
+        line = Line(time, reference, item, quantity, quantity * self._prices[item], requests)
         self.lines.append(line)
         return line.nano_usd
 

@@ -6,6 +6,7 @@ import warnings
 from waybill.ledger.v1 import audit_pb2 as waybill_dot_ledger_dot_v1_dot_audit__pb2
 from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__pb2
 from waybill.ledger.v1 import egress_pb2 as waybill_dot_ledger_dot_v1_dot_egress__pb2
+from waybill.ledger.v1 import invoice_pb2 as waybill_dot_ledger_dot_v1_dot_invoice__pb2
 from waybill.ledger.v1 import ledger_service_pb2 as waybill_dot_ledger_dot_v1_dot_ledger__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -92,6 +93,21 @@ class LedgerServiceStub:
                 '/waybill.ledger.v1.LedgerService/NoteDoubt',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtResponse.FromString,
+                _registered_method=True)
+        self.ImportInvoice = channel.stream_unary(
+                '/waybill.ledger.v1.LedgerService/ImportInvoice',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ImportInvoiceRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ImportInvoiceResponse.FromString,
+                _registered_method=True)
+        self.ListDrift = channel.unary_stream(
+                '/waybill.ledger.v1.LedgerService/ListDrift',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ListDriftRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ListDriftResponse.FromString,
+                _registered_method=True)
+        self.ApplyInvoice = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ApplyInvoice',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ApplyInvoiceRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ApplyInvoiceResponse.FromString,
                 _registered_method=True)
         self.SetBudget = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/SetBudget',
@@ -244,6 +260,32 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportInvoice(self, request_iterator, context):
+        """Reads an invoice, and notes on each entry that it names what it charges (Entry.invoiced_nano_usd). The same
+        file again changes nothing, but for entries whose vendor's id was not known before. For the operator.
+        Reasons: INVALID_REQUEST, INVOICE_LINE_INVALID, TOO_MANY_LINES, PRICE_UNKNOWN, OPERATOR_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDrift(self, request, context):
+        """Tells where an invoice and the ledger differ now, and why. For the operator.
+        Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyInvoice(self, request, context):
+        """Follows an invoice where it tells: what it charges otherwise is corrected by appended adjustments, doubts
+        end as it has them or, a day later, surely has not. A part of it in each call; repeating it is OK. For the
+        operator. Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetBudget(self, request, context):
         """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
         Reasons: INVALID_REQUEST, OPERATOR_REQUIRED (only the operator sets one over all tenants).
@@ -370,6 +412,21 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.NoteDoubt,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtResponse.SerializeToString,
+            ),
+            'ImportInvoice': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportInvoice,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ImportInvoiceRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ImportInvoiceResponse.SerializeToString,
+            ),
+            'ListDrift': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListDrift,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ListDriftRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ListDriftResponse.SerializeToString,
+            ),
+            'ApplyInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyInvoice,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ApplyInvoiceRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_invoice__pb2.ApplyInvoiceResponse.SerializeToString,
             ),
             'SetBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.SetBudget,
@@ -715,6 +772,87 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/NoteDoubt',
             waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_doubt__pb2.NoteDoubtResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportInvoice(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/waybill.ledger.v1.LedgerService/ImportInvoice',
+            waybill_dot_ledger_dot_v1_dot_invoice__pb2.ImportInvoiceRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_invoice__pb2.ImportInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListDrift',
+            waybill_dot_ledger_dot_v1_dot_invoice__pb2.ListDriftRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_invoice__pb2.ListDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ApplyInvoice',
+            waybill_dot_ledger_dot_v1_dot_invoice__pb2.ApplyInvoiceRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_invoice__pb2.ApplyInvoiceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from waybill.ledger.v1 import audit_pb2 as _audit_pb2
 from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import egress_pb2 as _egress_pb2
+from waybill.ledger.v1 import invoice_pb2 as _invoice_pb2
 from waybill.ledger.v1 import ledger_service_pb2 as _ledger_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -91,6 +92,20 @@ class LedgerServiceStub:
     NoteDoubt: _grpc.UnaryUnaryMultiCallable[_doubt_pb2.NoteDoubtRequest, _doubt_pb2.NoteDoubtResponse]
     """Notes what a vendor said about a doubt that stays one. An entry that is not in doubt stays as it is.
     Reasons: ENTRY_NOT_FOUND, INVALID_REQUEST.
+    """
+    ImportInvoice: _grpc.StreamUnaryMultiCallable[_invoice_pb2.ImportInvoiceRequest, _invoice_pb2.ImportInvoiceResponse]
+    """Reads an invoice, and notes on each entry that it names what it charges (Entry.invoiced_nano_usd). The same
+    file again changes nothing, but for entries whose vendor's id was not known before. For the operator.
+    Reasons: INVALID_REQUEST, INVOICE_LINE_INVALID, TOO_MANY_LINES, PRICE_UNKNOWN, OPERATOR_REQUIRED.
+    """
+    ListDrift: _grpc.UnaryStreamMultiCallable[_invoice_pb2.ListDriftRequest, _invoice_pb2.ListDriftResponse]
+    """Tells where an invoice and the ledger differ now, and why. For the operator.
+    Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
+    """
+    ApplyInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_pb2.ApplyInvoiceRequest, _invoice_pb2.ApplyInvoiceResponse]
+    """Follows an invoice where it tells: what it charges otherwise is corrected by appended adjustments, doubts
+    end as it has them or, a day later, surely has not. A part of it in each call; repeating it is OK. For the
+    operator. Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
     """
     SetBudget: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SetBudgetRequest, _ledger_service_pb2.SetBudgetResponse]
     """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
@@ -183,6 +198,20 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     NoteDoubt: _aio.UnaryUnaryMultiCallable[_doubt_pb2.NoteDoubtRequest, _doubt_pb2.NoteDoubtResponse]  # type: ignore[assignment]
     """Notes what a vendor said about a doubt that stays one. An entry that is not in doubt stays as it is.
     Reasons: ENTRY_NOT_FOUND, INVALID_REQUEST.
+    """
+    ImportInvoice: _aio.StreamUnaryMultiCallable[_invoice_pb2.ImportInvoiceRequest, _invoice_pb2.ImportInvoiceResponse]  # type: ignore[assignment]
+    """Reads an invoice, and notes on each entry that it names what it charges (Entry.invoiced_nano_usd). The same
+    file again changes nothing, but for entries whose vendor's id was not known before. For the operator.
+    Reasons: INVALID_REQUEST, INVOICE_LINE_INVALID, TOO_MANY_LINES, PRICE_UNKNOWN, OPERATOR_REQUIRED.
+    """
+    ListDrift: _aio.UnaryStreamMultiCallable[_invoice_pb2.ListDriftRequest, _invoice_pb2.ListDriftResponse]  # type: ignore[assignment]
+    """Tells where an invoice and the ledger differ now, and why. For the operator.
+    Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
+    """
+    ApplyInvoice: _aio.UnaryUnaryMultiCallable[_invoice_pb2.ApplyInvoiceRequest, _invoice_pb2.ApplyInvoiceResponse]  # type: ignore[assignment]
+    """Follows an invoice where it tells: what it charges otherwise is corrected by appended adjustments, doubts
+    end as it has them or, a day later, surely has not. A part of it in each call; repeating it is OK. For the
+    operator. Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
     """
     SetBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SetBudgetRequest, _ledger_service_pb2.SetBudgetResponse]  # type: ignore[assignment]
     """Sets a budget, or changes the limit of the one that there is. Repeating it changes nothing.
@@ -338,6 +367,38 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_doubt_pb2.NoteDoubtResponse, _abc.Awaitable[_doubt_pb2.NoteDoubtResponse]]:
         """Notes what a vendor said about a doubt that stays one. An entry that is not in doubt stays as it is.
         Reasons: ENTRY_NOT_FOUND, INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportInvoice(
+        self,
+        request_iterator: _MaybeAsyncIterator[_invoice_pb2.ImportInvoiceRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_pb2.ImportInvoiceResponse, _abc.Awaitable[_invoice_pb2.ImportInvoiceResponse]]:
+        """Reads an invoice, and notes on each entry that it names what it charges (Entry.invoiced_nano_usd). The same
+        file again changes nothing, but for entries whose vendor's id was not known before. For the operator.
+        Reasons: INVALID_REQUEST, INVOICE_LINE_INVALID, TOO_MANY_LINES, PRICE_UNKNOWN, OPERATOR_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDrift(
+        self,
+        request: _invoice_pb2.ListDriftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_invoice_pb2.ListDriftResponse], _abc.AsyncIterator[_invoice_pb2.ListDriftResponse]]:
+        """Tells where an invoice and the ledger differ now, and why. For the operator.
+        Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def ApplyInvoice(
+        self,
+        request: _invoice_pb2.ApplyInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_pb2.ApplyInvoiceResponse, _abc.Awaitable[_invoice_pb2.ApplyInvoiceResponse]]:
+        """Follows an invoice where it tells: what it charges otherwise is corrected by appended adjustments, doubts
+        end as it has them or, a day later, surely has not. A part of it in each call; repeating it is OK. For the
+        operator. Reasons: INVOICE_NOT_FOUND, OPERATOR_REQUIRED, INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod

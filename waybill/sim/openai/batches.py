@@ -180,7 +180,7 @@ class Batches:
         result = batch_work.work(batch.requests, done, batch.fault, code, self._ids)
         batch.result = result
         for item, tokens in result.tokens.items():
-            self._invoice.charge(ended_at, batch.id, item, tokens)
+            self._invoice.charge(ended_at, batch.id, item, tokens, len(result.good))
         damage = ""
         if batch.fault and batch.broken_as("O34"):
             damage = batch.fault.variant or "missing"

@@ -13,6 +13,7 @@ from waybill.sim.openai.batches import Batches
 from waybill.sim.openai.embeddings import logical_call
 from waybill.sim.openai.errors import Refused, bad_key
 from waybill.sim.openai.files import Files
+from waybill.sim.openai.organization import Organization
 from waybill.sim.openai.settings import PRICES, OpenAISettings
 from waybill.sim.simulator import Simulator, Vendor
 from waybill.sim.wire import Reply, Request
@@ -29,7 +30,7 @@ class OpenAISimulator(Simulator):
         super().__init__(VENDOR, settings, port, control_port)
         files = Files(self.ids)
         self._batches = Batches(settings.batch, settings.seed, files, self._invoice, self.ids)
-        self.routes = Api(
+        api = Api(
             settings.latency_seconds_per_token,
             self.clock,
             self._invoice,
@@ -37,7 +38,9 @@ class OpenAISimulator(Simulator):
             files,
             self._batches,
             self.folder,
-        ).routes()
+        )
+        organization = Organization(self.clock, lambda: self.invoice)
+        self.routes = [*api.routes(), *organization.routes()]
 
     @property
     def base_url(self) -> str:
