@@ -22,6 +22,16 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.file_type_pb2 import FileType
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
+from waybill.ledger.v1.invoice_pb2 import (
+    ApplyInvoiceRequest,
+    ApplyInvoiceResponse,
+    Drift,
+    ImportInvoiceRequest,
+    ImportInvoiceResponse,
+    Invoice,
+    ListDriftRequest,
+    ListDriftResponse,
+)
 from waybill.ledger.v1.ledger_service_pb2 import (
     ListEntriesRequest,
     ListEntriesResponse,
@@ -299,6 +309,9 @@ class Ledger(LedgerServiceServicer):
         self.prices: list[Price] = []
         self.asked: list[ReportRequest] = []
         self.written_off: list[WriteOffRequest] = []
+        self.imported: list[ImportInvoiceRequest] = []
+        self.drifts: list[Drift] = []
+        self.applied = 0
         self.fault: ServiceError | None = None
 
     def ListEntries(self, request: ListEntriesRequest, context: Any) -> ListEntriesResponse:
@@ -321,6 +334,25 @@ class Ledger(LedgerServiceServicer):
         return WriteOffResponse(
             entry=make_entry("run-1", entry_id=request.entry_id, state=Entry.STATE_WRITTEN_OFF)
         )
+
+    def ImportInvoice(self, requests: Iterator[ImportInvoiceRequest], context: Any) -> ImportInvoiceResponse:
+        self.imported = list(requests)
+        header = self.imported[0].header
+        lines = sum(len(one.lines.lines) for one in self.imported)
+        invoice = Invoice(
+            invoice_id="invoice-1", sha256=header.sha256, name=header.name, vendor=header.vendor,
+            kind=header.kind, lines=lines, first_day="2026-11-27", last_day="2026-11-27",
+        )  # fmt: skip
+        return ImportInvoiceResponse(invoice=invoice, known=self.applied > 0)
+
+    def ListDrift(self, request: ListDriftRequest, context: Any) -> Iterator[ListDriftResponse]:
+        for drift in self.drifts:
+            yield ListDriftResponse(drifts=[drift])
+
+    def ApplyInvoice(self, request: ApplyInvoiceRequest, context: Any) -> ApplyInvoiceResponse:
+        self.applied += 1
+        self.drifts = self.drifts[1:]
+        return ApplyInvoiceResponse(settled=1, more=bool(self.drifts))
 
     def ListPrices(self, request: ListPricesRequest, context: Any) -> ListPricesResponse:
         return ListPricesResponse(prices=self.prices)

@@ -172,7 +172,7 @@ def _notes(
         yield f"{counted(lines.left_out, 'line')} left out: about nothing that Waybill buys"
     if applied:
         yield (
-            f"followed: {counted(applied.adjusted, 'entry').replace('entrys', 'entries')} corrected, "
+            f"followed: {applied.adjusted:,} corrected, "
             f"{counted(applied.settled, 'doubt')} settled, {counted(applied.released, 'doubt')} released"
         )
     elif any(one.reason == Drift.REASON_IN_DOUBT for one in drifts):

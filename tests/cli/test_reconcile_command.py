@@ -1,0 +1,87 @@
+"""`waybill reconcile`: what is sent of a file, how a drift is told, and how the command ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Waybill
+from tests.cli.fakes import Ledger
+from tests.cli.test_commands import documented
+from waybill.cli.exits import Exit
+from waybill.ledger.v1.invoice_pb2 import Drift
+
+CSV = "vendor,day,model,unit,quantity\nopenai,2026-11-27,text-embedding-3-small,token,1000\n"
+DOUBT = Drift(
+    reason=Drift.REASON_IN_DOUBT, day="2026-11-27", model="text-embedding-3-small", tenant="acme",
+    run_id="0190f000-0000-7000-8000-000000000001", document_key="\x1b[2Ja.md", entries=1, unit="token",
+    invoiced_quantity=500, invoiced_nano_usd=10_000,
+)  # fmt: skip
+UNCHARGED = Drift(reason=Drift.REASON_IN_DOUBT, day="2026-11-27", tenant="acme", run_id="r", entries=1)
+OTHER_DAY = Drift(reason=Drift.REASON_DAY_DIFFERS, day="2026-11-27", model="m", ledger_nano_usd=7)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "invoice.csv"
+    path.write_text(CSV)
+    return str(path)
+
+
+def test_without_drift_the_command_is_done(waybill: Waybill, ledger: Ledger, file: str) -> None:
+    result = waybill("reconcile", file, "--simulated")
+    assert (result.exit_code, result.stdout.strip()) == (0, "no drift")
+    assert "openai: 1 line, 2026-11-27 to 2026-11-27" in result.stderr
+    header, lines = ledger.imported
+    assert (header.header.name, header.header.vendor, len(header.header.sha256)) == (
+        "invoice.csv",
+        "openai",
+        64,
+    )
+    assert (lines.lines.lines[0].line, lines.lines.lines[0].quantity) == (2, 1000)
+
+
+@pytest.mark.parametrize(("drifts", "code"), [([UNCHARGED, OTHER_DAY], 0), ([DOUBT, OTHER_DAY], Exit.DRIFT)])
+def test_only_what_is_owed_otherwise_is_drift(
+    waybill: Waybill, ledger: Ledger, file: str, drifts: list[Drift], code: int
+) -> None:
+    ledger.drifts = drifts
+    result = waybill("reconcile", file, COLUMNS="140")
+    assert result.exit_code == code
+    assert "--adjust follows the invoice" in result.stderr
+    if code:
+        _, line, *_ = [" ".join(line.split()) for line in result.stdout.splitlines()]
+        assert line == ("\\x1b[2Ja.md (0190f000) of acme in doubt here 2026-11-27 500 tokens 0 +$0.00001")
+
+
+def test_json_has_every_drift_and_the_invoice_at_last(waybill: Waybill, ledger: Ledger, file: str) -> None:
+    ledger.drifts = [DOUBT]
+    result = waybill("reconcile", file, "--json")
+    drift, invoice = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (list(drift), list(invoice)) == (documented("drift"), documented("invoice"))
+    assert (drift["reason"], drift["invoiced_nano_usd"]) == ("IN_DOUBT", 10_000)
+    assert (invoice["drift_nano_usd"], invoice["drifts"], invoice["applied"]) == (10_000, 1, None)
+    assert result.exit_code == Exit.DRIFT
+
+
+def test_adjust_goes_on_until_all_is_followed_and_then_looks_again(
+    waybill: Waybill, ledger: Ledger, file: str
+) -> None:
+    ledger.drifts = [DOUBT, DOUBT]
+    result = waybill("reconcile", file, "--adjust")
+    assert (result.exit_code, ledger.applied) == (0, 2)
+    assert "followed: 0 corrected, 2 doubts settled, 0 doubts released" in result.stderr
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_what_to_do(
+    waybill: Waybill, ledger: Ledger, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("name,age\nx,3\n")
+    result = waybill("reconcile", str(tmp_path / "a.csv"))
+    assert result.exit_code == Exit.REFUSED
+    assert "error: INVOICE_UNREADABLE" in result.stderr
+    assert "docs/cli.md says which files are read" in " ".join(result.stderr.split())
+    assert waybill("reconcile", str(tmp_path / "absent.csv")).exit_code == Exit.NOT_FOUND
+    assert ledger.imported == []
