@@ -31,7 +31,7 @@ from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, IngestRequest, WatchRunRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
-from waybill.orchestrator.v1.plan_pb2 import PlanRequest, PlanResponse
+from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan, PlanRequest, PlanResponse
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import identity, semconv, tls, wire
@@ -226,6 +226,7 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         origin: str = "",
         max_nano_usd: int | None = None,
+        plan: ApprovedPlan | None = None,
     ) -> Run:
         """Sends a file and returns its run, queued or UNCHANGED.
 
@@ -238,6 +239,7 @@ class Client:
             metadata: The document's, to filter searches by.
             origin: Where the file comes from, such as a folder; empty leaves what the document had.
             max_nano_usd: Most that the run may spend; None: no limit of its own.
+            plan: `approval` of a plan that is agreed to; None: none was.
 
         Raises:
             OSError: The file cannot be read.
@@ -251,6 +253,7 @@ class Client:
             metadata=metadata,
             origin=origin,
             max_nano_usd=max_nano_usd,
+            plan=plan,
         )
         return self._sent(Upload.of(path, header), self.orchestrator.Ingest).run
 

@@ -22,6 +22,7 @@ from services.ledger.egress import Egress
 from services.ledger.entries import Entries
 from services.ledger.invoices import Invoices
 from services.ledger.listing import Listing
+from services.ledger.plans import Plans
 from services.ledger.reports import Reports
 from services.ledger.retention import WINDOWS
 from services.ledger.servicer import LedgerServicer
@@ -51,7 +52,8 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         pruning(config.server.keep_days, partial(prune, owner, (WINDOWS,))),
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
-        entries = Entries(database, config.prices, _today, alerts)
+        plans = Plans(database, _today)
+        entries = Entries(database, config.prices, _today, alerts, plans)
         budgets = Budgets(database, config.operator_tenant)
         doubts = Doubts(database, owner, config.operator_tenant)
         audit = AuditLog(database, config.operator_tenant)
@@ -70,6 +72,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
                         entries=entries,
                         listing=Listing(database),
                         budgets=budgets,
+                        plans=plans,
                         doubts=doubts,
                         egress=egress,
                         invoices=invoices,

@@ -13,6 +13,7 @@ import psycopg
 from services.ledger import audit
 from services.ledger.alerts import Alerts
 from services.ledger.changing import FIND, FIND_LOCKED, Change, conflict, find
+from services.ledger.plans import Plans
 from services.ledger.prices import PriceTable
 from services.ledger.rows import NO_RUN, Row
 from services.ledger.windows import APPLYING, AT, adjusted, moved, raised
@@ -101,6 +102,7 @@ class Entries:
         database: One tenant at a time.
         prices: What things cost.
         today: For prices.
+        plans: Those that runs were begun with.
         alerts: Is told of thresholds that were reached.
         now: When entries are held; None is the database's own time, which all ledgers share.
     """
@@ -111,11 +113,13 @@ class Entries:
         prices: PriceTable,
         today: Callable[[], datetime.date],
         alerts: Alerts | None = None,
+        plans: Plans | None = None,
         now: Callable[[], datetime.datetime | None] = lambda: None,
     ) -> None:
         self._database = database
         self._prices = prices
         self._today = today
+        self._plans = plans or Plans(database, today)
         self._alerts = alerts or Alerts()
         self._now = now
 
@@ -128,7 +132,8 @@ class Entries:
             Unavailable: SPEND_KEY_BUSY, too many try to buy the same at once.
             Quota: BUDGET_EXCEEDED; nothing is written.
         """
-        price = self._prices.find(hold.vendor, hold.model, hold.unit, self._today())
+        day = await self._price_day(who, hold)
+        price = self._prices.find(hold.vendor, hold.model, hold.unit, day)
         values = {
             **vars(hold),
             "tenant": who.tenant,
@@ -137,7 +142,7 @@ class Entries:
             "collection": who.collection,
             "document_key": who.document_key,
             "price": price.nano_usd_per_million,
-            **self._would_cost(hold),
+            **self._would_cost(hold, day),
             "expected": price.cost_nano_usd(hold.quantity),
             "ttl": datetime.timedelta(seconds=hold.ttl_seconds),
             "now": self._now(),
@@ -149,11 +154,18 @@ class Entries:
             "SPEND_KEY_BUSY", "Too many attempts at the same purchase at once. Repeat in a moment.", {}, 0.5
         )
 
-    def _would_cost(self, hold: Hold) -> dict[str, Any]:
+    async def _price_day(self, who: Caller, hold: Hold) -> datetime.date:
+        """The day of a hold's prices. A plan is only asked for where that may make a difference."""
+        wanted = ((hold.vendor, hold.model), (hold.would_vendor, hold.would_model))
+        if who.run_id and any(self._prices.changes(*of, hold.unit) for of in wanted):
+            return await self._plans.price_day(who.tenant, who.run_id)
+        return self._today()
+
+    def _would_cost(self, hold: Hold, day: datetime.date) -> dict[str, Any]:
         """The columns that price the same work at a vendor. Raises as `hold`."""
         if not hold.would_vendor:
             return {"would_price": 0, "would_price_date": None}
-        price = self._prices.find(hold.would_vendor, hold.would_model, hold.unit, self._today())
+        price = self._prices.find(hold.would_vendor, hold.would_model, hold.unit, day)
         return {"would_price": price.nano_usd_per_million, "would_price_date": price.valid_from}
 
     async def settle(self, tenant: str, entry_id: str, quantity: int) -> Row:

@@ -26,14 +26,34 @@ def exceeded(entry: Row, full: Sequence[Row]) -> Quota:
     metadata = {semconv.BLOCKED_ON: f"{first['budget_id']}:{_wanted(entry, first['unit'])}"}
     return Quota(
         "BUDGET_EXCEEDED",
-        f"{told} Nothing was bought. {' '.join(_ways_on(full))}",
+        f"{told} Nothing was bought. {' '.join(_ways_on(entry, full))}",
         metadata,
         retry,
         violations,
     )
 
 
-def _ways_on(full: Sequence[Row]) -> Iterator[str]:
+def _planned(budget: Row) -> bool:
+    """Whether it is what a run's plan allows, and nobody has changed it since."""
+    return budget.get("planned") is not None and budget["planned"] == budget["limit_amount"]
+
+
+def _needed(entry: Row, budget: Row) -> int:
+    """The limit that the purchase needs, nano-USD."""
+    return int(sum(budget[name] for name in SUMS) + _wanted(entry, "NANO_USD"))
+
+
+def _outrun(entry: Row, budget: Row) -> str:
+    """By how much a run outran its plan."""
+    wanted, needed = _wanted(entry, "NANO_USD"), _needed(entry, budget)
+    return (
+        f"The run outran its plan of {dollars(budget['limit_amount'])} by"
+        f" {dollars(needed - budget['limit_amount'])}: {dollars(needed - wanted)} is used, held or in doubt,"
+        f" and the next purchase is {dollars(wanted)}."
+    )
+
+
+def _ways_on(entry: Row, full: Sequence[Row]) -> Iterator[str]:
     """What lets the purchase be made after all."""
     if any(budget["resets_at"] is not None for budget in full):
         yield "Raise the limit with `waybill budget set`, or await the next window."
@@ -41,8 +61,10 @@ def _ways_on(full: Sequence[Row]) -> Iterator[str]:
         if budget["resets_at"] is None:
             run = f" --run {budget['run_id']}" if str(budget["run_id"]) != NO_RUN else ""
             simulated = " --simulated" if budget["kind"] == "SIMULATED" else ""
-            command = f"waybill budget set LIMIT/run{run}{simulated}"
-            yield f"A run has no next window; raise its limit: `{command}`."
+            enough = f"{dollars(_needed(entry, budget))[1:].replace(',', '')}usd"
+            limit, or_more = (enough, f", to {enough} or more") if _planned(budget) else ("LIMIT", "")
+            command = f"waybill budget set {limit}/run{run}{simulated}"
+            yield f"A run has no next window; raise its limit{or_more}: `{command}`."
             return
 
 
@@ -61,7 +83,9 @@ def _violation(entry: Row, budget: Row) -> Violation:
         counted = ", ".join(f"{amount(unit, budget[name])} {name.replace('_', ' ')}" for name in SUMS)
     return Violation(
         subject=f"budgets/{budget['budget_id']}",
-        description=f"{title(budget)} does not allow {amount(unit, wanted)} more beside {counted}.{resets}",
+        description=_outrun(entry, budget)
+        if _planned(budget)
+        else f"{title(budget)} does not allow {amount(unit, wanted)} more beside {counted}.{resets}",
         metric=unit,
         limit=budget["limit_amount"],
         dimensions=dimensions,

@@ -85,6 +85,12 @@ class PriceTable:
             {"vendor": vendor, "model": model, "unit": unit},
         )
 
+    def changes(self, vendor: str, model: str, unit: str) -> bool:
+        """Whether it depends on the day what `find` answers."""
+        prices = (*self._own, *self._listed)
+        named = [one for one in prices if (one.vendor, one.unit) == (vendor, unit)]
+        return sum(one.model in (model, ANY_MODEL) for one in named) > 1
+
     def at(self, vendor: str, model: str, unit: str, nano_usd_per_million: int) -> Price | None:
         """The newest price of that height; None where the table has none, or no more."""
         for price in (*self._own, *self._listed):

@@ -18,6 +18,8 @@ from services.ledger.entry_messages import entry_message, total_message
 from services.ledger.invoice_rpcs import InvoiceRpcs
 from services.ledger.invoices import Invoices
 from services.ledger.listing import EntryFilter, Listing
+from services.ledger.plan_rpcs import PlanRpcs
+from services.ledger.plans import Plans
 from services.ledger.prices import PriceTable
 from services.ledger.report_rpcs import ReportRpcs
 from services.ledger.reports import Reports
@@ -31,7 +33,7 @@ DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs, InvoiceRpcs):
+class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, PlanRpcs, ReportRpcs, AuditRpcs, InvoiceRpcs):
     """The ledger's RPCs."""
 
     def __init__(
@@ -40,6 +42,7 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs, I
         entries: Entries,
         listing: Listing,
         budgets: Budgets,
+        plans: Plans,
         doubts: Doubts,
         egress: Egress,
         invoices: Invoices,
@@ -51,6 +54,7 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, ReportRpcs, AuditRpcs, I
         self._entries = entries
         self._listing = listing
         self._budgets = budgets
+        self._plans = plans
         self._doubts = doubts
         self._egress = egress
         self._invoices = invoices

@@ -81,8 +81,10 @@ select changed.window_id as raised, alerted.* from changed left join alerted usi
 
 FULL = f"""
 select b.*, {RESET} as resets_at, extract(epoch from {RESET} - {AT})::float8 as resets_in_seconds,
-    coalesce(w.used, 0) as used, coalesce(w.held, 0) as held, coalesce(w.in_doubt, 0) as in_doubt
+    coalesce(w.used, 0) as used, coalesce(w.held, 0) as held, coalesce(w.in_doubt, 0) as in_doubt,
+    case b.kind when 'REAL' then p.real_nano_usd else p.simulated_nano_usd end as planned
 from waybill_ledger.budgets b left join waybill_ledger.budget_windows w on w.window_id = {WINDOW_ID}
+left join waybill_ledger.plans p on p.run_id = b.run_id and b.unit = 'NANO_USD'
 where {NEAR} and {WINDOW_ID} = any(%(window_ids)s)
 order by b.created_at, b.budget_id
 """  # noqa: S608  (constants only)

@@ -25,9 +25,11 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.ledger_service_pb2 import SetBudgetRequest
+from waybill.ledger.v1.plan_pb2 import ApprovePlanRequest, Plan
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.object_keys import source_key
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, RetryRunRequest
+from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan
 from waybill.runtime import identity
 from waybill.runtime.channel import send, traceparent
 from waybill.runtime.errors import InvalidRequest, Quota
@@ -58,6 +60,7 @@ class Arrival:
     metadata: Mapping[str, str]
     origin: str
     max_nano_usd: int | None = None
+    plan: ApprovedPlan | None = None
 
     @property
     def source_key(self) -> str:
@@ -86,6 +89,8 @@ def read_header(header: IngestRequest.Header) -> Arrival:
         )
     if header.max_nano_usd < 0:
         raise InvalidRequest("INVALID_REQUEST", "max_nano_usd is at least 0.")
+    if min(header.plan.nano_usd, header.plan.simulated_nano_usd) < 0:
+        raise InvalidRequest("INVALID_REQUEST", "A plan's nano_usd and simulated_nano_usd are at least 0.")
     return Arrival(
         collection=header.collection or DEFAULT_COLLECTION,
         document_key=header.document_key,
@@ -97,6 +102,7 @@ def read_header(header: IngestRequest.Header) -> Arrival:
         metadata=dict(header.metadata),
         origin=header.origin,
         max_nano_usd=header.max_nano_usd if header.HasField("max_nano_usd") else None,
+        plan=header.plan if header.HasField("plan") else None,
     )
 
 
@@ -155,21 +161,39 @@ class Admission:
         try:
             with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
                 await send(self._peers.objects.PutObject(), _pieces(arrival, messages))
+                await self._approve(run, arrival)
                 await self._limit(run, arrival)
                 return await self._runs.accept(run, stored_at, partial(self._is_stored, arrival))
         finally:
             otel_context.detach(parent)
 
+    async def _approve(self, run: NewRun, arrival: Arrival) -> None:
+        """Writes the run's plan down, so that its holds take the prices of the plan's day."""
+        if arrival.plan is not None:
+            plan = Plan(
+                run_id=run.run_id,
+                price_day=arrival.plan.price_day,
+                nano_usd=arrival.plan.nano_usd,
+                simulated_nano_usd=arrival.plan.simulated_nano_usd,
+            )
+            await steady(partial(self._peers.ledger.ApprovePlan, ApprovePlanRequest(plan=plan)))
+
     async def _limit(self, run: NewRun, arrival: Arrival) -> None:
         """Sets the run's own budgets, before anything is bought for it; real and simulated money apart."""
-        for kind in (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED):
-            if arrival.max_nano_usd is not None:
+        planned = arrival.plan
+        limits = {
+            CostKind.COST_KIND_REAL: planned.nano_usd if planned else None,
+            CostKind.COST_KIND_SIMULATED: planned.simulated_nano_usd if planned else None,
+        }
+        for kind, of_plan in limits.items():
+            known = [one for one in (of_plan, arrival.max_nano_usd) if one is not None]
+            if known:
                 budget = Budget(
                     run_id=run.run_id,
                     kind=kind,
                     unit=Budget.UNIT_NANO_USD,
                     period=Budget.PERIOD_RUN,
-                    limit=arrival.max_nano_usd,
+                    limit=min(known),
                 )
                 await steady(partial(self._peers.ledger.SetBudget, SetBudgetRequest(budget=budget)))
 

@@ -46,6 +46,7 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceServicer,
     add_LedgerServiceServicer_to_server,
 )
+from waybill.ledger.v1.plan_pb2 import ListPlansRequest, ListPlansResponse, Plan
 from waybill.ledger.v1.price_pb2 import Price
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from waybill.orchestrator.v1.document_pb2 import Document
@@ -53,6 +54,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
     add_OrchestratorServiceServicer_to_server,
 )
+from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan, PlanLine, PlanResponse
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.runtime.errors import NotFound, Precondition, Quota, ServiceError, to_status
@@ -126,6 +128,33 @@ def make_entry(run_id: str, **fields: Any) -> Entry:
     return Entry(**(defaults | fields))
 
 
+def make_plan(**fields: Any) -> PlanResponse:
+    """Two pages and five new chunks at a simulated vendor, and the like at another."""
+    ways = (("cost_effective", 7_500_000), ("fast", 2_500_000))
+    lines = [
+        PlanLine(
+            parse_vendor="llamaparse",
+            parse_model=tier,
+            embed_vendor="openai",
+            embed_model="text-embedding-3-small",
+            configured=number == 0,
+            exact=True,
+            parse_kind=CostKind.COST_KIND_SIMULATED if number == 0 else CostKind.COST_KIND_UNSPECIFIED,
+            embed_kind=CostKind.COST_KIND_SIMULATED if number == 0 else CostKind.COST_KIND_UNSPECIFIED,
+            pages=2,
+            tokens=42,
+            parse_nano_usd=cost,
+            embed_nano_usd=840,
+            most_parse_nano_usd=cost,
+            most_embed_nano_usd=840,
+        )
+        for number, (tier, cost) in enumerate(ways)
+    ]
+    approval = ApprovedPlan(price_day="2026-11-27", simulated_nano_usd=7_500_840)
+    defaults: dict[str, Any] = {"pages": 2, "chunks_new": 5, "text_known": True, "price_day": "2026-11-27"}
+    return PlanResponse(**(defaults | {"lines": lines, "approval": approval} | fields))
+
+
 def make_spans() -> list[Span]:
     """A root, a step, and a vendor call in it whose process died."""
     root = Span(span_id="a" * 16, service="orchestrator", name="ingest", duration_nano=2_000_000_000)
@@ -180,6 +209,14 @@ class Orchestrator(OrchestratorServiceServicer):
         )
         self.runs[run.run_id] = run
         return orchestrator.IngestResponse(run=run)
+
+    def Plan(self, request_iterator: Any, context: Any) -> PlanResponse:
+        header = next(request_iterator).header
+        for _ in request_iterator:
+            pass
+        if header.document_key in self.refusals:
+            abort(context, self.refusals[header.document_key])
+        return make_plan()
 
     def WatchRun(self, request: Any, context: Any) -> Iterator[orchestrator.WatchRunResponse]:
         run = self.known(request.run_id, context)
@@ -307,6 +344,7 @@ class Ledger(LedgerServiceServicer):
         self.totals: list[RunTotal] = []
         self.report = ReportResponse()
         self.prices: list[Price] = []
+        self.plans: list[Plan] = []
         self.asked: list[ReportRequest] = []
         self.written_off: list[WriteOffRequest] = []
         self.imported: list[ImportInvoiceRequest] = []
@@ -353,6 +391,9 @@ class Ledger(LedgerServiceServicer):
         self.applied += 1
         self.drifts = self.drifts[1:]
         return ApplyInvoiceResponse(settled=1, more=bool(self.drifts))
+
+    def ListPlans(self, request: ListPlansRequest, context: Any) -> ListPlansResponse:
+        return ListPlansResponse(plans=[one for one in self.plans if one.run_id in request.run_ids])
 
     def ListPrices(self, request: ListPricesRequest, context: Any) -> ListPricesResponse:
         return ListPricesResponse(prices=self.prices)

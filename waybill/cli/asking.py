@@ -14,8 +14,15 @@ from waybill.cli.screen import Screen
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-def agree(screen: Screen, question: str, yes: bool) -> None:
-    """Returns where the answer is yes, or nothing had to be asked; else the command ends here."""
+def agree(screen: Screen, question: str, yes: bool, refused: str = "Nothing was deleted.") -> None:
+    """Returns where the answer is yes, or nothing had to be asked; else the command ends here.
+
+    Args:
+        screen: Where it is asked.
+        question: Without its "[y/N]".
+        yes: Whether it is answered already.
+        refused: What is true after a no.
+    """
     if yes:
         return
     screen.err.print(Text(f"{question} [y/N]"), end=" ", soft_wrap=not screen.err.is_terminal)
@@ -24,5 +31,5 @@ def agree(screen: Screen, question: str, yes: bool) -> None:
         screen.note("")  # nobody has ended the line
     if answer.strip().lower() in ("y", "yes"):
         return
-    screen.note("Nothing was deleted. With --yes the command does not ask.")
+    screen.note(f"{refused} With --yes the command does not ask.")
     raise typer.Exit(Exit.REFUSED)

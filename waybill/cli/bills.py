@@ -12,6 +12,7 @@ from waybill.cli.paging import pages
 from waybill.client import Client
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
+from waybill.ledger.v1.plan_pb2 import ListPlansRequest, Plan
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, ListRunsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import NotFound
@@ -28,11 +29,13 @@ class Bill:
         run: None for what was bought outside any run: the embedding of questions.
         entries: Oldest first.
         figures: The ledger's own sums over them, for a run.
+        plan: What was agreed to before; None where nothing was.
     """
 
     run: Run | None
     entries: tuple[Entry, ...] = ()
     figures: Figures = _NOTHING
+    plan: Plan | None = None
 
 
 def bill_object(bill: Bill) -> Shape:
@@ -46,8 +49,13 @@ def bill_object(bill: Bill) -> Shape:
         "simulated_nano_usd": bill.figures.simulated_nano_usd,
         "uncertain_nano_usd": bill.figures.uncertain_nano_usd,
         "uncertain_simulated_nano_usd": bill.figures.uncertain_simulated_nano_usd,
+        "plan": _plan_object(bill.plan) if bill.plan else None,
         "entries": [entry_object(entry) for entry in bill.entries],
     }
+
+
+def _plan_object(plan: Plan) -> Shape:
+    return {name: getattr(plan, name) for name in ("price_day", "nano_usd", "simulated_nano_usd")}
 
 
 def bills_of_runs(client: Client, runs: Sequence[Run]) -> list[Bill]:
@@ -56,6 +64,7 @@ def bills_of_runs(client: Client, runs: Sequence[Run]) -> list[Bill]:
     for start in range(0, len(runs), _RUNS_A_REQUEST):
         run_ids = [run.run_id for run in runs[start : start + _RUNS_A_REQUEST]]
         bought.read(client, ListEntriesRequest(run_ids=run_ids))
+    bought.read_plans(client, runs)
     return [bought.bill(run) for run in runs]
 
 
@@ -71,6 +80,7 @@ def bills_of(client: Client, run_or_correlation_id: str) -> list[Bill]:
     runs = sorted(_labelled(client, run_or_correlation_id), key=lambda labelled: labelled.run_id)
     bought = _Bought()
     bought.read(client, ListEntriesRequest(correlation_id=run_or_correlation_id))
+    bought.read_plans(client, runs)
     bills = [bought.bill(run) for run in runs]
     if bought.entries[""]:
         bills.append(bought.bill(None))
@@ -87,6 +97,7 @@ class _Bought:
     def __init__(self) -> None:
         self.entries: defaultdict[str, list[Entry]] = defaultdict(list)
         self._figures: dict[str, Figures] = {}
+        self._plans: dict[str, Plan] = {}
 
     def read(self, client: Client, request: ListEntriesRequest) -> None:
         for answer in pages(client.ledger.ListEntries, request):
@@ -94,10 +105,17 @@ class _Bought:
                 self.entries[entry.run_id].append(entry)
             self._figures.update({total.run_id: Figures.of(total) for total in answer.totals})
 
+    def read_plans(self, client: Client, runs: Sequence[Run]) -> None:
+        for start in range(0, len(runs), _RUNS_A_REQUEST):
+            run_ids = [run.run_id for run in runs[start : start + _RUNS_A_REQUEST]]
+            found = client.ledger.ListPlans(ListPlansRequest(run_ids=run_ids)).plans
+            self._plans.update({plan.run_id: plan for plan in found})
+
     def bill(self, run: Run | None) -> Bill:
         run_id = run.run_id if run else ""
         entries = tuple(self.entries[run_id])
-        return Bill(run, entries, self._figures.get(run_id, _NOTHING) if run else Figures.summed(entries))
+        figures = self._figures.get(run_id, _NOTHING) if run else Figures.summed(entries)
+        return Bill(run, entries, figures, self._plans.get(run_id))
 
 
 def run_or_none(client: Client, run_id: str) -> Run | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,9 +20,11 @@ from waybill.cli.bills import bills_of_runs
 from waybill.cli.durations import Within, from_now
 from waybill.cli.exits import Exit
 from waybill.cli.limits import usd
-from waybill.cli.outcome import Outcome, document_object, error_object, exit_of
+from waybill.cli.outcome import GOOD_STATES, Outcome, document_object, error_object, exit_of
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
+from waybill.cli.plan import agreed_plans
+from waybill.cli.planning import Planned
 from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
@@ -32,7 +35,7 @@ from waybill.cli.sync import remove_what_left, with_twin
 from waybill.cli.taking import to_send
 from waybill.client import FINAL_STATES, Client
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import InvalidRequest, Quota, ServiceError
+from waybill.runtime.errors import InvalidRequest, Precondition, Quota, ServiceError
 from waybill.runtime.identity import DEFAULT_TENANT
 
 IN_FLIGHT = 8
@@ -88,6 +91,9 @@ def ingest(
     sync: Annotated[
         bool, typer.Option("--sync", help="Then delete what came from these folders and left them.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what it would cost, and ask; then spend no more than that.")
+    ] = False,
     yes: Yes = False,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
@@ -102,7 +108,19 @@ def ingest(
     with session(tenant, as_json, correlation_id) as here:
         found = gather(map(Path, paths))
         order = Order(collection, pairs(metadata or [], "--metadata"), complete_by, max_usd)
-        outcomes = ingest_sources(here.client, here.screen, found, correlation_id, order)
+        agree_on = (
+            partial(
+                agreed_plans,
+                here.client,
+                here.screen,
+                collection=collection,
+                complete_by=complete_by,
+                yes=yes,
+            )
+            if plan
+            else None
+        )
+        outcomes = ingest_sources(here.client, here.screen, found, correlation_id, order, agree_on=agree_on)
         show_receipt(here.client, here.screen, outcomes, correlation_id)
         whole = not sync or remove_what_left(here.client, here.screen, found, outcomes, collection, yes)
     raise typer.Exit(exit_of(outcomes) or (Exit.OK if whole else Exit.REFUSED))
@@ -115,6 +133,7 @@ def ingest_sources(
     correlation_id: str,
     order: Order = DEFAULT_ORDER,
     watching_on: Callable[[Screen, int], Watcher] = watcher,
+    agree_on: Callable[[Sequence[Source]], Mapping[Source, Planned]] | None = None,
 ) -> list[Outcome]:
     """Ingests files and reports each as it ends; answers in their order, without those that are not read.
 
@@ -125,6 +144,7 @@ def ingest_sources(
         correlation_id: The client's label, for what gets no run.
         order: What holds for all of them.
         watching_on: Makes what is told of each change, of so many documents.
+        agree_on: Plans them, and has somebody agree to that before any is sent.
 
     Raises:
         ServiceError: Nothing was sent: two keys are alike, the stack is not there, or there is no document.
@@ -135,12 +155,13 @@ def ingest_sources(
         taken = to_send(client, screen, found)
     except ServiceError as error:
         _refuse_all(screen, found.sources, error, correlation_id)
+    plans = agree_on(taken) if agree_on and taken else {}
     outcomes: list[Outcome] = []
     board = Board()
     try:
         with (
             watching_on(screen, len(taken)) as watching,
-            closing(_Sending(client, watching, board, order).outcomes(taken)) as ending,
+            closing(_Sending(client, watching, board, order, plans).outcomes(taken)) as ending,
         ):
             for ended in ending:
                 outcome = with_twin(client, screen, ended)
@@ -157,19 +178,29 @@ def ingest_sources(
 class _Sending:
     """Documents on their way, a bounded number at a time."""
 
-    def __init__(self, client: Client, watching: Watcher, board: Board, order: Order) -> None:
+    def __init__(
+        self,
+        client: Client,
+        watching: Watcher,
+        board: Board,
+        order: Order,
+        plans: Mapping[Source, Planned],
+    ) -> None:
         self._client = client
         self._watching = watching
         self._board = board
         self._order = order
+        self._plans = plans
+        self._jobs: dict[Source, Future[Outcome]] = {}
         self._given_up = threading.Event()
 
     def outcomes(self, sources: Sequence[Source]) -> Generator[Outcome]:
         """Outcomes as they come."""
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="ingest")
         try:
-            jobs = [pool.submit(self._one, source) for source in sources]
-            for job in as_completed(jobs):
+            for source in sources:
+                self._jobs[source] = pool.submit(self._one, source)
+            for job in as_completed(self._jobs.values()):
                 outcome = job.result()
                 self._watching.ended(outcome.source)
                 yield outcome
@@ -182,8 +213,11 @@ class _Sending:
             pool.shutdown(cancel_futures=True)
 
     def _one(self, source: Source) -> Outcome:
-        if source.fault is not None:
-            return Outcome(source, error=source.fault)
+        planned = self._plans.get(source)
+        if fault := source.fault or (planned.error if planned else None):
+            return Outcome(source, error=fault)
+        if planned and planned.pays_for_it and not self._is_paid(planned.pays_for_it):
+            return Outcome(source, error=_not_paid(planned.pays_for_it))
         try:
             run = self._accepted(source)
             self._note(source, run)
@@ -199,9 +233,14 @@ class _Sending:
             return Outcome(source, self._board.runs.get(source), error)
         return Outcome(source, self._board.runs[source])
 
+    def _is_paid(self, earlier: Source) -> bool:
+        """Whether another file of the same content is in the index: it was sent before, and is waited for."""
+        run = self._jobs[earlier].result().run
+        return run is not None and run.state in GOOD_STATES
+
     def _accepted(self, source: Source) -> Run:
         """Sends a document, again and again for as long as the queue is full."""
-        request_id = str(uuid.uuid4())
+        request_id, planned = str(uuid.uuid4()), self._plans.get(source)
         while True:
             try:
                 return self._client.ingest(
@@ -213,6 +252,7 @@ class _Sending:
                     metadata=self._order.metadata,
                     origin=source.origin,
                     max_nano_usd=self._order.max_nano_usd,
+                    plan=planned.plan.approval if planned and planned.plan else None,
                 )
             except Quota as error:
                 if error.reason != QUEUE_FULL:
@@ -224,6 +264,15 @@ class _Sending:
     def _note(self, source: Source, run: Run) -> None:
         self._board.runs[source] = run
         self._watching.saw(source, run)
+
+
+def _not_paid(earlier: Source) -> Precondition:
+    """Why a file is not sent whose content another one was to pay for."""
+    return Precondition(
+        "PLAN_NOT_APPROVED",
+        f"It was planned that {earlier.document_key}, of the same content, pays for both, and that is not"
+        " ready. Ingest this file again once it is.",
+    )
 
 
 def _report(screen: Screen, outcome: Outcome, correlation_id: str, place: str) -> None:

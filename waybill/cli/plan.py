@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from waybill.cli.asking import agree
 from waybill.cli.durations import Within, from_now
 from waybill.cli.exits import Exit
 from waybill.cli.plain import plain
@@ -25,10 +28,11 @@ from waybill.cli.planning import (
 )
 from waybill.cli.screen import Screen, counted, spread, table
 from waybill.cli.session import Json, Tenant, session
-from waybill.cli.sources import alike, gather
+from waybill.cli.sources import Source, alike, gather
 from waybill.cli.taking import to_send
+from waybill.client import Client
 from waybill.money import dollars
-from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.identity import DEFAULT_TENANT
 
 
@@ -78,6 +82,33 @@ def show_plans(screen: Screen, plans: Sequence[Planned]) -> None:
             name = plain(one.source.document_key)
             screen.tell(Text(f"{name}: {one.error.reason}: {plain(one.error.message)}", "red"))
     screen.show(Text("─" * width, "dim"), *_sums(good, width), *_elsewhere(good, width))
+
+
+def agreed_plans(
+    client: Client,
+    screen: Screen,
+    sources: Sequence[Source],
+    collection: str,
+    complete_by: datetime | None,
+    yes: bool,
+) -> Mapping[Source, Planned]:
+    """Plans files, shows it, and asks whether they shall be ingested so; ends the command where not.
+
+    Raises:
+        Precondition: PLAN_NOT_APPROVED, nobody can be asked.
+    """
+    plans = []
+    for one in planned(client, sources, collection, complete_by):
+        plans.append(one)
+        if screen.as_json:
+            screen.emit(plan_object(one))
+    if not screen.as_json:
+        show_plans(screen, plans)
+    if not (yes or sys.stdin.isatty()):
+        raise Precondition("PLAN_NOT_APPROVED", "Nobody can be asked here whether the plan is good.")
+    question = f"Ingest {counted(len(plans), 'document')} for {money(total(plans))}?"
+    agree(screen, question, yes, "Nothing was ingested.")
+    return {one.source: one for one in plans}
 
 
 def money(total: Total) -> str:

@@ -71,6 +71,7 @@ def receipt(bills: Sequence[Bill], width: int, *, would_cost: bool = False) -> I
         read = counted(pages, "page") if pages else ""
         yield spread(Text(counted(len(bills), "run"), "bold"), read, width)
         yield from _items([entry for bill in bills for entry in bill.entries], width, would_cost)
+        yield from _planned(bills, width)
     else:
         for bill in bills:
             yield from _block(bill, width, would_cost)
@@ -87,6 +88,7 @@ def _block(bill: Bill, width: int, would_cost: bool) -> Iterator[Text]:
         if size:
             yield spread(f"  {', '.join(size)}", bill.figures.short() if bill.entries else "", width)
     yield from _items(bill.entries, width, would_cost)
+    yield from _planned([bill], width)
     if bill.run is not None:
         yield Text(f"  trace {plain(bill.run.trace_id)}", "dim")
         yield Text(f"  run   {plain(bill.run.run_id)}", "dim")
@@ -112,6 +114,22 @@ def _items(entries: Iterable[Entry], width: int, would_cost: bool) -> Iterator[T
         if would_cost and item.would_buy:
             like = f"    would cost, {plain(item.would_buy)}"
             yield spread(Text(like, "dim"), Text(dollars(sum(map(_would_cost, same))), "dim"), width)
+
+
+def _planned(bills: Sequence[Bill], width: int) -> Iterator[Text]:
+    """What was agreed to, and by how much the bill differs from that."""
+    planned = [(bill.figures, bill.plan) for bill in bills if bill.plan]
+    if not planned:
+        return
+    agreed = Figures(
+        sum(plan.nano_usd for _, plan in planned), sum(plan.simulated_nano_usd for _, plan in planned)
+    )
+    more = Figures(
+        sum(cost.cost_nano_usd for cost, _ in planned) - agreed.cost_nano_usd,
+        sum(cost.simulated_nano_usd for cost, _ in planned) - agreed.simulated_nano_usd,
+    )
+    difference = "as planned" if more == Figures() else f"difference {more.short()}"
+    yield spread(f"  planned {agreed.short()}", difference, width)
 
 
 def _would_buy(like: WouldCost) -> str:

@@ -10,6 +10,7 @@ from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import egress_pb2 as _egress_pb2
 from waybill.ledger.v1 import entry_pb2 as _entry_pb2
 from waybill.ledger.v1 import invoice_pb2 as _invoice_pb2
+from waybill.ledger.v1 import plan_pb2 as _plan_pb2
 from waybill.ledger.v1 import price_pb2 as _price_pb2
 from waybill.ledger.v1 import report_pb2 as _report_pb2
 from google.protobuf.internal import containers as _containers

@@ -8,6 +8,7 @@ from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__
 from waybill.ledger.v1 import egress_pb2 as waybill_dot_ledger_dot_v1_dot_egress__pb2
 from waybill.ledger.v1 import invoice_pb2 as waybill_dot_ledger_dot_v1_dot_invoice__pb2
 from waybill.ledger.v1 import ledger_service_pb2 as waybill_dot_ledger_dot_v1_dot_ledger__service__pb2
+from waybill.ledger.v1 import plan_pb2 as waybill_dot_ledger_dot_v1_dot_plan__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -63,6 +64,16 @@ class LedgerServiceStub:
                 '/waybill.ledger.v1.LedgerService/AccrueEgress',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressResponse.FromString,
+                _registered_method=True)
+        self.ApprovePlan = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ApprovePlan',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ApprovePlanRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ApprovePlanResponse.FromString,
+                _registered_method=True)
+        self.ListPlans = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ListPlans',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ListPlansRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ListPlansResponse.FromString,
                 _registered_method=True)
         self.ListPrices = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/ListPrices',
@@ -202,6 +213,21 @@ class LedgerServiceServicer:
         kind: HELD while the day lasts, SETTLED an hour after it, and corrected by what is told later. Nothing is
         refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
         Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApprovePlan(self, request, context):
+        """Writes down what somebody agreed to before a run began, once: its holds take the prices of that day.
+        Reasons: INVALID_REQUEST, PLAN_OUTDATED (the day is of more than 7 days ago, or still to come).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPlans(self, request, context):
+        """Lists the plans that runs were begun with. Reasons: INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -382,6 +408,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.AccrueEgress,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressResponse.SerializeToString,
+            ),
+            'ApprovePlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApprovePlan,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ApprovePlanRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ApprovePlanResponse.SerializeToString,
+            ),
+            'ListPlans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPlans,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ListPlansRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_plan__pb2.ListPlansResponse.SerializeToString,
             ),
             'ListPrices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPrices,
@@ -610,6 +646,60 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/AccrueEgress',
             waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_egress__pb2.AccrueEgressResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApprovePlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ApprovePlan',
+            waybill_dot_ledger_dot_v1_dot_plan__pb2.ApprovePlanRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_plan__pb2.ApprovePlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPlans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListPlans',
+            waybill_dot_ledger_dot_v1_dot_plan__pb2.ListPlansRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_plan__pb2.ListPlansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -10,6 +10,7 @@ from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import egress_pb2 as _egress_pb2
 from waybill.ledger.v1 import invoice_pb2 as _invoice_pb2
 from waybill.ledger.v1 import ledger_service_pb2 as _ledger_service_pb2
+from waybill.ledger.v1 import plan_pb2 as _plan_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -64,6 +65,12 @@ class LedgerServiceStub:
     refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
     Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
     """
+    ApprovePlan: _grpc.UnaryUnaryMultiCallable[_plan_pb2.ApprovePlanRequest, _plan_pb2.ApprovePlanResponse]
+    """Writes down what somebody agreed to before a run began, once: its holds take the prices of that day.
+    Reasons: INVALID_REQUEST, PLAN_OUTDATED (the day is of more than 7 days ago, or still to come).
+    """
+    ListPlans: _grpc.UnaryUnaryMultiCallable[_plan_pb2.ListPlansRequest, _plan_pb2.ListPlansResponse]
+    """Lists the plans that runs were begun with. Reasons: INVALID_REQUEST."""
     ListPrices: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]
     """Lists the prices that are known, newest first; your own come before the vendors' lists.
     Reasons: INVALID_REQUEST.
@@ -170,6 +177,12 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
     Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
     """
+    ApprovePlan: _aio.UnaryUnaryMultiCallable[_plan_pb2.ApprovePlanRequest, _plan_pb2.ApprovePlanResponse]  # type: ignore[assignment]
+    """Writes down what somebody agreed to before a run began, once: its holds take the prices of that day.
+    Reasons: INVALID_REQUEST, PLAN_OUTDATED (the day is of more than 7 days ago, or still to come).
+    """
+    ListPlans: _aio.UnaryUnaryMultiCallable[_plan_pb2.ListPlansRequest, _plan_pb2.ListPlansResponse]  # type: ignore[assignment]
+    """Lists the plans that runs were begun with. Reasons: INVALID_REQUEST."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListPricesRequest, _ledger_service_pb2.ListPricesResponse]  # type: ignore[assignment]
     """Lists the prices that are known, newest first; your own come before the vendors' lists.
     Reasons: INVALID_REQUEST.
@@ -303,6 +316,24 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         refused: what was sent is owed. Repeating it, and telling a smaller count, changes nothing.
         Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
         """
+
+    @_abc_1.abstractmethod
+    def ApprovePlan(
+        self,
+        request: _plan_pb2.ApprovePlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_pb2.ApprovePlanResponse, _abc.Awaitable[_plan_pb2.ApprovePlanResponse]]:
+        """Writes down what somebody agreed to before a run began, once: its holds take the prices of that day.
+        Reasons: INVALID_REQUEST, PLAN_OUTDATED (the day is of more than 7 days ago, or still to come).
+        """
+
+    @_abc_1.abstractmethod
+    def ListPlans(
+        self,
+        request: _plan_pb2.ListPlansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_pb2.ListPlansResponse, _abc.Awaitable[_plan_pb2.ListPlansResponse]]:
+        """Lists the plans that runs were begun with. Reasons: INVALID_REQUEST."""
 
     @_abc_1.abstractmethod
     def ListPrices(

@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class IngestRequest(_message.Message):
     __slots__ = ("header", "data")
     class Header(_message.Message):
-        __slots__ = ("collection", "document_key", "filename", "size_bytes", "sha256", "request_id", "complete_by", "metadata", "origin", "max_nano_usd")
+        __slots__ = ("collection", "document_key", "filename", "size_bytes", "sha256", "request_id", "complete_by", "metadata", "origin", "max_nano_usd", "plan")
         class MetadataEntry(_message.Message):
             __slots__ = ("key", "value")
             KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class IngestRequest(_message.Message):
         METADATA_FIELD_NUMBER: _ClassVar[int]
         ORIGIN_FIELD_NUMBER: _ClassVar[int]
         MAX_NANO_USD_FIELD_NUMBER: _ClassVar[int]
+        PLAN_FIELD_NUMBER: _ClassVar[int]
         collection: str
         document_key: str
         filename: str
@@ -48,7 +49,8 @@ class IngestRequest(_message.Message):
         metadata: _containers.ScalarMap[str, str]
         origin: str
         max_nano_usd: int
-        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., request_id: _Optional[str] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., max_nano_usd: _Optional[int] = ...) -> None: ...
+        plan: _plan_pb2.ApprovedPlan
+        def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., request_id: _Optional[str] = ..., complete_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., max_nano_usd: _Optional[int] = ..., plan: _Optional[_Union[_plan_pb2.ApprovedPlan, _Mapping]] = ...) -> None: ...
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     header: IngestRequest.Header

@@ -133,7 +133,8 @@ class OrchestratorServiceServicer:
         Content that is published already is answered UNCHANGED, before the file need be sent. The same
         request_id with the same content answers with the same run.
         Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
-        COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+        COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again),
+        PLAN_OUTDATED (plan again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

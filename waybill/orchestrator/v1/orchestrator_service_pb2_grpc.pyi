@@ -40,7 +40,8 @@ class OrchestratorServiceStub:
     Content that is published already is answered UNCHANGED, before the file need be sent. The same
     request_id with the same content answers with the same run.
     Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
-    COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+    COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again),
+    PLAN_OUTDATED (plan again).
     """
     Plan: _grpc.StreamUnaryMultiCallable[_plan_pb2.PlanRequest, _plan_pb2.PlanResponse]
     """Says what an Ingest of a file would do and cost now: a header first, then the file in pieces. Nothing is
@@ -125,7 +126,8 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     Content that is published already is answered UNCHANGED, before the file need be sent. The same
     request_id with the same content answers with the same run.
     Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
-    COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+    COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again),
+    PLAN_OUTDATED (plan again).
     """
     Plan: _aio.StreamUnaryMultiCallable[_plan_pb2.PlanRequest, _plan_pb2.PlanResponse]  # type: ignore[assignment]
     """Says what an Ingest of a file would do and cost now: a header first, then the file in pieces. Nothing is
@@ -213,7 +215,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         Content that is published already is answered UNCHANGED, before the file need be sent. The same
         request_id with the same content answers with the same run.
         Reasons: INVALID_REQUEST, PATH_NOT_ALLOWED, DOCUMENT_TOO_LARGE, DOCUMENT_EMPTY, CHECKSUM_MISMATCH,
-        COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again).
+        COMPLETE_BY_PAST, REQUEST_ID_REUSED, QUEUE_FULL (repeat later), SOURCE_DELETED (send it again),
+        PLAN_OUTDATED (plan again).
         """
 
     @_abc_1.abstractmethod
