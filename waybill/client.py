@@ -33,6 +33,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, Inge
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan, PlanRequest, PlanResponse
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.orchestrator.v1.space_migration_service_pb2_grpc import SpaceMigrationServiceStub
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import identity, semconv, tls, wire
 from waybill.runtime.errors import (
@@ -181,6 +182,7 @@ class Client:
             for name, channel in channels.items()
         }
         self.orchestrator = OrchestratorServiceStub(wrapped["orchestrator"])
+        self.spaces = SpaceMigrationServiceStub(wrapped["orchestrator"])
         self.storage = ObjectStorageServiceStub(wrapped["storage"])
         self.index = DocumentIndexServiceStub(wrapped["storage"])
         self.parser = ParserServiceStub(wrapped["parser"])

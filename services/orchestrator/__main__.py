@@ -34,12 +34,16 @@ from services.orchestrator.runs.waiting import Kind, WaitPoller
 from services.orchestrator.runs.waits import BATCH, BUDGET, PARSE, Waits
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.space_fills import SpaceFills
+from services.orchestrator.space_migrations import SpaceMigrations
+from services.orchestrator.space_servicer import SpaceMigrationServicer
 from services.orchestrator.steps import Steps
 from services.orchestrator.traces.export import exporting
 from services.orchestrator.traces.reading import Traces
 from services.orchestrator.traces.spans import TraceServicer
 from waybill import tokens
 from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
+from waybill.orchestrator.v1 import space_migration_service_pb2_grpc as space_rpc
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, to_ledger
 from waybill.runtime.postgres import Database
@@ -84,9 +88,12 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             searches=Searches(steps, peers),
             peers=peers,
         )
+        fills = SpaceFills(peers, f"orchestrator/{config.executor_id}", audit)
+        migrations = SpaceMigrations(peers, steps.spaces, Searches(steps, peers), fills, audit, _now)
         try:
             async with (
                 durable.looking(),
+                fills.running(),
                 WaitPoller(runs, waits, kinds, _now).running(),
                 exporting(config.server.viewer, config.owner_database_url, traces),
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
@@ -97,6 +104,11 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                             orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server,
                             servicer,
                             "waybill.orchestrator.v1.OrchestratorService",
+                        ),
+                        (
+                            space_rpc.add_SpaceMigrationServiceServicer_to_server,
+                            SpaceMigrationServicer(migrations),
+                            "waybill.orchestrator.v1.SpaceMigrationService",
                         ),
                         (
                             trace_service_pb2_grpc.add_TraceServiceServicer_to_server,

@@ -125,7 +125,8 @@ def _value(draw: st.DrawFn, field: FieldDescriptor, known: Mapping[str, Any], de
 def _plausible(field: FieldDescriptor, known: Mapping[str, Any]) -> Any:
     name = field.name
     if name in known or name in PLAUSIBLE:
-        return known.get(name, PLAUSIBLE.get(name))
+        value = known.get(name, PLAUSIBLE.get(name))
+        return value.encode() if field.type == F.TYPE_BYTES and isinstance(value, str) else value
     match field.type:
         case F.TYPE_STRING:
             return NOBODY if name.endswith(("_id", "_ids", "job_key")) else "x"

@@ -21,7 +21,7 @@ from tests.contract.makers_services import everything
 from tests.contract.makers_storage import SPACE
 from waybill.embedder.v1 import embedder_service_pb2
 from waybill.ledger.v1 import ledger_service_pb2
-from waybill.orchestrator.v1 import orchestrator_service_pb2
+from waybill.orchestrator.v1 import orchestrator_service_pb2, space_migration_service_pb2
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.parser.v1 import parser_service_pb2
@@ -41,7 +41,7 @@ CONTRACTS = {
     "ledger": (ledger_service_pb2,),
     "parser": (parser_service_pb2,),
     "embedder": (embedder_service_pb2,),
-    "orchestrator": (orchestrator_service_pb2, trace_service_pb2),
+    "orchestrator": (orchestrator_service_pb2, space_migration_service_pb2, trace_service_pb2),
 }
 DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 JUNK = [b"\xff\xff\xff", b"\x0a\x05a", b"\x0a\x01\xff"]

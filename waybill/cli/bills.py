@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from waybill.cli.money import Figures
@@ -26,22 +27,24 @@ class Bill:
     """What one run bought.
 
     Attributes:
-        run: None for what was bought outside any run: the embedding of questions.
+        run: None for what was bought for no document's run: questions' vectors, and a space's fill.
         entries: Oldest first.
         figures: The ledger's own sums over them, for a run.
         plan: What was agreed to before; None where nothing was.
+        work: The id under which a space was filled, or that of a run that is gone; else empty.
     """
 
     run: Run | None
     entries: tuple[Entry, ...] = ()
     figures: Figures = _NOTHING
     plan: Plan | None = None
+    work: str = ""
 
 
 def bill_object(bill: Bill) -> Shape:
     """A bill, as `bill` prints it."""
     return {
-        "run_id": bill.run.run_id if bill.run else None,
+        "run_id": bill.run.run_id if bill.run else bill.work or None,
         "correlation_id": bill.run.correlation_id if bill.run else bill.entries[0].correlation_id,
         "document_key": bill.run.document_key if bill.run else None,
         "trace_id": bill.run.trace_id if bill.run else None,
@@ -81,7 +84,10 @@ def bills_of(client: Client, run_or_correlation_id: str) -> list[Bill]:
     bought = _Bought()
     bought.read(client, ListEntriesRequest(correlation_id=run_or_correlation_id))
     bought.read_plans(client, runs)
+    if not bought.entries and _is_uuid(run_or_correlation_id):
+        bought.read(client, ListEntriesRequest(run_ids=[run_or_correlation_id]))
     bills = [bought.bill(run) for run in runs]
+    bills += [bought.work(run_id) for run_id in bought.others(run.run_id for run in runs)]
     if bought.entries[""]:
         bills.append(bought.bill(None))
     if not bills:
@@ -111,11 +117,25 @@ class _Bought:
             found = client.ledger.ListPlans(ListPlansRequest(run_ids=run_ids)).plans
             self._plans.update({plan.run_id: plan for plan in found})
 
+    def others(self, run_ids: Iterable[str]) -> list[str]:
+        """What else was bought under an id."""
+        return sorted(self.entries.keys() - {"", *run_ids})
+
+    def work(self, run_id: str) -> Bill:
+        return Bill(None, tuple(self.entries[run_id]), self._figures.get(run_id, _NOTHING), work=run_id)
+
     def bill(self, run: Run | None) -> Bill:
         run_id = run.run_id if run else ""
         entries = tuple(self.entries[run_id])
         figures = self._figures.get(run_id, _NOTHING) if run else Figures.summed(entries)
         return Bill(run, entries, figures, self._plans.get(run_id))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def run_or_none(client: Client, run_id: str) -> Run | None:

@@ -19,7 +19,10 @@ from waybill.runtime.identity import DEFAULT_TENANT
 
 # The client's stubs, each with its service in the contract.
 _STUBS = {
-    "orchestrator": {"orchestrator": "waybill.orchestrator.v1.OrchestratorService"},
+    "orchestrator": {
+        "orchestrator": "waybill.orchestrator.v1.OrchestratorService",
+        "spaces": "waybill.orchestrator.v1.SpaceMigrationService",
+    },
     "storage": {
         "storage": "waybill.storage.v1.ObjectStorageService",
         "index": "waybill.storage.v1.DocumentIndexService",

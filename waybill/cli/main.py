@@ -29,6 +29,7 @@ from waybill.cli import (
     forecast,
     ingest,
     logs,
+    migrate_space,
     opening,
     plan,
     prices,
@@ -133,6 +134,7 @@ for panel, commands in GROUPS.items():
     if panel == "Documents":
         app.command("open", rich_help_panel=panel)(opening.open_source)
         app.add_typer(stored.app, name="objects", rich_help_panel=panel)
+app.add_typer(migrate_space.app, rich_help_panel="Documents")
 app.add_typer(budget.app, rich_help_panel="Runs, and what they cost")
 app.add_typer(doubts.app, rich_help_panel="Runs, and what they cost")
 

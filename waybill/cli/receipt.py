@@ -81,7 +81,7 @@ def receipt(bills: Sequence[Bill], width: int, *, would_cost: bool = False) -> I
 
 def _block(bill: Bill, width: int, would_cost: bool) -> Iterator[Text]:
     if bill.run is None:
-        yield Text("searches", "bold")
+        yield Text(f"vectors of {bill.work}" if bill.work else "searches", "bold")
     else:
         yield spread(Text(plain(bill.run.document_key), "bold"), state_name(bill.run), width)
         size = [counted(n, noun) for n, noun in ((bill.run.pages, "page"), (bill.run.chunks, "chunk")) if n]
