@@ -71,6 +71,9 @@ bench: dev-env ## the stack beside a hand-written lower bound, at a vendor's lat
 bench-env: run-env ## install LangChain and LlamaIndex for `make bench`, in .venv-bench
 	@$(BIN)/python -m venv .venv-bench && .venv-bench/bin/pip install -q -r bench/frameworks/requirements.txt
 
+load: dev-env ## documents a minute, seconds by step, memory at 1, 4, 16 callers (ARGS="--soak 1000": availability under faults)
+	@$(BIN)/python -m bench.load $(ARGS)
+
 bench-vendor: dev-env ## the embedder against a simulated OpenAI, the parser against LlamaCloud at 20 requests a minute (minutes)
 	@$(BIN)/python -m bench.vendor $(ARGS)
 
