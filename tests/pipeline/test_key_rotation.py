@@ -5,6 +5,10 @@ The stack reads each key from a file. The vendors are simulators, whose journals
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +26,7 @@ from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.settings import HOME
 from waybill.sim.journal import Entry as Line
 from waybill.sim.keys import fingerprint
 from waybill.sim.llamacloud.settings import JobTimes, LlamaCloudSettings
@@ -57,6 +62,7 @@ class Rotating:
         """Puts a key into a vendor's file, as a rotation does: beside it, then in its place."""
         beside = self.folder / f"{vendor.name}.new"
         beside.write_text(f"{key}\n")
+        beside.chmod(0o600)
         beside.replace(self.folder / vendor.name)
         self.keys[vendor.name] = key
 
@@ -197,3 +203,32 @@ def test_a_refused_key_is_repeated_once_with_the_key_that_the_file_has_by_then(
     for vendor in VENDORS:
         lines = rotating.vendors[vendor.name].journal[seen[vendor.name] :]
         assert sum(line.status == 401 for line in lines) <= 1, vendor.name
+
+
+def test_the_doctor_asks_what_the_running_stack_has_and_not_this_shell(rotating: Rotating) -> None:
+    file = rotating.folder / OPENAI.name
+    assert diagnosed(rotating)["openai key"] == ("OK", "")
+    file.chmod(0o644)
+    try:
+        assert diagnosed(rotating, failing=True)["openai key file"] == ("FAILED", f"chmod 600 {file}")
+    finally:
+        file.chmod(0o600)
+
+
+def diagnosed(rotating: Rotating, *, failing: bool = False) -> Mapping[str, tuple[str, str]]:
+    """State and command by check, as `waybill doctor` says it where the shell has another key and address."""
+    shell = {"OPENAI_API_KEY": "sk-of-the-shell", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    told = subprocess.run(
+        [sys.executable, "-m", "waybill.cli", "doctor", "--json"],
+        env={**os.environ, **shell, HOME.name: str(rotating.home.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    findings = json.loads(told.stdout)["findings"]
+    failed = [one for one in findings if one["state"] == "FAILED"]
+    assert (told.returncode, bool(failed)) == (int(failing), failing), failed
+    assert {"migrations", "policies", "clock", "disk", "telemetry", "alerts", "prices", "budgets"} <= {
+        one["check"] for one in findings
+    }
+    return {one["check"]: (one["state"], one["mend"]) for one in findings}

@@ -12,13 +12,13 @@ from dataclasses import asdict
 import typer
 from rich.text import Text
 
-from waybill.cli.checks import database
+from waybill.cli.checks import database, machine, money, rows
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
 from waybill.cli.plain import plain
 from waybill.cli.session import Json
 from waybill.cli.stack import at_home
-from waybill.stack import operate, process
+from waybill.stack import operate, ports, process
 from waybill.stack.home import Home
 from waybill.stack.state import StackState
 from waybill.stack.table import at_simulators
@@ -27,11 +27,14 @@ _STYLES = {State.OK: "green", State.SKIPPED: "dim", State.FAILED: "bold red"}
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check stack and database, and key, model, limits and reachability of vendors; exit 0 if none failed."""
+    """Check all that a deployment needs: stack, database, money, machine, vendors; exit 1 if one failed."""
     with at_home(as_json) as (screen, home):
         found = operate.running(home)
         settings = settings_in_force(found, os.environ)
         findings = [*_stack(home), _asked(found), *database.findings(home, found, settings)]
+        findings += rows.findings(home, found)
+        findings += machine.findings(home, settings)
+        findings += money.findings(home, found, settings, ports.mode_of(found.addresses) if found else "")
         findings += (one for check in CHECKS for one in check.findings(settings))
         if as_json:
             screen.emit({"findings": [asdict(finding) for finding in findings]})

@@ -87,15 +87,20 @@ def is_at(found: StackState, environ: Mapping[str, str]) -> bool:
     return (given.address, given.database) == (found.database.address, found.database.database)
 
 
+def asking_url(home: Home, found: StackState) -> str:
+    """Where the Postgres of a running stack is asked how it is."""
+    if found.database is None:
+        return embedded(home, found.addresses).url()
+    return found.database.url(ASKING_ROLE, home.passwords()[ASKING_ROLE])
+
+
 def asked(home: Home, found: StackState) -> DatabaseStatus | None:
     """Asks the Postgres of a running stack; None when it does not answer."""
     import psycopg  # as in postgres.py
 
     from waybill.stack.server_facts import LIMIT, USED
 
-    url = embedded(home, found.addresses).url()
-    if found.database is not None:
-        url = found.database.url(ASKING_ROLE, home.passwords()[ASKING_ROLE])
+    url = asking_url(home, found)
     question = psycopg.sql.SQL(
         "select current_setting('server_version'), current_setting('transaction_read_only') = 'on', {}, {}"
     ).format(USED, LIMIT)

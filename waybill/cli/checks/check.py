@@ -7,12 +7,14 @@ registry; another one is a subclass, in a file of its own.
 from __future__ import annotations
 
 import http.client
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from waybill.cli.checks.clock import of_date
 from waybill.cli.checks.finding import Finding, State
 from waybill.settings import MASK
 from waybill.vendors.registry import Vendor
@@ -47,6 +49,8 @@ class Check:
         prefix = self.vendor.settings
         given = {name[len(prefix) :]: value for name, value in settings.items() if name.startswith(prefix)}
         key = _key(self.vendor, given)
+        if (named := given.get(f"{self.vendor.key}_FILE")) and (fault := _file_fault(Path(named))):
+            yield self.found("key file", State.FAILED, *fault)
         if not key:
             yield self._no_key(settings)
         elif key == MASK:
@@ -121,6 +125,9 @@ class Check:
             return
         milliseconds = round((time.monotonic() - began) * 1000)
         yield self.found("reachability", State.OK, f"{base} answers in {milliseconds} ms")
+        clock = of_date(f"{self.vendor.name} clock", f"{self.vendor.title}'s", reply.headers.get("date", ""))
+        if clock is not None:
+            yield clock
         yield from self.read(reply, key, base, given)
 
     def _of_key(self, reply: Reply) -> Finding:
@@ -142,6 +149,17 @@ class Check:
         if reply.status in (401, 403):
             return self.found(vendor.subject, State.SKIPPED, f"not told: HTTP {reply.status}")
         return self.trouble(reply)
+
+
+def _file_fault(file: Path) -> tuple[str, str] | None:
+    """What is wrong with a file of keys, and what mends it."""
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}", f"chmod 600 {shlex.quote(str(file))}"
+    if mode & 0o044:
+        return f"others can read {file}", f"chmod 600 {shlex.quote(str(file))}"
+    return None
 
 
 def _key(vendor: Vendor, given: Given) -> str:

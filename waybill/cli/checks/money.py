@@ -1,0 +1,89 @@
+"""What the ledger says: whether what the stack buys has a price, and whether anything bounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from waybill.cli.checks.finding import Finding, State
+from waybill.client import Client, connect
+from waybill.ledger.v1.budget_pb2 import Budget
+from waybill.ledger.v1.ledger_service_pb2 import ListBudgetsRequest, ListPricesRequest
+from waybill.ledger.v1.price_pb2 import Price
+from waybill.runtime.errors import ServiceError
+from waybill.settings import HOME, PRICES_FILE
+from waybill.stack.home import Home
+from waybill.stack.state import StackState
+from waybill.vendors.registry import LLAMAPARSE, OPENAI
+
+SECONDS = 5.0
+# Whose calls cost money by the unit; a bucket is paid by the month.
+_SELLERS = (OPENAI, LLAMAPARSE)
+
+
+def findings(
+    home: Home, found: StackState | None, settings: Mapping[str, str], mode: str
+) -> Iterator[Finding]:
+    """Asks the ledger of the running stack.
+
+    Args:
+        home: The state folder.
+        found: The running stack; without one nothing is found.
+        settings: Those in force.
+        mode: The running stack's; in `simulator` nothing is real.
+    """
+    if found is None:
+        return
+    bought = {
+        vendor.name: settings.get(f"{vendor.settings}{vendor.subject.upper()}") or vendor.default_subject
+        for vendor in _SELLERS
+        if mode == "simulator" or settings.get(f"{vendor.service.upper()}_BACKEND") == vendor.name
+    }
+    try:
+        environ = {HOME.name: str(home.folder)}
+        with connect(found.addresses, deadline_seconds=SECONDS, environ=environ) as client:
+            yield of_prices(client.ledger.ListPrices(ListPricesRequest()).prices, bought)
+            yield of_budgets(_budgets(client), spends=bool(bought) and mode != "simulator")
+    except ServiceError as error:
+        yield Finding("prices", State.SKIPPED, f"the ledger does not tell: {error.reason}", "waybill health")
+
+
+def _budgets(client: Client) -> Sequence[Budget]:
+    return client.ledger.ListBudgets(ListBudgetsRequest(page_size=1000)).budgets
+
+
+def of_prices(prices: Sequence[Price], bought: Mapping[str, str]) -> Finding:
+    """Whether each model that is bought has a price: without one nothing is bought.
+
+    Args:
+        prices: Those of today.
+        bought: Models or tiers by vendor.
+    """
+    known = {(price.vendor, price.model) for price in prices}
+    if missing := [f"{vendor} {model}" for vendor, model in bought.items() if (vendor, model) not in known]:
+        detail = f"none for {', '.join(missing)}: the ledger refuses to buy it"
+        return Finding("prices", State.FAILED, detail, f"{PRICES_FILE.name}=a file with it; waybill restart")
+    newest = max((price.valid_from for price in prices), default="")
+    return Finding("prices", State.OK, f"{len(prices)}, the newest of {newest}; `waybill prices`")
+
+
+def of_budgets(budgets: Sequence[Budget], *, spends: bool) -> Finding:
+    """Whether budgets have room.
+
+    Args:
+        budgets: With their windows.
+        spends: Whether the stack spends real money.
+    """
+    over = [one for one in budgets if one.window.over_limit or _is_full(one)]
+    if over:
+        names = ", ".join(one.budget_id for one in over)
+        detail = f"{len(over)} of {len(budgets)} have no room: {names}. Runs wait for them."
+        return Finding("budgets", State.FAILED, detail, "waybill budget list; waybill budget set …")
+    if not budgets:
+        detail = "none: nothing bounds the money" if spends else "none; nothing here costs real money"
+        return Finding("budgets", State.SKIPPED, detail, "waybill budget set 5usd/day" if spends else "")
+    return Finding("budgets", State.OK, f"{len(budgets)}, each with room")
+
+
+def _is_full(budget: Budget) -> bool:
+    window = budget.window
+    return 0 < budget.limit <= window.used + window.held + window.in_doubt
