@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from waybill.alert_settings import ALERT_WEBHOOK_SECRET, ALERT_WEBHOOK_SECRET_FILE, ALERT_WEBHOOK_URL
 from waybill.cli.checks.check import RESTART
 from waybill.cli.checks.finding import Finding, State
-from waybill.runtime.settings import OTEL_ENDPOINT
+from waybill.runtime import settings as declared
 from waybill.settings import HOME
 from waybill.stack.home import Home
 
@@ -55,10 +55,10 @@ def _disk(home: Home, usage: Callable[[Path], Usage]) -> Finding:
 
 
 def _telemetry(settings: Mapping[str, str]) -> Finding:
-    endpoint = settings.get(OTEL_ENDPOINT.name, "")
+    endpoint = settings.get(declared.OTEL_ENDPOINT.name, "")
     if not endpoint:
         return Finding("telemetry", State.OK, "spans go to the orchestrator alone: `waybill trace`")
-    mend = f"export {OTEL_ENDPOINT.name}=http://host:4317, or unset it; {RESTART}"
+    mend = f"export {declared.OTEL_ENDPOINT.name}=http://host:4317, or unset it; {RESTART}"
     try:
         place = urlsplit(endpoint)
         host, port = place.hostname, place.port or 4317
