@@ -37,6 +37,7 @@ from waybill.stack.home import Home
 from waybill.vendors.registry import LLAMAPARSE, OPENAI
 
 UNLIMITED = 10**15
+OF_A_RUN = Limit(Budget.UNIT_NANO_USD, Budget.PERIOD_RUN, "", 0)
 SELDOM_SECONDS = 0.25
 ATTEMPT_SECONDS = "4"
 # Small requests: a document of a few sections is several.
@@ -221,7 +222,7 @@ class Play:
             self._set(limit, UNLIMITED)
         for run_id, sent in zip(self.runs, self.schedule.sent, strict=True):
             if sent.max_nano_usd is not None:
-                self._set(Limit(Budget.UNIT_NANO_USD, Budget.PERIOD_RUN, "", 0), UNLIMITED, run_id)
+                self._set(OF_A_RUN, UNLIMITED, run_id)
 
     def _set(self, limit: Limit, amount: int, run_id: str = "") -> None:
         budget = Budget(
@@ -238,7 +239,7 @@ class Play:
         """What failed, and what was cancelled where the schedule says so, is retried at healthy vendors."""
         for _ in range(RETRIES):
             again = [
-                run.run_id
+                run
                 for run in self.ended
                 if run.state in (Run.STATE_FAILED, Run.STATE_EXPIRED)
                 or (run.run_id in self.cancelled and self.schedule.taken_up and run.state != Run.STATE_READY)
@@ -246,8 +247,10 @@ class Play:
             if not again:
                 return
             eventually(self.bench.all_serving, "all serve", pause_seconds=SELDOM_SECONDS)
-            for run_id in again:
-                self.bench.client.orchestrator.RetryRun(RetryRunRequest(run_id=run_id))
+            for run in again:
+                if run.reason == "RETRY_BUDGET_EXCEEDED":
+                    self._set(OF_A_RUN, UNLIMITED, run.run_id)
+                self.bench.client.orchestrator.RetryRun(RetryRunRequest(run_id=run.run_id))
             eventually(self._over, "what was retried ends", pause_seconds=SELDOM_SECONDS)
 
     def _over(self) -> bool:
