@@ -148,9 +148,10 @@ async def test_two_links_to_one_object_have_two_lives_and_each_ends_with_its_own
     assert [(await fetch(link)).status for link in (short, long)] == [200, 200]
     if storage.pass_seconds is None:
         return
-    storage.pass_seconds(59)
+    # A vendor's clock also goes by itself, on a slow machine for some seconds.
+    storage.pass_seconds(20)
     assert [(await fetch(link)).status for link in (short, long)] == [200, 200]
-    storage.pass_seconds(2)
+    storage.pass_seconds(41)
     first, second = await fetch(short), await fetch(long)
     assert first.status in REFUSED
     assert CONTENT[:100] not in first.body
