@@ -129,6 +129,15 @@ DOUBT_WRITE_OFF_AFTER = Setting(
 )
 ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml.")
 
+OVER_BUDGET = Setting(
+    name="WAYBILL_OVER_BUDGET",
+    group="Money",
+    meaning="In hybrid mode, what becomes of a document whose parse a budget refuses: it waits (`wait`), or "
+    "is read on this machine, flagged (`local`).",
+    default="wait",
+    choices=("wait", "local"),
+)
+
 EXECUTOR_ID = Setting(
     name="WAYBILL_EXECUTOR_ID",
     group=_RUNS,

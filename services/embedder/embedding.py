@@ -20,7 +20,7 @@ from waybill.packing import packed
 from waybill.purchases import Purchase
 from waybill.runtime import semconv
 from waybill.runtime.errors import InvalidRequest, VendorContract
-from waybill.vendors.calls import Calls
+from waybill.vendors.calls import Calls, not_waiting
 from waybill.vendors.limiter import Limiter
 
 # Float16 storage and float32 sums of a vendor both stay well inside.
@@ -68,12 +68,12 @@ class Embeddings:
         self._limiter = limiter
         self._calls = calls
 
-    async def embed(self, texts: Sequence[str], *, while_down: bool = True) -> AsyncIterator[Bought]:
+    async def embed(self, texts: Sequence[str], *, go_on: bool = False) -> AsyncIterator[Bought]:
         """Embeds texts, one vendor request at a time, in order.
 
         Args:
             texts: What to embed.
-            while_down: A vendor that is down is waited for.
+            go_on: Whoever asks goes on without a vendor that is down.
 
         Raises:
             InvalidRequest: TEXT_EMPTY, TEXT_TOO_LONG, TOO_MANY_TEXTS; before anything is spent.
@@ -86,7 +86,9 @@ class Embeddings:
         check(self._limits, texts, counts)
         for request in pack(self._limits, texts, counts):
             wanted = purchase(self.space, self._limits, request, self._limits.price_model)
-            yield await self._calls.make(partial(self._buy, request, wanted), while_down=while_down)
+            with not_waiting(go_on):
+                bought = await self._calls.make(partial(self._buy, request, wanted))
+            yield bought
 
     async def _buy(self, request: Request, purchase: Purchase) -> Bought:
         """One attempt: one turn, one ledger entry, one span."""

@@ -55,8 +55,8 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         yield pb.EmbedResponse(
             space=embeddings.space, batches_offered=batches, offer=embeddings.offer, choice=choice
         )
-        usage, while_down = Usage(), choice.mode != Mode.MODE_HYBRID
-        async for bought in embeddings.embed(request.texts, while_down=while_down):
+        usage, go_on = Usage(), choice.mode == Mode.MODE_HYBRID
+        async for bought in embeddings.embed(request.texts, go_on=go_on):
             usage.tokens += bought.tokens
             usage.entry_ids.append(bought.entry_id)
             for vectors in _messages(bought):

@@ -142,7 +142,12 @@ class Admission:
     async def _unchanged(self, run: NewRun, version: BeginVersionResponse) -> Row:
         """Nothing to do, but that no content which came before, and is still under way, replaces this."""
         row = await self._runs.record_unchanged(
-            replace(run, document_id=version.document_id, chunks=version.chunk_count)
+            replace(
+                run,
+                document_id=version.document_id,
+                version_id=version.version_id,
+                chunks=version.chunk_count,
+            )
         )
         await self._peers.index.PublishVersion(
             PublishVersionRequest(

@@ -10,12 +10,16 @@ from psycopg.types.json import Jsonb
 
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.reading_pb2 import Reading
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.purchases import LOCAL
 from waybill.runtime.errors import ServiceError
-from waybill.vendors.choosing import choose, refused_by_vendor
+from waybill.vendors.choosing import PARSER, choose, refused_by_vendor, vendor_of
 
-PAGES_MISSING, VECTORS_PENDING = "PAGES_MISSING", "VECTORS_PENDING"
+PARSED_LOCALLY, VECTORS_PENDING, PAGES_MISSING = "PARSED_LOCALLY", "VECTORS_PENDING", "PAGES_MISSING"
 # What another try mends, once the vendor serves.
-HEALABLE = (VECTORS_PENDING,)
+HEALABLE = (PARSED_LOCALLY, VECTORS_PENDING)
+# Of a version that was parsed without the vendor: another one than that of the vendor's pages.
+WITHOUT_VENDOR = " parsed-locally"
 _MOST_NAMES = 5
 
 
@@ -45,6 +49,25 @@ def pending(chunks: int, message: str) -> str:
     """Sentences on chunks without a vector."""
     what = "1 chunk has" if chunks == 1 else f"{chunks} chunks have"
     return f"{what} no vector yet, and words alone find what is in them. {message} `waybill heal` mends it."
+
+
+def goes_on_locally(job: ParseJob) -> bool:
+    """Whether a vendor's job is not waited for, because the vendor does not serve."""
+    return job.backend != LOCAL and _stands_in(job.choice)
+
+
+def _stands_in(choice: BackendChoice) -> bool:
+    return choice.backend == LOCAL and choice.reason != Mode.Name(choice.mode)
+
+
+def parsed_locally(choice: BackendChoice) -> str:
+    """A sentence on a document that was parsed without the vendor; empty for any other."""
+    if not _stands_in(choice):
+        return ""
+    return (
+        f"{vendor_of(PARSER)} did not parse it ({choice.reason}), so it was read on this machine. "
+        "`waybill heal` has it parsed there."
+    )
 
 
 def backends(choice: BackendChoice) -> Jsonb:

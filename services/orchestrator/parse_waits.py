@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable
 from functools import partial
 
+from services.orchestrator.degrading import goes_on_locally
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.waits import Wait, seldom
@@ -38,6 +39,9 @@ class ParseWaits:
         except NotFound:
             return None
         if job.state not in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
+            return None
+        if goes_on_locally(job):
+            # Its vendor does not serve, and the mode lets the run go on without.
             return None
         now = self._now()
         soon = seldom(wait.created_at, now, SOONEST_SECONDS, LATEST_SECONDS)

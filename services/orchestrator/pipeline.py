@@ -12,7 +12,7 @@ from functools import partial
 
 from services.orchestrator.batch import tiers
 from services.orchestrator.batch.tier import BatchTier
-from services.orchestrator.degrading import PAGES_MISSING, VECTORS_PENDING
+from services.orchestrator.degrading import PAGES_MISSING, PARSED_LOCALLY, VECTORS_PENDING
 from services.orchestrator.runs.durable import Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending
 from services.orchestrator.runs.rows import RunRef
@@ -31,7 +31,7 @@ class Pipeline:
         parsed = await step("parse", Parsed, self._steps.parse)
         cut = await step("chunk", Cut, partial(self._steps.chunk, parsed))
         pending = cut.lacking if cut.published else await self._embed_and_publish(run, cut, step)
-        lacking = {VECTORS_PENDING: pending, PAGES_MISSING: parsed.missing}
+        lacking = {PARSED_LOCALLY: parsed.locally, VECTORS_PENDING: pending, PAGES_MISSING: parsed.missing}
         for reason, sentences in lacking.items():
             if sentences:
                 return Ending("READY_DEGRADED", reason, " ".join(filter(None, lacking.values())))

@@ -7,7 +7,7 @@ import datetime
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import PARSE, Waits
 from services.orchestrator.spaces import Spaces
 from services.orchestrator.versions import NewVersion
-from waybill.common.v1.backend_pb2 import Mode
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -38,6 +38,7 @@ from waybill.parser.v1.parser_service_pb2 import (
     CreateParseJobRequest,
     GetParseJobRequest,
 )
+from waybill.purchases import LOCAL
 from waybill.runtime import deadline, semconv
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import (
@@ -63,6 +64,8 @@ EMBEDDINGS_IN_FLIGHT = 8
 WRITES_IN_FLIGHT = 3
 BATCHES_IN_MEMORY = EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT
 JOB_WAIT = Duration(seconds=20)
+CANCEL_SECONDS = 2.0
+UNFINISHED = (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING)
 # After so long the embedder is asked again which model it serves, and hardly waited for.
 OFFER_SECONDS, ASK_SECONDS = 5.0, 1.0
 EMBED_SECONDS = 300.0
@@ -70,11 +73,16 @@ EMBED_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Parsed:
-    """Where the pages are, and what of the document they lack: a sentence, empty where they lack nothing."""
+    """Where the pages are, and what of the document they lack: a sentence, empty where they lack nothing.
+
+    Attributes:
+        locally: A sentence, where the vendor's engine was to read it and did not.
+    """
 
     result_key: str
     pages: int
     missing: str = ""
+    locally: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,14 +175,16 @@ class Steps:
 
     async def parse(self, row: Row) -> Noted[Parsed]:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
-        job = await self._ended(await self._waited_for(row) or await self._begun(row))
+        job, choice = await self._parsed(row)
         if job.blocked_on:
             raise Quota(job.reason, job.message, {semconv.BLOCKED_ON: job.blocked_on})
         if job.state != ParseJob.STATE_SUCCEEDED:
             raise InvalidRequest(job.reason or "PARSE_FAILED", job.message)
         reading = Jsonb(MessageToDict(job.reading, preserving_proto_field_name=True))
-        parsed = Parsed(job.result_key, job.page_count, degrading.missing(job.reading))
-        return Noted(parsed, {"pages": job.page_count, "reading": reading})
+        locally = degrading.parsed_locally(choice)
+        parsed = Parsed(job.result_key, job.page_count, degrading.missing(job.reading), locally)
+        columns = {"pages": job.page_count, "reading": reading, "backends": degrading.backends(choice)}
+        return Noted(parsed, columns)
 
     async def chunk(self, parsed: Parsed, row: Row) -> Noted[Cut]:
         """Cuts the pages and writes the chunks, without vectors, under an unpublished version.
@@ -281,7 +291,7 @@ class Steps:
             collection=row["collection"],
             document_key=row["document_key"],
             source_sha256=row["source_sha256"],
-            recipe=self.recipe,
+            recipe=self.recipe + (degrading.WITHOUT_VENDOR if parsed.locally else ""),
             space=space,
             run_id=str(row["run_id"]),
             keep_until=timestamp(tiers.keep_until(row["complete_by"], now)),
@@ -316,6 +326,22 @@ class Steps:
         if not self._offer.HasField("space"):
             raise VendorContract("SPACE_UNKNOWN", "The embedder named no space. Look at its log.")
 
+    async def _parsed(self, row: Row) -> tuple[ParseJob, BackendChoice]:
+        """The document's job at its end, and who did it: in hybrid mode we, where the vendor cannot."""
+        job = await self._waited_for(row) or await self._begun(row)
+        choice = job.choice
+        job = await self._ended(job)
+        if not degrading.goes_on_locally(job):
+            return job, choice if job.backend == LOCAL else job.choice
+        if job.state in UNFINISHED and not job.vendor_job_id:
+            # It has bought nothing yet. One that the vendor has goes on, and a heal takes it.
+            with suppress(Unavailable, Deadline):
+                cancel = CancelParseJobRequest(job_id=job.job_id)
+                call = partial(self._peers.parser.CancelParseJob, cancel, timeout=CANCEL_SECONDS)
+                await insist(call, seconds=CANCEL_SECONDS)
+        ours = await self._begun(row, lack=job.choice.reason)
+        return await self._ended(ours), job.choice
+
     async def _waited_for(self, row: Row) -> ParseJob | None:
         """The job that this try has waited for, also where it failed: nothing is bought a second time."""
         run = RunRef(row["tenant"], str(row["run_id"]))
@@ -330,20 +356,27 @@ class Steps:
         # It was cancelled for another run of the same content.
         return None if job.state == ParseJob.STATE_CANCELLED else job
 
-    async def _begun(self, row: Row) -> ParseJob:
-        """A new job, or the living one for the same content."""
+    async def _begun(self, row: Row, lack: str = "") -> ParseJob:
+        """A new job, or the living one for the same content; `lack` says why the vendor cannot do it."""
         request = CreateParseJobRequest(
             source_key=row["source_key"],
             source_sha256=row["source_sha256"],
             filename=row["filename"],
             source_size_bytes=row["size_bytes"],
             wait=JOB_WAIT,
+            lack=lack,
         )
         return (await steady(partial(self._peers.parser.CreateParseJob, request))).job
 
     async def _ended(self, job: ParseJob) -> ParseJob:
-        """The job at its end. Raises RunWaits: its parse goes on at a vendor."""
-        while job.state in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
+        """The job at its end, or once another backend is to do it.
+
+        Raises:
+            RunWaits: Its parse goes on at a vendor.
+        """
+        while job.state in UNFINISHED:
+            if degrading.goes_on_locally(job):
+                return job
             if job.HasField("look_at"):
                 raise RunWaits(PARSE, job.job_id, moment(job.look_at))
             read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT)

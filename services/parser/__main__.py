@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from services.parser.config import ParserConfig
 from services.parser.documents.limits import DEFAULT_LIMITS, Limits
 from services.parser.documents.sandbox import Sandbox
 from services.parser.doubts import ParseDoubts
+from services.parser.engines import Engine, Engines, serves
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.servicer import ParserServicer
@@ -50,6 +51,8 @@ class Chosen:
     engine: Parser
     limits: Limits
     probes: Mapping[str, Probe]
+    lack: Callable[[], str] = serves
+    beside: Engine | None = None
 
 
 @asynccontextmanager
@@ -85,7 +88,9 @@ async def assembled(
         if config.llamaparse is not None:
             config.llamaparse.keys.audited(audit, LLAMAPARSE.name)
         engine, limits = chosen.engine, chosen.limits
-        runner = Runner(jobs, objects, engine, meter, limits)
+        main, beside = Engine(engine, limits, chosen.lack), chosen.beside
+        runner = Runner(jobs, objects, engine, meter, limits, beside=beside, lack=chosen.lack)
+        engines = Engines(main, beside, config.mode, config.local_over_budget)
         await stack.enter_async_context(runner.running(config.children))
         if engine.capabilities.keeps_parses:
             doubts = ParseDoubts(jobs, engine, meter)
@@ -101,7 +106,7 @@ async def assembled(
             rpcs=[
                 (
                     parser_service_pb2_grpc.add_ParserServiceServicer_to_server,
-                    ParserServicer(jobs, runner, objects, engine, limits),
+                    ParserServicer(jobs, runner, objects, engines),
                     "waybill.parser.v1.ParserService",
                 )
             ],
@@ -127,17 +132,31 @@ async def _chosen(
     from services.parser.backends.llamaparse.engine import MOST_FILE_BYTES, LlamaParse
     from services.parser.backends.llamaparse.sdk import opened
 
-    limits = dataclasses.replace(limits, source_bytes=MOST_FILE_BYTES)
+    ours, limits = limits, dataclasses.replace(limits, source_bytes=MOST_FILE_BYTES)
     calls = Calls(LLAMAPARSE.name, policy)
     rate = config.llamaparse.requests_per_minute
     limiter = Limiter(LLAMAPARSE.name, VENDOR_CONCURRENCY, requests_per_minute=rate)
-    async with Sandbox.open(limits, size) as sandbox, opened(config.llamaparse, limiter, calls) as cloud:
+    async with (
+        Sandbox.open(limits, size) as sandbox,
+        opened(config.llamaparse, limiter, calls) as cloud,
+        _beside(config, ours) as beside,
+    ):
         telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
         told = config.llamaparse.webhooks
         hook = partial(webhooks.hook, told) if told else None
         vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits, hook)
         probes = watched(LLAMAPARSE, vendor.check, calls.breaker, telemetry, HEALTH_SECONDS)
-        yield Chosen(vendor, limits, probes)
+        yield Chosen(vendor, limits, probes, lambda: calls.breaker.lack, beside)
+
+
+@asynccontextmanager
+async def _beside(config: ParserConfig, limits: Limits) -> AsyncIterator[Engine | None]:
+    """Our engine beside a vendor's. Its sandbox recognises text, which the counting for a vendor must not."""
+    if not config.also_local:
+        yield None
+        return
+    async with Sandbox.open(limits, config.children + 1, config.tesseract) as sandbox:
+        yield Engine(LocalParser(sandbox, limits), limits)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ from functools import partial
 
 import structlog
 
-from services.parser.backends.port import HEAD_BYTES, Parse, Parser, Source, Stage
-from services.parser.documents.limits import Limits
+from services.parser.backends.port import HEAD_BYTES, Parse, Source, Stage
+from services.parser.engines import Engine
 from services.parser.job import Job, JobState
 from services.parser.jobs import Jobs, Superseded
 from services.parser.objects import Objects
@@ -57,6 +57,8 @@ from waybill.purchases import Purchase
 from waybill.refusals import refusals_of, refused_for_nothing
 from waybill.runtime import semconv
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
+from waybill.vendors.calls import not_waiting
+from waybill.vendors.choosing import refused_by_vendor
 
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
@@ -85,16 +87,15 @@ class GoesOn(Exception):
 class Attempts:
     """What is done for one job at a time; `Runner` describes the arguments."""
 
-    def __init__(
-        self, jobs: Jobs, objects: Objects, engine: Parser, meter: Meter, limits: Limits, now: Now
-    ) -> None:
+    def __init__(self, jobs: Jobs, objects: Objects, engine: Engine, meter: Meter, now: Now) -> None:
         self._jobs = jobs
         self._objects = objects
-        self._engine = engine
+        self._engine = engine.parser
+        self._lack = engine.lack
         self._meter = meter
-        self._limits = limits
+        self._limits = engine.limits
         self._now = now
-        self._vendor = engine.capabilities.vendor
+        self._vendor = engine.parser.capabilities.vendor
 
     async def advance(self, job: Job, work: Work, *, last: bool) -> Job | None:
         """Brings a claimed job to its end, or clears what is left of a cancelled one.
@@ -105,7 +106,7 @@ class Attempts:
         Raises:
             Unavailable, Deadline: A neighbour is away; when it is the last try, the job has FAILED.
         """
-        with on_behalf_of(job):
+        with on_behalf_of(job), not_waiting(job.hybrid):
             if job.state is not JobState.CANCELLED:
                 with suppress(Superseded):
                     try:
@@ -114,7 +115,14 @@ class Attempts:
                         return await self._jobs.set_aside(job, parse.seconds, parse.pages_done)
             left = await self._jobs.claim(job.caller.tenant, job.job_id)
             if left is not None and left.state is JobState.CANCELLED:
-                return await self._clear(left)
+                try:
+                    return await self._clear(left)
+                except Unavailable as error:
+                    if not (job.hybrid and refused_by_vendor(error)):
+                        raise
+                    # It is cleared once its vendor is back, and takes no place of other jobs until then.
+                    log.info("a cancelled parse cannot be asked for", job_id=str(job.job_id))
+                    return None
         log.warning("parse job taken over by another process", job_id=str(job.job_id))
         return None
 
@@ -137,6 +145,11 @@ class Attempts:
             earlier = await self._earlier_result(job) or await self._earlier_parse(job, work)
             reading = earlier or await self._attempt(job, work)
         except (Unavailable, Deadline) as error:
+            vendor = refused_by_vendor(error)
+            if vendor and (vendor != self._vendor or job.hybrid):
+                # The vendor that keeps the files, and there is no other way to them; or the engine's, and the
+                # run goes on without it.
+                raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
             if not last:
                 raise
             return await self._give_up(job, error)
@@ -172,7 +185,12 @@ class Attempts:
         nothing = bool(blocked_on) or refused_for_nothing(error, self._vendor)
         known = nothing or not self._engine.capabilities.keeps_parses
         return await self._jobs.fail(
-            job, error.reason, error.message, in_doubt=not known, blocked_on=blocked_on
+            job,
+            error.reason,
+            error.message,
+            in_doubt=not known,
+            blocked_on=blocked_on,
+            failed_vendor=refused_by_vendor(error),
         )
 
     async def _earlier_result(self, job: Job) -> Reading | None:
@@ -263,6 +281,10 @@ class Attempts:
         with tempfile.TemporaryFile() as file, Artifact.open() as artifact:
             source = Source(file, job.filename)
             expected = await work.stoppable(partial(self._count, job, source, artifact))
+            if expected and job.hybrid and (lack := self._lack()):
+                # Nothing is held for a vendor that is not asked.
+                text = f"{self._vendor} does not work now."
+                raise Precondition(lack, text, {semconv.VENDOR: self._vendor})
             entry_id = str(uuid.uuid4())
             job = await self._jobs.attach_entry(job, entry_id, expected)
             if not expected:

@@ -10,7 +10,9 @@ from services.parser.backends.llamaparse.config import LlamaParseConfig
 from services.parser.documents import tesseract
 from services.parser.documents.tesseract import Tesseract
 from waybill import settings as declared
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.runtime.server import ServerConfig
+from waybill.runtime.settings import ENV
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class ParserConfig:
         children: WAYBILL_PARSER_CHILDREN, documents parsed at a time; one a core unless told.
         tesseract: What recognises text in scans, if it is installed: in the languages of
             WAYBILL_PARSER_OCR_LANGUAGES ("deu+eng"), in all that it has unless told, never for "none".
+        mode: Of calls that name none; unspecified: the backend, and no other.
+        also_local: Our own engine is built beside the vendor's.
+        local_over_budget: WAYBILL_OVER_BUDGET, in hybrid mode: what a budget refuses is parsed here.
     """
 
     server: ServerConfig
@@ -39,6 +44,9 @@ class ParserConfig:
     llamaparse: LlamaParseConfig | None = None
     children: int = 1
     tesseract: Tesseract | None = None
+    mode: Mode = Mode.MODE_UNSPECIFIED
+    also_local: bool = False
+    local_over_budget: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ParserConfig:
@@ -58,6 +66,10 @@ class ParserConfig:
             llamaparse=LlamaParseConfig.read(settings) if backend == "llamaparse" else None,
             children=settings.integer(declared.PARSER_CHILDREN, os.cpu_count() or 1),
             tesseract=None if languages == "none" else tesseract.installed(languages, environ),
+            mode=settings.mode(declared.PARSER_BACKEND),
+            # For hybrid mode, also where it is switched to later.
+            also_local=backend != "local" and settings.text(ENV) != "production",
+            local_over_budget=settings.choice(declared.OVER_BUDGET) == "local",
         )
         settings.check()
         return config

@@ -55,6 +55,7 @@ class NewJob:
     Attributes:
         size_bytes: Of the source; 0 where an older release made the job.
         light: It needs so little that it takes no place of the others.
+        hybrid: Its caller goes on without the vendor while that does not serve.
     """
 
     caller: Caller
@@ -68,6 +69,7 @@ class NewJob:
     revision: str
     size_bytes: int = 0
     light: bool = False
+    hybrid: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,7 @@ class Job(NewJob):
         ends_by: When that parse is held to be stuck.
         page_count: Above 0 once the artifact is stored; from then on a job is not cancelled.
         reading: How the document was read; empty until the artifact is stored.
+        failed_vendor: Of a job that FAILED: the vendor that did not serve; empty where it was no vendor's.
         deaths: Processes that have died while they worked on it.
         charge_of: The entry whose charge its engine has still to tell; empty where none is.
         leased: Whether a process works on it, or did until it died.
@@ -103,6 +106,7 @@ class Job(NewJob):
     reason: str
     message: str
     blocked_on: str
+    failed_vendor: str
     created_at: datetime.datetime
     ended_at: datetime.datetime | None
     deaths: int
@@ -177,6 +181,8 @@ def job_of(row: Mapping[str, Any]) -> Job:
         reason=row["reason"],
         message=row["message"],
         blocked_on=row["blocked_on"],
+        failed_vendor=row["failed_vendor"],
+        hybrid=row["hybrid"],
         created_at=row["created_at"],
         ended_at=row["ended_at"],
         deaths=row["deaths"],

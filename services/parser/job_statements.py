@@ -10,10 +10,11 @@ MOST_DEATHS = 3
 INSERT = """
 insert into waybill_parser.jobs (job_id, tenant, source_key, source_sha256, filename, tier, backend,
     revision, cost_kind, correlation_id, run_id, step_span_id, collection, document_key, subject,
-    credential_id, traceparent, size_bytes, light)
+    credential_id, traceparent, size_bytes, light, hybrid)
 values (%(job_id)s, %(tenant)s, %(source_key)s, %(source_sha256)s, %(filename)s, %(tier)s, %(backend)s,
     %(revision)s, %(cost_kind)s, %(correlation_id)s, %(run_id)s, %(step_span_id)s, %(collection)s,
-    %(document_key)s, %(subject)s, %(credential_id)s, %(traceparent)s, %(size_bytes)s, %(light)s)
+    %(document_key)s, %(subject)s, %(credential_id)s, %(traceparent)s, %(size_bytes)s, %(light)s,
+    %(hybrid)s)
 on conflict (tenant, source_sha256, tier, revision) where state not in ('FAILED', 'CANCELLED') do nothing
 """
 SELECT_LIVING = """

@@ -63,6 +63,7 @@ class Jobs:
             "revision": new.revision,
             "size_bytes": new.size_bytes,
             "light": new.light,
+            "hybrid": new.hybrid,
         }
         for _ in range(3):
             async with self._database.transaction(new.caller.tenant) as connection:
@@ -177,7 +178,14 @@ class Jobs:
         )
 
     async def fail(
-        self, job: Job, reason: str, message: str, *, in_doubt: bool = False, blocked_on: str = ""
+        self,
+        job: Job,
+        reason: str,
+        message: str,
+        *,
+        in_doubt: bool = False,
+        blocked_on: str = "",
+        failed_vendor: str = "",
     ) -> Job:
         """Ends a job without a result. Raises Superseded.
 
@@ -187,15 +195,18 @@ class Jobs:
             message: A sentence that says what to do.
             in_doubt: Whether nobody knows what the engine has of its attempt.
             blocked_on: The budget that refused it, as semconv.BLOCKED_ON.
+            failed_vendor: The vendor that did not serve.
         """
         return await self._change(
             job,
             "state = 'FAILED', ended_at = clock_timestamp(), leased_until = null, look_at = null, "
-            f"reason = %(reason)s, message = %(message)s, blocked_on = %(blocked_on)s, {sql.CHARGED_LATER}",
+            "reason = %(reason)s, message = %(message)s, blocked_on = %(blocked_on)s, "
+            f"failed_vendor = %(failed_vendor)s, {sql.CHARGED_LATER}",
             reason=reason,
             message=message,
             in_doubt=in_doubt,
             blocked_on=blocked_on,
+            failed_vendor=failed_vendor,
         )
 
     async def queue_again(self, job: Job) -> Job:

@@ -11,8 +11,8 @@ from typing import Any
 from google.protobuf import duration_pb2
 from opentelemetry import trace
 
-from services.parser.backends.port import Parser
-from services.parser.documents.limits import Limits
+from services.parser.backends.port import Capabilities
+from services.parser.engines import Engines
 from services.parser.job import Job, JobState, NewJob
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
@@ -20,11 +20,14 @@ from services.parser.previewing import Previews, Wanted
 from services.parser.refusals import refusal
 from services.parser.working import Runner
 from waybill.common.v1 import file_type_pb2, reading_pb2
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_pb2_grpc, preview_pb2
+from waybill.purchases import LOCAL
 from waybill.runtime import identity
 from waybill.runtime.channel import traceparent
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.wire import timestamp
+from waybill.vendors.choosing import choice_attributes
 
 MOST_WAIT_SECONDS = 30.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -34,41 +37,45 @@ _TIER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
     """The parser's RPCs."""
 
-    def __init__(self, jobs: Jobs, runner: Runner, objects: Objects, engine: Parser, limits: Limits) -> None:
+    def __init__(self, jobs: Jobs, runner: Runner, objects: Objects, engines: Engines) -> None:
         self._jobs = jobs
         self._runner = runner
         self._objects = objects
-        self._engine = engine
-        self._able = engine.capabilities
-        self._limits = limits
-        self._previews = Previews(jobs, engine, limits)
+        self._engines = engines
+        self._able = engines.main.parser.capabilities
+        self._previews = Previews(jobs, engines.main.parser, engines.main.limits)
 
     async def CreateParseJob(
         self, request: parser_service_pb2.CreateParseJobRequest, context: Any
     ) -> parser_service_pb2.CreateParseJobResponse:
         """Starts a parse, or finds it started; answers at most `wait` later."""
         seconds = _wait_seconds(request.wait)
-        new = self._new_job(request)
+        engine, choice = self._engines.chosen(request.mode, request.lack)
+        trace.get_current_span().set_attributes(choice_attributes(choice))
+        new = _new_job(request, engine.parser.capabilities, hybrid=choice.mode == Mode.MODE_HYBRID)
         size = request.source_size_bytes or await self._objects.size(new.source_key)
         if size < 0:
             raise InvalidRequest("INVALID_REQUEST", "source_size_bytes is at least 0.")
-        if size > self._limits.source_bytes:
+        if size > engine.limits.source_bytes:
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
-        light = self._engine.is_light(new.filename, size)
+        light = engine.parser.is_light(new.filename, size)
         job = await self._jobs.create(dataclasses.replace(new, size_bytes=size, light=light))
         if job.state is JobState.QUEUED:
             self._runner.wake()
         if seconds and not (job.state.final or job.look_at):
-            job = await self._ended(job.caller.tenant, job.job_id, seconds)
-        return parser_service_pb2.CreateParseJobResponse(job=_message(job))
+            job = await self._ended(job.caller.tenant, job.job_id, seconds, request.mode)
+        if job.backend != LOCAL:
+            choice = self._engines.choice_now(job, request.mode)
+        return parser_service_pb2.CreateParseJobResponse(job=_message(job, choice))
 
     async def GetParseJob(
         self, request: parser_service_pb2.GetParseJobRequest, context: Any
     ) -> parser_service_pb2.GetParseJobResponse:
         """Reads a job, at most `wait` later."""
         tenant, job_id = identity.caller().tenant, _uuid(request.job_id)
-        job = await self._ended(tenant, job_id, _wait_seconds(request.wait))
-        return parser_service_pb2.GetParseJobResponse(job=_message(job))
+        job = await self._ended(tenant, job_id, _wait_seconds(request.wait), request.mode)
+        choice = self._engines.choice_now(job, request.mode)
+        return parser_service_pb2.GetParseJobResponse(job=_message(job, choice))
 
     async def WatchParseJob(
         self, request: parser_service_pb2.WatchParseJobRequest, context: Any
@@ -126,30 +133,35 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         ]
         return parser_service_pb2.ListFileTypesResponse(file_types=types, any_text=self._able.any_text)
 
-    async def _ended(self, tenant: str, job_id: uuid.UUID, seconds: float) -> Job:
-        """The job once it is final, or its engine has it, or as it is so much later."""
+    async def _ended(self, tenant: str, job_id: uuid.UUID, seconds: float, mode: Mode) -> Job:
+        """The job once it is final, its engine has it, or another would do it, or as it is so much later."""
         async for job in self._runner.looks(tenant, job_id, seconds):
-            if job.state.final or job.look_at:
+            elsewhere = self._engines.choice_now(job, mode).backend != job.backend
+            if job.state.final or job.look_at or (elsewhere and job.buys):
                 break
         return job
 
-    def _new_job(self, request: parser_service_pb2.CreateParseJobRequest) -> NewJob:
-        sha256, tier = request.source_sha256.lower(), request.options.tier or self._able.default_tier
-        if not request.source_key or not _SHA256.fullmatch(sha256):
-            raise InvalidRequest("INVALID_REQUEST", "Name source_key, and source_sha256 as 64 hex digits.")
-        if not _TIER.fullmatch(tier):
-            raise InvalidRequest("INVALID_REQUEST", f"A tier is a word such as {self._able.default_tier}.")
-        return NewJob(
-            caller=identity.caller(),
-            traceparent=traceparent(trace.get_current_span().get_span_context()),
-            source_key=request.source_key,
-            source_sha256=sha256,
-            filename=request.filename,
-            tier=tier,
-            backend=self._able.name,
-            cost_kind=self._able.cost_kind,
-            revision=self._able.revision_of(tier),
-        )
+
+def _new_job(
+    request: parser_service_pb2.CreateParseJobRequest, able: Capabilities, *, hybrid: bool
+) -> NewJob:
+    sha256, tier = request.source_sha256.lower(), request.options.tier or able.default_tier
+    if not request.source_key or not _SHA256.fullmatch(sha256):
+        raise InvalidRequest("INVALID_REQUEST", "Name source_key, and source_sha256 as 64 hex digits.")
+    if not _TIER.fullmatch(tier):
+        raise InvalidRequest("INVALID_REQUEST", f"A tier is a word such as {able.default_tier}.")
+    return NewJob(
+        caller=identity.caller(),
+        traceparent=traceparent(trace.get_current_span().get_span_context()),
+        source_key=request.source_key,
+        source_sha256=sha256,
+        filename=request.filename,
+        tier=tier,
+        backend=able.name,
+        cost_kind=able.cost_kind,
+        revision=able.revision_of(tier),
+        hybrid=hybrid,
+    )
 
 
 def _wait_seconds(wait: duration_pb2.Duration) -> float:
@@ -166,7 +178,7 @@ def _uuid(text: str, name: str = "job_id") -> uuid.UUID:
         raise InvalidRequest("INVALID_REQUEST", f"{name} is a UUID, as Waybill gave it.") from None
 
 
-def _message(job: Job) -> parse_job_pb2.ParseJob:
+def _message(job: Job, choice: BackendChoice | None = None) -> parse_job_pb2.ParseJob:
     message = parse_job_pb2.ParseJob(
         job_id=str(job.job_id),
         state=f"STATE_{job.state.value}",
@@ -185,6 +197,7 @@ def _message(job: Job) -> parse_job_pb2.ParseJob:
         vendor_job_id=job.parse_id,
         expected_page_count=job.expected_pages,
         pages_done=job.pages_done,
+        choice=choice,
     )
     if job.look_at is not None:
         message.look_at.CopyFrom(timestamp(job.look_at))

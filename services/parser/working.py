@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
@@ -18,6 +18,7 @@ from services.parser.attempting import Attempts
 from services.parser.backends.port import Parser
 from services.parser.charging import Charges
 from services.parser.documents.limits import Limits
+from services.parser.engines import Engine, serves
 from services.parser.job import Job, JobState, Lane
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
@@ -49,6 +50,8 @@ class Runner:
         limits: Most bytes of a source.
         pause: Waits between tries of a job.
         now: The time, to judge whether a parse is stuck.
+        beside: Another engine, for jobs of its own.
+        lack: Of `engine`; see Engine.
     """
 
     def __init__(
@@ -60,10 +63,14 @@ class Runner:
         limits: Limits,
         pause: Pause = asyncio.sleep,
         now: Now = utc_now,
+        beside: Engine | None = None,
+        lack: Callable[[], str] = serves,
     ) -> None:
         self._jobs = jobs
         self._objects = objects
-        self._attempts = Attempts(jobs, objects, engine, meter, limits, now)
+        main = Engine(engine, limits, lack)
+        self._attempts = Attempts(jobs, objects, main, meter, now)
+        self._beside = {one.name: Attempts(jobs, objects, one, meter, now) for one in [beside] if one}
         self._charges = Charges(jobs, engine, meter, now)
         self._meter = meter
         self._pause = pause
@@ -195,7 +202,10 @@ class Runner:
 
         async def advance(number: int) -> Job | None:
             job = work.job if number == 1 else await self._jobs.claim(tenant, job_id)
-            return None if job is None else await self._attempts.advance(job, work, last=number == TRIES)
+            if job is None:
+                return None
+            attempts = self._beside.get(job.backend, self._attempts)
+            return await attempts.advance(job, work, last=number == TRIES)
 
         return await work.patiently(advance)
 

@@ -42,15 +42,15 @@ set metadata = coalesce(%(metadata)s, metadata), origin = coalesce(%(origin)s, o
 where document_id = %(document_id)s
 """
 
-# A run begins one version of a document, however often it says so. While it is built it may go over to
-# another space: that of another model, or the one that its collection is searched in by now.
+# A run begins one version of a document by a recipe, however often it says so. While it is built it may go
+# over to another space: that of another model, or the one that its collection is searched in by now.
 ADD_VERSION = """
 insert into document_versions (
     tenant, document_id, run_id, source_sha256, recipe, space_id, metadata, keep_until)
 values (
     %(tenant)s, %(document_id)s, %(run_id)s, %(source_sha256)s, %(recipe)s, %(space_id)s,
     coalesce(%(metadata)s, '{}'::jsonb), %(keep_until)s)
-on conflict (document_id, run_id) do update
+on conflict (document_id, run_id, recipe) do update
     set keep_until = greatest(document_versions.keep_until, excluded.keep_until),
         space_id = case document_versions.state
             when 'BUILDING' then excluded.space_id else document_versions.space_id end
@@ -60,9 +60,9 @@ on conflict (document_id, run_id) do update
 BEGUN = """
 select version_id, state, chunk_count,
     case when state = 'PUBLISHED' then chunk_count - vector_count else 0 end as pending,
-    (source_sha256, recipe, space_id) = (%(source_sha256)s, %(recipe)s, %(space_id)s) as same
+    (source_sha256, space_id) = (%(source_sha256)s, %(space_id)s) as same
 from document_versions
-where document_id = %(document_id)s and run_id = %(run_id)s
+where (document_id, run_id, recipe) = (%(document_id)s, %(run_id)s, %(recipe)s)
 """
 
 # A version, its space and its place.
@@ -208,7 +208,7 @@ async def _begin(connection: Connection, values: dict[str, Any]) -> Begun:
     if not version["same"]:
         raise Conflict(
             "RUN_ID_REUSED",
-            "This run began this document with other content, recipe or space. Use a new run.",
+            "This run began this document with other content or space. Use a new run.",
         )
     ids = str(document["document_id"]), str(version["version_id"])
     published = version["state"] in ("PUBLISHED", "SUPERSEDED", "SWEPT")

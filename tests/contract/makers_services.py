@@ -16,6 +16,7 @@ from services.ledger.config import LedgerConfig
 from services.orchestrator.__main__ import build as build_orchestrator
 from services.orchestrator.config import OrchestratorConfig
 from services.parser.__main__ import build as build_parser
+from services.parser.backends.llamaparse.config import LlamaParseConfig
 from services.parser.config import ParserConfig
 from services.storage.__main__ import build as build_storage
 from services.storage.config import LinksConfig, StorageConfig
@@ -32,6 +33,8 @@ class Vendors:
 
     mode: Mode = Mode.MODE_UNSPECIFIED
     openai: OpenAIConfig | None = None
+    llamaparse: LlamaParseConfig | None = None
+    local_over_budget: bool = False
     policy: Policy | None = None
 
 
@@ -84,8 +87,13 @@ async def all_but_orchestrator(
             ledger_address=at["ledger"],
         )
         await serve("storage", build_storage, storage)
-        parser = ParserConfig(server_config("parser", auth), *urls("parser"), at["storage"], at["ledger"])
-        await serve("parser", build_parser, parser)
+        llamaparse = vendors.llamaparse
+        parser = ParserConfig(
+            server_config("parser", auth), *urls("parser"), at["storage"], at["ledger"],
+            "llamaparse" if llamaparse else "local", llamaparse, mode=vendors.mode,
+            also_local=llamaparse is not None, local_over_budget=vendors.local_over_budget,
+        )  # fmt: skip
+        await serve("parser", partial(build_parser, policy=vendors.policy), parser)
         openai = vendors.openai
         embedder = EmbedderConfig(
             server_config("embedder", auth), at["ledger"], "openai" if openai else "local", openai,

@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from tests import raw_pdfs
 from tests.conftest import MigratedPostgres
+from tests.contract import makers_llamacloud
 from tests.contract.makers_embedder import KEY, SOON, at, failure
+from tests.contract.makers_llamacloud import quick
 from tests.contract.makers_services import Vendors, everything
 from tests.inprocess import channel
+from tests.waiting import until
 from waybill.common.v1.backend_pb2 import Mode
+from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -26,6 +34,8 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorSe
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime import semconv
 from waybill.runtime.channel import send
+from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
+from waybill.sim.llamacloud.simulator import simulator as llamacloud_simulator
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
 
@@ -33,6 +43,8 @@ if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
     from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceAsyncStub
 
+PDF = raw_pdfs.page(raw_pdfs.shown("The bilge pump runs dry at noon.", 72, 700))
+OTHER_PDF = raw_pdfs.page(raw_pdfs.shown("The anchor winch needs grease every month.", 72, 700))
 TEXT = "# Pumps\n\nThe bilge pump runs dry at noon.\n"
 # More than one embedding request.
 LONG = "\n\n".join(
@@ -48,14 +60,29 @@ class Bench:
     orchestrator: OrchestratorServiceAsyncStub
     ledger: LedgerServiceAsyncStub
     openai: OpenAISimulator
+    llamacloud: LlamaCloudSimulator
+    healths: Mapping[str, Any]
+
+    async def serves(self, backend: str) -> None:
+        """Waits until a service knows that its vendor is back."""
+        health, request = self.healths[backend.split("/")[0]], health_pb2.HealthCheckRequest(service=backend)
+
+        async def serving() -> bool:
+            return bool((await health.Check(request)).status == health_pb2.HealthCheckResponse.SERVING)
+
+        await until(serving)
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         return ((semconv.TENANT_HEADER, self.tenant),)
 
-    async def ingest(self, text: str, key: str = "pumps.md") -> Run:
+    async def ingest(self, content: str | bytes, key: str = "pumps.md") -> Run:
         """Ingests a document and waits for the end of its run."""
-        data = text.encode()
+        return await self.finish(await self.accepted(content, key))
+
+    async def accepted(self, content: str | bytes, key: str = "pumps.md") -> str:
+        """Ingests a document; answers its run's id."""
+        data = content.encode() if isinstance(content, str) else content
         header = pb.IngestRequest.Header(
             document_key=key, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
         )
@@ -65,7 +92,7 @@ class Bench:
             yield pb.IngestRequest(data=data)
 
         answer = await send(self.orchestrator.Ingest(metadata=self.headers), messages())
-        return await self.finish(answer.run.run_id)
+        return str(answer.run.run_id)
 
     async def finish(self, run_id: str) -> Run:
         """A run at its end."""
@@ -94,26 +121,54 @@ class Bench:
 
     async def embeddings(self, run_id: str) -> Sequence[Entry]:
         """A run's attempts to embed."""
+        return await self.entries(run_id, "embed")
+
+    async def entries(self, run_id: str, operation: str) -> Sequence[Entry]:
+        """A run's attempts of a kind."""
         request = ListEntriesRequest(run_ids=[run_id], page_size=500)
         answer = await self.ledger.ListEntries(request, metadata=self.headers)
-        return [entry for entry in answer.entries if entry.operation == "embed"]
+        return [entry for entry in answer.entries if entry.operation == operation]
 
 
-@pytest.fixture
-async def bench(database: MigratedPostgres, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with simulator(OpenAISettings(seed=1, latency_seconds=0.0)) as openai:
-        vendors = Vendors(Mode.MODE_HYBRID, at(openai, attempt_seconds=20.0), SOON)
+@asynccontextmanager
+async def hybrid(database: MigratedPostgres, folder: Path, **more: bool) -> AsyncIterator[Bench]:
+    """Services in hybrid mode, and their vendors."""
+    async with (
+        simulator(OpenAISettings(seed=1, latency_seconds=0.0)) as openai,
+        llamacloud_simulator(quick()) as llamacloud,
+    ):
+        to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
+        vendors = Vendors(Mode.MODE_HYBRID, to_openai, to_llamacloud, policy=SOON, **more)
         async with (
-            everything(database, tmp_path / "objects", vendors=vendors) as addresses,
+            everything(database, folder, vendors=vendors) as addresses,
             channel(addresses["orchestrator"]) as orchestrator,
             channel(addresses["ledger"]) as ledger,
+            channel(addresses["parser"]) as parser,
+            channel(addresses["embedder"]) as embedder,
         ):
             yield Bench(
                 f"t{uuid.uuid4().hex[:12]}",
                 OrchestratorServiceStub(orchestrator),
                 LedgerServiceStub(ledger),
                 openai,
+                llamacloud,
+                {
+                    "parser": HealthStub(parser),
+                    "embedder": HealthStub(embedder),
+                },
             )
+
+
+@pytest.fixture
+async def bench(database: MigratedPostgres, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with hybrid(database, tmp_path / "objects") as bench:
+        yield bench
+
+
+def chosen(run: Run, service: str) -> tuple[str, str]:
+    """Who did the work of a service, and why."""
+    (choice,) = [one for one in run.backends if one.service == service]
+    return choice.backend, choice.reason
 
 
 @pytest.mark.parametrize("text", [TEXT, LONG], ids=["one request", "several requests"])
@@ -206,3 +261,60 @@ async def test_what_is_not_degraded_by_a_vendor_is_not_healed(bench: Bench) -> N
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await bench.heal(run.run_id)
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_document_is_read_here_while_the_parser_is_down_and_healed_to_the_vendors_pages(
+    bench: Bench,
+) -> None:
+    whole = await bench.ingest(PDF, "whole.pdf")
+    assert (whole.state, chosen(whole, "parser")) == (Run.STATE_READY, ("llamaparse", "MODE_HYBRID"))
+    bench.llamacloud.server.down()
+    run = await bench.ingest(OTHER_PDF, "manual.pdf")
+    assert (run.state, run.reason) == (Run.STATE_READY_DEGRADED, "PARSED_LOCALLY")
+    assert chosen(run, "parser") == ("local", "VENDOR_UNREACHABLE")
+    assert chosen(run, "embedder") == ("openai", "MODE_HYBRID")
+    parses = await bench.entries(run.run_id, "parse")
+    assert [e.kind for e in parses if e.state == Entry.STATE_SETTLED] == [CostKind.COST_KIND_LOCAL]
+    assert sum(e.reported_nano_usd for e in parses if e.state == Entry.STATE_SETTLED) == 0
+    # The next one holds nothing: the breaker is open.
+    again = await bench.ingest(OTHER_PDF + b"\n% again", "again.pdf")
+    assert (again.state, again.reason) == (Run.STATE_READY_DEGRADED, "PARSED_LOCALLY")
+    assert {e.kind for e in await bench.entries(again.run_id, "parse")} == {CostKind.COST_KIND_LOCAL}
+    # Text is read here in any case.
+    text = await bench.ingest(TEXT, "text.md")
+    assert (text.state, chosen(text, "parser")) == (Run.STATE_READY, ("llamaparse", "MODE_HYBRID"))
+    before = await bench.chunks("manual.pdf")
+
+    bench.llamacloud.server.up()
+    await bench.serves("parser/llamaparse/breaker")
+    healed = await bench.finish((await bench.heal(run.run_id)).run_id)
+    assert (healed.state, healed.reason, healed.tries) == (Run.STATE_READY, "", 2)
+    assert chosen(healed, "parser") == ("llamaparse", "MODE_HYBRID")
+    assert set(await bench.chunks("manual.pdf")).isdisjoint(before)
+
+    async def bought() -> Sequence[Entry]:
+        """What the vendor was paid for, or may have been."""
+        parses = await bench.entries(run.run_id, "parse")
+        return [e for e in parses if e.vendor == "llamaparse" and e.state != Entry.STATE_RELEASED]
+
+    async def nothing_in_doubt() -> bool:
+        return Entry.STATE_IN_DOUBT not in {e.state for e in await bought()}
+
+    # The attempt at a vendor that was not there is released once that says so.
+    await until(nothing_in_doubt)
+    assert [e.state for e in await bought()] == [Entry.STATE_SETTLED]
+    assert (await bench.ingest(OTHER_PDF, "manual.pdf")).state == Run.STATE_UNCHANGED
+
+
+async def test_a_refused_key_of_the_parser_is_a_local_parse(bench: Bench) -> None:
+    bench.llamacloud.keys.revoke(makers_llamacloud.KEY)
+    run = await bench.ingest(PDF, "manual.pdf")
+    assert (run.state, run.reason) == (Run.STATE_READY_DEGRADED, "PARSED_LOCALLY")
+    assert chosen(run, "parser") == ("local", "VENDOR_KEY_REFUSED")
+    again = await bench.ingest(PDF, "manual.pdf")
+    assert (again.state, again.reason) == (Run.STATE_READY_DEGRADED, "PARSED_LOCALLY")
+    bench.llamacloud.keys.add(makers_llamacloud.KEY)
+    third = await bench.ingest(PDF, "manual.pdf")
+    assert third.state == Run.STATE_READY
+    reason, _ = await failure(bench.heal(run.run_id))
+    assert reason == "VERSION_REPLACED"

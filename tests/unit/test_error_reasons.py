@@ -22,8 +22,8 @@ MAKERS = {kind.__name__ for kind in errors.CODES} | {"Refused", "refusal", "Erro
 # Reasons that come with an error, from a place where this test finds them.
 PASSED_ON = {
     "error.reason", "failure.reason", "job.reason", "reason", "run.reason", "self._reason", "self._refused",
-    "choice.reason", "turn.reason", "row.reason", "row['healing']", "reason or code.name", "None",
-    "state_name(run)", "waits.reason",
+    "choice.reason", "lack", "turn.reason", "row.reason", "row['healing']", "reason or code.name",
+    "None",    "state_name(run)", "waits.reason",
 }  # fmt: skip
 
 

@@ -168,6 +168,10 @@ def test_a_real_backend_asks_for_the_stacks_token_and_a_simulated_or_local_one_d
         assert not asks({name: ""}, "local")
         assert not asks({name: "vendor", "WAYBILL_AUTH": "jwt"}, "local")
     assert not asks({}, "local")
+    assert not asks({}, "simulator")
+    for mode in ("real", "hybrid"):
+        assert asks({}, mode)
+        assert asks({"EMBEDDER_BACKEND": "local"}, mode)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from waybill.runtime.settings import MODE, Setting
 from waybill.settings import ADDRESSES, HOME, MASK, SETTINGS, shown
 from waybill.stack import operate
 from waybill.stack.home import Home
-from waybill.stack.ports import LINKS, mode_of
+from waybill.stack.ports import LINKS
 from waybill.stack.state import StackState
 
 DEFAULT, ENVIRONMENT = "default", "environment"
@@ -95,7 +95,7 @@ def in_force(home: Home, found: StackState | None, environ: Mapping[str, str]) -
 
 def _of(found: StackState) -> Mapping[str, str]:
     """What the stack was started with, and where its services are."""
-    mode = {MODE.name: mode_of(found.addresses)}
+    mode = {MODE.name: found.mode}
     doors = {OBJECTS_HTTP.name: found.addresses[LINKS]} if LINKS in found.addresses else {}
     services = {one.name: found.addresses[name] for name, one in ADDRESSES.items()}
     return {**found.settings, **mode, **doors, **services}
@@ -107,7 +107,7 @@ def _otherwise(setting: Setting, home: Home, given: Mapping[str, str]) -> tuple[
         return str(home.folder), DEFAULT
     if setting.name.endswith("_BACKEND"):
         mode = given.get(MODE.name) or MODE.default or ""
-        return backend_of(mode, setting), f"{MODE.name}={mode}"
+        return backend_of(mode, setting.choices[-1]), f"{MODE.name}={mode}"
     if file := given.get(f"{setting.name}_FILE"):
         return MASK, file
     return setting.default or setting.otherwise.replace("`", ""), DEFAULT

@@ -26,7 +26,6 @@ from waybill.stack.config import MigrateConfig, migrations_folder
 from waybill.stack.database import chosen
 from waybill.stack.home import Home
 from waybill.stack.operate import ServiceStatus, Stack
-from waybill.stack.ports import mode_of
 from waybill.stack.table import SERVICES
 
 
@@ -41,6 +40,8 @@ class Mode(StrEnum):
     """What the services work with."""
 
     LOCAL = "local"
+    REAL = "real"
+    HYBRID = "hybrid"
     SIMULATOR = "simulator"
 
 
@@ -56,7 +57,7 @@ def up(
     ports: Annotated[Ports, typer.Option(help="7401 to 7406 and 7413, or any that are free.")] = Ports.FIXED,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; Ctrl-C stops it.")] = False,
     mode: Annotated[
-        Mode, typer.Option(envvar=MODE.name, help="Local engines, or vendors' simulators.")
+        Mode, typer.Option(envvar=MODE.name, help="Who does the work: docs/modes.md.")
     ] = Mode.LOCAL,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +76,7 @@ def restart(as_json: Json = False) -> None:
     """Stop the stack and start it again: same mode, same ports, this shell's settings."""
     with at_home(as_json) as (screen, home):
         if found := operate.running(home):
-            before.check(os.environ, mode_of(found.addresses))
+            before.check(os.environ, found.mode)
         with screen.err.status("restarting the stack"):
             stack = operate.restart(home)
         _show_stack(screen, home, stack)

@@ -23,9 +23,9 @@ class ConfigError(SystemExit):
     """The environment does not say enough to start; the text names every variable at fault."""
 
 
-def backend_of(mode: str, setting: Setting) -> str:
-    """A service's backend where its own setting does not say; see `Settings.backend`."""
-    return "local" if mode == "local" else setting.choices[-1]
+def backend_of(mode: str, vendor: str) -> str:
+    """A service's backend where its own setting does not say: the vendor's, but in local mode."""
+    return "local" if mode == "local" else vendor
 
 
 @dataclass
@@ -75,12 +75,17 @@ class Settings:
             setting: Its choices are `local`, and last the vendor that simulator mode takes.
         """
         mode = self.choice(MODE)
-        backend = self.choice(setting, backend_of(mode, setting))
+        backend = self.choice(setting, backend_of(mode, setting.choices[-1]))
         if self.text(ENV) == "production":
             if backend == "local":
                 self._faults.append(f"{setting.name} is 'local', which WAYBILL_ENV=production refuses")
             if mode == "simulator":
                 self._faults.append("WAYBILL_MODE is 'simulator', which WAYBILL_ENV=production refuses")
+            if setting.name == "PARSER_BACKEND" and self.mode(setting) == Mode.MODE_HYBRID:
+                self._faults.append(
+                    "WAYBILL_MODE is 'hybrid' and PARSER_BACKEND is not set: documents would be parsed "
+                    "locally, which WAYBILL_ENV=production refuses; set PARSER_BACKEND"
+                )
         return backend
 
     def mode(self, setting: Setting) -> Mode:

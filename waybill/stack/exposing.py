@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 
 from waybill.runtime.auth_settings import AUTH, certificate, lacking_to_be_open
-from waybill.runtime.config import Settings
+from waybill.runtime.config import Settings, backend_of
 from waybill.runtime.errors import Precondition
 from waybill.runtime.settings import BIND
 from waybill.runtime.tls import is_loopback
@@ -71,8 +71,11 @@ def asks_for_token(environ: Mapping[str, str], mode: str) -> bool:
     """
     if mode == "simulator" or environ.get(AUTH.name) == "jwt":
         return False
-    backends = {f"{vendor.service.upper()}_BACKEND" for vendor in VENDORS} | {EMBEDDER_ALSO.name}
-    return any(environ.get(name, "local") not in ("", "local", "none") for name in backends)
+    backends = [
+        environ.get(f"{vendor.service.upper()}_BACKEND") or backend_of(mode, vendor.name)
+        for vendor in VENDORS
+    ]
+    return any(one not in ("local", "none", "") for one in [*backends, environ.get(EMBEDDER_ALSO.name, "")])
 
 
 def _split(bind: str) -> tuple[str, int]:

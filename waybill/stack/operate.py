@@ -115,7 +115,7 @@ def up(home: Home, kind: str, mode: str = "local") -> Stack:
         down(home)
         found = None
     if found is not None:
-        if ports.mode_of(found.addresses) != mode:
+        if found.mode != mode:
             raise Precondition("STACK_RUNS", "The stack runs already, in another mode.")
         if os.environ.get(DATABASE_ADMIN_URL.name) and not is_at(found, os.environ):
             raise Precondition("STACK_RUNS", "The stack runs already, on another database.")
@@ -145,7 +145,7 @@ def restart(home: Home) -> Stack:
         )
     exposing.public(os.environ)
     choice = chosen(home, os.environ, counted=False)
-    mode = ports.mode_of(found.addresses)
+    mode = found.mode
     # One that an earlier release has started lacks ports of this one's.
     where = {**addresses("free", mode, choice.given), **found.addresses}
     down(home)

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
+from waybill.runtime.settings import MODE
 from waybill.stack.given import Given
 from waybill.stack.home import Home, write_private
+from waybill.stack.ports import mode_of
 from waybill.stack.process import Process
 
 
@@ -51,6 +53,11 @@ class StackState:
     failure: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     database: Given | None = None
+
+    @property
+    def mode(self) -> str:
+        """The mode that it was started in."""
+        return self.settings.get(MODE.name) or mode_of(self.addresses)
 
     def changed(self, phase: Phase, programs: Mapping[str, ProgramState], failure: str = "") -> StackState:
         """The next state."""

@@ -60,6 +60,11 @@ class Breaker:
         """Whether it is open, or the last call was refused for what no repeat mends: key, bucket, model."""
         return self._refused or not self.closed
 
+    @property
+    def lack(self) -> str:
+        """The reason of the failure that opened it; empty while it is closed."""
+        return "" if self.closed else self._reason
+
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Makes a call, or refuses it.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +16,23 @@ from waybill.vendors.retrying import Policy, retrying
 T = TypeVar("T")
 # Twice as long as a breaker is open at most.
 BACK_SECONDS = 2.0
+
+
+_waits: ContextVar[bool] = ContextVar("waybill_waits_for_vendor", default=True)
+
+
+@contextmanager
+def not_waiting(go_on: bool) -> Iterator[None]:
+    """Inside, a vendor that is down is asked only so long that one which is back is noticed.
+
+    Args:
+        go_on: Whoever calls goes on without the vendor; else all is as outside.
+    """
+    token = _waits.set(_waits.get() and not go_on)
+    try:
+        yield
+    finally:
+        _waits.reset(token)
 
 
 class Calls:
@@ -41,20 +60,18 @@ class Calls:
         self._clock = clock
         self._repeated = partial(retrying, sleep=sleep, clock=clock)
 
-    async def make(self, call: Callable[[], Awaitable[T]], *, while_down: bool = True) -> T:
-        """Makes a call until it succeeds, or need not be repeated.
+    async def make(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Makes a call until it succeeds, or need not be repeated; see also `not_waiting`.
 
         Args:
             call: The vendor's.
-            while_down: It is repeated also while the vendor is down; else only so long that a vendor which is
-                back is noticed, since whoever calls goes on without it.
 
         Raises:
             ServiceError: The last one.
         """
-        ends_at = self._clock() + BACK_SECONDS
+        waits, ends_at = _waits.get(), self._clock() + BACK_SECONDS
 
         def gives_up() -> bool:
-            return not while_down and not self.breaker.closed and self._clock() >= ends_at
+            return not waits and not self.breaker.closed and self._clock() >= ends_at
 
         return await self._repeated(partial(self.breaker.call, call), self._policy, gives_up=gives_up)

@@ -48,6 +48,7 @@ class NewRun:
     metadata: Mapping[str, str]
     origin: str = ""
     document_id: str = ""
+    version_id: str = ""
     chunks: int = 0
     subject: str = ""
     credential_id: str = ""

@@ -31,13 +31,13 @@ QUEUE_FULL_SECONDS = 2.0
 INSERT = """
 insert into waybill_runs.runs (
     run_id, tenant, correlation_id, request_id, caller_traceparent, collection, document_key, filename,
-    source_sha256, size_bytes, source_key, state, step, document_id, chunks, created_at, ended_at,
+    source_sha256, size_bytes, source_key, state, step, document_id, version_id, chunks, created_at, ended_at,
     complete_by, reason, message, pages, reading, metadata, origin, subject, credential_id)
 values (
     %(run_id)s, %(tenant)s, %(correlation_id)s, %(request_id)s, %(caller_traceparent)s, %(collection)s,
     %(document_key)s, %(filename)s, %(source_sha256)s, %(size_bytes)s, %(source_key)s, %(state)s, %(step)s,
-    %(document_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s, %(reason)s, %(message)s,
-    %(pages)s, %(reading)s, %(metadata)s, %(origin)s, %(subject)s, %(credential_id)s)
+    %(document_id)s, %(version_id)s, %(chunks)s, %(created_at)s, %(ended_at)s, %(complete_by)s,
+    %(reason)s, %(message)s, %(pages)s, %(reading)s, %(metadata)s, %(origin)s, %(subject)s, %(credential_id)s)
 on conflict do nothing
 returning *
 """
@@ -47,6 +47,7 @@ LACKING = """
 select state, reason, message, pages, reading from (
     select * from waybill_runs.runs
     where document_id = %(document_id)s and source_sha256 = %(source_sha256)s
+        and version_id in (%(version_id)s, '')
         and state in ('READY', 'READY_DEGRADED')
     order by run_id desc limit 1
 ) newest
@@ -72,7 +73,10 @@ returning *
 """
 
 # The pages stay, unless they are what is healed.
-FORGET_STEPS = "update waybill_runs.steps set valid_until = null where run_id = %s and name <> 'parse'"
+FORGET_STEPS = """
+update waybill_runs.steps set valid_until = null
+where run_id = %(run_id)s and (name <> 'parse' or %(healing)s = 'PARSED_LOCALLY')
+"""
 
 # A version is kept as long as its run was to take: with a later complete_by, `chunk` says so again.
 FORGET_CHUNK = "update waybill_runs.steps set valid_until = null where run_id = %s and name = 'chunk'"
@@ -163,7 +167,11 @@ class Runs:
         """Writes a run that has nothing to do; it says again what the published version lacks."""
         async with self._database.transaction(run.tenant) as connection:
             ended_at = datetime.datetime.now(datetime.UTC)
-            values = {"document_id": run.document_id, "source_sha256": run.source_sha256}
+            values = {
+                "document_id": run.document_id,
+                "source_sha256": run.source_sha256,
+                "version_id": run.version_id,
+            }
             lacking = await (await connection.execute(LACKING, values)).fetchone() or {}
             state = lacking.get("state", "UNCHANGED")
             row = await _insert(connection, run, state, "receive", ended_at, lacking)
@@ -281,7 +289,7 @@ class Runs:
                 if row["state"] in FINAL_STATES and row["state"] != "READY":
                     raise Precondition("NOTHING_TO_HEAL", _not_healed(row))
                 return row
-            await connection.execute(FORGET_STEPS, [ref.run_id])
+            await connection.execute(FORGET_STEPS, {"run_id": ref.run_id, "healing": row["healing"]})
             await enqueue(connection, row, self._version)
         self.tell_watchers(row)
         return row

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from waybill.cli.checks.check import Check, Given
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
+from waybill.runtime.config import backend_of
 from waybill.runtime.errors import Credential, Precondition, Unavailable
 from waybill.settings import SETTINGS
 
@@ -41,7 +42,7 @@ def check(environ: Mapping[str, str], mode: str, seconds: float = SECONDS) -> No
     """
     if mode == "simulator":
         return
-    chosen = {one: given for one in CHECKS if (given := _given(one, environ)) is not None}
+    chosen = {one: given for one in CHECKS if (given := _given(one, environ, mode)) is not None}
     if lacking := [text for one, given in chosen.items() for text in _lacking(one, given, environ)]:
         raise Precondition("SETTING_MISSING", f"Nothing was started. {' '.join(lacking)}")
     faults = _faults(list(chosen), environ, seconds)
@@ -54,9 +55,10 @@ def check(environ: Mapping[str, str], mode: str, seconds: float = SECONDS) -> No
     raise Credential("VENDOR_KEY_REFUSED", text)
 
 
-def _given(one: Check, environ: Mapping[str, str]) -> Given | None:
-    """A vendor's settings without their prefix; None where no backend names it."""
-    if environ.get(f"{one.vendor.service.upper()}_BACKEND") != one.vendor.name:
+def _given(one: Check, environ: Mapping[str, str], mode: str) -> Given | None:
+    """A vendor's settings without their prefix; None where neither backend nor mode names it."""
+    named = environ.get(f"{one.vendor.service.upper()}_BACKEND") or backend_of(mode, one.vendor.name)
+    if named != one.vendor.name:
         return None
     prefix = one.vendor.settings
     return {
@@ -73,7 +75,9 @@ def _lacking(one: Check, given: Given, environ: Mapping[str, str]) -> Iterator[s
 
 
 def _sentence(name: str, one: Check, environ: Mapping[str, str]) -> str:
-    backend = f"{one.vendor.service.upper()}_BACKEND={one.vendor.name}"
+    setting = f"{one.vendor.service.upper()}_BACKEND"
+    named = f"{setting}={one.vendor.name}"
+    backend = named if environ.get(setting) else f"the {one.vendor.service} in this mode"
     like = meant_for(name, environ)
     hint = f"; is {' or '.join(like)} meant for it?" if like else "."
     return f"{name} is not set, which {backend} needs{hint}"

@@ -194,7 +194,8 @@ class OrchestratorServiceServicer:
 
     def HealRun(self, request, context):
         """Takes a READY_DEGRADED run up again, under the same run id, to give its document what a vendor could not
-        give then. VECTORS_PENDING: its chunks get their vectors, and keep their ids. Until it has ended, searches
+        give then. VECTORS_PENDING: its chunks get their vectors, and keep their ids. PARSED_LOCALLY: the vendor
+        parses it, which makes a new version. Until it has ended, searches
         find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
         on the run's bill. A run that is READY, or under way, is answered as it is.
         Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),

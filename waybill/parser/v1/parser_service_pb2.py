@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from waybill.common.v1 import backend_pb2 as waybill_dot_common_dot_v1_dot_backend__pb2
 from waybill.common.v1 import file_type_pb2 as waybill_dot_common_dot_v1_dot_file__type__pb2
 from waybill.parser.v1 import parse_job_pb2 as waybill_dot_parser_dot_v1_dot_parse__job__pb2
 from waybill.parser.v1 import preview_pb2 as waybill_dot_parser_dot_v1_dot_preview__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/parser/v1/parser_service.proto\x12\x11waybill.parser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!waybill/common/v1/file_type.proto\x1a!waybill/parser/v1/parse_job.proto\x1a\x1fwaybill/parser/v1/preview.proto\"\xca\x01\n\x15\x43reateParseJobRequest\x12\x12\n\nsource_key\x18\x01 \x01(\t\x12\x15\n\rsource_sha256\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x30\n\x07options\x18\x04 \x01(\x0b\x32\x1f.waybill.parser.v1.ParseOptions\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11source_size_bytes\x18\x06 \x01(\x03\"B\n\x16\x43reateParseJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"M\n\x12GetParseJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\'\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x13GetParseJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"&\n\x14WatchParseJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"A\n\x15WatchParseJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"E\n\x15\x43\x61ncelParseJobRequest\x12\x10\n\x06job_id\x18\x01 \x01(\tH\x00\x12\x10\n\x06run_id\x18\x02 \x01(\tH\x00\x42\x08\n\x06target\"C\n\x16\x43\x61ncelParseJobResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"/\n\x16\x44\x65leteParseJobsRequest\x12\x15\n\rsource_sha256\x18\x01 \x01(\t\"8\n\x17\x44\x65leteParseJobsResponse\x12\x0c\n\x04jobs\x18\x01 \x01(\x05\x12\x0f\n\x07results\x18\x02 \x01(\x05\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\xf7\x05\n\rParserService\x12j\n\x0e\x43reateParseJob\x12(.waybill.parser.v1.CreateParseJobRequest\x1a).waybill.parser.v1.CreateParseJobResponse\"\x03\x90\x02\x02\x12\x61\n\x0bGetParseJob\x12%.waybill.parser.v1.GetParseJobRequest\x1a&.waybill.parser.v1.GetParseJobResponse\"\x03\x90\x02\x01\x12i\n\rWatchParseJob\x12\'.waybill.parser.v1.WatchParseJobRequest\x1a(.waybill.parser.v1.WatchParseJobResponse\"\x03\x90\x02\x01\x30\x01\x12j\n\x0e\x43\x61ncelParseJob\x12(.waybill.parser.v1.CancelParseJobRequest\x1a).waybill.parser.v1.CancelParseJobResponse\"\x03\x90\x02\x02\x12m\n\x0f\x44\x65leteParseJobs\x12).waybill.parser.v1.DeleteParseJobsRequest\x1a*.waybill.parser.v1.DeleteParseJobsResponse\"\x03\x90\x02\x02\x12h\n\x0cPreviewParse\x12&.waybill.parser.v1.PreviewParseRequest\x1a\'.waybill.parser.v1.PreviewParseResponse\"\x03\x90\x02\x01(\x01\x30\x01\x12g\n\rListFileTypes\x12\'.waybill.parser.v1.ListFileTypesRequest\x1a(.waybill.parser.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/parser/v1/parser_service.proto\x12\x11waybill.parser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fwaybill/common/v1/backend.proto\x1a!waybill/common/v1/file_type.proto\x1a!waybill/parser/v1/parse_job.proto\x1a\x1fwaybill/parser/v1/preview.proto\"\xff\x01\n\x15\x43reateParseJobRequest\x12\x12\n\nsource_key\x18\x01 \x01(\t\x12\x15\n\rsource_sha256\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x30\n\x07options\x18\x04 \x01(\x0b\x32\x1f.waybill.parser.v1.ParseOptions\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11source_size_bytes\x18\x06 \x01(\x03\x12%\n\x04mode\x18\x07 \x01(\x0e\x32\x17.waybill.common.v1.Mode\x12\x0c\n\x04lack\x18\x08 \x01(\t\"B\n\x16\x43reateParseJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"t\n\x12GetParseJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\'\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x04mode\x18\x03 \x01(\x0e\x32\x17.waybill.common.v1.Mode\"?\n\x13GetParseJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"&\n\x14WatchParseJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"A\n\x15WatchParseJobResponse\x12(\n\x03job\x18\x01 \x01(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"E\n\x15\x43\x61ncelParseJobRequest\x12\x10\n\x06job_id\x18\x01 \x01(\tH\x00\x12\x10\n\x06run_id\x18\x02 \x01(\tH\x00\x42\x08\n\x06target\"C\n\x16\x43\x61ncelParseJobResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.waybill.parser.v1.ParseJob\"/\n\x16\x44\x65leteParseJobsRequest\x12\x15\n\rsource_sha256\x18\x01 \x01(\t\"8\n\x17\x44\x65leteParseJobsResponse\x12\x0c\n\x04jobs\x18\x01 \x01(\x05\x12\x0f\n\x07results\x18\x02 \x01(\x05\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\xf7\x05\n\rParserService\x12j\n\x0e\x43reateParseJob\x12(.waybill.parser.v1.CreateParseJobRequest\x1a).waybill.parser.v1.CreateParseJobResponse\"\x03\x90\x02\x02\x12\x61\n\x0bGetParseJob\x12%.waybill.parser.v1.GetParseJobRequest\x1a&.waybill.parser.v1.GetParseJobResponse\"\x03\x90\x02\x01\x12i\n\rWatchParseJob\x12\'.waybill.parser.v1.WatchParseJobRequest\x1a(.waybill.parser.v1.WatchParseJobResponse\"\x03\x90\x02\x01\x30\x01\x12j\n\x0e\x43\x61ncelParseJob\x12(.waybill.parser.v1.CancelParseJobRequest\x1a).waybill.parser.v1.CancelParseJobResponse\"\x03\x90\x02\x02\x12m\n\x0f\x44\x65leteParseJobs\x12).waybill.parser.v1.DeleteParseJobsRequest\x1a*.waybill.parser.v1.DeleteParseJobsResponse\"\x03\x90\x02\x02\x12h\n\x0cPreviewParse\x12&.waybill.parser.v1.PreviewParseRequest\x1a\'.waybill.parser.v1.PreviewParseResponse\"\x03\x90\x02\x01(\x01\x30\x01\x12g\n\rListFileTypes\x12\'.waybill.parser.v1.ListFileTypesRequest\x1a(.waybill.parser.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,30 +50,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARSERSERVICE'].methods_by_name['PreviewParse']._serialized_options = b'\220\002\001'
   _globals['_PARSERSERVICE'].methods_by_name['ListFileTypes']._loaded_options = None
   _globals['_PARSERSERVICE'].methods_by_name['ListFileTypes']._serialized_options = b'\220\002\001'
-  _globals['_CREATEPARSEJOBREQUEST']._serialized_start=197
-  _globals['_CREATEPARSEJOBREQUEST']._serialized_end=399
-  _globals['_CREATEPARSEJOBRESPONSE']._serialized_start=401
-  _globals['_CREATEPARSEJOBRESPONSE']._serialized_end=467
-  _globals['_GETPARSEJOBREQUEST']._serialized_start=469
-  _globals['_GETPARSEJOBREQUEST']._serialized_end=546
-  _globals['_GETPARSEJOBRESPONSE']._serialized_start=548
-  _globals['_GETPARSEJOBRESPONSE']._serialized_end=611
-  _globals['_WATCHPARSEJOBREQUEST']._serialized_start=613
-  _globals['_WATCHPARSEJOBREQUEST']._serialized_end=651
-  _globals['_WATCHPARSEJOBRESPONSE']._serialized_start=653
-  _globals['_WATCHPARSEJOBRESPONSE']._serialized_end=718
-  _globals['_CANCELPARSEJOBREQUEST']._serialized_start=720
-  _globals['_CANCELPARSEJOBREQUEST']._serialized_end=789
-  _globals['_CANCELPARSEJOBRESPONSE']._serialized_start=791
-  _globals['_CANCELPARSEJOBRESPONSE']._serialized_end=858
-  _globals['_DELETEPARSEJOBSREQUEST']._serialized_start=860
-  _globals['_DELETEPARSEJOBSREQUEST']._serialized_end=907
-  _globals['_DELETEPARSEJOBSRESPONSE']._serialized_start=909
-  _globals['_DELETEPARSEJOBSRESPONSE']._serialized_end=965
-  _globals['_LISTFILETYPESREQUEST']._serialized_start=967
-  _globals['_LISTFILETYPESREQUEST']._serialized_end=989
-  _globals['_LISTFILETYPESRESPONSE']._serialized_start=991
-  _globals['_LISTFILETYPESRESPONSE']._serialized_end=1081
-  _globals['_PARSERSERVICE']._serialized_start=1084
-  _globals['_PARSERSERVICE']._serialized_end=1843
+  _globals['_CREATEPARSEJOBREQUEST']._serialized_start=230
+  _globals['_CREATEPARSEJOBREQUEST']._serialized_end=485
+  _globals['_CREATEPARSEJOBRESPONSE']._serialized_start=487
+  _globals['_CREATEPARSEJOBRESPONSE']._serialized_end=553
+  _globals['_GETPARSEJOBREQUEST']._serialized_start=555
+  _globals['_GETPARSEJOBREQUEST']._serialized_end=671
+  _globals['_GETPARSEJOBRESPONSE']._serialized_start=673
+  _globals['_GETPARSEJOBRESPONSE']._serialized_end=736
+  _globals['_WATCHPARSEJOBREQUEST']._serialized_start=738
+  _globals['_WATCHPARSEJOBREQUEST']._serialized_end=776
+  _globals['_WATCHPARSEJOBRESPONSE']._serialized_start=778
+  _globals['_WATCHPARSEJOBRESPONSE']._serialized_end=843
+  _globals['_CANCELPARSEJOBREQUEST']._serialized_start=845
+  _globals['_CANCELPARSEJOBREQUEST']._serialized_end=914
+  _globals['_CANCELPARSEJOBRESPONSE']._serialized_start=916
+  _globals['_CANCELPARSEJOBRESPONSE']._serialized_end=983
+  _globals['_DELETEPARSEJOBSREQUEST']._serialized_start=985
+  _globals['_DELETEPARSEJOBSREQUEST']._serialized_end=1032
+  _globals['_DELETEPARSEJOBSRESPONSE']._serialized_start=1034
+  _globals['_DELETEPARSEJOBSRESPONSE']._serialized_end=1090
+  _globals['_LISTFILETYPESREQUEST']._serialized_start=1092
+  _globals['_LISTFILETYPESREQUEST']._serialized_end=1114
+  _globals['_LISTFILETYPESRESPONSE']._serialized_start=1116
+  _globals['_LISTFILETYPESRESPONSE']._serialized_end=1206
+  _globals['_PARSERSERVICE']._serialized_start=1209
+  _globals['_PARSERSERVICE']._serialized_end=1968
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from waybill.common.v1 import file_type_pb2 as _file_type_pb2
 from waybill.parser.v1 import parse_job_pb2 as _parse_job_pb2
 from waybill.parser.v1 import preview_pb2 as _preview_pb2
@@ -13,20 +14,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateParseJobRequest(_message.Message):
-    __slots__ = ("source_key", "source_sha256", "filename", "options", "wait", "source_size_bytes")
+    __slots__ = ("source_key", "source_sha256", "filename", "options", "wait", "source_size_bytes", "mode", "lack")
     SOURCE_KEY_FIELD_NUMBER: _ClassVar[int]
     SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    LACK_FIELD_NUMBER: _ClassVar[int]
     source_key: str
     source_sha256: str
     filename: str
     options: _parse_job_pb2.ParseOptions
     wait: _duration_pb2.Duration
     source_size_bytes: int
-    def __init__(self, source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., filename: _Optional[str] = ..., options: _Optional[_Union[_parse_job_pb2.ParseOptions, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., source_size_bytes: _Optional[int] = ...) -> None: ...
+    mode: _backend_pb2.Mode
+    lack: str
+    def __init__(self, source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., filename: _Optional[str] = ..., options: _Optional[_Union[_parse_job_pb2.ParseOptions, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., source_size_bytes: _Optional[int] = ..., mode: _Optional[_Union[_backend_pb2.Mode, str]] = ..., lack: _Optional[str] = ...) -> None: ...
 
 class CreateParseJobResponse(_message.Message):
     __slots__ = ("job",)
@@ -35,12 +40,14 @@ class CreateParseJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[_parse_job_pb2.ParseJob, _Mapping]] = ...) -> None: ...
 
 class GetParseJobRequest(_message.Message):
-    __slots__ = ("job_id", "wait")
+    __slots__ = ("job_id", "wait", "mode")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     wait: _duration_pb2.Duration
-    def __init__(self, job_id: _Optional[str] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    mode: _backend_pb2.Mode
+    def __init__(self, job_id: _Optional[str] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., mode: _Optional[_Union[_backend_pb2.Mode, str]] = ...) -> None: ...
 
 class GetParseJobResponse(_message.Message):
     __slots__ = ("job",)
