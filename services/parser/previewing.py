@@ -20,6 +20,7 @@ from services.parser.refusals import refusal
 from waybill.common.v1 import reading_pb2
 from waybill.parser.v1 import preview_pb2 as pb
 from waybill.runtime import identity
+from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.fair import Places
 
 # Documents that are read for plans at a time; each has a place that no parse job needs.
@@ -132,7 +133,9 @@ async def _fetch(wanted: Wanted, pieces: AsyncIterator[bytes], into: BinaryIO, l
         into.write(piece)
     into.flush()
     if digest.hexdigest() != wanted.sha256:
-        raise refusal("CHECKSUM_MISMATCH")
+        raise InvalidRequest(
+            "CHECKSUM_MISMATCH", "What came does not have the SHA-256 that was named. Send the file again."
+        )
 
 
 async def _read(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -465,3 +465,19 @@ def test_a_batch_that_a_budget_stops_waits_for_it_and_costs_half_once(
     assert run.embedding_tier_reason == f"{CHUNKS} of {CHUNKS} chunks came by 1 batch at half the price"
     assert books.charged[FULL] == 0 < books.charged[HALF]
     assert books.charged[HALF] == tokens(bench.entries(run_id), HALF, Entry.STATE_SETTLED)
+
+
+def test_a_plan_of_a_batch_is_its_bill(bench: Workbench, clock: Clock, vendor: Remote) -> None:
+    path, complete_by = document(bench), clock.now() + datetime.timedelta(hours=26)
+    plan = bench.client.plan(path, complete_by=complete_by)
+    line, at_once = plan.lines[0], bench.client.plan(path).lines[0]
+    assert (line.batch, line.exact, at_once.batch) == (True, True, False)
+    assert line.most_embed_nano_usd == at_once.embed_nano_usd == 2 * line.embed_nano_usd
+    run_id = bench.client.ingest(path, complete_by=complete_by, plan=plan.approval).run_id
+    waits(bench, run_id)
+    clock.advance(hours=1)
+    run = bench.finish(run_id)
+    assert run.state == Run.STATE_READY, run.message
+    bought = [entry for entry in bench.entries(run_id) if entry.operation == "embed"]
+    assert {(entry.model, entry.state) for entry in bought} == {(HALF, Entry.STATE_SETTLED)}
+    assert sum(entry.reported_nano_usd for entry in bought) == line.embed_nano_usd == run.simulated_nano_usd
