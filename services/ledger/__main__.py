@@ -13,6 +13,7 @@ import structlog
 from services.ledger.alerts import Alerts
 from services.ledger.applying import Applying
 from services.ledger.audit import AuditLog
+from services.ledger.avoided import Avoided
 from services.ledger.budgets import Budgets
 from services.ledger.changing import expire_holds
 from services.ledger.config import LedgerConfig
@@ -77,6 +78,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
                         egress=egress,
                         invoices=invoices,
                         applying=applying,
+                        avoided=Avoided(database, config.prices, _today),
                         reports=reports,
                         prices=config.prices,
                         audit=audit,

@@ -58,6 +58,8 @@ class ReportRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
             in_doubt_nano_usd=row["in_doubt"],
             written_off_nano_usd=row["written_off"],
             would_cost_nano_usd=row["would_cost"],
+            cached_quantity=row["cached"],
+            avoided_nano_usd=row["avoided"],
             **{name: row[name] for name in ("collection", "vendor", "model", "unit", "attempts", "quantity")},
         )
         if price := self._prices.at(row["vendor"], row["model"], row["unit"], row["price"]):

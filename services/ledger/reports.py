@@ -46,7 +46,8 @@ GROUPS: Mapping[str, Group] = {
     "COLLECTION": Group("e.collection"),
     "TENANT": Group("e.tenant"),
 }
-_AMOUNTS = ("attempts", "quantity", "would_cost", "settled", "adjusted", "held", "in_doubt", "written_off")
+_AMOUNTS = ("attempts", "quantity", "would_cost", "settled", "adjusted", "held", "in_doubt", "written_off",
+            "cached", "avoided")  # fmt: skip
 # A correction counts where its hold does. Few entries have one, so they are summed first. What names a group
 # is made of a line, not of each entry.
 LINES = """
@@ -69,8 +70,15 @@ with summed as (
     ) a using (entry_id)
     where {mine} and e.held_at >= %(since)s and e.held_at < %(until)s
     group by 1, 2, 3, 4, 5, 6, 7
+), found_there as (
+    select {column} grouped, {collection} collection, e.kind, e.vendor, e.model, e.unit,
+        e.price_nano_usd_per_million price, sum(e.quantity)::bigint cached, sum(e.nano_usd)::bigint avoided
+    from (select *, noted_at held_at from waybill_ledger.avoided) e
+    where {mine} and e.held_at >= %(since)s and e.held_at < %(until)s
+    group by 1, 2, 3, 4, 5, 6, 7
 ), lines as materialized (
-    select {name} grouped, collection, kind, vendor, model, unit, price, {amounts} from summed
+    select {name} grouped, collection, kind, vendor, model, unit, price, {amounts}
+    from summed full join found_there using (grouped, collection, kind, vendor, model, unit, price)
 ), page as (
     select * from lines
     where %(after)s::text[] is null or (grouped, collection, kind, vendor, model, unit, price)
@@ -166,7 +174,7 @@ class Reports:
         statement = LINES.format(
             **vars(group),
             mine="true" if everyone else "tenant = %(tenant)s",
-            amounts=", ".join(_AMOUNTS),
+            amounts=", ".join(f"coalesce({name}, 0) {name}" for name in _AMOUNTS),
             totals=", ".join(f"sum({name})::bigint" for name in _AMOUNTS),
         )
         values: dict[str, Any] = {

@@ -7,6 +7,8 @@ from typing import Any
 from services.ledger.applying import Applying
 from services.ledger.audit import AuditLog
 from services.ledger.audit_rpcs import AuditRpcs
+from services.ledger.avoided import Avoided
+from services.ledger.avoided_rpcs import AvoidedRpcs
 from services.ledger.budget_rpcs import BudgetRpcs, as_uuid
 from services.ledger.budgets import Budgets
 from services.ledger.doubt_rpcs import DoubtRpcs
@@ -33,7 +35,9 @@ DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
 
 
-class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, PlanRpcs, ReportRpcs, AuditRpcs, InvoiceRpcs):
+class LedgerServicer(
+    AvoidedRpcs, BudgetRpcs, DoubtRpcs, EgressRpcs, PlanRpcs, ReportRpcs, AuditRpcs, InvoiceRpcs
+):
     """The ledger's RPCs."""
 
     def __init__(
@@ -47,6 +51,7 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, PlanRpcs, ReportRpcs, Au
         egress: Egress,
         invoices: Invoices,
         applying: Applying,
+        avoided: Avoided,
         reports: Reports,
         prices: PriceTable,
         audit: AuditLog,
@@ -59,6 +64,7 @@ class LedgerServicer(BudgetRpcs, DoubtRpcs, EgressRpcs, PlanRpcs, ReportRpcs, Au
         self._egress = egress
         self._invoices = invoices
         self._applying = applying
+        self._avoided = avoided
         self._reports = reports
         self._prices = prices
         self._audit = audit

@@ -16,6 +16,7 @@ import grpc
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from services.orchestrator import avoiding
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.rows import NewRun, Row, new_run_id, unix_ms
 from services.orchestrator.runs.store import Runs
@@ -154,6 +155,9 @@ class Admission:
                 version_id=version.version_id, chunk_count=version.chunk_count, edition=row["edition"]
             )
         )
+        whose = {"run_id": run.run_id, "collection": run.collection, "document_key": run.document_key}
+        with identity.acting_as(replace(identity.caller(), **whose)):
+            await avoiding.found(self._peers, version.run_id, ["parse", "embed"])
         return row
 
     async def _store(

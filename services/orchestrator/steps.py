@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from psycopg.types.json import Jsonb
 
-from services.orchestrator import artifacts, degrading, vectors
+from services.orchestrator import artifacts, avoiding, degrading, vectors
 from services.orchestrator.batch import tiers
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes, embedded_text
 from services.orchestrator.chunks.packing import Packer, nothing_to_cut
@@ -180,6 +180,8 @@ class Steps:
             raise Quota(job.reason, job.message, {semconv.BLOCKED_ON: job.blocked_on})
         if job.state != ParseJob.STATE_SUCCEEDED:
             raise InvalidRequest(job.reason or "PARSE_FAILED", job.message)
+        if job.run_id != str(row["run_id"]):
+            await avoiding.found(self._peers, job.run_id, ["parse"])
         reading = Jsonb(MessageToDict(job.reading, preserving_proto_field_name=True))
         locally = degrading.parsed_locally(choice)
         parsed = Parsed(job.result_key, job.page_count, degrading.missing(job.reading), locally)
@@ -212,6 +214,11 @@ class Steps:
         if not cut.unchanged:
             decision = tiers.decide(row["complete_by"], now, cut.chunks, offer.batches_offered)
             cut = replace(cut, tier=decision.tier)
+        # Before anything is embedded: what has a vector by now is nothing that this run has bought.
+        if cut.unchanged:
+            await avoiding.found(self._peers, begun.run_id, ["embed"])
+        else:
+            await avoiding.vectors_kept(self._peers, offer.offer, version.kept_tokens)
         without: GoesOnWithout | None = None
         if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS and not version.settled:
             try:

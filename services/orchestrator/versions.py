@@ -25,11 +25,13 @@ class NewVersion:
     Attributes:
         begun: What the index said as it began; empty before.
         pending: Of the chunks that were put last, those without a vector.
+        kept_tokens: Of the chunks that had a vector when they were put.
     """
 
     def __init__(self, index: DocumentIndexServiceAsyncStub, wanted: BeginVersionRequest) -> None:
         self.begun = BeginVersionResponse()
         self.pending: Sequence[Chunk] = ()
+        self.kept_tokens = 0
         self._index = index
         self._wanted = wanted
 
@@ -62,3 +64,6 @@ class NewVersion:
                 self.begun = answer.begun
             pending = set(answer.pending_ordinals)
             self.pending = [chunk for chunk in chunks if chunk.ordinal in pending]
+            if not self.settled:
+                kept = (chunk.token_count for chunk in chunks if chunk.ordinal not in pending)
+                self.kept_tokens += sum(kept)

@@ -195,6 +195,7 @@ def _message(job: Job, choice: BackendChoice | None = None) -> parse_job_pb2.Par
         create_time=timestamp(job.created_at),
         reading=reading_pb2.Reading(**dataclasses.asdict(job.reading)),
         vendor_job_id=job.parse_id,
+        run_id=job.caller.run_id,
         expected_page_count=job.expected_pages,
         pages_done=job.pages_done,
         choice=choice,

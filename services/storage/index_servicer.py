@@ -265,6 +265,7 @@ def _begun(begun: Begun) -> pb.BeginVersionResponse:
         version_id=begun.version_id,
         document_id=begun.document_id,
         chunk_count=begun.chunk_count,
+        run_id=begun.run_id,
         description_differs=not begun.described,
         pending_vectors=begun.pending,
     )

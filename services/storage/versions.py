@@ -108,6 +108,7 @@ class Begun:
         published: The version of this run is, or was until another replaced it.
         pending: Chunks of that version without a vector.
         described: Unchanged too is what is said of it: metadata and origin.
+        run_id: Of what is unchanged, the run that made it.
     """
 
     unchanged: bool
@@ -117,6 +118,7 @@ class Begun:
     described: bool = True
     published: bool = False
     pending: int = 0
+    run_id: str = ""
 
     @property
     def settled(self) -> bool:
@@ -163,7 +165,7 @@ async def begin(connection: Connection, tenant: str, wanted: Beginning, *, valid
             await connection.execute(DESCRIBE, values | {"document_id": found["document_id"]})
             described = True
         ids = str(found["document_id"]), str(found["version_id"])
-        return Begun(True, *ids, found["chunk_count"], described)
+        return Begun(True, *ids, found["chunk_count"], described, run_id=found["run_id"])
     if validate_only:
         return Begun(False, str(found["document_id"]) if found else "")
     return await _begin(connection, values)

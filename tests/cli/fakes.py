@@ -21,6 +21,7 @@ from waybill.cli.screen import Screen, plain_console
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.file_type_pb2 import FileType
 from waybill.common.v1.space_pb2 import Space
+from waybill.ledger.v1.avoided_pb2 import Avoided, ListAvoidedRequest, ListAvoidedResponse
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
 from waybill.ledger.v1.invoice_pb2 import (
     ApplyInvoiceRequest,
@@ -342,6 +343,7 @@ class Ledger(LedgerServiceServicer):
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.totals: list[RunTotal] = []
+        self.avoided: list[Avoided] = []
         self.report = ReportResponse()
         self.prices: list[Price] = []
         self.plans: list[Plan] = []
@@ -394,6 +396,10 @@ class Ledger(LedgerServiceServicer):
 
     def ListPlans(self, request: ListPlansRequest, context: Any) -> ListPlansResponse:
         return ListPlansResponse(plans=[one for one in self.plans if one.run_id in request.run_ids])
+
+    def ListAvoided(self, request: ListAvoidedRequest, context: Any) -> ListAvoidedResponse:
+        matching = [one for one in self.avoided if not request.run_ids or one.run_id in request.run_ids]
+        return ListAvoidedResponse(avoided=matching)
 
     def ListPrices(self, request: ListPricesRequest, context: Any) -> ListPricesResponse:
         return ListPricesResponse(prices=self.prices)

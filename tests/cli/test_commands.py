@@ -27,6 +27,7 @@ from waybill.cli.exits import Exit
 from waybill.cli.money import Figures, unit_price
 from waybill.cli.plain import plain
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.avoided_pb2 import Avoided
 from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
 from waybill.money import dollars
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
@@ -70,6 +71,13 @@ def full(orchestrator: Orchestrator, ledger: Ledger) -> tuple[Run, Run]:
         make_entry(second.run_id),
         make_entry("", correlation_id="label-1"),
     ]
+    ledger.avoided = [
+        Avoided(
+            run_id=first.run_id, operation="embed", kind=CostKind.COST_KIND_REAL, vendor="openai",
+            model="text-embedding-3-small", quantity=700, unit="token",
+            price_nano_usd_per_million=20_000_000, nano_usd=14_000,
+        )
+    ]  # fmt: skip
     ledger.totals = [
         RunTotal(run_id=first.run_id, simulated_nano_usd=1680, uncertain_nano_usd=42_000_000),
         RunTotal(run_id=second.run_id, simulated_nano_usd=840),
@@ -89,7 +97,7 @@ def test_the_exit_codes_are_those_of_the_document() -> None:
         ("run RUN", "run", {}),
         ("search question", "search", {"hits": "hit"}),
         ("trace RUN", "trace", {"spans": "span"}),
-        ("bill RUN", "bill", {"entries": "entry"}),
+        ("bill RUN", "bill", {"entries": "entry", "avoided": "avoided"}),
     ],
 )
 def test_json_has_the_documented_keys(
@@ -196,6 +204,8 @@ def test_a_receipt_keeps_real_simulated_and_doubtful_money_apart(
 ) -> None:
     lines = [" ".join(line.split()) for line in waybill("bill", full[0].run_id).stdout.splitlines()]
     assert "14 pages × $0.003 $0.042" in lines
+    assert "embed openai text-embedding-3-small cached, not bought" in lines
+    assert "700 tokens × $0.02 per million avoided $0.000014" in lines
     assert "parse llamaparse agentic real, in doubt" in lines
     assert "embed openai text-embedding-3-small simulated" in lines
     assert "embed openai text-embedding-3-small repeated, simulated" in lines

@@ -145,6 +145,29 @@ def test_what_local_work_would_cost_stands_beside_it_where_asked_for(
     ]
 
 
+def test_what_was_there_stands_beside_what_was_bought_and_is_no_money(
+    waybill: Waybill, ledger: Ledger
+) -> None:
+    ledger.report = ReportResponse(
+        lines=[a_line(group="a.md", cached_quantity=2_000, avoided_nano_usd=40_000),
+               a_line(group="b.md", attempts=0, quantity=0, settled_nano_usd=0, cached_quantity=1,
+                      avoided_nano_usd=20)],
+        totals=[ReportTotal(kind=CostKind.COST_KIND_REAL, attempts=2, cost_nano_usd=22_000)],
+    )  # fmt: skip
+    lines = [" ".join(line.split()) for line in waybill("bill", "--by", "document").stdout.splitlines()]
+    assert lines[1:-2] == [
+        "a.md $0.000022",
+        "openai text-embedding-3-small",
+        "cached: 2,000 tokens avoided $0.00004",
+        "openai text-embedding-3-small 2 calls, real",
+        "1,100 tokens × $0.02 per million, 2024-01-25 $0.000022",
+        "b.md $0.00",
+        "openai text-embedding-3-small",
+        "cached: 1 token avoided $0.00000002",
+    ]
+    assert lines[-1] == "total $0.000022"
+
+
 def test_days_without_a_purchase_are_said_to_have_none(waybill: Waybill, ledger: Ledger) -> None:
     ledger.report = ReportResponse()
     assert "Nothing was bought" in waybill("bill").stderr

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from waybill.cli.money import Figures
-from waybill.cli.objects import Shape, entry_object
+from waybill.cli.objects import Shape, avoided_object, entry_object
 from waybill.cli.paging import pages
 from waybill.client import Client
+from waybill.ledger.v1.avoided_pb2 import Avoided, ListAvoidedRequest
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.plan_pb2 import ListPlansRequest, Plan
@@ -32,6 +33,7 @@ class Bill:
         figures: The ledger's own sums over them, for a run.
         plan: What was agreed to before; None where nothing was.
         work: The id under which a space was filled, or that of a run that is gone; else empty.
+        avoided: What the run did not buy, since it was there.
     """
 
     run: Run | None
@@ -39,6 +41,7 @@ class Bill:
     figures: Figures = _NOTHING
     plan: Plan | None = None
     work: str = ""
+    avoided: tuple[Avoided, ...] = ()
 
 
 def bill_object(bill: Bill) -> Shape:
@@ -53,7 +56,9 @@ def bill_object(bill: Bill) -> Shape:
         "uncertain_nano_usd": bill.figures.uncertain_nano_usd,
         "uncertain_simulated_nano_usd": bill.figures.uncertain_simulated_nano_usd,
         "plan": _plan_object(bill.plan) if bill.plan else None,
+        "avoided_nano_usd": sum(one.nano_usd for one in bill.avoided),
         "entries": [entry_object(entry) for entry in bill.entries],
+        "avoided": [avoided_object(one) for one in bill.avoided],
     }
 
 
@@ -66,7 +71,7 @@ def bills_of_runs(client: Client, runs: Sequence[Run]) -> list[Bill]:
     bought = _Bought()
     for start in range(0, len(runs), _RUNS_A_REQUEST):
         run_ids = [run.run_id for run in runs[start : start + _RUNS_A_REQUEST]]
-        bought.read(client, ListEntriesRequest(run_ids=run_ids))
+        bought.read(client, run_ids=run_ids)
     bought.read_plans(client, runs)
     return [bought.bill(run) for run in runs]
 
@@ -82,10 +87,10 @@ def bills_of(client: Client, run_or_correlation_id: str) -> list[Bill]:
         return bills_of_runs(client, [run])
     runs = sorted(_labelled(client, run_or_correlation_id), key=lambda labelled: labelled.run_id)
     bought = _Bought()
-    bought.read(client, ListEntriesRequest(correlation_id=run_or_correlation_id))
+    bought.read(client, correlation_id=run_or_correlation_id)
     bought.read_plans(client, runs)
     if not bought.entries and _is_uuid(run_or_correlation_id):
-        bought.read(client, ListEntriesRequest(run_ids=[run_or_correlation_id]))
+        bought.read(client, run_ids=[run_or_correlation_id])
     bills = [bought.bill(run) for run in runs]
     bills += [bought.work(run_id) for run_id in bought.others(run.run_id for run in runs)]
     if bought.entries[""]:
@@ -104,9 +109,15 @@ class _Bought:
         self.entries: defaultdict[str, list[Entry]] = defaultdict(list)
         self._figures: dict[str, Figures] = {}
         self._plans: dict[str, Plan] = {}
+        self._avoided: defaultdict[str, list[Avoided]] = defaultdict(list)
 
-    def read(self, client: Client, request: ListEntriesRequest) -> None:
-        for answer in pages(client.ledger.ListEntries, request):
+    def read(self, client: Client, run_ids: Sequence[str] = (), correlation_id: str = "") -> None:
+        there = ListAvoidedRequest(run_ids=run_ids, correlation_id=correlation_id)
+        for listed in pages(client.ledger.ListAvoided, there):
+            for one in listed.avoided:
+                self._avoided[one.run_id].append(one)
+        bought = ListEntriesRequest(run_ids=run_ids, correlation_id=correlation_id)
+        for answer in pages(client.ledger.ListEntries, bought):
             for entry in answer.entries:
                 self.entries[entry.run_id].append(entry)
             self._figures.update({total.run_id: Figures.of(total) for total in answer.totals})
@@ -126,9 +137,9 @@ class _Bought:
 
     def bill(self, run: Run | None) -> Bill:
         run_id = run.run_id if run else ""
-        entries = tuple(self.entries[run_id])
+        entries, avoided = tuple(self.entries[run_id]), tuple(self._avoided[run_id])
         figures = self._figures.get(run_id, _NOTHING) if run else Figures.summed(entries)
-        return Bill(run, entries, figures, self._plans.get(run_id))
+        return Bill(run, entries, figures, self._plans.get(run_id), avoided=avoided)
 
 
 def _is_uuid(text: str) -> bool:

@@ -33,7 +33,9 @@ def as_focus(report: Report, tenant: str) -> str:
         report: Its lines are by day.
         tenant: Whose it is.
     """
-    rows = [row for line in report.lines if line.attempts for row in _rows(line, tenant)]
+    rows = [
+        row for line in report.lines if line.attempts or line.cached_quantity for row in _rows(line, tenant)
+    ]
     return csv_text(list(_usage(ReportLine(group="1970-01-01"), tenant)), rows)
 
 
@@ -96,6 +98,8 @@ def _usage(line: ReportLine, tenant: str) -> Row:
         "x_HeldCost": _usd(line.held_nano_usd),
         "x_InDoubtCost": _usd(line.in_doubt_nano_usd),
         "x_WrittenOffCost": _usd(line.written_off_nano_usd),
+        "x_CachedQuantity": line.cached_quantity,
+        "x_AvoidedCost": _usd(line.avoided_nano_usd),
         "x_PriceDate": line.price_date or None,
         "x_PriceSource": line.price_source or None,
     }
@@ -111,7 +115,8 @@ def _adjustment(usage: Row, line: ReportLine) -> Row:
             ("ConsumedQuantity", "ConsumedUnit", "ContractedUnitPrice", "ListUnitPrice", "PricingCategory",
              "PricingQuantity", "PricingUnit")
         ),
-        **dict.fromkeys(("x_HeldCost", "x_InDoubtCost", "x_WrittenOffCost"), nothing),
+        **dict.fromkeys(("x_HeldCost", "x_InDoubtCost", "x_WrittenOffCost", "x_AvoidedCost"), nothing),
+        "x_CachedQuantity": 0,
         "ChargeCategory": "Adjustment",
         "ChargeDescription": f"{line.model}: charged otherwise than reported at first",
         "x_Attempts": 0,

@@ -12,6 +12,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.asking_pb2 import Asking
+from waybill.ledger.v1.avoided_pb2 import Avoided
 from waybill.ledger.v1.entry_pb2 import Entry, WouldCost
 from waybill.ledger.v1.invoice_pb2 import ApplyInvoiceResponse, Drift, Invoice
 from waybill.orchestrator.v1.document_pb2 import Document
@@ -248,6 +249,12 @@ def drift_object(drift: Drift) -> Shape:
 def applied_object(applied: ApplyInvoiceResponse) -> Shape:
     """What following an invoice has changed."""
     return {name: getattr(applied, name) for name in ("adjusted", "settled", "released")}
+
+
+def avoided_object(avoided: Avoided) -> Shape:
+    """What a run did not buy, as `bill` prints it."""
+    names = ("operation", "vendor", "model", "quantity", "unit", "price_nano_usd_per_million", "nano_usd")
+    return {"kind": KINDS.get(avoided.kind), **{name: getattr(avoided, name) for name in names}}
 
 
 def _asking(asking: Asking) -> Shape:

@@ -13,6 +13,7 @@ from waybill.cli.money import Figures, unit_price
 from waybill.cli.objects import kind_name, state_name
 from waybill.cli.plain import plain
 from waybill.cli.screen import counted, spread
+from waybill.ledger.v1.avoided_pb2 import Avoided
 from waybill.ledger.v1.entry_pb2 import Entry, WouldCost
 from waybill.money import dollars
 
@@ -71,6 +72,7 @@ def receipt(bills: Sequence[Bill], width: int, *, would_cost: bool = False) -> I
         read = counted(pages, "page") if pages else ""
         yield spread(Text(counted(len(bills), "run"), "bold"), read, width)
         yield from _items([entry for bill in bills for entry in bill.entries], width, would_cost)
+        yield from _avoided([one for bill in bills for one in bill.avoided], width)
         yield from _planned(bills, width)
     else:
         for bill in bills:
@@ -88,6 +90,7 @@ def _block(bill: Bill, width: int, would_cost: bool) -> Iterator[Text]:
         if size:
             yield spread(f"  {', '.join(size)}", bill.figures.short() if bill.entries else "", width)
     yield from _items(bill.entries, width, would_cost)
+    yield from _avoided(bill.avoided, width)
     yield from _planned([bill], width)
     if bill.run is not None:
         yield Text(f"  trace {plain(bill.run.trace_id)}", "dim")
@@ -130,6 +133,23 @@ def _planned(bills: Sequence[Bill], width: int) -> Iterator[Text]:
     )
     difference = "as planned" if more == Figures() else f"difference {more.short()}"
     yield spread(f"  planned {agreed.short()}", difference, width)
+
+
+def _avoided(avoided: Iterable[Avoided], width: int) -> Iterator[Text]:
+    """What was there and so not bought: no money, and in no sum."""
+    grouped: defaultdict[tuple[str, str, str, str, int], list[Avoided]] = defaultdict(list)
+    for one in avoided:
+        place = (one.operation, one.vendor, one.model, one.unit, one.price_nano_usd_per_million)
+        grouped[place].append(one)
+    for (operation, vendor, model, unit, price), same in grouped.items():
+        what = f"  {plain(operation)}  {plain(vendor)} {plain(model)}".rstrip()
+        yield spread(Text(what, "dim"), Text("cached, not bought", "dim"), width)
+        quantity = counted(sum(one.quantity for one in same), plain(unit))
+        avoided_usd = sum(one.nano_usd for one in same)
+        amount = Text(f"avoided {dollars(avoided_usd)}", "dim") if avoided_usd else ""
+        yield spread(
+            Text(f"    {quantity}{f' × {unit_price(price)}' if price else ''}", "dim"), amount, width
+        )
 
 
 def _would_buy(like: WouldCost) -> str:

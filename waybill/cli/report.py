@@ -28,7 +28,8 @@ _PAGE = 2_000
 # A spreadsheet takes text that begins so for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _AMOUNTS = ("attempts", "quantity", "settled_nano_usd", "adjusted_nano_usd", "held_nano_usd",
-            "in_doubt_nano_usd", "written_off_nano_usd", "would_cost_nano_usd")  # fmt: skip
+            "in_doubt_nano_usd", "written_off_nano_usd", "would_cost_nano_usd", "cached_quantity",
+            "avoided_nano_usd")  # fmt: skip
 
 
 class By(StrEnum):
@@ -156,7 +157,7 @@ def show_report(screen: Screen, report: Report, *, would_cost: bool = False) -> 
         screen.show(*_sums(total, width))
     if would_cost and (amount := sum(line.would_cost_nano_usd for line in report.lines)):
         screen.show(spread("local work would cost at vendors", dollars(amount), width))
-    if not any(line.attempts for line in report.lines):
+    if not any(line.attempts or line.cached_quantity for line in report.lines):
         screen.note(f"Nothing was bought then. Earlier: {screen.command('bill --since 30d --by day')}")
 
 
@@ -170,6 +171,8 @@ def _group(by: By, lines: Sequence[ReportLine], width: int, would_cost: bool) ->
     figures = Figures(cost_nano_usd=real, simulated_nano_usd=simulated)
     yield from _headed(Text(plain(name) or f"(no {by.value})", "bold"), figures.short(), width)
     for line in lines:
+        if line.cached_quantity:
+            yield from _cached(by, line, width)
         if line.attempts:
             yield from _bought(by, line, width)
             if would_cost and line.would_cost_nano_usd:
@@ -184,6 +187,15 @@ def _headed(name: Text, amount: str, width: int) -> Iterator[Text]:
         return
     yield from name.wrap(plain_console(), width, overflow="fold")
     yield spread("", amount, width)
+
+
+def _cached(by: By, line: ReportLine, width: int) -> Iterator[Text]:
+    """What was there: no money, so that it stands in no sum."""
+    if by is not By.MODEL:
+        yield Text(f"  {plain(line.vendor)} {plain(line.model)}", "cyan")
+    quantity = f"    cached: {counted(line.cached_quantity, plain(line.unit))}"
+    avoided = f"avoided {dollars(line.avoided_nano_usd)}" if line.avoided_nano_usd else ""
+    yield spread(Text(quantity, "dim"), Text(avoided, "dim"), width)
 
 
 def _bought(by: By, line: ReportLine, width: int) -> Iterator[Text]:

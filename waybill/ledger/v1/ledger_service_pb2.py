@@ -27,6 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from waybill.common.v1 import access_pb2 as waybill_dot_common_dot_v1_dot_access__pb2
 from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb2
 from waybill.ledger.v1 import audit_pb2 as waybill_dot_ledger_dot_v1_dot_audit__pb2
+from waybill.ledger.v1 import avoided_pb2 as waybill_dot_ledger_dot_v1_dot_avoided__pb2
 from waybill.ledger.v1 import budget_pb2 as waybill_dot_ledger_dot_v1_dot_budget__pb2
 from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__pb2
 from waybill.ledger.v1 import egress_pb2 as waybill_dot_ledger_dot_v1_dot_egress__pb2
@@ -37,7 +38,7 @@ from waybill.ledger.v1 import price_pb2 as waybill_dot_ledger_dot_v1_dot_price__
 from waybill.ledger.v1 import report_pb2 as waybill_dot_ledger_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1dwaybill/ledger/v1/audit.proto\x1a\x1ewaybill/ledger/v1/budget.proto\x1a\x1dwaybill/ledger/v1/doubt.proto\x1a\x1ewaybill/ledger/v1/egress.proto\x1a\x1dwaybill/ledger/v1/entry.proto\x1a\x1fwaybill/ledger/v1/invoice.proto\x1a\x1cwaybill/ledger/v1/plan.proto\x1a\x1dwaybill/ledger/v1/price.proto\x1a\x1ewaybill/ledger/v1/report.proto\"\xe3\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\x12+\n\twould_buy\x18\x0e \x01(\x0b\x32\x18.waybill.ledger.v1.Offer\"&\n\x05Offer\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"z\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x18\n\x10vendor_reference\x18\x06 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"v\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x10\n\x08in_doubt\x18\x05 \x01(\x08\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal\"C\n\x0fWriteOffRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\";\n\x10WriteOffResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"=\n\x10SetBudgetRequest\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"%\n\x10GetBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\">\n\x11GetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"K\n\x12ListBudgetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"Z\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.waybill.ledger.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x12\x43heckBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x10\n\x08promised\x18\x04 \x01(\x03\"\'\n\x13\x43heckBudgetResponse\x12\x10\n\x08has_room\x18\x01 \x01(\x08\"(\n\x13\x44\x65leteBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"T\n\x18ListBudgetChangesRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListBudgetChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.waybill.ledger.v1.BudgetChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x17ListBudgetAlertsRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListBudgetAlertsResponse\x12.\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1e.waybill.ledger.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\rReportRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.waybill.ledger.v1.Grouping\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x87\x01\n\x0eReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.waybill.ledger.v1.ReportLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.waybill.ledger.v1.ReportTotal\" \n\x11ListPricesRequest\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\">\n\x12ListPricesResponse\x12(\n\x06prices\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Price2\x98\x13\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12h\n\x0c\x41\x63\x63rueEgress\x12&.waybill.ledger.v1.AccrueEgressRequest\x1a\'.waybill.ledger.v1.AccrueEgressResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x65\n\x0b\x41pprovePlan\x12%.waybill.ledger.v1.ApprovePlanRequest\x1a&.waybill.ledger.v1.ApprovePlanResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tListPlans\x12#.waybill.ledger.v1.ListPlansRequest\x1a$.waybill.ledger.v1.ListPlansResponse\"\x03\x90\x02\x01\x12^\n\nListPrices\x12$.waybill.ledger.v1.ListPricesRequest\x1a%.waybill.ledger.v1.ListPricesResponse\"\x03\x90\x02\x01\x12R\n\x06Report\x12 .waybill.ledger.v1.ReportRequest\x1a!.waybill.ledger.v1.ReportResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12X\n\x08WriteOff\x12\".waybill.ledger.v1.WriteOffRequest\x1a#.waybill.ledger.v1.WriteOffResponse\"\x03\x90\x02\x02\x12\x65\n\x0b\x43laimDoubts\x12%.waybill.ledger.v1.ClaimDoubtsRequest\x1a&.waybill.ledger.v1.ClaimDoubtsResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12_\n\tNoteDoubt\x12#.waybill.ledger.v1.NoteDoubtRequest\x1a$.waybill.ledger.v1.NoteDoubtResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12i\n\rImportInvoice\x12\'.waybill.ledger.v1.ImportInvoiceRequest\x1a(.waybill.ledger.v1.ImportInvoiceResponse\"\x03\x90\x02\x02(\x01\x12]\n\tListDrift\x12#.waybill.ledger.v1.ListDriftRequest\x1a$.waybill.ledger.v1.ListDriftResponse\"\x03\x90\x02\x01\x30\x01\x12\x64\n\x0c\x41pplyInvoice\x12&.waybill.ledger.v1.ApplyInvoiceRequest\x1a\'.waybill.ledger.v1.ApplyInvoiceResponse\"\x03\x90\x02\x02\x12[\n\tSetBudget\x12#.waybill.ledger.v1.SetBudgetRequest\x1a$.waybill.ledger.v1.SetBudgetResponse\"\x03\x90\x02\x02\x12[\n\tGetBudget\x12#.waybill.ledger.v1.GetBudgetRequest\x1a$.waybill.ledger.v1.GetBudgetResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListBudgets\x12%.waybill.ledger.v1.ListBudgetsRequest\x1a&.waybill.ledger.v1.ListBudgetsResponse\"\x03\x90\x02\x01\x12\x65\n\x0b\x43heckBudget\x12%.waybill.ledger.v1.CheckBudgetRequest\x1a&.waybill.ledger.v1.CheckBudgetResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12\x64\n\x0c\x44\x65leteBudget\x12&.waybill.ledger.v1.DeleteBudgetRequest\x1a\'.waybill.ledger.v1.DeleteBudgetResponse\"\x03\x90\x02\x02\x12s\n\x11ListBudgetChanges\x12+.waybill.ledger.v1.ListBudgetChangesRequest\x1a,.waybill.ledger.v1.ListBudgetChangesResponse\"\x03\x90\x02\x01\x12p\n\x10ListBudgetAlerts\x12*.waybill.ledger.v1.ListBudgetAlertsRequest\x1a+.waybill.ledger.v1.ListBudgetAlertsResponse\"\x03\x90\x02\x01\x12\x65\n\x0bRecordAudit\x12%.waybill.ledger.v1.RecordAuditRequest\x1a&.waybill.ledger.v1.RecordAuditResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tListAudit\x12#.waybill.ledger.v1.ListAuditRequest\x1a$.waybill.ledger.v1.ListAuditResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&waybill/ledger/v1/ledger_service.proto\x12\x11waybill.ledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1dwaybill/ledger/v1/audit.proto\x1a\x1fwaybill/ledger/v1/avoided.proto\x1a\x1ewaybill/ledger/v1/budget.proto\x1a\x1dwaybill/ledger/v1/doubt.proto\x1a\x1ewaybill/ledger/v1/egress.proto\x1a\x1dwaybill/ledger/v1/entry.proto\x1a\x1fwaybill/ledger/v1/invoice.proto\x1a\x1cwaybill/ledger/v1/plan.proto\x1a\x1dwaybill/ledger/v1/price.proto\x1a\x1ewaybill/ledger/v1/report.proto\"\xe3\x02\n\x0bHoldRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tspend_key\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0f\n\x07service\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06vendor\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x03\x12\x0c\n\x04unit\x18\t \x01(\t\x12&\n\x03ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05owner\x18\x0b \x01(\t\x12)\n\x04span\x18\x0c \x01(\x0b\x32\x1b.waybill.ledger.v1.SpanLink\x12\x12\n\nsize_bytes\x18\r \x01(\x03\x12+\n\twould_buy\x18\x0e \x01(\x0b\x32\x18.waybill.ledger.v1.Offer\"&\n\x05Offer\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"7\n\x0cHoldResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"X\n\rSettleRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x12\n\x08quantity\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64oubt_reason\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x0eSettleResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"2\n\x0eReleaseRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x0fReleaseResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"z\n\rAdjustRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x18\n\x10vendor_reference\x18\x06 \x01(\t\"9\n\x0e\x41\x64justResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"v\n\x12ListEntriesRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x10\n\x08in_doubt\x18\x05 \x01(\x08\"\x86\x01\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12+\n\x06totals\x18\x03 \x03(\x0b\x32\x1b.waybill.ledger.v1.RunTotal\"C\n\x0fWriteOffRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\";\n\x10WriteOffResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.waybill.ledger.v1.Entry\"=\n\x10SetBudgetRequest\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\">\n\x11SetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"%\n\x10GetBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\">\n\x11GetBudgetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.waybill.ledger.v1.Budget\"K\n\x12ListBudgetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"Z\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.waybill.ledger.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Y\n\x12\x43heckBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x10\n\x08promised\x18\x04 \x01(\x03\"\'\n\x13\x43heckBudgetResponse\x12\x10\n\x08has_room\x18\x01 \x01(\x08\"(\n\x13\x44\x65leteBudgetRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteBudgetResponse\"T\n\x18ListBudgetChangesRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x19ListBudgetChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.waybill.ledger.v1.BudgetChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x17ListBudgetAlertsRequest\x12\x11\n\tbudget_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x18ListBudgetAlertsResponse\x12.\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1e.waybill.ledger.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\rReportRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x02\x62y\x18\x03 \x01(\x0e\x32\x1b.waybill.ledger.v1.Grouping\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x87\x01\n\x0eReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.waybill.ledger.v1.ReportLine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.waybill.ledger.v1.ReportTotal\" \n\x11ListPricesRequest\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\">\n\x12ListPricesResponse\x12(\n\x06prices\x18\x01 \x03(\x0b\x32\x18.waybill.ledger.v1.Price2\xe2\x14\n\rLedgerService\x12P\n\x04Hold\x12\x1e.waybill.ledger.v1.HoldRequest\x1a\x1f.waybill.ledger.v1.HoldResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06Settle\x12 .waybill.ledger.v1.SettleRequest\x1a!.waybill.ledger.v1.SettleResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12Y\n\x07Release\x12!.waybill.ledger.v1.ReleaseRequest\x1a\".waybill.ledger.v1.ReleaseResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12V\n\x06\x41\x64just\x12 .waybill.ledger.v1.AdjustRequest\x1a!.waybill.ledger.v1.AdjustResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x65\n\x0bNoteAvoided\x12%.waybill.ledger.v1.NoteAvoidedRequest\x1a&.waybill.ledger.v1.NoteAvoidedResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x61\n\x0bListAvoided\x12%.waybill.ledger.v1.ListAvoidedRequest\x1a&.waybill.ledger.v1.ListAvoidedResponse\"\x03\x90\x02\x01\x12h\n\x0c\x41\x63\x63rueEgress\x12&.waybill.ledger.v1.AccrueEgressRequest\x1a\'.waybill.ledger.v1.AccrueEgressResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x65\n\x0b\x41pprovePlan\x12%.waybill.ledger.v1.ApprovePlanRequest\x1a&.waybill.ledger.v1.ApprovePlanResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tListPlans\x12#.waybill.ledger.v1.ListPlansRequest\x1a$.waybill.ledger.v1.ListPlansResponse\"\x03\x90\x02\x01\x12^\n\nListPrices\x12$.waybill.ledger.v1.ListPricesRequest\x1a%.waybill.ledger.v1.ListPricesResponse\"\x03\x90\x02\x01\x12R\n\x06Report\x12 .waybill.ledger.v1.ReportRequest\x1a!.waybill.ledger.v1.ReportResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListEntries\x12%.waybill.ledger.v1.ListEntriesRequest\x1a&.waybill.ledger.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12X\n\x08WriteOff\x12\".waybill.ledger.v1.WriteOffRequest\x1a#.waybill.ledger.v1.WriteOffResponse\"\x03\x90\x02\x02\x12\x65\n\x0b\x43laimDoubts\x12%.waybill.ledger.v1.ClaimDoubtsRequest\x1a&.waybill.ledger.v1.ClaimDoubtsResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12_\n\tNoteDoubt\x12#.waybill.ledger.v1.NoteDoubtRequest\x1a$.waybill.ledger.v1.NoteDoubtResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12i\n\rImportInvoice\x12\'.waybill.ledger.v1.ImportInvoiceRequest\x1a(.waybill.ledger.v1.ImportInvoiceResponse\"\x03\x90\x02\x02(\x01\x12]\n\tListDrift\x12#.waybill.ledger.v1.ListDriftRequest\x1a$.waybill.ledger.v1.ListDriftResponse\"\x03\x90\x02\x01\x30\x01\x12\x64\n\x0c\x41pplyInvoice\x12&.waybill.ledger.v1.ApplyInvoiceRequest\x1a\'.waybill.ledger.v1.ApplyInvoiceResponse\"\x03\x90\x02\x02\x12[\n\tSetBudget\x12#.waybill.ledger.v1.SetBudgetRequest\x1a$.waybill.ledger.v1.SetBudgetResponse\"\x03\x90\x02\x02\x12[\n\tGetBudget\x12#.waybill.ledger.v1.GetBudgetRequest\x1a$.waybill.ledger.v1.GetBudgetResponse\"\x03\x90\x02\x01\x12\x61\n\x0bListBudgets\x12%.waybill.ledger.v1.ListBudgetsRequest\x1a&.waybill.ledger.v1.ListBudgetsResponse\"\x03\x90\x02\x01\x12\x65\n\x0b\x43heckBudget\x12%.waybill.ledger.v1.CheckBudgetRequest\x1a&.waybill.ledger.v1.CheckBudgetResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12\x64\n\x0c\x44\x65leteBudget\x12&.waybill.ledger.v1.DeleteBudgetRequest\x1a\'.waybill.ledger.v1.DeleteBudgetResponse\"\x03\x90\x02\x02\x12s\n\x11ListBudgetChanges\x12+.waybill.ledger.v1.ListBudgetChangesRequest\x1a,.waybill.ledger.v1.ListBudgetChangesResponse\"\x03\x90\x02\x01\x12p\n\x10ListBudgetAlerts\x12*.waybill.ledger.v1.ListBudgetAlertsRequest\x1a+.waybill.ledger.v1.ListBudgetAlertsResponse\"\x03\x90\x02\x01\x12\x65\n\x0bRecordAudit\x12%.waybill.ledger.v1.RecordAuditRequest\x1a&.waybill.ledger.v1.RecordAuditResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12[\n\tListAudit\x12#.waybill.ledger.v1.ListAuditRequest\x1a$.waybill.ledger.v1.ListAuditResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERSERVICE'].methods_by_name['Release']._serialized_options = b'\220\002\002\210\316\030\001'
   _globals['_LEDGERSERVICE'].methods_by_name['Adjust']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['Adjust']._serialized_options = b'\220\002\002\210\316\030\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['NoteAvoided']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['NoteAvoided']._serialized_options = b'\220\002\002\210\316\030\001'
+  _globals['_LEDGERSERVICE'].methods_by_name['ListAvoided']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['ListAvoided']._serialized_options = b'\220\002\001'
   _globals['_LEDGERSERVICE'].methods_by_name['AccrueEgress']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['AccrueEgress']._serialized_options = b'\220\002\002\210\316\030\001'
   _globals['_LEDGERSERVICE'].methods_by_name['ApprovePlan']._loaded_options = None
@@ -94,68 +99,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERSERVICE'].methods_by_name['RecordAudit']._serialized_options = b'\220\002\002\210\316\030\001'
   _globals['_LEDGERSERVICE'].methods_by_name['ListAudit']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ListAudit']._serialized_options = b'\220\002\001'
-  _globals['_HOLDREQUEST']._serialized_start=472
-  _globals['_HOLDREQUEST']._serialized_end=827
-  _globals['_OFFER']._serialized_start=829
-  _globals['_OFFER']._serialized_end=867
-  _globals['_HOLDRESPONSE']._serialized_start=869
-  _globals['_HOLDRESPONSE']._serialized_end=924
-  _globals['_SETTLEREQUEST']._serialized_start=926
-  _globals['_SETTLEREQUEST']._serialized_end=1014
-  _globals['_SETTLERESPONSE']._serialized_start=1016
-  _globals['_SETTLERESPONSE']._serialized_end=1073
-  _globals['_RELEASEREQUEST']._serialized_start=1075
-  _globals['_RELEASEREQUEST']._serialized_end=1125
-  _globals['_RELEASERESPONSE']._serialized_start=1127
-  _globals['_RELEASERESPONSE']._serialized_end=1185
-  _globals['_ADJUSTREQUEST']._serialized_start=1187
-  _globals['_ADJUSTREQUEST']._serialized_end=1309
-  _globals['_ADJUSTRESPONSE']._serialized_start=1311
-  _globals['_ADJUSTRESPONSE']._serialized_end=1368
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1370
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1488
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1491
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1625
-  _globals['_WRITEOFFREQUEST']._serialized_start=1627
-  _globals['_WRITEOFFREQUEST']._serialized_end=1694
-  _globals['_WRITEOFFRESPONSE']._serialized_start=1696
-  _globals['_WRITEOFFRESPONSE']._serialized_end=1755
-  _globals['_SETBUDGETREQUEST']._serialized_start=1757
-  _globals['_SETBUDGETREQUEST']._serialized_end=1818
-  _globals['_SETBUDGETRESPONSE']._serialized_start=1820
-  _globals['_SETBUDGETRESPONSE']._serialized_end=1882
-  _globals['_GETBUDGETREQUEST']._serialized_start=1884
-  _globals['_GETBUDGETREQUEST']._serialized_end=1921
-  _globals['_GETBUDGETRESPONSE']._serialized_start=1923
-  _globals['_GETBUDGETRESPONSE']._serialized_end=1985
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=1987
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=2062
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=2064
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=2154
-  _globals['_CHECKBUDGETREQUEST']._serialized_start=2156
-  _globals['_CHECKBUDGETREQUEST']._serialized_end=2245
-  _globals['_CHECKBUDGETRESPONSE']._serialized_start=2247
-  _globals['_CHECKBUDGETRESPONSE']._serialized_end=2286
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=2288
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=2328
-  _globals['_DELETEBUDGETRESPONSE']._serialized_start=2330
-  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2352
-  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_start=2354
-  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_end=2438
-  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_start=2440
-  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_end=2542
-  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2544
-  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2627
-  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2629
-  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2728
-  _globals['_REPORTREQUEST']._serialized_start=2731
-  _globals['_REPORTREQUEST']._serialized_end=2912
-  _globals['_REPORTRESPONSE']._serialized_start=2915
-  _globals['_REPORTRESPONSE']._serialized_end=3050
-  _globals['_LISTPRICESREQUEST']._serialized_start=3052
-  _globals['_LISTPRICESREQUEST']._serialized_end=3084
-  _globals['_LISTPRICESRESPONSE']._serialized_start=3086
-  _globals['_LISTPRICESRESPONSE']._serialized_end=3148
-  _globals['_LEDGERSERVICE']._serialized_start=3151
-  _globals['_LEDGERSERVICE']._serialized_end=5607
+  _globals['_HOLDREQUEST']._serialized_start=505
+  _globals['_HOLDREQUEST']._serialized_end=860
+  _globals['_OFFER']._serialized_start=862
+  _globals['_OFFER']._serialized_end=900
+  _globals['_HOLDRESPONSE']._serialized_start=902
+  _globals['_HOLDRESPONSE']._serialized_end=957
+  _globals['_SETTLEREQUEST']._serialized_start=959
+  _globals['_SETTLEREQUEST']._serialized_end=1047
+  _globals['_SETTLERESPONSE']._serialized_start=1049
+  _globals['_SETTLERESPONSE']._serialized_end=1106
+  _globals['_RELEASEREQUEST']._serialized_start=1108
+  _globals['_RELEASEREQUEST']._serialized_end=1158
+  _globals['_RELEASERESPONSE']._serialized_start=1160
+  _globals['_RELEASERESPONSE']._serialized_end=1218
+  _globals['_ADJUSTREQUEST']._serialized_start=1220
+  _globals['_ADJUSTREQUEST']._serialized_end=1342
+  _globals['_ADJUSTRESPONSE']._serialized_start=1344
+  _globals['_ADJUSTRESPONSE']._serialized_end=1401
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1403
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1521
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1524
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1658
+  _globals['_WRITEOFFREQUEST']._serialized_start=1660
+  _globals['_WRITEOFFREQUEST']._serialized_end=1727
+  _globals['_WRITEOFFRESPONSE']._serialized_start=1729
+  _globals['_WRITEOFFRESPONSE']._serialized_end=1788
+  _globals['_SETBUDGETREQUEST']._serialized_start=1790
+  _globals['_SETBUDGETREQUEST']._serialized_end=1851
+  _globals['_SETBUDGETRESPONSE']._serialized_start=1853
+  _globals['_SETBUDGETRESPONSE']._serialized_end=1915
+  _globals['_GETBUDGETREQUEST']._serialized_start=1917
+  _globals['_GETBUDGETREQUEST']._serialized_end=1954
+  _globals['_GETBUDGETRESPONSE']._serialized_start=1956
+  _globals['_GETBUDGETRESPONSE']._serialized_end=2018
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=2020
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=2095
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=2097
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=2187
+  _globals['_CHECKBUDGETREQUEST']._serialized_start=2189
+  _globals['_CHECKBUDGETREQUEST']._serialized_end=2278
+  _globals['_CHECKBUDGETRESPONSE']._serialized_start=2280
+  _globals['_CHECKBUDGETRESPONSE']._serialized_end=2319
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=2321
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=2361
+  _globals['_DELETEBUDGETRESPONSE']._serialized_start=2363
+  _globals['_DELETEBUDGETRESPONSE']._serialized_end=2385
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_start=2387
+  _globals['_LISTBUDGETCHANGESREQUEST']._serialized_end=2471
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_start=2473
+  _globals['_LISTBUDGETCHANGESRESPONSE']._serialized_end=2575
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2577
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2660
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2662
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2761
+  _globals['_REPORTREQUEST']._serialized_start=2764
+  _globals['_REPORTREQUEST']._serialized_end=2945
+  _globals['_REPORTRESPONSE']._serialized_start=2948
+  _globals['_REPORTRESPONSE']._serialized_end=3083
+  _globals['_LISTPRICESREQUEST']._serialized_start=3085
+  _globals['_LISTPRICESREQUEST']._serialized_end=3117
+  _globals['_LISTPRICESRESPONSE']._serialized_start=3119
+  _globals['_LISTPRICESRESPONSE']._serialized_end=3181
+  _globals['_LEDGERSERVICE']._serialized_start=3184
+  _globals['_LEDGERSERVICE']._serialized_end=5842
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import access_pb2 as _access_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
 from waybill.ledger.v1 import audit_pb2 as _audit_pb2
+from waybill.ledger.v1 import avoided_pb2 as _avoided_pb2
 from waybill.ledger.v1 import budget_pb2 as _budget_pb2
 from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import egress_pb2 as _egress_pb2

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from waybill.ledger.v1 import audit_pb2 as waybill_dot_ledger_dot_v1_dot_audit__pb2
+from waybill.ledger.v1 import avoided_pb2 as waybill_dot_ledger_dot_v1_dot_avoided__pb2
 from waybill.ledger.v1 import doubt_pb2 as waybill_dot_ledger_dot_v1_dot_doubt__pb2
 from waybill.ledger.v1 import egress_pb2 as waybill_dot_ledger_dot_v1_dot_egress__pb2
 from waybill.ledger.v1 import invoice_pb2 as waybill_dot_ledger_dot_v1_dot_invoice__pb2
@@ -59,6 +60,16 @@ class LedgerServiceStub:
                 '/waybill.ledger.v1.LedgerService/Adjust',
                 request_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
                 response_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
+                _registered_method=True)
+        self.NoteAvoided = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/NoteAvoided',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.NoteAvoidedRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.NoteAvoidedResponse.FromString,
+                _registered_method=True)
+        self.ListAvoided = channel.unary_unary(
+                '/waybill.ledger.v1.LedgerService/ListAvoided',
+                request_serializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.ListAvoidedRequest.SerializeToString,
+                response_deserializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.ListAvoidedResponse.FromString,
                 _registered_method=True)
         self.AccrueEgress = channel.unary_unary(
                 '/waybill.ledger.v1.LedgerService/AccrueEgress',
@@ -203,6 +214,21 @@ class LedgerServiceServicer:
         an adjustment; repeating it appends nothing. An entry that is HELD or IN_DOUBT is first settled as
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NoteAvoided(self, request, context):
+        """Says that a run found work there that it would have bought. It is noted once for each run and operation:
+        repeating it changes nothing. Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAvoided(self, request, context):
+        """Lists what runs found there, oldest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -403,6 +429,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.Adjust,
                     request_deserializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.FromString,
                     response_serializer=waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.SerializeToString,
+            ),
+            'NoteAvoided': grpc.unary_unary_rpc_method_handler(
+                    servicer.NoteAvoided,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.NoteAvoidedRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.NoteAvoidedResponse.SerializeToString,
+            ),
+            'ListAvoided': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAvoided,
+                    request_deserializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.ListAvoidedRequest.FromString,
+                    response_serializer=waybill_dot_ledger_dot_v1_dot_avoided__pb2.ListAvoidedResponse.SerializeToString,
             ),
             'AccrueEgress': grpc.unary_unary_rpc_method_handler(
                     servicer.AccrueEgress,
@@ -619,6 +655,60 @@ class LedgerService:
             '/waybill.ledger.v1.LedgerService/Adjust',
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustRequest.SerializeToString,
             waybill_dot_ledger_dot_v1_dot_ledger__service__pb2.AdjustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NoteAvoided(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/NoteAvoided',
+            waybill_dot_ledger_dot_v1_dot_avoided__pb2.NoteAvoidedRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_avoided__pb2.NoteAvoidedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAvoided(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.ledger.v1.LedgerService/ListAvoided',
+            waybill_dot_ledger_dot_v1_dot_avoided__pb2.ListAvoidedRequest.SerializeToString,
+            waybill_dot_ledger_dot_v1_dot_avoided__pb2.ListAvoidedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from waybill.ledger.v1 import audit_pb2 as _audit_pb2
+from waybill.ledger.v1 import avoided_pb2 as _avoided_pb2
 from waybill.ledger.v1 import doubt_pb2 as _doubt_pb2
 from waybill.ledger.v1 import egress_pb2 as _egress_pb2
 from waybill.ledger.v1 import invoice_pb2 as _invoice_pb2
@@ -59,6 +60,12 @@ class LedgerServiceStub:
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
+    NoteAvoided: _grpc.UnaryUnaryMultiCallable[_avoided_pb2.NoteAvoidedRequest, _avoided_pb2.NoteAvoidedResponse]
+    """Says that a run found work there that it would have bought. It is noted once for each run and operation:
+    repeating it changes nothing. Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
+    """
+    ListAvoided: _grpc.UnaryUnaryMultiCallable[_avoided_pb2.ListAvoidedRequest, _avoided_pb2.ListAvoidedResponse]
+    """Lists what runs found there, oldest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
     AccrueEgress: _grpc.UnaryUnaryMultiCallable[_egress_pb2.AccrueEgressRequest, _egress_pb2.AccrueEgressResponse]
     """Says how many bytes a paid store has sent for a tenant on a day. They make one entry a tenant, day and
     kind: HELD while the day lasts, SETTLED an hour after it, and corrected by what is told later. Nothing is
@@ -171,6 +178,12 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     expected.
     Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
     """
+    NoteAvoided: _aio.UnaryUnaryMultiCallable[_avoided_pb2.NoteAvoidedRequest, _avoided_pb2.NoteAvoidedResponse]  # type: ignore[assignment]
+    """Says that a run found work there that it would have bought. It is noted once for each run and operation:
+    repeating it changes nothing. Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
+    """
+    ListAvoided: _aio.UnaryUnaryMultiCallable[_avoided_pb2.ListAvoidedRequest, _avoided_pb2.ListAvoidedResponse]  # type: ignore[assignment]
+    """Lists what runs found there, oldest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
     AccrueEgress: _aio.UnaryUnaryMultiCallable[_egress_pb2.AccrueEgressRequest, _egress_pb2.AccrueEgressResponse]  # type: ignore[assignment]
     """Says how many bytes a paid store has sent for a tenant on a day. They make one entry a tenant, day and
     kind: HELD while the day lasts, SETTLED an hour after it, and corrected by what is told later. Nothing is
@@ -304,6 +317,24 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         expected.
         Reasons: ENTRY_NOT_FOUND, PRICE_UNKNOWN.
         """
+
+    @_abc_1.abstractmethod
+    def NoteAvoided(
+        self,
+        request: _avoided_pb2.NoteAvoidedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_avoided_pb2.NoteAvoidedResponse, _abc.Awaitable[_avoided_pb2.NoteAvoidedResponse]]:
+        """Says that a run found work there that it would have bought. It is noted once for each run and operation:
+        repeating it changes nothing. Reasons: PRICE_UNKNOWN, INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAvoided(
+        self,
+        request: _avoided_pb2.ListAvoidedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_avoided_pb2.ListAvoidedResponse, _abc.Awaitable[_avoided_pb2.ListAvoidedResponse]]:
+        """Lists what runs found there, oldest first. Reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID."""
 
     @_abc_1.abstractmethod
     def AccrueEgress(

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewaybill/ledger/v1/report.proto\x12\x11waybill.ledger.v1\x1a\x1cwaybill/common/v1/cost.proto\"\x9b\x03\n\nReportLine\x12\r\n\x05group\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0e\n\x06vendor\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x07 \x01(\x03\x12\x12\n\nprice_date\x18\x08 \x01(\t\x12\x14\n\x0cprice_source\x18\t \x01(\t\x12\x10\n\x08\x61ttempts\x18\n \x01(\x03\x12\x10\n\x08quantity\x18\x0b \x01(\x03\x12\x18\n\x10settled_nano_usd\x18\x0c \x01(\x03\x12\x19\n\x11\x61\x64justed_nano_usd\x18\r \x01(\x03\x12\x15\n\rheld_nano_usd\x18\x0e \x01(\x03\x12\x19\n\x11in_doubt_nano_usd\x18\x0f \x01(\x03\x12\x1c\n\x14written_off_nano_usd\x18\x10 \x01(\x03\x12\x1b\n\x13would_cost_nano_usd\x18\x11 \x01(\x03\"\xb1\x01\n\x0bReportTotal\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\x03\x12\x15\n\rcost_nano_usd\x18\x03 \x01(\x03\x12\x15\n\rheld_nano_usd\x18\x04 \x01(\x03\x12\x19\n\x11in_doubt_nano_usd\x18\x05 \x01(\x03\x12\x1c\n\x14written_off_nano_usd\x18\x06 \x01(\x03*\xb7\x01\n\x08Grouping\x12\x18\n\x14GROUPING_UNSPECIFIED\x10\x00\x12\x10\n\x0cGROUPING_DAY\x10\x01\x12\x15\n\x11GROUPING_DOCUMENT\x10\x02\x12\x10\n\x0cGROUPING_RUN\x10\x03\x12\x14\n\x10GROUPING_SERVICE\x10\x04\x12\x12\n\x0eGROUPING_MODEL\x10\x05\x12\x17\n\x13GROUPING_COLLECTION\x10\x06\x12\x13\n\x0fGROUPING_TENANT\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewaybill/ledger/v1/report.proto\x12\x11waybill.ledger.v1\x1a\x1cwaybill/common/v1/cost.proto\"\xce\x03\n\nReportLine\x12\r\n\x05group\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x0e\n\x06vendor\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\"\n\x1aprice_nano_usd_per_million\x18\x07 \x01(\x03\x12\x12\n\nprice_date\x18\x08 \x01(\t\x12\x14\n\x0cprice_source\x18\t \x01(\t\x12\x10\n\x08\x61ttempts\x18\n \x01(\x03\x12\x10\n\x08quantity\x18\x0b \x01(\x03\x12\x18\n\x10settled_nano_usd\x18\x0c \x01(\x03\x12\x19\n\x11\x61\x64justed_nano_usd\x18\r \x01(\x03\x12\x15\n\rheld_nano_usd\x18\x0e \x01(\x03\x12\x19\n\x11in_doubt_nano_usd\x18\x0f \x01(\x03\x12\x1c\n\x14written_off_nano_usd\x18\x10 \x01(\x03\x12\x1b\n\x13would_cost_nano_usd\x18\x11 \x01(\x03\x12\x17\n\x0f\x63\x61\x63hed_quantity\x18\x12 \x01(\x03\x12\x18\n\x10\x61voided_nano_usd\x18\x13 \x01(\x03\"\xb1\x01\n\x0bReportTotal\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\x03\x12\x15\n\rcost_nano_usd\x18\x03 \x01(\x03\x12\x15\n\rheld_nano_usd\x18\x04 \x01(\x03\x12\x19\n\x11in_doubt_nano_usd\x18\x05 \x01(\x03\x12\x1c\n\x14written_off_nano_usd\x18\x06 \x01(\x03*\xb7\x01\n\x08Grouping\x12\x18\n\x14GROUPING_UNSPECIFIED\x10\x00\x12\x10\n\x0cGROUPING_DAY\x10\x01\x12\x15\n\x11GROUPING_DOCUMENT\x10\x02\x12\x10\n\x0cGROUPING_RUN\x10\x03\x12\x14\n\x10GROUPING_SERVICE\x10\x04\x12\x12\n\x0eGROUPING_MODEL\x10\x05\x12\x17\n\x13GROUPING_COLLECTION\x10\x06\x12\x13\n\x0fGROUPING_TENANT\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.ledger.v1.report_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GROUPING']._serialized_start=678
-  _globals['_GROUPING']._serialized_end=861
+  _globals['_GROUPING']._serialized_start=729
+  _globals['_GROUPING']._serialized_end=912
   _globals['_REPORTLINE']._serialized_start=84
-  _globals['_REPORTLINE']._serialized_end=495
-  _globals['_REPORTTOTAL']._serialized_start=498
-  _globals['_REPORTTOTAL']._serialized_end=675
+  _globals['_REPORTLINE']._serialized_end=546
+  _globals['_REPORTTOTAL']._serialized_start=549
+  _globals['_REPORTTOTAL']._serialized_end=726
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ GROUPING_COLLECTION: Grouping
 GROUPING_TENANT: Grouping
 
 class ReportLine(_message.Message):
-    __slots__ = ("group", "collection", "kind", "vendor", "model", "unit", "price_nano_usd_per_million", "price_date", "price_source", "attempts", "quantity", "settled_nano_usd", "adjusted_nano_usd", "held_nano_usd", "in_doubt_nano_usd", "written_off_nano_usd", "would_cost_nano_usd")
+    __slots__ = ("group", "collection", "kind", "vendor", "model", "unit", "price_nano_usd_per_million", "price_date", "price_source", "attempts", "quantity", "settled_nano_usd", "adjusted_nano_usd", "held_nano_usd", "in_doubt_nano_usd", "written_off_nano_usd", "would_cost_nano_usd", "cached_quantity", "avoided_nano_usd")
     GROUP_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,8 @@ class ReportLine(_message.Message):
     IN_DOUBT_NANO_USD_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_OFF_NANO_USD_FIELD_NUMBER: _ClassVar[int]
     WOULD_COST_NANO_USD_FIELD_NUMBER: _ClassVar[int]
+    CACHED_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    AVOIDED_NANO_USD_FIELD_NUMBER: _ClassVar[int]
     group: str
     collection: str
     kind: _cost_pb2.CostKind
@@ -61,7 +63,9 @@ class ReportLine(_message.Message):
     in_doubt_nano_usd: int
     written_off_nano_usd: int
     would_cost_nano_usd: int
-    def __init__(self, group: _Optional[str] = ..., collection: _Optional[str] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., unit: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., price_date: _Optional[str] = ..., price_source: _Optional[str] = ..., attempts: _Optional[int] = ..., quantity: _Optional[int] = ..., settled_nano_usd: _Optional[int] = ..., adjusted_nano_usd: _Optional[int] = ..., held_nano_usd: _Optional[int] = ..., in_doubt_nano_usd: _Optional[int] = ..., written_off_nano_usd: _Optional[int] = ..., would_cost_nano_usd: _Optional[int] = ...) -> None: ...
+    cached_quantity: int
+    avoided_nano_usd: int
+    def __init__(self, group: _Optional[str] = ..., collection: _Optional[str] = ..., kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., unit: _Optional[str] = ..., price_nano_usd_per_million: _Optional[int] = ..., price_date: _Optional[str] = ..., price_source: _Optional[str] = ..., attempts: _Optional[int] = ..., quantity: _Optional[int] = ..., settled_nano_usd: _Optional[int] = ..., adjusted_nano_usd: _Optional[int] = ..., held_nano_usd: _Optional[int] = ..., in_doubt_nano_usd: _Optional[int] = ..., written_off_nano_usd: _Optional[int] = ..., would_cost_nano_usd: _Optional[int] = ..., cached_quantity: _Optional[int] = ..., avoided_nano_usd: _Optional[int] = ...) -> None: ...
 
 class ReportTotal(_message.Message):
     __slots__ = ("kind", "attempts", "cost_nano_usd", "held_nano_usd", "in_doubt_nano_usd", "written_off_nano_usd")
