@@ -375,6 +375,8 @@ async def test_llamaclouds_usage_names_our_parses_by_its_jobs(
         answer = await books.brought(text, "usage.json", moved=False)
         assert told(await books.drift(answer)) == [("NOT_IN_LEDGER", one.sim.invoice.total_nano_usd)]
         await one.asked()
+        # The vendor forgets the job, and not what it cost.
+        assert len((await _usage(one.sim.base_url))["items"]) == 1
         again = await books.brought(text, "usage.json")
         assert (again.known, again.invoice.matched_lines) == (True, 1)
         assert await books.drift(again) == []

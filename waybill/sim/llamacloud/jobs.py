@@ -111,6 +111,7 @@ class Jobs:
         self._settings, self._times = settings, settings.jobs
         self._clock, self._ids, self._invoice, self._tell = clock, ids, invoice, tell
         self._jobs: dict[str, Job] = {}
+        self._deleted: list[Job] = []
         self._results: dict[tuple[str, str, str], float] = {}
         self._spent: Counter[str] = Counter()
         self.created = 0
@@ -176,9 +177,10 @@ class Jobs:
         return [job for job in self._all() if job.project == project and self._is_visible(job)]
 
     def billed(self, organization: str) -> list[Job]:
-        """An organization's jobs whose credits are told, the newest first."""
+        """An organization's jobs whose credits are told, the newest first; also those that are deleted."""
         now = self._clock.now()
-        return [job for job in self._all() if job.organization == organization and now >= job.told_at]
+        every = sorted([*self._deleted, *self._jobs.values()], key=lambda job: job.created, reverse=True)
+        return [job for job in every if job.organization == organization and now >= job.told_at]
 
     def cancel(self, job: Job, fault: Fault | None) -> None:
         """Ends a job, if it has not ended.
@@ -201,7 +203,7 @@ class Jobs:
         """
         if job.status not in ENDED:
             raise self._wrong_state(f"Cannot delete a job in status {job.status}")
-        del self._jobs[job.id]
+        self._deleted.append(self._jobs.pop(job.id))
 
     def shown(self, job: Job) -> str:
         """The status that a reader sees."""
