@@ -111,6 +111,23 @@ OPERATOR_TENANT = Setting(
     "Without authentication that is a label and no protection: callers name their tenant themselves.",
     default=DEFAULT_TENANT,
 )
+RETRY_PERCENT = Setting(
+    name="WAYBILL_RETRY_PERCENT",
+    group="Money",
+    meaning="A run's retry budget: of what the run may spend (by its plan or `--max-usd`, else what its "
+    "first attempts hold), so much in buying again what may be charged already. More is "
+    "RETRY_BUDGET_EXCEEDED.",
+    default="10",
+    least=0,
+    most=100_000,
+)
+RETRY_LEAST_NANO_USD = Setting(
+    name="WAYBILL_RETRY_LEAST_NANO_USD",
+    group="Money",
+    meaning="So much of it in any case, in nano-USD: one lost answer of a small run is all of it.",
+    default="50000000",
+    least=0,
+)
 PRICES_FILE = Setting(
     name="WAYBILL_PRICES_FILE",
     group="Money",

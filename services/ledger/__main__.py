@@ -54,7 +54,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
         plans = Plans(database, _today)
-        entries = Entries(database, config.prices, _today, alerts, plans)
+        entries = Entries(database, config.prices, _today, alerts, plans, retries=config.retries)
         budgets = Budgets(database, config.operator_tenant)
         doubts = Doubts(database, owner, config.operator_tenant)
         audit = AuditLog(database, config.operator_tenant)

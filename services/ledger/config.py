@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.ledger.prices import PriceFileError, PriceTable
+from services.ledger.retries import RetryBudget
 from services.ledger.webhook import WebhookConfig
 from waybill import settings as declared
 from waybill.runtime.config import Settings
@@ -28,6 +29,7 @@ class LedgerConfig:
         write_off_after: WAYBILL_DOUBT_WRITE_OFF_AFTER, when a doubt that no vendor resolves is given up; 0,
             never.
         webhook: Where budgets' alerts are sent; None: nowhere.
+        retries: What a run may spend on repeats.
     """
 
     server: ServerConfig
@@ -37,6 +39,7 @@ class LedgerConfig:
     prices: PriceTable = field(default_factory=PriceTable.load)
     write_off_after: datetime.timedelta = datetime.timedelta(0)
     webhook: WebhookConfig | None = None
+    retries: RetryBudget = field(default_factory=RetryBudget)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> LedgerConfig:
@@ -50,6 +53,9 @@ class LedgerConfig:
             prices=_prices(settings),
             write_off_after=datetime.timedelta(days=settings.integer(declared.DOUBT_WRITE_OFF_AFTER)),
             webhook=WebhookConfig.read(settings),
+            retries=RetryBudget(
+                settings.integer(declared.RETRY_PERCENT), settings.integer(declared.RETRY_LEAST_NANO_USD)
+            ),
         )
         settings.check()
         return config

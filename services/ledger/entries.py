@@ -15,6 +15,7 @@ from services.ledger.alerts import Alerts
 from services.ledger.changing import FIND, FIND_LOCKED, Change, conflict, find
 from services.ledger.plans import Plans
 from services.ledger.prices import PriceTable
+from services.ledger.retries import RetryBudget
 from services.ledger.rows import NO_RUN, Row
 from services.ledger.windows import APPLYING, AT, adjusted, moved, raised
 from waybill.money import cost_nano_usd
@@ -105,6 +106,7 @@ class Entries:
         plans: Those that runs were begun with.
         alerts: Is told of thresholds that were reached.
         now: When entries are held; None is the database's own time, which all ledgers share.
+        retries: What a run may spend on repeats.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Entries:
         alerts: Alerts | None = None,
         plans: Plans | None = None,
         now: Callable[[], datetime.datetime | None] = lambda: None,
+        retries: RetryBudget = RetryBudget(),  # noqa: B008 - frozen
     ) -> None:
         self._database = database
         self._prices = prices
@@ -122,6 +125,7 @@ class Entries:
         self._plans = plans or Plans(database, today)
         self._alerts = alerts or Alerts()
         self._now = now
+        self._retries = retries
 
     async def hold(self, who: Caller, hold: Hold) -> Row:
         """Writes an attempt down, once for each entry id.
@@ -130,7 +134,7 @@ class Entries:
             Precondition: PRICE_UNKNOWN.
             Conflict: ENTRY_CONFLICT, the id was used for another spend key, or by another tenant.
             Unavailable: SPEND_KEY_BUSY, too many try to buy the same at once.
-            Quota: BUDGET_EXCEEDED; nothing is written.
+            Quota: BUDGET_EXCEEDED or RETRY_BUDGET_EXCEEDED; nothing is written.
         """
         day = await self._price_day(who, hold)
         price = self._prices.find(hold.vendor, hold.model, hold.unit, day)
@@ -258,6 +262,8 @@ class Entries:
                 row = await (await connection.execute(FIND, [values["entry_id"]])).fetchone()
                 if row is None or row["spend_key"] != values["spend_key"]:
                     raise conflict(values["entry_id"], "it is taken")
+            if new:
+                await self._retries.check(connection, row)
             if row["attempt"] > 1:
                 values = {**values, "attempt": row["attempt"]}
                 earlier = await (await connection.execute(DOUBT_EARLIER, values)).fetchall()

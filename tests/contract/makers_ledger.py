@@ -14,6 +14,7 @@ import pytest
 from services.ledger.__main__ import build
 from services.ledger.config import LedgerConfig
 from services.ledger.prices import PriceTable
+from services.ledger.retries import RetryBudget
 from services.ledger.webhook import WebhookConfig
 from tests.conftest import MigratedPostgres
 from tests.inprocess import channel, served, server_config, someone
@@ -33,6 +34,7 @@ async def ledger(
     operator: str = "",
     prices: PriceTable | None = None,
     webhook: WebhookConfig | None = None,
+    retries: RetryBudget | None = None,
 ) -> AsyncIterator[LedgerServiceAsyncStub]:
     """A process's ledger; several of them share the database."""
     config = LedgerConfig(
@@ -42,6 +44,7 @@ async def ledger(
         operator,
         prices or PriceTable.load(),
         webhook=webhook,
+        retries=retries or RetryBudget(),
     )
     async with served("ledger", partial(build, config)) as address, channel(address) as opened:
         yield LedgerServiceStub(opened)

@@ -152,6 +152,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.FAILED_PRECONDITION, "OPERATOR_REQUIRED"): Advice(
         Exit.REFUSED, "Name the operator's tenant: --tenant, or sign in as one of its users."
     ),
+    (StatusCode.RESOURCE_EXHAUSTED, "RETRY_BUDGET_EXCEEDED"): Advice(
+        Exit.QUOTA, "Look at `waybill bill ID`; then set the run a budget as it says, and retry the run."
+    ),
     (StatusCode.NOT_FOUND, "BUDGET_NOT_FOUND"): Advice(
         Exit.NOT_FOUND, "`waybill budget list` lists this tenant's budgets; another tenant's need --tenant."
     ),

@@ -187,7 +187,7 @@ class LedgerServiceServicer:
         attempt at the same spend_key that another process still holds turns IN_DOUBT.
         Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
         BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
-        a new window).
+        a new window), RETRY_BUDGET_EXCEEDED (the run has spent what it may on repeats of what may be charged).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

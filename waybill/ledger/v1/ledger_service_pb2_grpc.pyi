@@ -44,7 +44,7 @@ class LedgerServiceStub:
     attempt at the same spend_key that another process still holds turns IN_DOUBT.
     Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
     BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
-    a new window).
+    a new window), RETRY_BUDGET_EXCEEDED (the run has spent what it may on repeats of what may be charged).
     """
     Settle: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SettleRequest, _ledger_service_pb2.SettleResponse]
     """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
@@ -162,7 +162,7 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     attempt at the same spend_key that another process still holds turns IN_DOUBT.
     Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
     BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
-    a new window).
+    a new window), RETRY_BUDGET_EXCEEDED (the run has spent what it may on repeats of what may be charged).
     """
     Settle: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SettleRequest, _ledger_service_pb2.SettleResponse]  # type: ignore[assignment]
     """Says that the vendor acted, or that nobody knows. Repeating the same is OK.
@@ -283,7 +283,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         attempt at the same spend_key that another process still holds turns IN_DOUBT.
         Reasons: PRICE_UNKNOWN, ENTRY_CONFLICT (this entry_id has another spend_key), INVALID_REQUEST,
         BUDGET_EXCEEDED (a QuotaFailure has each budget that it would exceed; RetryInfo says when all of them have
-        a new window).
+        a new window), RETRY_BUDGET_EXCEEDED (the run has spent what it may on repeats of what may be charged).
         """
 
     @_abc_1.abstractmethod
