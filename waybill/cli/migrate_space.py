@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -219,6 +220,7 @@ def _follow(here: Session, names: Sequence[str], wait: bool, done: Callable[[Col
     pause = threading.Event()
     left = list(names) if wait else []
     while left:
+        began = time.monotonic()
         for name in list(left):
             found = _migration(here.client, name)
             line, row = _progress(found), found.migration
@@ -231,7 +233,8 @@ def _follow(here: Session, names: Sequence[str], wait: bool, done: Callable[[Col
                 _show_migrations(here.screen, [found])
                 raise typer.Exit(Exit.QUOTA if row.reason == "BUDGET_EXCEEDED" else Exit.REFUSED)
         if left:
-            pause.wait(PAUSE_SECONDS)
+            # Each look reads every published chunk.
+            pause.wait(max(PAUSE_SECONDS, 5 * (time.monotonic() - began)))
     _show_migrations(here.screen, [_migration(here.client, name) for name in names])
 
 

@@ -14,8 +14,9 @@ Without the folder a point costs nothing.
 Points: `step.<name>.start`, also with `.<run id>` · `call.<operation>.before|after` ·
 `<operation>.under_way|done` in the local engines, before and after they work: a `done` that fails is a
 lost reply · `batch.held|created|settled` in the embedder · `commit.before|after` · `publish.inside` ·
-`alert.before|after` in the ledger, around the message to the webhook's receiver. Inside
-a vendor attempt each is also there with `.<attempt>`, the number of the attempt at that call.
+`switch.inside` in the storage service · `alert.before|after` in the ledger, around the message to the
+webhook's receiver. Inside a vendor attempt each is also there with `.<attempt>`, the number of the attempt at
+that call.
 """
 
 from __future__ import annotations
