@@ -20,6 +20,7 @@ from services.orchestrator.batch.waits import BatchWaits
 from services.orchestrator.budget_waits import BudgetWaits
 from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
+from services.orchestrator.heal_waits import HealWaits
 from services.orchestrator.inventory import Inventory
 from services.orchestrator.parse_waits import ParseWaits
 from services.orchestrator.peers import connected
@@ -31,7 +32,7 @@ from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waiting import Kind, WaitPoller
-from services.orchestrator.runs.waits import BATCH, BUDGET, PARSE, Waits
+from services.orchestrator.runs.waits import BATCH, BUDGET, HEAL, PARSE, Waits
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.space_fills import SpaceFills
@@ -70,10 +71,12 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         pipeline = Pipeline(steps, batches)
         listing = RunListing(database)
         audit = Audit(to_ledger(peers.ledger))
+        control = Control(runs, durable, pipeline, peers, listing, audit)
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, _now),
             PARSE: ParseWaits(peers, _now),
             BUDGET: BudgetWaits(peers, _now),
+            HEAL: HealWaits(peers, control.heal, _now),
         }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)
@@ -83,7 +86,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             runs=runs,
             listing=listing,
             inventory=Inventory(peers, runs),
-            control=Control(runs, durable, pipeline, peers, listing, audit),
+            control=control,
             traces=traces,
             searches=Searches(steps, peers),
             peers=peers,

@@ -13,11 +13,12 @@ from waybill.common.v1.reading_pb2 import Reading
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.purchases import LOCAL
 from waybill.runtime.errors import ServiceError
-from waybill.vendors.choosing import PARSER, choose, refused_by_vendor, vendor_of
+from waybill.vendors.choosing import EMBEDDER, PARSER, choose, refused_by_vendor, vendor_of
 
 PARSED_LOCALLY, VECTORS_PENDING, PAGES_MISSING = "PARSED_LOCALLY", "VECTORS_PENDING", "PAGES_MISSING"
-# What another try mends, once the vendor serves.
-HEALABLE = (PARSED_LOCALLY, VECTORS_PENDING)
+# What another try mends, once the vendor of this service serves.
+HEALED_BY = {PARSED_LOCALLY: PARSER, VECTORS_PENDING: EMBEDDER}
+HEALABLE = tuple(HEALED_BY)
 # Of a version that was parsed without the vendor: another one than that of the vendor's pages.
 WITHOUT_VENDOR = " parsed-locally"
 _MOST_NAMES = 5

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from opentelemetry.trace import Tracer
 
 from services.orchestrator.config import OrchestratorConfig
@@ -43,6 +44,8 @@ class Peers:
     embedder: EmbedderServiceAsyncStub
     ledger: LedgerServiceAsyncStub
     spaces: CollectionSpaceServiceAsyncStub
+    # Of parser and embedder, by service; the library has no types.
+    healths: Mapping[str, Any]
 
 
 @asynccontextmanager
@@ -65,6 +68,7 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
             embedder=EmbedderServiceStub(embedder),
             ledger=LedgerServiceStub(ledger),
             spaces=CollectionSpaceServiceStub(storage),
+            healths={"parser": HealthStub(parser), "embedder": HealthStub(embedder)},
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from services.orchestrator.degrading import HEALED_BY
 from services.orchestrator.runs.changes import Begun, Ended, write
 from services.orchestrator.runs.outcomes import RunWaits
 from services.orchestrator.runs.queueing import enqueue
@@ -21,12 +22,14 @@ from services.orchestrator.runs.rows import (
     run_not_found,
 )
 from services.orchestrator.runs.step_log import cut_off, note_past
-from services.orchestrator.runs.waits import put
+from services.orchestrator.runs.waits import HEAL, put
 from services.orchestrator.runs.watches import Watches
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
 
 QUEUE_FULL_SECONDS = 2.0
+# A degraded run is looked at first.
+HEALED_AFTER = datetime.timedelta(seconds=2)
 
 INSERT = """
 insert into waybill_runs.runs (
@@ -64,7 +67,7 @@ returning *
 """
 
 # The same of a run whose document is published, but lacks what a vendor could not do.
-HEAL = """
+TAKE_UP_DEGRADED = """
 update waybill_runs.runs set state = 'QUEUED', reason = '', message = '', ended_at = null, starts = 0,
     alone_starts = 0, tries = tries + 1, wakes = 0, revision = revision + 1, complete_by = null,
     healing = reason
@@ -224,6 +227,10 @@ class Runs:
             row = await write(connection, ref, columns, workflow=workflow, ended=ended, begun=begun)
             if row is not None and row["state"] in RETRIABLE_STATES:
                 await cut_off(connection, ref)
+            if row is not None and row["reason"] in HEALED_BY:
+                now = datetime.datetime.now(datetime.UTC)
+                look_at = now + HEALED_AFTER
+                await put(connection, ref, HEAL, HEALED_BY[row["reason"]], now=now, look_at=look_at)
             row = row or await _find(connection, ref.run_id)
         self.tell_watchers(row)
         return row
@@ -283,7 +290,7 @@ class Runs:
         """
         values = {"run_id": ref.run_id, "reasons": list(reasons)}
         async with self._database.transaction(ref.tenant) as connection:
-            row = await (await connection.execute(HEAL, values)).fetchone()
+            row = await (await connection.execute(TAKE_UP_DEGRADED, values)).fetchone()
             if row is None:
                 row = await _find(connection, ref.run_id)
                 if row["state"] in FINAL_STATES and row["state"] != "READY":

@@ -18,7 +18,7 @@ from services.orchestrator.runs.rows import Row, RunRef
 from waybill.runtime.leases import LEASE_SECONDS, Leases
 from waybill.runtime.postgres import Connection, Database
 
-BATCH, PARSE, BUDGET = "batch", "parse", "budget"
+BATCH, PARSE, BUDGET, HEAL = "batch", "parse", "budget", "heal"
 
 PUT = """
 insert into waybill_runs.waits (tenant, run_id, kind, ref, left_behind, created_at, look_at)
