@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from services.embedder.backends.openai import OpenAIEmbedder
 from services.embedder.backends.openai_batches import OpenAIBatches
 from services.embedder.backends.openai_client import opened as openai_opened
@@ -18,12 +20,14 @@ from services.embedder.batch_doubts import BatchDoubts, job_key
 from services.embedder.batches import VendorBatches
 from services.parser.backends.llamaparse.engine import LlamaParse
 from services.parser.backends.llamaparse.sdk import opened
-from services.parser.backends.port import Order, Source
+from services.parser.backends.port import Charge, Order, Source
+from services.parser.charging import Charges
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
 from services.parser.doubts import ParseDoubts
 from services.parser.jobs import Jobs
 from services.parser.pages import Artifact
+from services.parser.work import order_of
 from tests.conftest import MigratedPostgres
 from tests.contract import makers_embedder
 from tests.contract.makers_ledger import hold
@@ -31,6 +35,7 @@ from tests.contract.makers_llamacloud import SOON, at, quick
 from tests.contract.makers_parser import (
     HTML,
     Neighbours,
+    RemoteEngine,
     claimed,
     created,
     jobs_of,
@@ -44,6 +49,7 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, SettleRequest
 from waybill.metering import Meter
 from waybill.runtime import identity
+from waybill.runtime.errors import NotFound
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.llamacloud.simulator import simulator as llamacloud
 from waybill.sim.openai.settings import OpenAISettings
@@ -173,6 +179,42 @@ async def test_a_vendor_that_cannot_be_asked_is_asked_later_again(
         one.sim.faults.heal()
         await time_passes(database, 5 * A_MINUTE, [entry_id])
         assert (await one.asked()).state == Entry.STATE_SETTLED
+
+
+class NeverTells(RemoteEngine):
+    """A vendor that tells no charge."""
+
+    async def charge(self, parse_id: str) -> Charge | None:
+        return None
+
+
+async def test_a_doubt_whose_parse_is_forgotten_before_its_charge_is_told_is_asked_about_no_more(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = makers_embedder.new_run(), NeverTells()
+    async with (
+        alone(database),
+        neighbours(database, tmp_path) as near,
+        jobs_of(database, "parser/1") as jobs,
+    ):
+        job = await created(jobs, near, who, HTML)
+        job = await claimed(jobs, who, job.job_id)
+        request = parse(job.spend_key)
+        job = await jobs.attach_entry(job, request.entry_id, 2)
+        with tempfile.TemporaryFile() as file, Artifact.open() as artifact:
+            file.write(HTML)
+            file.flush()
+            await engine.begin(Source(file, "a.html"), order_of(job), artifact)
+        await in_doubt(near.ledger, who, request)
+        job = await jobs.fail(job, "VENDOR_TIMEOUT", "The reply was lost.", in_doubt=True)
+        meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+        # Its document is deleted: nothing of it may stay at the vendor.
+        await Charges(jobs, engine, meter).close(job)
+        (entry,) = await listed(near.ledger, who)
+        assert (entry.state, entry.asking.answer) == (Entry.STATE_IN_DOUBT, "CHARGE_NOT_TOLD")
+        assert not entry.asking.possible
+        with pytest.raises(NotFound):
+            engine.kept("pjb-0")
 
 
 @dataclass(frozen=True)

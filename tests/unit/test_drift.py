@@ -52,3 +52,23 @@ def test_the_reasons_of_a_sum_in_units_add_up_to_its_whole_drift(sums: list[Sum]
 @given(st.lists(by_quantity, max_size=4, unique_by=lambda one: one.day))
 def test_doubts_are_never_both_charged_and_not(sums: list[Sum]) -> None:
     assert not any(one.all_doubts_charged and one.no_doubt_charged for one in sums)
+
+
+by_money = st.builds(
+    Sum,
+    day=st.integers(0, 3).map(lambda later: DAY + datetime.timedelta(days=later)),
+    models=st.just(("m",)),
+    line=st.just(1),
+    nano_usd=counts.map(lambda number: number * 1_000),
+    entries=st.integers(0, 5),
+    ledger_nano_usd=counts.map(lambda number: number * 1_000),
+    shares=st.lists(shares, max_size=4),
+)
+
+
+@given(st.lists(by_money, max_size=4, unique_by=lambda one: one.day))
+def test_the_reasons_of_a_sum_in_money_add_up_to_it_but_for_what_is_rounded(sums: list[Sum]) -> None:
+    found = differences(sums)
+    for one in sums:
+        told = sum(each.nano_usd for each in found if each.day == one.day)
+        assert abs(told - one.rest) <= one.tolerance
