@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline.test_plan_bill import corpus, ingest_as_planned, prose
 from tests.pipeline.workbench import Workbench
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
@@ -31,21 +32,40 @@ def check_bill(bench: Workbench, line: PlanLine, run_id: str) -> None:
     assert line.parse_nano_usd + line.embed_nano_usd == settled
 
 
-def test_a_plan_says_what_the_run_buys_and_leaves_no_trace(bench: Workbench) -> None:
+def test_a_plan_leaves_no_trace(bench: Workbench) -> None:
     for path in sorted(EXAMPLES.iterdir()):
-        plan = bench.client.plan(path)
-        assert not list(bench.client.ledger.ListEntries(ListEntriesRequest()).entries)
-        assert plan.lines[0].configured
-        assert not bench.client.orchestrator.ListDocuments(ListDocumentsRequest()).documents
-        assert not bench.client.orchestrator.ListRuns(ListRunsRequest()).runs
-        break
-    for path in sorted(EXAMPLES.iterdir()):
-        plan = bench.client.plan(path)
-        run = bench.ingest(path)
+        assert bench.client.plan(path).lines[0].configured
+    assert not list(bench.client.ledger.ListEntries(ListEntriesRequest()).entries)
+    assert not bench.client.orchestrator.ListDocuments(ListDocumentsRequest()).documents
+    assert not bench.client.orchestrator.ListRuns(ListRunsRequest()).runs
+    for table in ("waybill_parser.jobs", "waybill_index.documents", "waybill_ledger.plans"):
+        assert not bench.rows(f"select from {table} where tenant = %s", bench.tenant)
+
+
+def test_a_folder_buys_what_its_plan_says(bench: Workbench, tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "corpus")
+    for planned, outcome in ingest_as_planned(bench, folder):
+        run = outcome.run
+        assert run is not None, outcome.error
+        assert planned.plan is not None
         assert run.state in (Run.STATE_READY, Run.STATE_READY_DEGRADED), run
-        check_bill(bench, plan.lines[0], run.run_id)
+        if planned.pays_for_it:
+            assert bench.entries(run.run_id) == []
+            continue
+        check_bill(bench, planned.line, run.run_id)
+        plan = planned.plan
         assert (plan.pages, plan.chunks_new, plan.chunks_kept) == (run.pages, run.chunks, 0)
-        assert bench.client.plan(path).unchanged
+    check_edit(bench, folder / "locks.md")
+
+
+def check_edit(bench: Workbench, path: Path) -> None:
+    assert bench.client.plan(path).unchanged
+    path.write_text(prose("locks", 13) + "\n\n# A lock of another name\n\nIt is new.")
+    plan = bench.client.plan(path)
+    assert min(plan.chunks_new, plan.chunks_kept, plan.chunks_removed) > 0
+    run = bench.ingest(path)
+    check_bill(bench, plan.lines[0], run.run_id)
+    assert plan.chunks_new + plan.chunks_kept == run.chunks
 
 
 def test_what_an_ingest_would_refuse_is_refused(bench: Workbench) -> None:
