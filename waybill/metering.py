@@ -27,7 +27,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode, Tracer
 
 from waybill.ledger.v1 import doubt_pb2, entry_pb2, ledger_service_pb2
-from waybill.purchases import Purchase, describe, record, started
+from waybill.purchases import LOCAL, Purchase, describe, record, started
 from waybill.refusals import refused_for_nothing
 from waybill.runtime import deadline, faults, identity
 from waybill.runtime.errors import Conflict, Deadline, NotFound, ServiceError, Unavailable, from_status
@@ -42,6 +42,8 @@ CALL_SECONDS = 5.0
 LAST_WORD_SECONDS = 60.0
 HOLD_TTL_SECONDS = 600
 T = TypeVar("T")
+# Of an entry, beside its state.
+_LOGGED = ("model", "operation", "entry_id", "attempt", "quantity", "unit", "reported_nano_usd", "end_reason")
 log = structlog.get_logger()
 
 
@@ -244,6 +246,18 @@ class Meter:
         return response.entry
 
     async def _end(self, attempt: Attempt, vendor: str, failure: BaseException | None) -> entry_pb2.Entry:
+        """Says the last word on an attempt; each call to a vendor is a line of the log, with its caller."""
+        entry = await self._said(attempt, vendor, failure)
+        if vendor != LOCAL:
+            log.info(
+                "vendor call",
+                vendor=vendor,
+                **{name: getattr(entry, name) for name in _LOGGED},
+                state=entry_pb2.Entry.State.Name(entry.state).removeprefix("STATE_"),
+            )
+        return entry
+
+    async def _said(self, attempt: Attempt, vendor: str, failure: BaseException | None) -> entry_pb2.Entry:
         # The caller's deadline may be why the attempt failed; its end is told on time of its own.
         deadline.clear()
         if attempt.quantity is not None:

@@ -148,3 +148,32 @@ def test_only_the_operator_sets_a_budget_over_all_tenants(waybill: Waybill) -> N
     assert "nothing limits" in waybill("list").stderr
     (found,) = json.loads(waybill("list", "--json", who="boss").stdout)["budgets"]
     assert waybill("rm", found["budget_id"], who="boss").exit_code == 0
+
+
+def test_the_audit_lists_who_set_and_removed_a_budget(waybill: Waybill, ledger_address: str) -> None:
+    tenant = f"t{uuid.uuid4().hex[:12]}"
+    budget_id = json.loads(waybill("set", "5usd/day", "--json", who=tenant).stdout)["budget_id"]
+    assert waybill("rm", budget_id, who=tenant).exit_code == 0
+
+    def audit(*words: str) -> Result:
+        env = {
+            "WAYBILL_LEDGER_ADDRESS": ledger_address,
+            "WAYBILL_ORCHESTRATOR_ADDRESS": "x:1",
+            "COLUMNS": "100",
+        }
+        return CliRunner().invoke(app, ["audit", *words, "--tenant", tenant], env=env)
+
+    removed, put = json.loads(audit("--json", "--since", "2d").stdout)["events"]
+    assert list(put) == documented("audit event")
+    assert (put["action"], put["target"], put["caller"]) == ("budget.set", budget_id, tenant)
+    assert put["detail"] == {"new_limit": "5000000000", "new_thresholds": "80"}
+    assert removed["action"] == "budget.remove"
+    assert [line.split()[0] for line in audit().stdout.splitlines()] == [
+        "what",
+        "budget.remove",
+        "budget.set",
+    ]
+    assert "more than these 1" in audit("--limit", "1").stderr
+    assert json.loads(audit("--json", "--action", "budget.set").stdout)["events"] == [put]
+    assert "Nothing of that" in audit("--until", "yesterday").stderr
+    assert audit("--since", "never").exit_code == 2

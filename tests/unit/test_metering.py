@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.inprocess import Recorder, channel, of_service, served, someone
 from waybill.common.v1.cost_pb2 import CostKind
@@ -124,6 +126,20 @@ async def test_the_vendor_s_own_refusal_releases_and_anything_else_is_in_doubt(
             async with meter.attempt(PURCHASE):
                 raise error
     assert ledger.said == ["hold 10", said]
+
+
+async def test_each_call_to_a_vendor_is_a_line_of_the_log_and_a_local_engine_s_work_is_none() -> None:
+    with capture_logs() as lines:
+        async with metered(FakeLedger()) as meter:
+            for vendor in ("openai", "local"):
+                async with meter.attempt(replace(PURCHASE, vendor=vendor)) as attempt:
+                    attempt.settle(9)
+            with pytest.raises(Quota):
+                async with meter.attempt(PURCHASE):
+                    raise Quota("VENDOR_RATE_LIMITED", "Wait.", OPENAI_S)
+    calls = [line for line in lines if line["event"] == "vendor call"]
+    assert [line["vendor"] for line in calls] == ["openai", "openai"]
+    assert len({line["entry_id"] for line in calls}) == 2
 
 
 async def test_an_engine_of_our_own_refuses_as_the_vendor_whose_place_it_takes() -> None:
