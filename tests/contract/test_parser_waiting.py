@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from services.parser.backends.llamaparse.looks import MOST, Looks
 from services.parser.backends.port import Order, Parse, Source, Stage
 from services.parser.job import JobState
 from services.parser.jobs import LEAST_SECONDS
+from services.parser.objects import Objects
 from services.parser.pages import Artifact
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
@@ -29,7 +31,7 @@ from tests.contract.makers_parser import (
 )
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
-from waybill.runtime import identity
+from waybill.runtime import identity, semconv
 from waybill.runtime.errors import NotFound, Unavailable
 
 WAITING = 1_000
@@ -283,3 +285,33 @@ async def test_looks_that_are_refused_before_they_are_sent_all_hear_of_it() -> N
     looks = Looks(listed, leisure)
     heard = await asyncio.gather(looks.at("a"), looks.at("b"), return_exceptions=True)
     assert [type(one) for one in heard] == [Unavailable, Unavailable]
+
+
+class FarObjects(Objects):
+    """Objects at a vendor that is down."""
+
+    is_down = True
+
+    async def fetch(self, key: str, sha256: str, into: BinaryIO, limit_bytes: int) -> None:
+        if self.is_down:
+            facts = {semconv.VENDOR: "supabase"}
+            raise Unavailable("VENDOR_UNREACHABLE", "No connection to Supabase could be made.", facts)
+        await super().fetch(key, sha256, into, limit_bytes)
+
+
+async def test_a_parse_waits_for_the_vendor_that_keeps_the_file_and_takes_no_place_meanwhile(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        far = FarObjects(near.storage)
+        with identity.acting_as(who):
+            job = await created(store, near, who, b"# far away")
+            runner = runner_of(store, near, RemoteEngine(), objects=far)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            waiting = await store.get(who.tenant, job.job_id)
+            assert waiting.look_at is not None
+            assert (waiting.state.final, waiting.leased, waiting.entry_id) == (False, False, "")
+            far.is_down = False
+            ended = await brought_to_end(runner, store, who, job.job_id)
+    assert ended.state is JobState.SUCCEEDED
