@@ -44,7 +44,11 @@ class BatchDoubts:
             return None
         if job.stage is not Stage.ENDED:
             return Answer("BATCH_RUNS")
-        async for _ in self._jobs.collect(job.name):
-            pass  # the vectors have nobody who waits for them
+        try:
+            async for _ in self._jobs.collect(job.name):
+                pass  # the vectors have nobody who waits for them
+        except NotFound:
+            # Its run has had them, and has deleted them at the vendor.
+            return Answer("BATCH_FILES_DELETED", final=True)
         # Of lines that the files do not tell of. The others have ended, and are not noted.
         return Answer("BATCH_LINE_MISSING", final=True)
