@@ -17,6 +17,7 @@ from services.embedder.backends.openai import OpenAIEmbedder
 from services.embedder.backends.openai_batches import OpenAIBatches
 from services.embedder.backends.openai_client import opened as openai_opened
 from services.embedder.batch_doubts import BatchDoubts, job_key
+from services.embedder.batch_lines import JobName
 from services.embedder.batches import VendorBatches
 from services.parser.backends.llamaparse.engine import LlamaParse
 from services.parser.backends.llamaparse.sdk import opened
@@ -276,6 +277,19 @@ async def test_lines_of_a_batch_that_nobody_collects_are_settled_as_its_files_te
         assert await one.asked() == {(Entry.STATE_SETTLED, "")}
         settled = sum(entry.reported_nano_usd for entry in await one.entries())
         assert settled == one.sim.invoice.total_nano_usd > 0
+
+
+async def test_lines_of_a_batch_whose_files_are_deleted_are_asked_about_once(
+    database: MigratedPostgres,
+) -> None:
+    async with batches(database) as one:
+        await one.lost()
+        one.sim.clock.advance(700)
+        (line, *_) = await one.entries()
+        with identity.acting_as(one.who):
+            await one.jobs.delete(JobName(job_key(line), since=line.hold_time.ToNanoseconds() / 1e9))
+        assert await one.asked() == {(Entry.STATE_IN_DOUBT, "BATCH_FILES_DELETED")}
+        assert not any(entry.asking.possible for entry in await one.entries())
 
 
 async def test_lines_of_a_batch_that_the_vendor_never_had_are_released(database: MigratedPostgres) -> None:
