@@ -106,4 +106,4 @@ def check_whole(bench: Workbench, run_id: str) -> None:
     assert sorted(span.entry_id for span in spans if span.entry_id) == sorted(one.entry_id for one in entries)
     settled = [one for one in entries if one.state == Entry.STATE_SETTLED]
     spent = sum(one.reported_nano_usd + one.adjusted_nano_usd for one in settled)
-    assert sum(span.simulated_nano_usd for span in spans) == spent
+    assert sum(span.cost_nano_usd + span.simulated_nano_usd for span in spans) == spent
