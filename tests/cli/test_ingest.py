@@ -218,6 +218,39 @@ def test_a_bad_document_does_not_keep_the_others_back(
     assert len({shape["correlation_id"] for shape in found.values()}) == 1
 
 
+class Ordered(Orchestrator):
+    """Ends the run of a.md once all that does not wait for it was sent, and remembers the order."""
+
+    def __init__(self, others: int) -> None:
+        super().__init__()
+        self.order: list[str] = []
+        self._others = threading.Semaphore(0)
+        self._count = others
+
+    def Ingest(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802
+        answer = super().Ingest(request_iterator, context)
+        self.order.append(answer.run.document_key)
+        self._others.release()
+        return answer
+
+    def WatchRun(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        if self.known(request.run_id, context).document_key == "a.md":
+            for _ in range(1 + self._count):
+                assert self._others.acquire(timeout=60)
+            self.order.append("a.md ends")
+        yield from super().WatchRun(request, context)
+
+
+def test_a_copy_is_sent_once_the_first_of_its_content_has_ended(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "a.md", "b.md", "c.md", "d.md", "e.md", "f.md")
+    (folder / "b.md").write_text("text of a.md")
+    slow = Ordered(others=4)
+    with serving(slow, Ledger()) as environ, connect(environ=environ, correlation_id="label") as client:
+        outcomes = ingest_sources(client, make_screen(as_json=True), gather([folder]), "label")
+    assert [outcome.state for outcome in outcomes] == ["READY"] * 6
+    assert slow.order[-2:] == ["a.md ends", "b.md"]
+
+
 @pytest.mark.parametrize(
     ("state", "code"), [(Run.STATE_UNCHANGED, 0), (Run.STATE_READY_DEGRADED, 0), (Run.STATE_EXPIRED, 1)]
 )

@@ -29,7 +29,7 @@ from waybill.cli.progress import Watcher, watcher
 from waybill.cli.receipt import receipt
 from waybill.cli.screen import Screen
 from waybill.cli.session import Json, Tenant, session
-from waybill.cli.sources import Gathering, Source, alike, gather, unreadable
+from waybill.cli.sources import Gathering, Source, alike, copies, gather, unreadable
 from waybill.cli.summary import summary
 from waybill.cli.sync import remove_what_left, with_twin
 from waybill.cli.taking import to_send
@@ -192,10 +192,12 @@ class _Sending:
         self._order = order
         self._plans = plans
         self._jobs: dict[Source, Future[Outcome]] = {}
+        self._copies: Mapping[Source, Source] = {}
         self._given_up = threading.Event()
 
     def outcomes(self, sources: Sequence[Source]) -> Generator[Outcome]:
         """Outcomes as they come."""
+        self._copies = copies(sources)
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="ingest")
         try:
             for source in sources:
@@ -218,6 +220,8 @@ class _Sending:
             return Outcome(source, error=fault)
         if planned and planned.pays_for_it and not self._is_paid(planned.pays_for_it):
             return Outcome(source, error=_not_paid(planned.pays_for_it))
+        if earlier := self._copies.get(source):
+            self._jobs[earlier].result()  # both at once would buy the same vectors twice
         try:
             run = self._accepted(source)
             self._note(source, run)

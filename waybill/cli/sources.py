@@ -7,9 +7,11 @@ files and folders inside a folder are passed over, and links to folders are not 
 from __future__ import annotations
 
 import codecs
+import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +116,22 @@ def alike(sources: Iterable[Source]) -> ServiceError | None:
         return None
     paths = ", ".join(str(source.path) for source in doubled)
     return InvalidRequest("DOCUMENT_KEY_DUPLICATE", f"Files that would be the same document: {paths}.")
+
+
+def copies(sources: Iterable[Source]) -> Mapping[Source, Source]:
+    """The first file with the same content, for each that has one before it."""
+    by_size: defaultdict[int, list[Source]] = defaultdict(list)
+    for source in (one for one in sources if one.fault is None):
+        with suppress(OSError):  # said when it is sent
+            by_size[source.path.stat().st_size].append(source)
+    first: dict[str, Source] = {}
+    found = {}
+    for source in (one for same in by_size.values() if len(same) > 1 for one in same):
+        with suppress(OSError), source.path.open("rb") as file:
+            earlier = first.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), source)
+            if earlier is not source:
+                found[source] = earlier
+    return found
 
 
 def unreadable(path: Path, error: OSError) -> ServiceError:
