@@ -23,9 +23,9 @@ from waybill.runtime.wire import (
 )
 
 DEFAULT_PAGE, MAX_PAGE = 100, 500
-DEFAULT_THRESHOLDS, MAX_THRESHOLDS = (80,), 10
+MAX_THRESHOLDS = 10
 # Who can spend: a budget for a misspelt service would never limit anything.
-SPENDING_SERVICES = ("parser", "embedder")
+SPENDING_SERVICES = ("parser", "embedder", "storage")
 
 
 class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
@@ -112,7 +112,7 @@ def read_budget(budget: budget_pb2.Budget) -> Wanted:
     named = {"kind": budget.kind, "unit": budget.unit, "period": budget.period}
     if empty := [name for name, value in named.items() if not value]:
         raise InvalidRequest("INVALID_REQUEST", f"A budget needs {', '.join(empty)}.")
-    thresholds = sorted(set(budget.thresholds)) or DEFAULT_THRESHOLDS
+    thresholds = sorted(set(budget.thresholds))
     if len(thresholds) > MAX_THRESHOLDS or not all(1 <= one <= 100 for one in thresholds):
         raise InvalidRequest(
             "INVALID_REQUEST", f"thresholds are percentages of 1 to 100, at most {MAX_THRESHOLDS} of them."
@@ -122,6 +122,12 @@ def read_budget(budget: budget_pb2.Budget) -> Wanted:
     if budget.service and budget.service not in SPENDING_SERVICES:
         known = ", ".join(SPENDING_SERVICES)
         raise InvalidRequest("INVALID_REQUEST", f"service is one that spends: {known}; or empty for any.")
+    if budget.service == "storage" and not _counts_egress(budget):
+        raise InvalidRequest(
+            "INVALID_REQUEST",
+            "storage spends on egress, which counts by the day: its budget is of money, a day or a month, and"
+            " names no collection.",
+        )
     if len(budget.collection.encode()) > MAX_COLLECTION_BYTES:
         raise InvalidRequest("INVALID_REQUEST", f"collection has at most {MAX_COLLECTION_BYTES} bytes.")
     if budget.kind == CostKind.COST_KIND_LOCAL:
@@ -139,6 +145,12 @@ def read_budget(budget: budget_pb2.Budget) -> Wanted:
         limit_amount=budget.limit,
         thresholds=thresholds,
     )
+
+
+def _counts_egress(budget: budget_pb2.Budget) -> bool:
+    """Whether egress counts in it: one where it never does would never tell anything."""
+    by_day = budget.period in (budget_pb2.Budget.PERIOD_DAY, budget_pb2.Budget.PERIOD_MONTH)
+    return budget.unit == budget_pb2.Budget.UNIT_NANO_USD and by_day and not budget.collection
 
 
 def as_uuid(name: str, text: str) -> str:

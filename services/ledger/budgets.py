@@ -66,13 +66,18 @@ where a.tenant = any(%(seen)s) and (%(budget_id)s::uuid is null or a.budget_id =
         or (a.alerted_at, a.window_id, a.threshold) < (%(before)s, %(before_id)s::uuid, %(threshold)s::int))
 order by a.alerted_at desc, a.window_id desc, a.threshold desc limit %(limit)s
 """
+DEFAULT_THRESHOLDS = (80,)
 # Of the audit, which has the changes of budgets among the rest.
 SET, REMOVE = "budget.set", "budget.remove"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A budget as it is to be; see the columns of waybill_ledger.budgets."""
+    """A budget as it is to be; see the columns of waybill_ledger.budgets.
+
+    Attributes:
+        thresholds: None are those that it had, and 80 % of a new one.
+    """
 
     all_tenants: bool
     collection: str
@@ -117,7 +122,8 @@ class Budgets:
         tenant = ALL_TENANTS if wanted.all_tenants else who.tenant
         if wanted.all_tenants:
             self._check_operator(who)
-        values = {**vars(wanted), "thresholds": list(wanted.thresholds), "tenant": tenant, "now": self._now()}
+        thresholds = list(wanted.thresholds or DEFAULT_THRESHOLDS)
+        values = {**vars(wanted), "thresholds": thresholds, "tenant": tenant, "now": self._now()}
         async with self._database.transaction(tenant) as connection:
             row = await (await connection.execute(INSERT, values)).fetchone()
             if row is not None:
@@ -125,6 +131,8 @@ class Budgets:
             else:
                 old = await (await connection.execute(LOCK_ALIKE, values)).fetchone()
                 assert old is not None  # nothing is ever taken out of the table
+                if not wanted.thresholds:
+                    values["thresholds"] = old["thresholds"]
                 row = await self._changed(connection, who, old, values)
         return await self.get(who, str(row["budget_id"]))
 

@@ -121,6 +121,8 @@ async def test_it_counts_in_a_budget_of_money_and_is_never_refused(database: Mig
         Budget(kind=REAL, unit=Budget.UNIT_NANO_USD, period=Budget.PERIOD_DAY, limit=100),
         Budget(kind=REAL, unit=Budget.UNIT_REQUESTS, period=Budget.PERIOD_DAY, limit=0),
         Budget(kind=REAL, unit=Budget.UNIT_NANO_USD, period=Budget.PERIOD_HOUR, limit=0),
+        Budget(kind=REAL, unit=Budget.UNIT_NANO_USD, period=Budget.PERIOD_MONTH, limit=1, service="storage"),
+        Budget(kind=REAL, unit=Budget.UNIT_NANO_USD, period=Budget.PERIOD_DAY, limit=0, service="parser"),
     ]
     async with ledger(database) as stub, Database.opened(database.owner_url("ledger")) as owner:
         with identity.acting_as(no_run()):
@@ -129,7 +131,7 @@ async def test_it_counts_in_a_budget_of_money_and_is_never_refused(database: Mig
             for size in (10**9, 2 * 10**9):
                 await stub.AccrueEgress(sent(size, counter_id=counter))
             read = [(await stub.GetBudget(GetBudgetRequest(budget_id=one))).budget.window for one in ids]
-            assert [window.held for window in read] == [180_000_000, 0, 0]
+            assert [window.held for window in read] == [180_000_000, 0, 0, 180_000_000, 0]
             assert read[0].over_limit
             await expire_holds(owner, now=datetime.datetime.now(datetime.UTC) + 2 * DAY)
             window = (await stub.GetBudget(GetBudgetRequest(budget_id=ids[0]))).budget.window

@@ -426,6 +426,7 @@ async def test_every_change_is_audited_and_a_repeat_is_none(database: MigratedPo
             for _ in range(2):
                 await stub.DeleteBudget(DeleteBudgetRequest(budget_id=budget_id))
             assert await put(stub, 2, thresholds=[10]) == budget_id
+            assert await put(stub, 3) == budget_id  # it is raised: its thresholds stay
             request, seen = ListBudgetChangesRequest(budget_id=budget_id, page_size=3), list[BudgetChange]()
             while True:
                 page = await stub.ListBudgetChanges(request)
@@ -437,9 +438,9 @@ async def test_every_change_is_audited_and_a_repeat_is_none(database: MigratedPo
         tuple(getattr(one, name) if one.HasField(name) else None for name in ("old_limit", "new_limit"))
         for one in reversed(seen)
     ]
-    assert limits == [(None, 1), (1, 2), (2, None), (None, 2)]
+    assert limits == [(None, 1), (1, 2), (2, None), (None, 2), (2, 3)]
     assert {(one.changed_by, one.correlation_id) for one in seen} == {(who.tenant, who.correlation_id)}
-    assert list(seen[0].new_thresholds) == [10]
+    assert [list(one.new_thresholds) for one in seen[:2]] == [[10], [10]]
 
 
 async def test_a_deleted_budget_limits_nothing_and_goes_on_where_it_was_when_it_is_set_again(
@@ -495,6 +496,9 @@ async def test_pages_list_every_budget_once_and_a_run_s_own_apart(database: Migr
         {"thresholds": [0]},
         {"thresholds": [101]},
         {"service": "embeder"},
+        {"service": "storage", "period": Budget.PERIOD_HOUR},
+        {"service": "storage", "unit": Budget.UNIT_BYTES},
+        {"service": "storage", "collection": "manuals"},
         {"collection": "c" * 129},
         {"run_id": "no", "period": Budget.PERIOD_RUN},
         {"run_id": str(uuid.UUID(int=1))},

@@ -61,7 +61,11 @@ def set_budget(
     alert_at: Annotated[
         list[int] | None,
         typer.Option(
-            "--alert-at", metavar="PERCENT", min=1, max=100, help="80 unless named; may be repeated."
+            "--alert-at",
+            metavar="PERCENT",
+            min=1,
+            max=100,
+            help="80 at first, and what it was after; may be repeated.",
         ),
     ] = None,
     tenant: Tenant = DEFAULT_TENANT,
