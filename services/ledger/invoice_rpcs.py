@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -94,11 +95,15 @@ def read_line(line: invoice_pb2.InvoiceLine) -> Line:
         day = datetime.date.fromisoformat(line.day) if line.day else None
     except ValueError:
         raise _wrong(line, f"its day is {line.day[:40]!r}, which is none such as 2026-11-27") from None
+    try:
+        entry_id = str(uuid.UUID(line.entry_id)) if line.entry_id else None
+    except ValueError:
+        raise _wrong(line, f"its entry_id is {line.entry_id[:40]!r}, which is no UUID") from None
     if min(line.quantity, line.requests) < 0:
         raise _wrong(line, "quantity and requests are at least 0")
     return Line(
         line=line.line,
-        entry_id=as_uuid("entry_id", line.entry_id) if line.entry_id else None,
+        entry_id=entry_id,
         vendor_reference=line.vendor_reference,
         day=day,
         models=sorted(line.models),

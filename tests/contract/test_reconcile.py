@@ -336,6 +336,7 @@ async def test_a_file_that_cannot_be_right_leaves_nothing(books: Books) -> None:
         ([f"{entry.entry_id},,7", f",{books.day},7"], "entry_id,day,usd"),
         ([f"{entry.entry_id},7,"], "entry_id,quantity,unit"),
         (["2026-13-01,7"], "day,usd"),
+        (["no-entry,7"], "entry_id,usd"),
     ):
         code, reason = await refused(books.brought("\n".join([columns, *rows])))
         assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVOICE_LINE_INVALID")

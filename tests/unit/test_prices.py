@@ -57,6 +57,9 @@ def test_the_lists_have_what_each_vendor_sells_and_who_says_so() -> None:
     assert listed["supabase", "storage size", "gigabyte hour"].cost_nano_usd(1) == 29_190
     for tier, credits in (("fast", 1), ("cost_effective", 3), ("agentic", 10), ("agentic_plus", 45)):
         assert listed["llamaparse", tier, "page"].cost_nano_usd(1) == credits * 1_250_000
+    # Add-ons are no tier: a plan lists what can parse.
+    tiers = {model for vendor, model, unit in listed if (vendor, unit) == ("llamaparse", "page")}
+    assert tiers == {"fast", "cost_effective", "agentic", "agentic_plus"}
     for model, batch in (("3-small", 10), ("3-large", 65), ("ada-002", 50)):
         for name, nano_usd in (
             (f"text-embedding-{model}", 2 * batch),

@@ -58,9 +58,14 @@ def doubts(
         if asked:
             here.screen.note(f"{counted(asked, 'doubt')} end as the vendor answers; there is nothing to do.")
         if asked < len(shown):
-            file = here.screen.command("reconcile FILE")
+            kinds = {kind_name(entry) for entry in shown if not entry.asking.possible}
+            # Of whatever tenant they are: an invoice is the operator's.
+            file = f"waybill reconcile FILE{' --simulated' if kinds == {'simulated'} else ''} --adjust"
             written = here.screen.command('doubts write-off ID --reason "…"')
-            here.screen.note(f"Where no vendor is asked, its invoice tells: {file}. Or give up: {written}")
+            here.screen.note(
+                f"Where no vendor is asked, its invoice tells; the operator reads it: {file}. "
+                f"Or give up: {written}"
+            )
         say_more(here.screen, found, limit)
 
 

@@ -155,6 +155,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.RESOURCE_EXHAUSTED, "RETRY_BUDGET_EXCEEDED"): Advice(
         Exit.QUOTA, "Look at `waybill bill ID`; then set the run a budget as it says, and retry the run."
     ),
+    (StatusCode.NOT_FOUND, "ENTRY_NOT_FOUND"): Advice(
+        Exit.NOT_FOUND, "`waybill doubts` lists this tenant's doubts; another tenant's need --tenant."
+    ),
     (StatusCode.NOT_FOUND, "BUDGET_NOT_FOUND"): Advice(
         Exit.NOT_FOUND, "`waybill budget list` lists this tenant's budgets; another tenant's need --tenant."
     ),
