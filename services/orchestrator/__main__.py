@@ -22,6 +22,7 @@ from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
 from services.orchestrator.heal_waits import HealWaits
 from services.orchestrator.inventory import Inventory
+from services.orchestrator.offers import Offers
 from services.orchestrator.parse_waits import ParseWaits
 from services.orchestrator.peers import connected
 from services.orchestrator.pipeline import Pipeline
@@ -38,7 +39,10 @@ from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.space_fills import SpaceFills
 from services.orchestrator.space_migrations import SpaceMigrations
 from services.orchestrator.space_servicer import SpaceMigrationServicer
-from services.orchestrator.steps import Steps
+from services.orchestrator.spaces import Spaces
+from services.orchestrator.steps.chunking import Chunking
+from services.orchestrator.steps.embedding import Embedding
+from services.orchestrator.steps.parsing import Parsing
 from services.orchestrator.traces.export import exporting
 from services.orchestrator.traces.reading import Traces
 from services.orchestrator.traces.spans import TraceServicer
@@ -64,12 +68,14 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
     ):
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
         waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
-        steps, step_log = Steps(peers, waits, config.chunk_sizes), StepLog(database)
+        step_log, spaces = StepLog(database), Spaces(peers, Offers(peers))
         durable = Durable(runs, step_log, engine.unqueue)
         jobs = BatchJobs(database)
-        batches = BatchTier(peers, runs, steps, jobs, _now)
-        pipeline = Pipeline(steps, batches)
-        listing = RunListing(database)
+        batches = BatchTier(peers, runs, spaces, jobs, _now)
+        embedding = Embedding(peers, spaces)
+        chunking = Chunking(peers, spaces, embedding, config.chunk_sizes)
+        pipeline = Pipeline(Parsing(peers, waits), chunking, embedding, batches)
+        listing, searches = RunListing(database), Searches(spaces, peers)
         audit = Audit(to_ledger(peers.ledger))
         control = Control(runs, durable, pipeline, peers, listing, audit)
         kinds: dict[str, Kind] = {
@@ -81,18 +87,18 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)
         servicer = OrchestratorServicer(
-            admission=Admission(peers, runs, steps),
-            plans=Plans(peers, steps, _now),
+            admission=Admission(peers, runs, spaces, config.chunk_sizes.recipe),
+            plans=Plans(peers, spaces, config.chunk_sizes, _now),
             runs=runs,
             listing=listing,
             inventory=Inventory(peers, runs),
             control=control,
             traces=traces,
-            searches=Searches(steps, peers),
+            searches=searches,
             peers=peers,
         )
         fills = SpaceFills(peers, f"orchestrator/{config.executor_id}", audit)
-        migrations = SpaceMigrations(peers, steps.spaces, Searches(steps, peers), fills, audit, _now)
+        migrations = SpaceMigrations(peers, spaces, searches, fills, audit, _now)
         try:
             async with (
                 durable.looking(),

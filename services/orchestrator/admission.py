@@ -20,7 +20,7 @@ from services.orchestrator import avoiding
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.rows import NewRun, Row, new_run_id, unix_ms
 from services.orchestrator.runs.store import Runs
-from services.orchestrator.steps import Steps
+from services.orchestrator.spaces import Spaces
 from services.orchestrator.traces import ids as trace_ids
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
@@ -108,12 +108,20 @@ def read_header(header: IngestRequest.Header) -> Arrival:
 
 
 class Admission:
-    """Takes documents in."""
+    """Takes documents in.
 
-    def __init__(self, peers: Peers, runs: Runs, steps: Steps) -> None:
+    Args:
+        peers: Storage.
+        runs: Where a document is queued.
+        spaces: Which space a collection is in.
+        recipe: How documents are cut, by name.
+    """
+
+    def __init__(self, peers: Peers, runs: Runs, spaces: Spaces, recipe: str) -> None:
         self._peers = peers
         self._runs = runs
-        self._steps = steps
+        self._spaces = spaces
+        self._recipe = recipe
 
     async def ingest(self, messages: AsyncIterator[IngestRequest]) -> Row:
         """Stores and queues a document, or says that it is unchanged; answers the run's row.
@@ -223,7 +231,7 @@ class Admission:
             collection=arrival.collection,
             document_key=arrival.document_key,
             source_sha256=arrival.sha256,
-            recipe=self._steps.recipe,
+            recipe=self._recipe,
             metadata=arrival.metadata,
             origin=arrival.origin,
             run_id=run_id,
@@ -234,7 +242,7 @@ class Admission:
             request.space.CopyFrom(space)
             return await self._peers.index.BeginVersion(request)
 
-        return await self._steps.spaces.following(arrival.collection, begun)
+        return await self._spaces.following(arrival.collection, begun)
 
     @staticmethod
     def _new_run(arrival: Arrival, who: identity.Caller) -> NewRun:

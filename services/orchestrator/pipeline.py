@@ -16,20 +16,27 @@ from services.orchestrator.degrading import PAGES_MISSING, PARSED_LOCALLY, VECTO
 from services.orchestrator.runs.durable import Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending
 from services.orchestrator.runs.rows import RunRef
-from services.orchestrator.steps import BATCHES_IN_MEMORY, Cut, Embedded, Parsed, Published, Steps
+from services.orchestrator.steps.answers import Cut, Embedded, Parsed, Published
+from services.orchestrator.steps.chunking import Chunking
+from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY, Embedding
+from services.orchestrator.steps.parsing import Parsing
 
 
 class Pipeline:
     """The steps of an ingestion, in order."""
 
-    def __init__(self, steps: Steps, batches: BatchTier) -> None:
-        self._steps = steps
+    def __init__(
+        self, parsing: Parsing, chunking: Chunking, embedding: Embedding, batches: BatchTier
+    ) -> None:
+        self._parsing = parsing
+        self._chunking = chunking
+        self._embedding = embedding
         self._batches = batches
 
     async def ingest(self, run: RunRef, step: Step) -> Ending:
         """Brings a stored document to where searches find it."""
-        parsed = await step("parse", Parsed, self._steps.parse)
-        cut = await step("chunk", Cut, partial(self._steps.chunk, parsed))
+        parsed = await step("parse", Parsed, self._parsing.parse)
+        cut = await step("chunk", Cut, partial(self._chunking.chunk, parsed))
         pending = cut.lacking if cut.published else await self._embed_and_publish(run, cut, step)
         lacking = {PARSED_LOCALLY: parsed.locally, VECTORS_PENDING: pending, PAGES_MISSING: parsed.missing}
         for reason, sentences in lacking.items():
@@ -43,15 +50,15 @@ class Pipeline:
             # What it leaves without a vector is embedded at once.
             await step("batch", int, partial(self._batches.embed, run, cut))
         embeddings = (
-            partial(step, f"embed {number}", Embedded, partial(self._steps.embed, cut, batch))
+            partial(step, f"embed {number}", Embedded, partial(self._embedding.embed, cut, batch))
             for number, batch in enumerate(cut.batches, 1)
         )
         came = await side_by_side(embeddings, BATCHES_IN_MEMORY)
         without = next((one.without for one in came if one.without), "")
-        published = await step("publish", Published, partial(self._steps.publish, cut, without))
+        published = await step("publish", Published, partial(self._embedding.publish, cut, without))
         return published.lacking
 
     async def stop(self, run: RunRef) -> None:
         """Stops what goes on elsewhere for a run: its parse jobs, and its batch."""
-        await self._steps.stop(run)
+        await self._parsing.stop(run)
         await self._batches.stop(run)

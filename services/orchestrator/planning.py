@@ -15,7 +15,7 @@ from services.orchestrator.chunks.cutting import ChunkSizes
 from services.orchestrator.chunks.packing import Packer, nothing_to_cut
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers
 from services.orchestrator.quoting import PriceList, Texts
-from services.orchestrator.steps import Steps
+from services.orchestrator.spaces import Spaces
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.ledger_service_pb2 import ListPricesRequest
@@ -60,13 +60,17 @@ class Plans:
 
     Args:
         peers: Who knows what there is, and what it costs.
-        steps: How a run would cut, and what it would buy.
+        spaces: Which model a run would buy vectors of.
+        sizes: How it would cut.
         now: The time, in UTC.
     """
 
-    def __init__(self, peers: Peers, steps: Steps, now: Callable[[], datetime.datetime]) -> None:
+    def __init__(
+        self, peers: Peers, spaces: Spaces, sizes: ChunkSizes, now: Callable[[], datetime.datetime]
+    ) -> None:
         self._peers = peers
-        self._steps = steps
+        self._spaces = spaces
+        self._sizes = sizes
         self._now = now
 
     async def plan(self, messages: AsyncIterator[PlanRequest]) -> PlanResponse:
@@ -80,7 +84,7 @@ class Plans:
             raise InvalidRequest("INVALID_REQUEST", "The first message of a Plan must be its header.")
         arrival, now = _arrival(first.header), self._now()
         day = str(now.date())
-        spaces = self._steps.spaces
+        spaces = self._spaces
         answer = PlanResponse(price_day=day, same_content_as=await self._twin(arrival))
         if await spaces.following(arrival.collection, partial(self._is_unchanged, arrival)):
             answer.unchanged = True
@@ -97,7 +101,7 @@ class Plans:
             PriceList(now.date(), listed.prices),
             preview,
             offered.offer,
-            _texts(preview, chunks, compared, self._steps.sizes),
+            _texts(preview, chunks, compared, self._sizes),
             batch=choice.tier == tiers.BATCH,
         )
         answer.parse_paid = preview.paid
@@ -116,7 +120,7 @@ class Plans:
             collection=arrival.collection,
             document_key=arrival.document_key,
             source_sha256=arrival.sha256,
-            recipe=self._steps.recipe,
+            recipe=self._sizes.recipe,
             space=space,
             validate_only=True,
         )
@@ -134,7 +138,7 @@ class Plans:
         call = self._peers.parser.PreviewParse()
         async with reading(call):
             await write(call, _requests(arrival, messages))
-            preview, cutting = Preview(), _Cutting(self._steps.sizes)
+            preview, cutting = Preview(), _Cutting(self._sizes)
             rest = b""
             async for answer in call:
                 if answer.WhichOneof("part") == "preview":

@@ -9,7 +9,7 @@ import grpc
 
 from services.orchestrator.degrading import GoesOnWithout, check_goes_on
 from services.orchestrator.peers import Peers, steady
-from services.orchestrator.steps import Steps
+from services.orchestrator.spaces import Spaces
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.limits import DEFAULT_COLLECTION
@@ -26,8 +26,8 @@ MAX_QUERY_BYTES, DEFAULT_LIMIT, MAX_LIMIT = 8_000, 10, 100
 class Searches:
     """Answers questions from what is published."""
 
-    def __init__(self, steps: Steps, peers: Peers) -> None:
-        self._steps = steps
+    def __init__(self, spaces: Spaces, peers: Peers) -> None:
+        self._spaces = spaces
         self._peers = peers
 
     async def search(self, request: SearchRequest) -> tuple[index.SearchResponse, str]:
@@ -43,7 +43,7 @@ class Searches:
             )
         request.query, request.limit = query, limit
         request.collection = request.collection or DEFAULT_COLLECTION
-        return await self._steps.spaces.following(request.collection, partial(self._search, request))
+        return await self._spaces.following(request.collection, partial(self._search, request))
 
     async def _search(self, request: SearchRequest, space: Space) -> tuple[index.SearchResponse, str]:
         vector, without = b"", ""
@@ -76,6 +76,6 @@ class Searches:
                 async for answer in answers:
                     vector += b"".join(one.values for one in answer.embeddings)
         except grpc.aio.AioRpcError as error:
-            check_goes_on(EMBEDDER, await self._steps.embedder_mode(), from_status(error))
+            check_goes_on(EMBEDDER, await self._spaces.offers.mode(), from_status(error))
             raise
         return vector

@@ -81,7 +81,7 @@ class SpaceMigrations:
 
     async def start(self, collection: str, space: Space) -> CollectionSpace:
         """Begins to fill a space. Raises what the index does, and SPACE_MISMATCH."""
-        await self._spaces.asked(EmbedRequest(space=space))
+        await self._spaces.offers.asked(EmbedRequest(space=space))
         begin = BeginFillRequest(
             collection=collection,
             space=space,
@@ -172,7 +172,7 @@ class SpaceMigrations:
         return await self._spaces.of(collection or DEFAULT_COLLECTION)
 
     async def _filling(self, collection: str, model: EmbedRequest) -> FillPlan:
-        served = await self._spaces.asked(model)
+        served = await self._spaces.offers.asked(model)
         offer, today = served.offer, self._now().date()
         ask = MeasureSpaceRequest(collection=collection, space=served.space)
         measured = await steady(partial(self._peers.spaces.MeasureSpace, ask))

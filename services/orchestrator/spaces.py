@@ -12,11 +12,12 @@ from typing import TypeVar
 
 import grpc
 
+from services.orchestrator.offers import Offers
 from services.orchestrator.peers import Peers, steady
+from services.orchestrator.steps.answers import Cut
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.runtime import identity
-from waybill.runtime.channel import reading
 from waybill.runtime.errors import ServiceError, from_status
 from waybill.storage.v1.collection_space_service_pb2 import GetCollectionSpaceRequest
 
@@ -31,19 +32,19 @@ class Spaces:
     """Which space a collection of the caller's is in.
 
     Args:
-        peers: The index, and the embedder.
-        offered: What the embedder says of its own model.
+        peers: The index.
+        offers: What the embedder says of its models.
     """
 
-    def __init__(self, peers: Peers, offered: Callable[[], Awaitable[EmbedResponse]]) -> None:
+    def __init__(self, peers: Peers, offers: Offers) -> None:
+        self.offers = offers
         self._peers = peers
-        self._offered = offered
         # By tenant and collection; None: the embedder's own.
         self._known: dict[tuple[str, str], Space | None] = {}
 
     async def of(self, collection: str) -> Space:
         """The space of a collection."""
-        return await self.own(collection) or (await self._offered()).space
+        return await self.own(collection) or await self.offers.space()
 
     async def own(self, collection: str) -> Space | None:
         """The same, where a row says so."""
@@ -57,16 +58,12 @@ class Spaces:
 
     async def offer(self, collection: str) -> EmbedResponse:
         """What the embedder says of the model that a collection is in."""
-        own, offer = await self.own(collection), await self._offered()
-        return offer if own in (None, offer.space) else await self.asked(EmbedRequest(space=own))
+        own, offer = await self.own(collection), await self.offers.current()
+        return offer if own in (None, offer.space) else await self.offers.asked(EmbedRequest(space=own))
 
-    async def asked(self, request: EmbedRequest) -> EmbedResponse:
-        """What the embedder says of a model, without a text."""
-        offer = EmbedResponse()
-        async with reading(self._peers.embedder.Embed(request)) as answers:
-            async for answer in answers:
-                offer = answer
-        return offer
+    async def of_version(self, cut: Cut) -> Space:
+        """The space that a version's vectors are in, whatever the embedder serves by now."""
+        return Space(**cut.space) if cut.space else await self.offers.space()
 
     async def following(self, collection: str, operation: Callable[[Space], Awaitable[T]]) -> T:
         """Does something in the collection's space; again where that has changed meanwhile.

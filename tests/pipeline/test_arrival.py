@@ -48,13 +48,6 @@ class Spaces:
         return await operation(Space(model="m", dimension=1))
 
 
-class Steps:
-    """What admission asks of them."""
-
-    recipe = "r"
-    spaces = Spaces()
-
-
 async def arrive(house: House, index: Index, key: str, request_id: str = "", content: bytes = b"x") -> Any:
     async def messages() -> AsyncIterator[IngestRequest]:
         yield IngestRequest(
@@ -67,9 +60,9 @@ async def arrive(house: House, index: Index, key: str, request_id: str = "", con
         )
 
     peers: Any = SimpleNamespace(index=index, objects=index)
-    steps: Any = Steps()
+    spaces: Any = Spaces()
     with identity.acting_as(someone(house.tenant)):
-        return await Admission(peers, house.runs, steps).ingest(messages())
+        return await Admission(peers, house.runs, spaces, "r").ingest(messages())
 
 
 async def test_the_index_is_asked_about_a_document_that_came_before_alone(house: House) -> None:

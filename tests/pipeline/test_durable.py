@@ -24,7 +24,8 @@ from services.orchestrator.runs.queueing import workflow_id
 from services.orchestrator.runs.rows import NewRun, Row, RunRef, new_run_id
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
-from services.orchestrator.steps import Parsed, Steps
+from services.orchestrator.steps.answers import Parsed
+from services.orchestrator.steps.parsing import Parsing
 from tests.conftest import MigratedPostgres
 from tests.waiting import until
 from waybill.parser.v1.parse_job_pb2 import ParseJob
@@ -118,11 +119,11 @@ class Parses(Planned):
     """An ingestion of the real parse step alone."""
 
     bodies: Mapping[str, Body] = field(default_factory=dict)
-    steps: Steps | None = None
+    parsing: Parsing | None = None
 
     async def ingest(self, run: RunRef, step: Step) -> Ending:
-        assert self.steps is not None
-        await step("parse", Parsed, self.steps.parse)
+        assert self.parsing is not None
+        await step("parse", Parsed, self.parsing.parse)
         return Ending()
 
 
@@ -387,8 +388,8 @@ async def test_a_parse_job_that_was_cancelled_is_made_again_only_for_a_run_that_
 ) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, parser = await house.run(), Parser()
-    steps = Steps(SimpleNamespace(parser=parser), SimpleNamespace())  # type: ignore[arg-type]
-    execution = await house.begin(here, run, Parses(steps=steps))
+    parsing = Parsing(SimpleNamespace(parser=parser), SimpleNamespace())  # type: ignore[arg-type]
+    execution = await house.begin(here, run, Parses(parsing=parsing))
     await parser.began.wait()
     if whose == "its own":
         await there.cancel(run, Planned({}))

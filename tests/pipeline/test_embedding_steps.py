@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.steps import BATCHES_IN_MEMORY, OFFER_SECONDS, Cut, Steps
+from services.orchestrator.offers import OFFER_SECONDS, Offers
+from services.orchestrator.spaces import Spaces
+from services.orchestrator.steps.answers import Cut
+from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY
+from services.orchestrator.steps.embedding import Embedding as EmbedStep
 from tests.inprocess import someone
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
@@ -79,14 +83,19 @@ class Neighbours:
         return index.PutVectorsResponse()
 
 
-def steps_of(neighbours: Neighbours, now: Sequence[float] = (0.0,)) -> Steps:
-    """Steps among these neighbours, at a time that the test changes."""
+def steps_of(neighbours: Neighbours) -> EmbedStep:
+    """The step among these neighbours."""
     peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours, spaces=neighbours)
-    waits: Any = SimpleNamespace()
-    return Steps(peers, waits, clock=lambda: now[0])
+    return EmbedStep(peers, Spaces(peers, Offers(peers)))
 
 
-async def embed(steps: Steps, made: Cut, batch: tuple[int, int], tenant: str, run_id: str) -> None:
+def offers_of(neighbours: Neighbours, now: Sequence[float]) -> Offers:
+    """What the embedder says, at a time that the test changes."""
+    peers: Any = SimpleNamespace(embedder=neighbours)
+    return Offers(peers, clock=lambda: now[0])
+
+
+async def embed(steps: EmbedStep, made: Cut, batch: tuple[int, int], tenant: str, run_id: str) -> None:
     """An embed step of a run."""
     with identity.acting_as(someone(tenant, run_id)):
         await steps.embed(made, batch, {"tenant": tenant, "run_id": run_id, "collection": "default"})
@@ -99,7 +108,6 @@ def cut(name: str, batches: int, **more: Any) -> Cut:
 async def test_a_document_of_a_hundred_batches_stands_before_no_other_tenant_or_run() -> None:
     neighbours = Neighbours()
     steps = steps_of(neighbours)
-    await steps.space()
     async with asyncio.TaskGroup() as group:
         for tenant, name, batches in (("big", "long", 100), ("big", "short", 1), ("small", "other", 1)):
             made = cut(name, batches)
@@ -115,24 +123,24 @@ async def test_a_document_of_a_hundred_batches_stands_before_no_other_tenant_or_
 
 async def test_another_model_is_seen_without_a_restart() -> None:
     neighbours, now = Neighbours(), [0.0]
-    steps = steps_of(neighbours, now)
-    assert await steps.space() == OLD
+    offers = offers_of(neighbours, now)
+    assert await offers.space() == OLD
     neighbours.space = NEW
-    assert (await steps.space(), neighbours.asked) == (OLD, 1)
+    assert (await offers.space(), neighbours.asked) == (OLD, 1)
     now[0] = OFFER_SECONDS
-    assert (await steps.space(), neighbours.asked) == (NEW, 2)
+    assert (await offers.space(), neighbours.asked) == (NEW, 2)
 
 
 async def test_an_embedder_that_is_away_serves_what_it_served() -> None:
     neighbours, now = Neighbours(), [0.0]
-    steps = steps_of(neighbours, now)
+    offers = offers_of(neighbours, now)
     neighbours.away = True
     with pytest.raises(Unavailable):
-        await steps.space()
+        await offers.space()
     neighbours.away = False
-    await steps.space()
+    await offers.space()
     neighbours.away, now[0] = True, 2 * OFFER_SECONDS
-    assert await steps.space() == OLD
+    assert await offers.space() == OLD
 
 
 async def test_a_version_gets_vectors_of_the_space_that_it_was_begun_in() -> None:

@@ -23,7 +23,8 @@ from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waits import BATCH, seldom
-from services.orchestrator.steps import Cut, Steps
+from services.orchestrator.spaces import Spaces
+from services.orchestrator.steps.answers import Cut
 from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchOutcome, BatchTexts
 from waybill.embedder.v1.embedder_service_pb2 import (
     CancelBatchJobRequest,
@@ -55,11 +56,11 @@ class BatchTier:
     """
 
     def __init__(
-        self, peers: Peers, runs: Runs, steps: Steps, jobs: BatchJobs, now: Callable[[], datetime.datetime]
+        self, peers: Peers, runs: Runs, spaces: Spaces, jobs: BatchJobs, now: Callable[[], datetime.datetime]
     ) -> None:
         self._peers = peers
         self._runs = runs
-        self._steps = steps
+        self._spaces = spaces
         self._jobs = jobs
         self._now = now
 
@@ -162,14 +163,14 @@ class BatchTier:
 
     async def _create(self, cut: Cut, job: Job, again: Iterator[bool]) -> BatchJob:
         name = job.name(again=next(again, True))
-        header = CreateBatchJobRequest.Header(name=name, space=await self._steps.space_of(cut))
+        header = CreateBatchJobRequest.Header(name=name, space=await self._spaces.of_version(cut))
         call = self._peers.embedder.CreateBatchJob(timeout=TRANSFER_SECONDS)
         answer: CreateBatchJobResponse = await send(call, _messages(header, self._pending(cut)))
         return answer.job
 
     async def _collect(self, cut: Cut, job: Job) -> dict[str, Any]:
         """Writes the vectors of a job that has ended; answers how it came out."""
-        space, got = await self._steps.space_of(cut), 0
+        space, got = await self._spaces.of_version(cut), 0
         call = self._peers.embedder.CollectBatchJob(
             CollectBatchJobRequest(name=job.name()), timeout=TRANSFER_SECONDS
         )

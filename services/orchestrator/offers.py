@@ -1,0 +1,68 @@
+"""What the embedder says of the models that it serves: their space, price and backend."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+from services.orchestrator.peers import Peers
+from waybill.common.v1.backend_pb2 import Mode
+from waybill.common.v1.space_pb2 import Space
+from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
+from waybill.runtime.channel import reading
+from waybill.runtime.errors import Deadline, Unavailable, VendorContract
+from waybill.runtime.retry import insist
+
+# After so long the embedder is asked again which model it serves, and hardly waited for.
+OFFER_SECONDS, ASK_SECONDS = 5.0, 1.0
+
+
+class Offers:
+    """Asks the embedder, and keeps what it said of its own model.
+
+    Args:
+        peers: The embedder.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, peers: Peers, clock: Callable[[], float] = time.monotonic) -> None:
+        self._peers = peers
+        self._clock = clock
+        self._offer, self._offer_ends = EmbedResponse(), -math.inf
+
+    async def space(self) -> Space:
+        """The space that the embedder serves now."""
+        return (await self.current()).space
+
+    async def mode(self) -> Mode:
+        """How the embedder's backend is chosen now."""
+        return (await self.current()).choice.mode
+
+    async def current(self) -> EmbedResponse:
+        """What the embedder says of itself; one that is away is what it was."""
+        known, now = self._offer.HasField("space"), self._clock()
+        if known and now < self._offer_ends:
+            return self._offer
+        # Only one asks, and others take what is known meanwhile.
+        self._offer_ends = now + OFFER_SECONDS
+        try:
+            await insist(partial(self._ask, ASK_SECONDS if known else None), seconds=ASK_SECONDS)
+        except (Unavailable, Deadline):
+            if not known:
+                raise
+        return self._offer
+
+    async def asked(self, request: EmbedRequest, seconds: float | None = None) -> EmbedResponse:
+        """What the embedder says of a model, without a text."""
+        offer = EmbedResponse()
+        async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
+            async for answer in answers:
+                offer = answer
+        return offer
+
+    async def _ask(self, seconds: float | None) -> None:
+        self._offer = await self.asked(EmbedRequest(), seconds)
+        if not self._offer.HasField("space"):
+            raise VendorContract("SPACE_UNKNOWN", "The embedder named no space. Look at its log.")

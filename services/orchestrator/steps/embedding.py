@@ -1,0 +1,142 @@
+"""The embed and publish steps: chunks get their vectors, and then the version is what searches see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import grpc
+
+from services.orchestrator import degrading, vectors
+from services.orchestrator.chunks.cutting import embedded_text
+from services.orchestrator.degrading import GoesOnWithout
+from services.orchestrator.peers import Peers, steady
+from services.orchestrator.runs.outcomes import Noted
+from services.orchestrator.runs.parts import part
+from services.orchestrator.runs.rows import Row
+from services.orchestrator.spaces import Spaces
+from services.orchestrator.steps.answers import Cut, Embedded, Published
+from waybill.common.v1.space_pb2 import Space
+from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
+from waybill.runtime import deadline
+from waybill.runtime.channel import reading
+from waybill.runtime.errors import VendorContract, from_status
+from waybill.runtime.fair import Places
+from waybill.storage.v1 import document_index_service_pb2 as index
+from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
+from waybill.vendors.choosing import EMBEDDER
+
+# Calls that embed, of all runs: the vendor's latency is waited for side by side. And calls that write
+# vectors, which is work: more of them at a time are no faster.
+EMBEDDINGS_IN_FLIGHT = 8
+WRITES_IN_FLIGHT = 3
+BATCHES_IN_MEMORY = EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT
+EMBED_SECONDS = 300.0
+
+
+class Embedding:
+    """Embeds chunks and publishes versions. Each step may run again: vectors that were written are kept."""
+
+    def __init__(self, peers: Peers, spaces: Spaces) -> None:
+        self._peers = peers
+        self._spaces = spaces
+        self._in_memory = Places(BATCHES_IN_MEMORY)
+        self._embedding = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT)
+        self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
+
+    async def embed(self, cut: Cut, batch: tuple[int, int], row: Row) -> Noted[Embedded]:
+        """Embeds a range of chunks that have no vector yet and writes the vectors."""
+        return await self._embed(cut, batch, await self._space_now(cut, row), row)
+
+    async def embed_and_publish(self, cut: Cut, chunks: Sequence[Chunk], row: Row) -> GoesOnWithout | None:
+        """Answers why the chunks have no vectors, where they have none."""
+        space, without = await self._spaces.of_version(cut), None
+        bought: list[ChunkVector] = []
+        async with AsyncExitStack() as stack:
+            async with part("embed 1"):
+                await stack.enter_async_context(self._in_memory.turn(row["tenant"], str(row["run_id"])))
+                async with self._embedding:
+                    try:
+                        bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+                    except GoesOnWithout as vendor:
+                        without = vendor
+            async with part("publish"), self._writing:
+                wanted = _publication(cut, vectors_pending=without is not None)
+                await vectors.publish(self._peers.index, wanted, space, bought)
+        return without
+
+    async def publish(self, cut: Cut, without: str, row: Row) -> Noted[Published]:
+        """Makes the version the one that searches see.
+
+        Where its collection was moved to another space since it was cut, it gets vectors of that one first.
+
+        Args:
+            cut: The version.
+            without: Why chunks may have no vector; empty: each must have one.
+            row: The run's.
+        """
+
+        async def published(_: Space) -> Noted[Published]:
+            why, space = without, await self._space_now(cut, row)
+            if space != await self._spaces.of_version(cut):
+                for batch in cut.batches:
+                    why = (await self._embed(cut, batch, space, row)).value.without or why
+            wanted = _publication(cut, vectors_pending=bool(why))
+            response = await steady(lambda: self._peers.index.PublishVersion(wanted))
+            pending = response.pending_vectors
+            lacking = degrading.pending(pending, why) if pending else ""
+            return Noted(Published(response.document_id, lacking), {"vectors": cut.chunks - pending})
+
+        return await self._spaces.following(row["collection"], published)
+
+    async def _space_now(self, cut: Cut, row: Row) -> Space:
+        """The space that the version is to be in: the one that its collection was moved to, or its own."""
+        return await self._spaces.own(row["collection"]) or await self._spaces.of_version(cut)
+
+    async def _embed(self, cut: Cut, batch: tuple[int, int], space: Space, row: Row) -> Noted[Embedded]:
+        # A long document, or a tenant with many, stands before nobody else.
+        async with self._in_memory.turn(row["tenant"], str(row["run_id"])):
+            async with self._embedding:
+                pages = vectors.pending(self._peers.index, cut.version_id, *batch, space)
+                chunks = [chunk async for page in pages for chunk in page]
+                try:
+                    bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
+                except GoesOnWithout as vendor:
+                    columns = {"backends": degrading.backends(vendor.choice)}
+                    return Noted(Embedded(0, vendor.message), columns)
+            async with self._writing:
+                if bought:
+                    await vectors.put(self._peers.index, cut.version_id, space, bought)
+        return Noted(Embedded(len(chunks)), {"embedded_chunks": batch[1]})
+
+    async def _vectors(self, space: Space, chunks: Sequence[Chunk]) -> list[ChunkVector]:
+        texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in chunks]
+        request = EmbedRequest(texts=texts, space=space)
+        bought: list[ChunkVector] = []
+        # A vendor's rate limit is waited for in the embedder.
+        seconds = deadline.remaining_seconds(EMBED_SECONDS)
+        try:
+            async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
+                async for answer in answers:
+                    bought += [
+                        ChunkVector(ordinal=chunks[one.index].ordinal, values=one.values)
+                        for one in answer.embeddings
+                    ]
+        except grpc.aio.AioRpcError as error:
+            degrading.check_goes_on(EMBEDDER, await self._spaces.offers.mode(), from_status(error))
+            raise
+        if len(bought) != len(chunks):
+            raise VendorContract(
+                "EMBEDDING_INVALID", "The embedder's answer ended early. Nothing was stored."
+            )
+        return bought
+
+
+def _publication(cut: Cut, *, vectors_pending: bool) -> index.PublishVersionRequest:
+    return index.PublishVersionRequest(
+        version_id=cut.version_id,
+        chunk_count=cut.chunks,
+        edition=cut.edition,
+        vectors_pending=vectors_pending,
+    )
