@@ -16,7 +16,8 @@ from waybill.packing import packed
 from waybill.parser.v1.preview_pb2 import Preview
 from waybill.purchases import LOCAL
 from waybill.runtime.errors import Precondition
-from waybill.vendors.registry import BATCH
+from waybill.vendors.llamaparse import VERSIONS
+from waybill.vendors.registry import BATCH, LLAMAPARSE
 
 ANY_MODEL = "*"
 # A vendor's text of a document is not known before it is bought. It may have so many times the tokens of our
@@ -160,7 +161,9 @@ def _parses(prices: PriceList, preview: Preview, texts: Texts) -> Iterator[Parse
     known = texts.known
     yield Parse(preview.vendor, preview.model, preview.count, known, preview.cost_kind)
     for vendor, model in prices.sold("page"):
-        if (vendor, model) != (preview.vendor, preview.model):
+        # What is sold beside a tier, such as layout extraction, parses nothing by itself.
+        beside = vendor == LLAMAPARSE.name and model not in VERSIONS
+        if not beside and (vendor, model) != (preview.vendor, preview.model):
             count = Preview.Count(exact=True) if model in preview.paid_tiers else preview.vendor_count
             # Text that is its own content is read here with any backend.
             yield Parse(vendor, model, count, known and not preview.vendor_count.most)

@@ -173,6 +173,7 @@ class Orchestrator(OrchestratorServiceServicer):
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self.refusals: dict[str, ServiceError] = {}
+        self.plan = make_plan()
         # How often it is full, by key, before it takes a document.
         self.full: Counter[str] = Counter()
         self.on_full: Callable[[], object] = lambda: None
@@ -217,7 +218,7 @@ class Orchestrator(OrchestratorServiceServicer):
             pass
         if header.document_key in self.refusals:
             abort(context, self.refusals[header.document_key])
-        return make_plan()
+        return self.plan
 
     def WatchRun(self, request: Any, context: Any) -> Iterator[orchestrator.WatchRunResponse]:
         run = self.known(request.run_id, context)

@@ -27,6 +27,18 @@ def test_a_plan_has_a_line_a_document_their_sum_and_the_like_elsewhere(
     assert "llamaparse fast" in result.stdout
 
 
+def test_the_most_of_an_estimate_has_a_line_of_its_own(
+    waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    orchestrator.plan.lines[0].exact = False
+    orchestrator.plan.approval.simulated_nano_usd = 7_501_800
+    shown = waybill("plan", str(make_folder(tmp_path, "a.md"))).stdout
+    lines = [" ".join(one.split()) for one in shown.splitlines()]
+    place = lines.index("at most ~$0.0075018")
+    assert lines[place - 1].startswith("total of 1 document")
+    assert lines[place - 1].endswith("about ~$0.00750084")
+
+
 def test_json_has_the_documented_keys(waybill: Waybill, tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "a.md")
     shape, total = map(json.loads, waybill("plan", str(folder), "--json").stdout.splitlines())
@@ -72,6 +84,7 @@ def test_ingest_asks_nobody_where_nobody_is(
     result = waybill("ingest", "--plan", str(make_folder(tmp_path, "a.md")))
     assert result.exit_code == 5
     assert "PLAN_NOT_APPROVED" in result.stderr
+    assert "--yes" in result.stderr
     assert not orchestrator.headers
 
 

@@ -83,7 +83,7 @@ def test_a_report_shows_quantity_times_price_with_its_date_and_keeps_kinds_apart
             a_line(group="a.md", collection="notes", adjusted_nano_usd=-2_000),
             a_line(group="a.md", collection="notes", kind=CostKind.COST_KIND_SIMULATED,
                    in_doubt_nano_usd=5_000),
-            a_line(group="b.md", collection="notes", kind=CostKind.COST_KIND_LOCAL, vendor="local",
+            a_line(group="", collection="notes", kind=CostKind.COST_KIND_LOCAL, vendor="local",
                    model="word vectors", settled_nano_usd=0),
         ],
         totals=[
@@ -102,7 +102,7 @@ def test_a_report_shows_quantity_times_price_with_its_date_and_keeps_kinds_apart
         "openai text-embedding-3-small 2 calls, simulated",
         "1,100 tokens × $0.02 per million, 2024-01-25 $0.000022",
         "in doubt $0.000005",
-        "notes/b.md $0.00",
+        "notes/(no document) $0.00",
         "local word vectors 2 calls, local",
         "1,100 tokens $0.00",
         "─" * 60,

@@ -29,6 +29,7 @@ PRICES = PriceList(
         Price(vendor="openai", model="m batch", unit="token", nano_usd_per_million=THIRD // 2),
         Price(vendor="llamaparse", model="fast", unit="page", nano_usd_per_million=1_250_000_000_000),
         Price(vendor="llamaparse", model="agentic", unit="page", nano_usd_per_million=12_500_000_000_000),
+        Price(vendor="llamaparse", model="layout extraction", unit="page", nano_usd_per_million=3_750),
         Price(vendor="local", model="*", unit="page"),
         Price(vendor="local", model="*", unit="token"),
     ],
@@ -117,6 +118,11 @@ def test_local_work_is_exact_and_beside_it_stands_each_pair_at_vendors() -> None
     assert elsewhere.embed_nano_usd == rounded_up(60) + rounded_up(60)
     costs = {one.parse_model: one.parse_nano_usd for one in found}
     assert costs == {"pdf engine": 0, "agentic": 0, "fast": 2 * 1_250_000}
+
+
+def test_an_add_on_of_a_vendor_is_no_way_to_parse() -> None:
+    found = lines(PRICES, vendor_preview(count(16)), OFFER, texts([5], [True]), batch=False)
+    assert {line.parse_model for line in found} == {"fast", "agentic"}
 
 
 def test_a_price_that_nobody_knows_is_refused() -> None:

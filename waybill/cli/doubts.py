@@ -82,7 +82,7 @@ def write_off(
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
-    """Give up doubts: they count against no budget any more, and stay possible charges on the bill."""
+    """Give up doubts: they count against no budget any more, and stay on the bill as written off."""
     with session(tenant, as_json) as here:
         client = reachable(here.client, "ledger")
         whole = ids if all(len(one) == 36 for one in ids) else _whole(client, ids)

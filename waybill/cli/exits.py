@@ -111,6 +111,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.FAILED_PRECONDITION, "SETTING_MISSING"): Advice(
         Exit.REFUSED, "`export` each, then repeat; docs/configuration.md tells what it may be."
     ),
+    (StatusCode.FAILED_PRECONDITION, "PLAN_NOT_APPROVED"): Advice(
+        Exit.REFUSED, "Repeat it with --yes, which agrees to the plan, or from a terminal, where it asks."
+    ),
     (StatusCode.FAILED_PRECONDITION, "PORT_TAKEN"): Advice(
         Exit.REFUSED, "Stop that program, or start with free ports: `waybill up --ports free`."
     ),

@@ -152,7 +152,11 @@ def _sums(plans: Sequence[Planned], width: int) -> Iterator[Text]:
         yield Text(f"as configured: {', '.join(sorted(ways))}; {', '.join(sorted(models))}", "dim")
     days = sorted({one.plan.price_day for one in plans if one.plan})
     prices = f", prices of {days[-1]}" if days else ""
-    yield spread(Text(f"total of {counted(len(plans), 'document')}{prices}", "bold"), money(whole), width)
+    label = f"total of {counted(len(plans), 'document')}{prices}"
+    about = "" if whole.exact else "about "
+    yield spread(Text(label, "bold"), f"{about}{whole.expected.short()}", width)
+    if not (whole.exact and whole.expected == whole.most):
+        yield spread("", f"at most {whole.most.short()}", width)
     if whole.most.simulated_nano_usd and not whole.most.cost_nano_usd:
         yield Text("~ is simulated money, owed to nobody", "dim")
 

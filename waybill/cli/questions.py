@@ -209,7 +209,7 @@ def rows(report: Comparison) -> Iterator[tuple[str, str, str]]:
     if report.expecting:
         for name, ways in (
             ("search", [one.hybrid for one in two]),
-            ("vectors alone", [one.vectors for one in two]),
+            ("vectors", [one.vectors for one in two]),
         ):
             for depth in DEPTHS:
                 first, second = (percent(_mean(way.recall[depth])) for way in ways)
@@ -217,6 +217,6 @@ def rows(report: Comparison) -> Iterator[tuple[str, str, str]]:
             first, second = (f"{_mean(way.reciprocal):.2f}" for way in ways)
             yield f"{name}: MRR", first, second
     first, second = (percent(_mean(one.indexed)) for one in two)
-    yield "the index finds of the exact nearest 10", first, second
-    yield "nearest 10 that both have", percent(_mean(report.shared_vectors)), ""
-    yield "search's 10 that both have", percent(_mean(report.shared_hybrid)), ""
+    yield "nearest 10 found", first, second
+    yield "nearest 10 in both", percent(_mean(report.shared_vectors)), ""
+    yield "best 10 in both", percent(_mean(report.shared_hybrid)), ""

@@ -163,13 +163,15 @@ def show_report(screen: Screen, report: Report, *, would_cost: bool = False) -> 
 
 def _group(by: By, lines: Sequence[ReportLine], width: int, would_cost: bool) -> Iterator[Text]:
     line = lines[0]
-    name = f"{line.collection}/{line.group}" if line.collection else line.group
+    name = plain(line.group) or f"(no {by.value})"
+    if line.collection:
+        name = f"{plain(line.collection)}/{name}"
     real, simulated = (
         sum(_cost(line) for line in lines if line.kind == kind)
         for kind in (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)
     )
     figures = Figures(cost_nano_usd=real, simulated_nano_usd=simulated)
-    yield from _headed(Text(plain(name) or f"(no {by.value})", "bold"), figures.short(), width)
+    yield from _headed(Text(name, "bold"), figures.short(), width)
     for line in lines:
         if line.cached_quantity:
             yield from _cached(by, line, width)

@@ -16,7 +16,7 @@ from waybill.client import Client, connect
 from waybill.runtime.errors import InvalidRequest, ServiceError
 from waybill.runtime.identity import DEFAULT_TENANT
 
-Tenant = Annotated[str, typer.Option("--tenant", help="Whose documents.")]
+Tenant = Annotated[str, typer.Option("--tenant", help="Whose documents, runs and money.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, on stdout alone.")]
 PATIENCE_SECONDS = 3.0
 

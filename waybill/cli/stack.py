@@ -164,7 +164,8 @@ def _show_stack(screen: Screen, home: Home, stack: Stack) -> None:
         return
     said = "is up" if stack.started else "was up already"
     screen.out.print(f"The stack {said}; its state is in {home.folder}", soft_wrap=True)
-    screen.show(*(f"  {name:<13} {address}" for name, address in stack.addresses.items()))
+    wide = max(map(len, stack.addresses), default=0)
+    screen.show(*(f"  {name:<{wide}}  {address}" for name, address in stack.addresses.items()))
 
 
 def _migrate_config(home: Home, database_url: str) -> MigrateConfig:

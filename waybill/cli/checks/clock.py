@@ -22,7 +22,7 @@ def skewed(check: str, whose: str, seconds: float) -> Finding:
         seconds: It is ahead by so many.
     """
     if abs(seconds) <= MOST_SECONDS:
-        return Finding(check, State.OK, f"{whose} is ours, within {MOST_SECONDS:.0f} s")
+        return Finding(check, State.OK, f"{whose} and this machine's agree within {MOST_SECONDS:.0f} s")
     side = "ahead of" if seconds > 0 else "behind"
     return Finding(check, State.FAILED, f"{whose} is {abs(seconds):.0f} s {side} this machine's", MEND)
 
