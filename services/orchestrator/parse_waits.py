@@ -10,7 +10,7 @@ from services.orchestrator.degrading import goes_on_locally
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.waits import Wait, seldom
-from waybill.parser.v1.parse_job_pb2 import ParseJob
+from services.orchestrator.steps.parsing import UNFINISHED
 from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
 from waybill.runtime.errors import NotFound
 from waybill.runtime.retry import insist
@@ -38,7 +38,7 @@ class ParseWaits:
             job = (await insist(partial(read, timeout=ASK_SECONDS), seconds=ASK_SECONDS)).job
         except NotFound:
             return None
-        if job.state not in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING):
+        if job.state not in UNFINISHED:
             return None
         if goes_on_locally(job):
             # Its vendor does not serve, and the mode lets the run go on without.

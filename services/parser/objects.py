@@ -23,6 +23,19 @@ _PIECE_BYTES = 256 * 1024
 _LONGEST_LINE_BYTES = 1024 * 1024
 
 
+async def copied(pieces: AsyncIterator[bytes], into: BinaryIO, limit_bytes: int) -> str:
+    """Copies what comes into a file and answers its SHA-256. Raises Quota DOCUMENT_TOO_LARGE."""
+    digest, size = hashlib.sha256(), 0
+    async for piece in pieces:
+        size += len(piece)
+        if size > limit_bytes:
+            raise refusal("DOCUMENT_TOO_LARGE")
+        digest.update(piece)
+        into.write(piece)
+    into.flush()
+    return digest.hexdigest()
+
+
 class Objects:
     """Objects of the current caller's tenant. Every method raises ServiceError for a failed call."""
 
@@ -41,15 +54,7 @@ class Objects:
             InvalidRequest: CHECKSUM_MISMATCH.
             Quota: DOCUMENT_TOO_LARGE.
         """
-        digest, size = hashlib.sha256(), 0
-        async for piece in self._pieces(key):
-            size += len(piece)
-            if size > limit_bytes:
-                raise refusal("DOCUMENT_TOO_LARGE")
-            digest.update(piece)
-            into.write(piece)
-        into.flush()
-        if digest.hexdigest() != sha256:
+        if await copied(self._pieces(key), into, limit_bytes) != sha256:
             raise refusal("CHECKSUM_MISMATCH")
 
     async def last_line(self, key: str) -> bytes | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from services.parser.backends.port import NOTHING, Bought, Parser, Preview, Sour
 from services.parser.documents.limits import Limits
 from services.parser.job import Job, JobState
 from services.parser.jobs import Jobs
+from services.parser.objects import copied
 from services.parser.pages import Artifact, Reading
 from services.parser.refusals import refusal
 from waybill.common.v1 import reading_pb2
@@ -124,15 +124,7 @@ class Previews:
 
 async def _fetch(wanted: Wanted, pieces: AsyncIterator[bytes], into: BinaryIO, limit_bytes: int) -> None:
     """Copies what comes into a file. Raises as `Objects.fetch`."""
-    digest, size = hashlib.sha256(), 0
-    async for piece in pieces:
-        size += len(piece)
-        if size > limit_bytes:
-            raise refusal("DOCUMENT_TOO_LARGE")
-        digest.update(piece)
-        into.write(piece)
-    into.flush()
-    if digest.hexdigest() != wanted.sha256:
+    if await copied(pieces, into, limit_bytes) != wanted.sha256:
         raise InvalidRequest(
             "CHECKSUM_MISMATCH", "What came does not have the SHA-256 that was named. Send the file again."
         )

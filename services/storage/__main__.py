@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from services.storage import backfill, links, sweep, switching
 from services.storage.backends.port import ObjectStore
@@ -34,6 +35,9 @@ from waybill.storage.v1 import object_storage_service_pb2_grpc as objects_grpc
 from waybill.vendors.health import Probe, watched
 from waybill.vendors.registry import SUPABASE
 
+if TYPE_CHECKING:  # the async stubs exist for type checkers only
+    from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+
 PATIENCE = Patience()
 
 
@@ -53,8 +57,12 @@ async def build(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.opened(config.database_url))
         owner = await stack.enter_async_context(Database.opened(config.owner_database_url, max_size=1))
-        chosen = await stack.enter_async_context(_chosen(config, telemetry, database, owner))
-        audit = await stack.enter_async_context(_audit(config, telemetry))
+        channel = connect(config.ledger_address, telemetry.tracer, config.server.auth)
+        ledger = LedgerServiceStub(await stack.enter_async_context(channel))
+        audit = Audit(to_ledger(ledger) if config.ledger_address else log_alone)
+        chosen = await stack.enter_async_context(_chosen(config, telemetry, database, owner, ledger))
+        if config.supabase is not None:
+            config.supabase.keys.audited(audit, SUPABASE.name)
         sweeper = Sweeper(owner, patience)
         await stack.enter_async_context(sweeper.running())
         await stack.enter_async_context(Builder(owner, config.owner_database_url).running())
@@ -93,20 +101,12 @@ async def build(
 
 
 @asynccontextmanager
-async def _audit(config: StorageConfig, telemetry: Telemetry) -> AsyncIterator[Audit]:
-    if not config.ledger_address:
-        yield Audit(log_alone)
-        return
-    async with connect(config.ledger_address, telemetry.tracer, config.server.auth) as ledger:
-        audit = Audit(to_ledger(LedgerServiceStub(ledger)))
-        if config.supabase is not None:
-            config.supabase.keys.audited(audit, SUPABASE.name)
-        yield audit
-
-
-@asynccontextmanager
 async def _chosen(
-    config: StorageConfig, telemetry: Telemetry, database: Database, owner: Database
+    config: StorageConfig,
+    telemetry: Telemetry,
+    database: Database,
+    owner: Database,
+    ledger: LedgerServiceAsyncStub,
 ) -> AsyncIterator[Chosen]:
     if config.supabase is None:
         assert config.objects_dir is not None, "the local backend's settings need it"
@@ -118,14 +118,13 @@ async def _chosen(
         return
     from services.storage.backends.supabase.opening import opened
 
-    async with connect(config.ledger_address, telemetry.tracer, config.server.auth) as channel:
-        egress = Egress(LedgerServiceStub(channel), SUPABASE.name, config.supabase.kind, _now)
-        async with (
-            egress.telling(),
-            opened(config.supabase, database, owner, _now, came=egress.count) as supabase,
-        ):
-            healthy = supabase.store.healthy
-            yield Chosen(supabase.store, watched(SUPABASE, healthy, supabase.breaker, telemetry))
+    egress = Egress(ledger, SUPABASE.name, config.supabase.kind, _now)
+    async with (
+        egress.telling(),
+        opened(config.supabase, database, owner, _now, came=egress.count) as supabase,
+    ):
+        healthy = supabase.store.healthy
+        yield Chosen(supabase.store, watched(SUPABASE, healthy, supabase.breaker, telemetry))
 
 
 def _now() -> datetime.datetime:

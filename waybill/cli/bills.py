@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from waybill.cli.money import Figures
-from waybill.cli.objects import Shape, avoided_object, entry_object
+from waybill.cli.objects import Shape, approval_object, avoided_object, entry_object
 from waybill.cli.paging import pages
 from waybill.client import Client
 from waybill.ledger.v1.avoided_pb2 import Avoided, ListAvoidedRequest
@@ -55,15 +55,11 @@ def bill_object(bill: Bill) -> Shape:
         "simulated_nano_usd": bill.figures.simulated_nano_usd,
         "uncertain_nano_usd": bill.figures.uncertain_nano_usd,
         "uncertain_simulated_nano_usd": bill.figures.uncertain_simulated_nano_usd,
-        "plan": _plan_object(bill.plan) if bill.plan else None,
+        "plan": approval_object(bill.plan) if bill.plan else None,
         "avoided_nano_usd": sum(one.nano_usd for one in bill.avoided),
         "entries": [entry_object(entry) for entry in bill.entries],
         "avoided": [avoided_object(one) for one in bill.avoided],
     }
-
-
-def _plan_object(plan: Plan) -> Shape:
-    return {name: getattr(plan, name) for name in ("price_day", "nano_usd", "simulated_nano_usd")}
 
 
 def bills_of_runs(client: Client, runs: Sequence[Run]) -> list[Bill]:

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from waybill.cli.exits import code_of
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.reading_pb2 import Reading
@@ -15,6 +16,7 @@ from waybill.ledger.v1.asking_pb2 import Asking
 from waybill.ledger.v1.avoided_pb2 import Avoided
 from waybill.ledger.v1.entry_pb2 import Entry, WouldCost
 from waybill.ledger.v1.invoice_pb2 import ApplyInvoiceResponse, Drift, Invoice
+from waybill.ledger.v1.plan_pb2 import Plan
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunResponse,
@@ -22,8 +24,10 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     DeleteDocumentsResponse,
     GetTraceResponse,
 )
+from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.runtime.errors import ServiceError
 from waybill.storage.v1.chunk_pb2 import Chunk, Hit
 from waybill.storage.v1.document_pb2 import Collection
 from waybill.storage.v1.link_pb2 import Link
@@ -218,6 +222,16 @@ def entry_object(entry: Entry) -> Shape:
         "vendor_reference": entry.vendor_reference or None,
         "asking": _asking(entry.asking) if entry.HasField("asking") else None,
     }
+
+
+def approval_object(plan: Plan | ApprovedPlan) -> Shape:
+    """What was agreed to, as `plan` and `bill` print it."""
+    return {name: getattr(plan, name) for name in ("price_day", "nano_usd", "simulated_nano_usd")}
+
+
+def refusal_object(error: ServiceError) -> Shape:
+    """Why a document is refused, as `plan` and `ingest` print it."""
+    return {"code": code_of(error).name, "reason": error.reason, "message": error.message}
 
 
 def invoice_object(invoice: Invoice) -> Shape:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from waybill.cli.exits import Exit, code_of
-from waybill.cli.objects import Shape, reading_object, state_name
+from waybill.cli.exits import Exit
+from waybill.cli.objects import Shape, reading_object, refusal_object, state_name
 from waybill.cli.sources import Source
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import ServiceError
@@ -82,8 +82,7 @@ def error_object(outcome: Outcome) -> Shape | None:
     if outcome.good:
         return None
     if outcome.error is not None:
-        error = outcome.error
-        return {"code": code_of(error).name, "reason": error.reason, "message": error.message}
+        return refusal_object(outcome.error)
     assert outcome.run is not None
     run = outcome.run
     return {"code": state_name(run), "reason": run.reason or state_name(run), "message": run.message}

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from waybill.cli.exits import code_of
 from waybill.cli.money import Figures
-from waybill.cli.objects import KINDS, Shape
+from waybill.cli.objects import KINDS, Shape, approval_object, refusal_object
 from waybill.cli.sources import Source, unreadable
 from waybill.client import Client
 from waybill.common.v1.cost_pb2 import CostKind
@@ -132,8 +131,8 @@ def plan_object(one: Planned) -> Shape:
         "same_content_as": plan.same_content_as or None,
         "paid_by": one.pays_for_it.document_key if one.pays_for_it else None,
         "lines": [_line_object(line) for line in plan.lines],
-        "approval": _approval_object(plan.approval) if one.plan else None,
-        "error": _error_object(one.error) if one.error else None,
+        "approval": approval_object(plan.approval) if one.plan else None,
+        "error": refusal_object(one.error) if one.error else None,
     }
 
 
@@ -193,12 +192,3 @@ def _line_object(line: PlanLine) -> Shape:
         "parse_kind": KINDS.get(line.parse_kind),
         "embed_kind": KINDS.get(line.embed_kind),
     }
-
-
-def _approval_object(approval: ApprovedPlan) -> Shape:
-    names = ("price_day", "nano_usd", "simulated_nano_usd")
-    return {name: getattr(approval, name) for name in names}
-
-
-def _error_object(error: ServiceError) -> Shape:
-    return {"code": code_of(error).name, "reason": error.reason, "message": error.message}

@@ -198,4 +198,4 @@ def _more(one: Drift) -> int:
 
 
 def _signed(nano_usd: int) -> str:
-    return f"-{dollars(-nano_usd)}" if nano_usd < 0 else f"+{dollars(nano_usd)}"
+    return f"{'' if nano_usd < 0 else '+'}{dollars(nano_usd)}"
