@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.ledger.rows import ALL_TENANTS, NO_RUN, Row
+from services.ledger.rows import ALL_TENANTS, NO_RUN, Row, tenant_option
 from waybill.money import dollars
 from waybill.runtime import semconv
 from waybill.runtime.errors import Quota, Violation
@@ -63,7 +63,8 @@ def _ways_on(entry: Row, full: Sequence[Row]) -> Iterator[str]:
             simulated = " --simulated" if budget["kind"] == "SIMULATED" else ""
             enough = f"{dollars(_needed(entry, budget))[1:].replace(',', '')}usd"
             limit, or_more = (enough, f", to {enough} or more") if _planned(budget) else ("LIMIT", "")
-            command = f"waybill budget set {limit}/run{run}{simulated}"
+            whose = " --all-tenants" if budget["tenant"] == ALL_TENANTS else tenant_option(entry)
+            command = f"waybill budget set {limit}/run{run}{simulated}{whose}"
             yield f"A run has no next window; raise its limit{or_more}: `{command}`."
             return
 

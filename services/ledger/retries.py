@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.ledger.rows import NO_RUN, Row
+from services.ledger.rows import NO_RUN, Row, tenant_option
 from waybill.money import NANO, dollars
 from waybill.runtime.errors import Quota, Violation
 from waybill.runtime.postgres import Connection
@@ -97,13 +97,13 @@ class RetryBudget:
         )
 
     def _way_on(self, entry: Row, wanted: int) -> str:
-        run_id = entry["run_id"]
+        run_id, tenant = entry["run_id"], tenant_option(entry)
         if not self.percent:
-            return f"Raise WAYBILL_RETRY_PERCENT, then `waybill retry {run_id}`."
+            return f"Raise WAYBILL_RETRY_PERCENT, then `waybill retry {run_id}{tenant}`."
         cents = -(-wanted * 100 * 100 // (self.percent * NANO))
         flag = " --simulated" if entry["kind"] == "SIMULATED" else ""
-        command = f"waybill budget set {cents // 100}.{cents % 100:02d}usd/run --run {run_id}{flag}"
-        return f"To buy it all the same: `{command}`, then `waybill retry {run_id}`."
+        command = f"waybill budget set {cents // 100}.{cents % 100:02d}usd/run --run {run_id}{flag}{tenant}"
+        return f"To buy it all the same: `{command}`, then `waybill retry {run_id}{tenant}`."
 
 
 async def _sum(connection: Connection, statement: str, values: Row) -> int:

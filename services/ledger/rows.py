@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from waybill.runtime.identity import DEFAULT_TENANT
+
 Row = dict[str, Any]
 # The run of what is outside a run.
 NO_RUN = "00000000-0000-0000-0000-000000000000"
 # The tenant of a budget that is one for all tenants.
 ALL_TENANTS = "*"
+
+
+def tenant_option(entry: Row) -> str:
+    """What a command about an entry needs; nothing for the tenant that commands are of anyway."""
+    tenant: str = entry["tenant"]
+    return "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"

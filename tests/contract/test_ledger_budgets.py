@@ -178,9 +178,8 @@ async def test_each_run_has_a_window_of_its_own_in_a_budget_of_runs(database: Mi
             await stub.Hold(another())
             error = from_status(await failure(stub.Hold(another())))
             assert (error.reason, error.retry_after_seconds) == ("BUDGET_EXCEEDED", None)
-            assert (
-                "next window; raise its limit: `waybill budget set LIMIT/run --simulated`." in error.message
-            )
+            command = f"waybill budget set LIMIT/run --simulated --tenant {first.tenant}"
+            assert f"next window; raise its limit: `{command}`." in error.message
         with identity.acting_as(a_run(first.tenant)):
             await stub.Hold(another())
         with identity.acting_as(dataclasses.replace(first, run_id="")):
@@ -195,7 +194,8 @@ async def test_a_run_that_its_own_budget_stops_is_told_the_command_that_raises_i
         with identity.acting_as(who := a_run()):
             await put(stub, 0, period=Budget.PERIOD_RUN, run_id=who.run_id)
             told = from_status(await failure(stub.Hold(another()))).message
-            assert f"`waybill budget set LIMIT/run --run {who.run_id} --simulated`" in told
+            command = f"waybill budget set LIMIT/run --run {who.run_id} --simulated --tenant {who.tenant}"
+            assert f"`{command}`" in told
             assert "await" not in told
 
 

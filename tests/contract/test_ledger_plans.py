@@ -87,4 +87,4 @@ async def test_a_run_is_told_by_how_much_it_outran_its_plan_and_how_to_go_on(
             await stub.Hold(hold("embed:s:1"))
             told = from_status(await failure(stub.Hold(hold("embed:s:2")))).message
     assert "The run outran its plan of $0.00003 by $0.00001" in told
-    assert f"`waybill budget set 0.00004usd/run --run {who.run_id} --simulated`" in told
+    assert f"`waybill budget set 0.00004usd/run --run {who.run_id} --simulated --tenant {who.tenant}`" in told

@@ -81,10 +81,12 @@ async def test_the_refusal_is_final_and_names_the_command_after_which_it_passes(
             (violation,) = error.violations
             assert violation.subject == f"runs/{who.run_id}"
             assert (violation.limit, violation.dimensions["wanted"]) == (20_000_000, "200000000")
-            command = re.search(r"`waybill budget set (\S+) --run (\S+) --simulated`", error.message)
+            command = re.search(
+                r"`waybill budget set (\S+) --run (\S+) --simulated --tenant (\S+)`", error.message
+            )
             assert command is not None
             assert command[2] == who.run_id
-            assert f"`waybill retry {who.run_id}`" in error.message
+            assert f"`waybill retry {who.run_id} --tenant {who.tenant}`" in error.message
             await limited(stub, who.run_id, limit(command[1]).amount)
             assert (await stub.Hold(hold("a", quantity=10_000_000))).entry.attempt == 2
 

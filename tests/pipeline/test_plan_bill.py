@@ -181,7 +181,9 @@ def test_a_run_that_outruns_its_plan_stops_says_by_how_much_and_goes_on_once_it_
         vendor.faults.heal()
     assert run.reason == "BUDGET_EXCEEDED"
     assert "outran its plan" in run.message
-    way_on = re.search(r"waybill budget set ([0-9.]+)usd/run --run (\S+) --simulated`", run.message)
+    way_on = re.search(
+        r"waybill budget set ([0-9.]+)usd/run --run (\S+) --simulated( --tenant \S+)?`", run.message
+    )
     assert way_on is not None, run.message
     assert way_on[2] == run_id
     budget = Budget(

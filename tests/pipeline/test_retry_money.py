@@ -44,7 +44,9 @@ def test_a_lost_answer_is_bought_again_only_where_the_retry_budget_allows_it(
         # Its probe is the vendor's other request.
         assert [one.method for one in vendor.journal[seen:] if one.method != "GET"] == ["POST"]
 
-        command = re.search(r"`waybill budget set (\S+) --run (\S+) --simulated`", stopped.message)
+        command = re.search(
+            r"`waybill budget set (\S+) --run (\S+) --simulated( --tenant \S+)?`", stopped.message
+        )
         assert command is not None, stopped.message
         budget = Budget(
             run_id=command[2],
