@@ -14,9 +14,11 @@ from waybill.runtime.postgres import Connection, Database
 
 EXPIRED_AT_ONCE = 1_000
 
-ADJUSTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
-    where a.entry_id = entries.entry_id) adjusted_nano_usd"""
-FIND = f"select *, {ADJUSTED} from waybill_ledger.entries where entry_id = %s"  # noqa: S608  (constants only)
+# What an entry `e` was corrected by since it was settled.
+CORRECTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
+    where a.entry_id = e.entry_id)"""
+FOUND = f"select *, {CORRECTED} adjusted_nano_usd from waybill_ledger.entries e"  # noqa: S608  (constants only)
+FIND = f"{FOUND} where entry_id = %s"
 # One at a time for each entry: what it counts, and what it was corrected by, changes once.
 FIND_LOCKED = f"{FIND} for update"
 

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.ledger.changing import CORRECTED
 from services.ledger.drift import Difference, Share, Sum, differences
 from services.ledger.invoices import MATCHED, find
 from services.ledger.prices import PriceTable
@@ -16,8 +17,6 @@ from waybill.runtime.postgres import Connection
 # More than that is no drift, but another vendor's file, or another account's.
 MOST_NOT_INVOICED = 10_000
 
-CORRECTED = """(select coalesce(sum(nano_usd), 0)::bigint from waybill_ledger.adjustments a
-    where a.entry_id = e.entry_id)"""
 # What an entry is known to cost; a doubt, nothing so far.
 KNOWN = f"(case when e.state = 'SETTLED' then e.reported_nano_usd else 0 end + {CORRECTED})"
 NAMED = f"""

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.ledger.changing import ADJUSTED
+from services.ledger.changing import FOUND
 from services.ledger.rows import NO_RUN, Row
 from waybill.runtime.errors import Quota
 from waybill.runtime.postgres import Database
@@ -20,13 +20,13 @@ MATCHING = """
 """
 
 LIST = f"""
-select *, {ADJUSTED} from waybill_ledger.entries
+{FOUND}
 where {MATCHING}
     and (%(after)s::timestamptz is null or (held_at, entry_id) > (%(after)s, %(after_id)s::uuid))
 {{doubts}}
 order by held_at, entry_id
 limit %(limit)s
-"""  # noqa: S608  (constants only)
+"""
 # A constant, so that its own index is walked.
 DOUBTS = "and state = 'IN_DOUBT'"
 
