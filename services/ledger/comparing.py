@@ -59,7 +59,7 @@ from waybill_ledger.invoice_lines
 where invoice_id = %(invoice_id)s and entry_id is null and vendor_reference = ''
 group by day, models, unit order by day, models, unit
 """
-# Of what was settled, sums will do; of the rest, whose it is.
+# Settled entries are summed by day and model. Others are named one by one, so that a drift has its run.
 BOOKED = f"""
 select (e.held_at at time zone 'UTC')::date as day, e.model, e.unit, e.state,
     case when e.state <> 'SETTLED' then e.tenant else '' end as tenant,

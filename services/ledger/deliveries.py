@@ -46,7 +46,7 @@ set next_at = null, given_up_at = clock_timestamp(),
 where next_at is not null and alerted_at < clock_timestamp() - %(after)s
 returning *
 """
-# Of the attempt that was claimed alone: another one may have been made meanwhile.
+# Changes a row only for the attempt that was claimed: another process may have made a later one meanwhile.
 END = """
 update waybill_ledger.budget_alerts
 set next_at = case when %(pause)s::interval is null then null else clock_timestamp() + %(pause)s end,

@@ -14,7 +14,7 @@ from waybill.money import NANO, dollars
 from waybill.runtime.errors import Quota, Violation
 from waybill.runtime.postgres import Connection
 
-# What the attempt before was, and knew of those before it, says it: one row is read, however many there are.
+# An attempt repeats work where the one before did, or was not released: one row tells, however many attempts.
 REPEATS = """
 update waybill_ledger.entries e set repeats = true
 from waybill_ledger.entries earlier

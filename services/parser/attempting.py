@@ -147,8 +147,8 @@ class Attempts:
         except (Unavailable, Deadline) as error:
             vendor = refused_by_vendor(error)
             if vendor and (vendor != self._vendor or job.hybrid):
-                # The vendor that keeps the files, and there is no other way to them; or the engine's, and the
-                # run goes on without it.
+                # Either the vendor that keeps the files is away, and only waiting helps; or the engine's own
+                # is, and the run goes on without it.
                 raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
             if not last:
                 raise

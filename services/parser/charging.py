@@ -101,7 +101,7 @@ class Charges:
             self._meter.record(entry)
         elif last:
             log.warning("the vendor never told a charge", parse_id=parse.id, entry_id=job.charge_of)
-            # Once the engine has forgotten the parse, that it lists none means nothing any more.
+            # The engine forgets the parse below. After that, its list cannot tell that a parse never began.
             with suppress(NotFound):
                 await self._meter.note_doubt(job.charge_of, "CHARGE_NOT_TOLD", final=True)
         if charge is not None or last:

@@ -66,5 +66,5 @@ PARSER_CRASHES = "waybill.parser.crashes"
 
 # Metrics: how many thresholds of budgets a ledger has seen reached since it was started
 BUDGET_ALERTS = "waybill.budget.alerts"
-# The same of alerts that their webhook's receiver was given up on
+# Counter of alerts that are sent no more, since their webhook's receiver never took them
 BUDGET_ALERTS_GIVEN_UP = "waybill.budget.alerts.given_up"

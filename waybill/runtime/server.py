@@ -216,7 +216,7 @@ class _Healths(health.aio.HealthServicer):  # type: ignore[misc]  # the library 
         self._known[service] = status
         await super().set(service, status)
 
-    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         """Every name and how it is."""
         statuses = {name: health_pb2.HealthCheckResponse(status=one) for name, one in self._known.items()}
         return health_pb2.HealthListResponse(statuses=statuses)

@@ -97,7 +97,7 @@ class _Parts:
         for event in events:
             if isinstance(event, multipart.MultipartSegment):
                 self._segment, self._digest = event, hashlib.sha256()
-                file = tempfile.NamedTemporaryFile(dir=self._folder, delete=False)  # noqa: SIM115
+                file = tempfile.NamedTemporaryFile(dir=self._folder, delete=False)  # noqa: SIM115 - the stack closes it
                 self._file = self._files.enter_context(file)
             elif event:
                 self._digest.update(event)

@@ -47,7 +47,7 @@ async def supervise(
         try:
             state.write(home, current)
         except OSError as error:  # a full disk must not end those who keep the programs running
-            print(f"{home.state} cannot be written: {error.strerror}", flush=True)  # noqa: T201
+            print(f"{home.state} cannot be written: {error.strerror}", flush=True)  # noqa: T201 - as above
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -66,7 +66,7 @@ where run_id = %(run_id)s and state = any(%(from)s::waybill_runs.run_state[])
 returning *
 """
 
-# The same of a run whose document is published, but lacks what a vendor could not do.
+# Takes up again a run whose document is published, but lacks what a vendor could not do.
 TAKE_UP_DEGRADED = """
 update waybill_runs.runs set state = 'QUEUED', reason = '', message = '', ended_at = null, starts = 0,
     alone_starts = 0, tries = tries + 1, wakes = 0, revision = revision + 1, complete_by = null,

@@ -35,7 +35,7 @@ def page(sha256: str, options: str, number: int) -> Page:
         sha256: Of the file.
         options: What stands for the options of the job; others give another text.
     """
-    draw = random.Random(f"{sha256} {options} {number}")  # noqa: S311
+    draw = random.Random(f"{sha256} {options} {number}")  # noqa: S311 - the same text each time
     words = " ".join(draw.choices(_WORDS, k=40))
     marker = f"sim:{sha256[:12]}:p{number}"
     items = [_heading(f"Heading {number}"), text(f"{marker} options:{options[:8]}"), text(words)]

@@ -185,7 +185,7 @@ class Rows:
             *(one.bucket, one.name, one.id, one.version, one.size, one.etag, one.content_type),
             *(one.cache_control, json.dumps(one.metadata), one.created, one.updated),
         )
-        self._db.execute(f"INSERT OR REPLACE INTO objects VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
+        self._db.execute(f"INSERT OR REPLACE INTO objects VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - only placeholders are joined
         return old
 
     def drop(self, one: Object) -> None:

@@ -11,7 +11,7 @@ from waybill.sim.supabase.policies import Policy, by_role
 BUCKET = "waybill"
 PART_BYTES = 6 * 2**20
 # Known to everybody, as is the one of a self-hosted project that nobody has set up.
-JWT_SECRET = "a-secret-of-the-simulator-that-everybody-knows"  # noqa: S105
+JWT_SECRET = "a-secret-of-the-simulator-that-everybody-knows"  # noqa: S105 - no secret: it is the simulator's
 
 
 @dataclass(frozen=True)
