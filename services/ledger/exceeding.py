@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from services.ledger.rows import ALL_TENANTS, NO_RUN, Row, tenant_option
 from waybill.money import dollars
@@ -55,8 +56,10 @@ def _outrun(entry: Row, budget: Row) -> str:
 
 def _ways_on(entry: Row, full: Sequence[Row]) -> Iterator[str]:
     """What lets the purchase be made after all."""
-    if any(budget["resets_at"] is not None for budget in full):
-        yield "Raise the limit with `waybill budget set`, or await the next window."
+    windows = [budget for budget in full if budget["resets_at"] is not None]
+    if windows:
+        commands = " and ".join(f"`{_raising(budget)}`" for budget in windows[:3])
+        yield f"Raise the limit, {commands}, or await the next window."
     for budget in full:
         if budget["resets_at"] is None:
             run = f" --run {budget['run_id']}" if str(budget["run_id"]) != NO_RUN else ""
@@ -67,6 +70,15 @@ def _ways_on(entry: Row, full: Sequence[Row]) -> Iterator[str]:
             command = f"waybill budget set {limit}/run{run}{simulated}{whose}"
             yield f"A run has no next window; raise its limit{or_more}: `{command}`."
             return
+
+
+def _raising(budget: Row) -> str:
+    """The command that changes its limit, of its whole scope: else another budget would be set."""
+    named = [name for name in ("service", "collection") if budget[name]]
+    options = "".join(f" --{name} {quote(budget[name])}" for name in named)
+    everyone = " --all-tenants" if budget["tenant"] == ALL_TENANTS else ""
+    simulated = " --simulated" if budget["kind"] == "SIMULATED" else ""
+    return f"waybill budget set LIMIT/{budget['period'].lower()}{options}{everyone}{simulated}"
 
 
 def _violation(entry: Row, budget: Row) -> Violation:

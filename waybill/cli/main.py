@@ -99,7 +99,8 @@ class _Commands(TyperGroup):
             where = getattr(error, "ctx", None)
             command = where.command_path if where else "waybill"
             # Without a command there is no message: the help is shown already.
-            if message := plain(error.format_message()):
+            # typer leaves pydantic's words in front of its own.
+            if message := plain(error.format_message()).replace("Value error, ", "", 1):
                 _say(f"error: USAGE: {message}", f"next:  {command} --help")
             code = Exit.USAGE
         except OSError as error:
