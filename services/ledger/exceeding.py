@@ -58,27 +58,24 @@ def _ways_on(entry: Row, full: Sequence[Row]) -> Iterator[str]:
     """What lets the purchase be made after all."""
     windows = [budget for budget in full if budget["resets_at"] is not None]
     if windows:
-        commands = " and ".join(f"`{_raising(budget)}`" for budget in windows[:3])
+        commands = " and ".join(f"`{_raising(entry, budget)}`" for budget in windows[:3])
         yield f"Raise the limit, {commands}, or await the next window."
     for budget in full:
         if budget["resets_at"] is None:
-            run = f" --run {budget['run_id']}" if str(budget["run_id"]) != NO_RUN else ""
-            simulated = " --simulated" if budget["kind"] == "SIMULATED" else ""
             enough = f"{dollars(_needed(entry, budget))[1:].replace(',', '')}usd"
             limit, or_more = (enough, f", to {enough} or more") if _planned(budget) else ("LIMIT", "")
-            whose = " --all-tenants" if budget["tenant"] == ALL_TENANTS else tenant_option(entry)
-            command = f"waybill budget set {limit}/run{run}{simulated}{whose}"
-            yield f"A run has no next window; raise its limit{or_more}: `{command}`."
+            yield f"A run has no next window; raise its limit{or_more}: `{_raising(entry, budget, limit)}`."
             return
 
 
-def _raising(budget: Row) -> str:
+def _raising(entry: Row, budget: Row, limit: str = "LIMIT") -> str:
     """The command that changes its limit, of its whole scope: else another budget would be set."""
     named = [name for name in ("service", "collection") if budget[name]]
     options = "".join(f" --{name} {quote(budget[name])}" for name in named)
-    everyone = " --all-tenants" if budget["tenant"] == ALL_TENANTS else ""
+    run = f" --run {budget['run_id']}" if str(budget["run_id"]) != NO_RUN else ""
     simulated = " --simulated" if budget["kind"] == "SIMULATED" else ""
-    return f"waybill budget set LIMIT/{budget['period'].lower()}{options}{everyone}{simulated}"
+    whose = " --all-tenants" if budget["tenant"] == ALL_TENANTS else tenant_option(entry)
+    return f"waybill budget set {limit}/{budget['period'].lower()}{run}{options}{simulated}{whose}"
 
 
 def _violation(entry: Row, budget: Row) -> Violation:
