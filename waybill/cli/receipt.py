@@ -132,7 +132,7 @@ def _planned(bills: Sequence[Bill], width: int) -> Iterator[Text]:
         sum(cost.simulated_nano_usd for cost, _ in planned) - agreed.simulated_nano_usd,
     )
     difference = "as planned" if more == Figures() else f"difference {more.short()}"
-    yield spread(f"  planned {agreed.short()}", difference, width)
+    yield spread(f"  planned at most {agreed.short()}", difference, width)
 
 
 def _avoided(avoided: Iterable[Avoided], width: int) -> Iterator[Text]:
