@@ -66,11 +66,18 @@ class Books:
     Args:
         bench: The tenant's; nobody else buys meanwhile.
         vendors: By name.
+        kind: Of the money; it is real wherever the stack does not know of the simulators.
     """
 
-    def __init__(self, bench: Workbench, vendors: Mapping[str, Remote]) -> None:
+    def __init__(
+        self,
+        bench: Workbench,
+        vendors: Mapping[str, Remote],
+        kind: CostKind = CostKind.COST_KIND_SIMULATED,
+    ) -> None:
         self._bench = bench
         self._vendors = vendors
+        self._kind = kind
         self._before = {name: vendor.invoice.total_nano_usd for name, vendor in vendors.items()}
         self._seen = {name: len(vendor.journal) for name, vendor in vendors.items()}
 
@@ -119,13 +126,17 @@ class Books:
         unknown = doubtful(entries)
         for run in runs:
             mine = sum(spent(entry) for entry in entries if entry.run_id == run.run_id)
-            if run.simulated_nano_usd != mine or run.cost_nano_usd:
+            says = {
+                CostKind.COST_KIND_SIMULATED: run.simulated_nano_usd,
+                CostKind.COST_KIND_REAL: run.cost_nano_usd,
+            }
+            if says.pop(self._kind) != mine or any(says.values()):
                 yield f"{run.run_id} says {run.simulated_nano_usd} + {run.cost_nano_usd}, its entries {mine}"
         for name in Grouping.keys()[1:]:
             report = self._report(name)
             lines = sum(line.settled_nano_usd + line.adjusted_nano_usd for line in report.lines)
             doubts = sum(line.in_doubt_nano_usd for line in report.lines)
-            totals = [one for one in report.totals if one.kind == CostKind.COST_KIND_SIMULATED]
+            totals = [one for one in report.totals if one.kind == self._kind]
             whole = (sum(one.cost_nano_usd for one in totals), sum(one.in_doubt_nano_usd for one in totals))
             if {(lines, doubts), whole} != {(known, unknown)}:
                 yield f"{name}: lines {lines}, {doubts}; totals {whole}; entries {known}, {unknown}"

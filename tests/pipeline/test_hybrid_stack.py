@@ -1,0 +1,210 @@
+"""A stack in hybrid mode whose vendors are cut off in the middle of its work, and come back.
+
+The vendors are simulators outside of the stack: they keep their books while nobody reaches them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import open_folder
+from tests.pipeline.books import Books
+from tests.pipeline.test_kill import check_whole
+from tests.pipeline.workbench import SEEDS, Workbench, started
+from tests.waiting import eventually
+from waybill.common.v1.cost_pb2 import CostKind
+from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.orchestrator_service_pb2 import (
+    GetRunRequest,
+    ListChunksRequest,
+    SearchRequest,
+    SearchResponse,
+)
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.sim.llamacloud.settings import JobTimes, LlamaCloudSettings
+from waybill.sim.llamacloud.simulator import simulator as llamacloud
+from waybill.sim.openai.settings import OpenAISettings
+from waybill.sim.openai.simulator import simulator as openai
+from waybill.sim.remote import Remote
+from waybill.sim.supabase.settings import SupabaseSettings
+from waybill.sim.supabase.simulator import simulator as supabase
+from waybill.sim.threaded import threaded
+from waybill.stack.home import Home
+from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
+
+# Each seed takes some ten seconds: without the variable there are two.
+FEW = SEEDS if "WAYBILL_KILL_SEEDS" in os.environ else range(2)
+DOCUMENTS, SECTIONS = 4, 3
+# A document is several requests, so that a cut finds one half done.
+REQUEST_TOKENS = "400"
+QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.5
+SELDOM_SECONDS = 0.5
+QUESTION = "pump runs dry at noon"
+
+
+@dataclass
+class Hybrid:
+    """A tenant of the stack, and the vendors, of which each can be cut off."""
+
+    bench: Workbench
+    vendors: Mapping[str, Remote]
+    luck: random.Random
+
+    def cut_off(self, vendor: str) -> None:
+        """Resets every connection to a vendor, and refuses new ones."""
+        self.vendors[vendor].change("/outage")
+
+    def back(self, vendor: str) -> None:
+        """It takes connections again."""
+        self.vendors[vendor].change("/outage", end=True)
+
+    def reached(self, vendor: str, operation: str, since: int, count: int) -> bool:
+        """Whether a vendor has got so many requests of a kind."""
+        lines = self.vendors[vendor].journal[since:]
+        return sum(line.operation == operation for line in lines) >= count
+
+    def run(self, run_id: str) -> Run:
+        """A run as it stands."""
+        return self.bench.client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run
+
+    def healed(self, runs: Sequence[str]) -> bool:
+        """Whether nothing is lacking any more."""
+        return all(self.run(run_id).state == Run.STATE_READY for run_id in runs)
+
+    def entries(self, runs: Sequence[str]) -> list[Entry]:
+        """All that was tried for these runs."""
+        return [entry for run_id in runs for entry in self.bench.entries(run_id)]
+
+    def chunks(self, run: Run) -> Sequence[str]:
+        """The ids of a document's published chunks."""
+        request = ListChunksRequest(document_key=run.document_key, page_size=500)
+        return [one.chunk_id for one in self.bench.client.orchestrator.ListChunks(request).chunks]
+
+    def search(self) -> SearchResponse:
+        """What a question finds."""
+        return self.bench.client.orchestrator.Search(SearchRequest(query=QUESTION, limit=20))
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Mapping[str, Remote]]:
+    jobs = JobTimes(queued_seconds=0.4, page_seconds=0.1, billed_seconds=0.3)
+    with ExitStack() as running:
+        yield {
+            OPENAI.name: running.enter_context(
+                threaded(openai(OpenAISettings(latency_seconds=QUICK_SECONDS)), OPENAI.simulator_key)
+            ),
+            LLAMAPARSE.name: running.enter_context(
+                threaded(
+                    llamacloud(LlamaCloudSettings(latency_seconds=QUICK_SECONDS, jobs=jobs)),
+                    LLAMAPARSE.simulator_key,
+                )
+            ),
+            SUPABASE.name: running.enter_context(
+                threaded(supabase(SupabaseSettings(latency_seconds=0.0)), SUPABASE.simulator_key)
+            ),
+        }
+
+
+@pytest.fixture(scope="module")
+def stack(vendors: Mapping[str, Remote], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    settings = {
+        f"{vendor.settings}{name}": text
+        for vendor in (OPENAI, LLAMAPARSE, SUPABASE)
+        for name, text in (
+            (vendor.address, vendors[vendor.name].base_url),
+            (vendor.key, vendor.simulator_key),
+        )
+    }
+    home = Home(open_folder(tmp_path_factory) / "a stack")
+    with started(
+        home,
+        "hybrid",
+        OPENAI_REQUEST_TOKENS=REQUEST_TOKENS,
+        **settings,
+    ):
+        yield home
+
+
+@pytest.fixture
+def hybrid(stack: Home, vendors: Mapping[str, Remote], tmp_path: Path, seed: int) -> Iterator[Hybrid]:
+    with Workbench.of(stack, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
+        yield Hybrid(bench, vendors, random.Random(seed))
+    for vendor in vendors.values():
+        vendor.change("/outage", end=True)
+        vendor.delay(QUICK_SECONDS)
+
+
+def text(hybrid: Hybrid, name: str) -> str:
+    """A document that only words tell from others, accepted."""
+    salt = uuid.uuid4().hex
+    sections = [f"# Pump {n}\n\n" + f"Pump {n} of {salt} runs dry at noon. " * 12 for n in range(SECTIONS)]
+    return hybrid.bench.client.ingest(hybrid.bench.file(f"{name}.md", "\n\n".join(sections).encode())).run_id
+
+
+def without_vectors(hybrid: Hybrid) -> list[str]:
+    """Runs whose embedder's vendor was cut off in the middle of them, at their end."""
+    openai, luck = hybrid.vendors[OPENAI.name], hybrid.luck
+    openai.delay(SLOW_SECONDS)
+    seen, strike_at = len(openai.journal), luck.randint(1, 6)
+    runs = [text(hybrid, f"pump-{n}") for n in range(DOCUMENTS)]
+    eventually(lambda: hybrid.reached(OPENAI.name, "embeddings", seen, strike_at), "vectors are bought")
+    hybrid.cut_off(OPENAI.name)
+    runs.append(text(hybrid, "while it is away"))
+    ended = [hybrid.bench.finish(run_id) for run_id in runs]
+    may_be = {(Run.STATE_READY, ""), (Run.STATE_READY_DEGRADED, "VECTORS_PENDING")}
+    assert {(run.state, run.reason) for run in ended} <= may_be, ended
+    assert ended[-1].state == Run.STATE_READY_DEGRADED
+    return runs
+
+
+def check_money(hybrid: Hybrid, books: Books, runs: Sequence[str]) -> None:
+    """Each attempt is settled for what its vendor's journal says, or in doubt; runs and reports say the same.
+
+    No vendor tells what became of an embedding that was cut off. It stays a doubt, and is no more than that.
+    """
+    entries, ended = hybrid.entries(runs), [hybrid.run(run_id) for run_id in runs]
+    assert books.broken(entries, ended) == []
+    for run_id in runs:
+        check_whole(hybrid.bench, run_id)
+
+
+def repeats(entries: Sequence[Entry]) -> int:
+    """How many times something was paid for again."""
+    settled = [entry.spend_key for entry in entries if entry.state == Entry.STATE_SETTLED]
+    return len(settled) - len(set(settled))
+
+
+@pytest.mark.parametrize("seed", FEW)
+def test_documents_are_found_by_words_while_the_embedder_is_away_and_heal_by_themselves(
+    hybrid: Hybrid,
+) -> None:
+    books = Books(hybrid.bench, hybrid.vendors, CostKind.COST_KIND_REAL)
+    runs = without_vectors(hybrid)
+    ended = [hybrid.run(run_id) for run_id in runs]
+    before = [hybrid.chunks(run) for run in ended]
+    found = hybrid.search()
+    assert {hit.document_key for hit in found.hits} == {run.document_key for run in ended}
+    assert found.without_vector
+    chunks = sum(run.chunks for run in ended)
+    assert found.coverage.chunks == chunks > found.coverage.vectors
+
+    hybrid.back(OPENAI.name)
+    eventually(lambda: hybrid.healed(runs), "all are healed", pause_seconds=SELDOM_SECONDS)
+    healed = [hybrid.run(run_id) for run_id in runs]
+    assert {(run.reason, run.message) for run in healed} == {("", "")}
+    # A heal that came too early for its vendor is one more try, and buys nothing.
+    assert [run.tries > 1 for run in healed] == [run.state != Run.STATE_READY for run in ended]
+    assert [hybrid.chunks(run) for run in healed] == before
+    assert repeats(hybrid.entries(runs)) == 0
+    check_money(hybrid, books, runs)
+    found = hybrid.search()
+    assert not found.without_vector
+    assert found.coverage.vectors == found.coverage.chunks == chunks
