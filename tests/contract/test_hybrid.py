@@ -289,8 +289,11 @@ async def test_a_document_is_read_here_while_the_parser_is_down_and_healed_to_th
 
     bench.llamacloud.server.up()
     await bench.serves("parser/llamaparse/breaker")
-    healed = await bench.finish((await bench.heal(run.run_id)).run_id)
-    assert (healed.state, healed.reason, healed.tries) == (Run.STATE_READY, "", 2)
+    await bench.heal(run.run_id)
+    # A heal that came before the parser knew that its vendor is back is repeated by itself.
+    await until(lambda: bench.ended(run.run_id, Run.STATE_READY))
+    healed = await bench.finish(run.run_id)
+    assert (healed.state, healed.reason) == (Run.STATE_READY, "")
     assert chosen(healed, "parser") == ("llamaparse", "MODE_HYBRID")
     assert set(await bench.chunks("manual.pdf")).isdisjoint(before)
 

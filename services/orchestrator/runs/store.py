@@ -30,6 +30,7 @@ from waybill.runtime.postgres import Connection, Database
 QUEUE_FULL_SECONDS = 2.0
 # A degraded run is looked at first.
 HEALED_AFTER = datetime.timedelta(seconds=2)
+HEALED_AFTER_MOST = datetime.timedelta(minutes=1)
 
 INSERT = """
 insert into waybill_runs.runs (
@@ -229,7 +230,8 @@ class Runs:
                 await cut_off(connection, ref)
             if row is not None and row["reason"] in HEALED_BY:
                 now = datetime.datetime.now(datetime.UTC)
-                look_at = now + HEALED_AFTER
+                # Each heal that did not mend it makes the next one wait twice as long.
+                look_at = now + min(HEALED_AFTER * 2 ** min(row["tries"] - 1, 10), HEALED_AFTER_MOST)
                 await put(connection, ref, HEAL, HEALED_BY[row["reason"]], now=now, look_at=look_at)
             row = row or await _find(connection, ref.run_id)
         self.tell_watchers(row)

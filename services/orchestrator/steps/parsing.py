@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 
 from google.protobuf.duration_pb2 import Duration
@@ -24,12 +23,10 @@ from waybill.parser.v1.parser_service_pb2 import (
 )
 from waybill.purchases import LOCAL
 from waybill.runtime import semconv
-from waybill.runtime.errors import Deadline, InvalidRequest, NotFound, Quota, Unavailable
-from waybill.runtime.retry import insist
+from waybill.runtime.errors import InvalidRequest, NotFound, Quota, Unavailable
 from waybill.runtime.wire import moment
 
 JOB_WAIT = Duration(seconds=20)
-CANCEL_SECONDS = 2.0
 UNFINISHED = (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING)
 
 
@@ -66,12 +63,8 @@ class Parsing:
         job = await self._ended(job)
         if not degrading.goes_on_locally(job):
             return job, choice if job.backend == LOCAL else job.choice
-        if job.state in UNFINISHED and not job.vendor_job_id:
-            # It has bought nothing yet. One that the vendor has goes on, and a heal takes it.
-            with suppress(Unavailable, Deadline):
-                cancel = CancelParseJobRequest(job_id=job.job_id)
-                call = partial(self._peers.parser.CancelParseJob, cancel, timeout=CANCEL_SECONDS)
-                await insist(call, seconds=CANCEL_SECONDS)
+        # The vendor's job goes on, and a heal takes its pages. Cancelled, it would be bought a second time:
+        # an attempt whose answer was lost may have begun a parse.
         ours = await self._begun(row, lack=job.choice.reason)
         return await self._ended(ours), job.choice
 
