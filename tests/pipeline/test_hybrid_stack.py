@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import hostile_pdfs
 from tests.conftest import open_folder
 from tests.pipeline.books import Books
 from tests.pipeline.test_kill import check_whole
+from tests.pipeline.test_simulated_parser import LAPSE, closed, made
 from tests.pipeline.workbench import SEEDS, Workbench, started
 from tests.waiting import eventually
 from waybill.common.v1.cost_pb2 import CostKind
@@ -41,12 +43,19 @@ from waybill.stack.home import Home
 from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 
 # Each seed takes some ten seconds: without the variable there are two.
-FEW = SEEDS if "WAYBILL_KILL_SEEDS" in os.environ else range(2)
+FEW = SEEDS if "WAYBILL_KILL_SEEDS" in os.environ else range(1)
 DOCUMENTS, SECTIONS = 4, 3
 # A document is several requests, so that a cut finds one half done.
 REQUEST_TOKENS = "400"
+# A vendor that is silent costs so much.
+ATTEMPT_SECONDS = "4"
 QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.5
 SELDOM_SECONDS = 0.5
+# What is put off for many seconds comes now.
+HASTE = (
+    "update waybill_parser.jobs set look_at = now() where look_at > now() and leased_until is null;"
+    "update waybill_runs.waits set look_at = now() where look_at > now()"
+)
 QUESTION = "pump runs dry at noon"
 
 
@@ -128,6 +137,7 @@ def stack(vendors: Mapping[str, Remote], tmp_path_factory: pytest.TempPathFactor
         home,
         "hybrid",
         OPENAI_REQUEST_TOKENS=REQUEST_TOKENS,
+        LLAMA_CLOUD_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
         **settings,
     ):
         yield home
@@ -147,6 +157,13 @@ def text(hybrid: Hybrid, name: str) -> str:
     salt = uuid.uuid4().hex
     sections = [f"# Pump {n}\n\n" + f"Pump {n} of {salt} runs dry at noon. " * 12 for n in range(SECTIONS)]
     return hybrid.bench.client.ingest(hybrid.bench.file(f"{name}.md", "\n\n".join(sections).encode())).run_id
+
+
+def pdf(hybrid: Hybrid, name: str) -> str:
+    """A document that the vendor parses, accepted."""
+    pages = hybrid.luck.randint(1, 3)
+    content = hostile_pdfs.simple(f"Pump {uuid.uuid4()} runs dry at noon.", pages=pages)
+    return hybrid.bench.client.ingest(hybrid.bench.file(f"{name}.pdf", content)).run_id
 
 
 def without_vectors(hybrid: Hybrid) -> list[str]:
@@ -208,3 +225,83 @@ def test_documents_are_found_by_words_while_the_embedder_is_away_and_heal_by_the
     found = hybrid.search()
     assert not found.without_vector
     assert found.coverage.vectors == found.coverage.chunks == chunks
+
+
+@pytest.mark.parametrize("seed", FEW)
+def test_documents_are_read_here_while_the_parser_is_away_and_heal_to_the_vendors_pages(
+    hybrid: Hybrid,
+) -> None:
+    vendor, luck = hybrid.vendors[LLAMAPARSE.name], hybrid.luck
+    books, seen, owed = (
+        Books(hybrid.bench, hybrid.vendors, CostKind.COST_KIND_REAL),
+        len(vendor.journal),
+        vendor.invoice.total_nano_usd,
+    )
+    strike, count = luck.choice(("files.create", "parse.create", "parse.list")), luck.randint(1, DOCUMENTS)
+    runs = [pdf(hybrid, f"pump-{n}") for n in range(DOCUMENTS)]
+    eventually(lambda: hybrid.reached(LLAMAPARSE.name, strike, seen, count), "parses are under way")
+    hybrid.cut_off(LLAMAPARSE.name)
+    runs.append(pdf(hybrid, "while it is away"))
+    ended = [hybrid.bench.finish(run_id) for run_id in runs]
+    may_be = {(Run.STATE_READY, ""), (Run.STATE_READY_DEGRADED, "PARSED_LOCALLY")}
+    assert {(run.state, run.reason) for run in ended} <= may_be, ended
+    assert ended[-1].state == Run.STATE_READY_DEGRADED
+    before = [hybrid.chunks(run) for run in ended]
+    assert all(before)
+
+    hybrid.back(LLAMAPARSE.name)
+
+    def all_healed() -> bool:
+        hybrid.bench.change(HASTE)
+        return hybrid.healed(runs)
+
+    eventually(all_healed, "all are healed", pause_seconds=SELDOM_SECONDS)
+    eventually(
+        lambda: closed(hybrid.bench, vendor, runs, owed),
+        "the books are those of the vendor",
+        pause_seconds=SELDOM_SECONDS,
+    )
+    healed = [hybrid.run(run_id) for run_id in runs]
+    assert {(run.reason, run.message) for run in healed} == {("", "")}
+    for was, run, ids in zip(ended, healed, before, strict=True):
+        if was.state == Run.STATE_READY:
+            assert (run.tries, hybrid.chunks(run)) == (1, ids)
+        else:
+            assert run.tries > 1
+            assert set(hybrid.chunks(run)).isdisjoint(ids)
+    lines = vendor.journal[seen:]
+    assert [line.violation for line in lines if line.violation] == []
+    assert sorted(made(lines).values()) == [1] * len(runs)
+    assert repeats([e for e in hybrid.entries(runs) if e.vendor == LLAMAPARSE.name]) == 0
+    check_money(hybrid, books, runs)
+
+
+@pytest.mark.parametrize("seed", FEW)
+@pytest.mark.parametrize("killed", ["orchestrator", "embedder"])
+def test_a_kill_in_the_middle_of_a_heal_leaves_one_heal_and_no_money_paid_twice(
+    hybrid: Hybrid, killed: str
+) -> None:
+    books, vendor = Books(hybrid.bench, hybrid.vendors, CostKind.COST_KIND_REAL), hybrid.vendors[OPENAI.name]
+    runs = without_vectors(hybrid)
+    ended = [hybrid.run(run_id) for run_id in runs]
+    before = [hybrid.chunks(run) for run in ended]
+    seen, strike_at = len(vendor.journal), hybrid.luck.randint(1, 3)
+    hybrid.back(OPENAI.name)
+    eventually(
+        lambda: hybrid.reached(OPENAI.name, "embeddings", seen, strike_at),
+        "the heal buys vectors",
+    )
+    hybrid.bench.kill(killed)
+    hybrid.bench.change(LAPSE["orchestrator"])
+    eventually(lambda: hybrid.healed(runs), "all are healed", pause_seconds=SELDOM_SECONDS)
+    eventually(
+        lambda: not [e for e in hybrid.entries(runs) if e.state == Entry.STATE_HELD],
+        "no attempt is left open",
+        pause_seconds=SELDOM_SECONDS,
+    )
+    healed = [hybrid.run(run_id) for run_id in runs]
+    assert {(run.reason, run.message) for run in healed} == {("", "")}
+    # A heal that came too early for its vendor is one more try, and buys nothing.
+    assert [run.tries > 1 for run in healed] == [run.state != Run.STATE_READY for run in ended]
+    assert [hybrid.chunks(run) for run in healed] == before
+    check_money(hybrid, books, runs)
