@@ -99,6 +99,9 @@ class Engines:
 
     def _choice(self, mode: Mode, lack: str) -> BackendChoice:
         wanted = mode or self.mode
-        if not wanted:
-            wanted = Mode.MODE_LOCAL if self.main.name == LOCAL else Mode.MODE_REAL
-        return choose(PARSER, wanted, lack, local_over_budget=self.local_over_budget)
+        if wanted:
+            return choose(PARSER, wanted, lack, local_over_budget=self.local_over_budget)
+        # Nobody named a mode: the main engine does it, whatever it is called.
+        choice = choose(PARSER, Mode.MODE_LOCAL if self.main.name == LOCAL else Mode.MODE_REAL, lack)
+        choice.backend = self.main.name
+        return choice
