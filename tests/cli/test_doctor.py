@@ -12,6 +12,7 @@ import pytest
 from waybill.cli.checks.check import Check
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
+from waybill.cli.checks.money import bought
 from waybill.vendors.registry import LLAMAPARSE, OPENAI, VENDORS, Vendor
 
 KEY = "sk-planted-9f31"
@@ -101,6 +102,11 @@ def test_no_key_is_a_fault_only_where_the_backend_needs_one() -> None:
     assert findings(base, OPENAI_API_KEY="")["openai key"].state is State.SKIPPED
     needed = findings(base, OPENAI_API_KEY="", EMBEDDER_BACKEND="openai")["openai key"]
     assert needed.state is State.FAILED
+    for mode in ("real", "hybrid"):
+        assert findings(base, OPENAI_API_KEY="", WAYBILL_MODE=mode)["openai key"].state is State.FAILED
+        assert set(bought({"WAYBILL_MODE": mode})) == {"openai", "llamaparse"}
+        assert set(bought({"WAYBILL_MODE": mode, "EMBEDDER_BACKEND": "local"})) == {"llamaparse"}
+    assert not bought({})
 
 
 def test_llamaparse_tells_region_rate_version_and_why_an_address_is_refused() -> None:

@@ -12,13 +12,14 @@ from dataclasses import asdict
 import typer
 from rich.text import Text
 
-from waybill.cli.checks import database, machine, money, rows
+from waybill.cli.checks import database, machine, money
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
 from waybill.cli.plain import plain
 from waybill.cli.session import Json
 from waybill.cli.stack import at_home
-from waybill.stack import operate, ports, process
+from waybill.runtime.settings import MODE
+from waybill.stack import operate, process
 from waybill.stack.home import Home
 from waybill.stack.state import StackState
 from waybill.stack.table import at_simulators
@@ -32,9 +33,9 @@ def doctor(as_json: Json = False) -> None:
         found = operate.running(home)
         settings = settings_in_force(found, os.environ)
         findings = [*_stack(home), _asked(found), *database.findings(home, found, settings)]
-        findings += rows.findings(home, found)
+        findings += _rows(home, found)
         findings += machine.findings(home, settings)
-        findings += money.findings(home, found, settings, ports.mode_of(found.addresses) if found else "")
+        findings += money.findings(home, found, settings)
         findings += (one for check in CHECKS for one in check.findings(settings))
         if as_json:
             screen.emit({"findings": [asdict(finding) for finding in findings]})
@@ -62,6 +63,15 @@ def _stack(home: Home) -> Iterator[Finding]:
         yield Finding("stack", State.OK, f"{len(lines)} programs are SERVING")
 
 
+def _rows(home: Home, found: StackState | None) -> Iterator[Finding]:
+    if found is None:
+        yield Finding("migrations", State.SKIPPED, "they are compared in a running stack")
+        return
+    from waybill.cli.checks import rows  # psycopg, which the command line alone does not need
+
+    yield from rows.findings(home, found)
+
+
 def _asked(found: StackState | None) -> Finding:
     whose = "of this shell, as no stack runs" if found is None else "of the running stack"
     return Finding("settings", State.OK, whose)
@@ -75,4 +85,5 @@ def settings_in_force(found: StackState | None, environ: Mapping[str, str]) -> M
     if found is None:
         return environ
     told = process.environment(found.supervisor.pid) or found.settings
-    return {**told, **at_simulators(found.addresses)}
+    # A mode that `up --mode` named is in no variable.
+    return {**told, MODE.name: found.mode, **at_simulators(found.addresses)}

@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from waybill.cli.checks.check import Check, Given
+from waybill.cli.checks.check import Check, Given, works
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
-from waybill.runtime.config import backend_of
 from waybill.runtime.errors import Credential, Precondition, Unavailable
+from waybill.runtime.settings import MODE
 from waybill.settings import SETTINGS
 
 # Long enough for a slow network's names and a lost packet or two.
@@ -57,8 +57,7 @@ def check(environ: Mapping[str, str], mode: str, seconds: float = SECONDS) -> No
 
 def _given(one: Check, environ: Mapping[str, str], mode: str) -> Given | None:
     """A vendor's settings without their prefix; None where neither backend nor mode names it."""
-    named = environ.get(f"{one.vendor.service.upper()}_BACKEND") or backend_of(mode, one.vendor.name)
-    if named != one.vendor.name:
+    if not works(one.vendor, {**environ, MODE.name: mode}):
         return None
     prefix = one.vendor.settings
     return {

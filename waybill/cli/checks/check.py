@@ -16,6 +16,8 @@ from urllib.parse import quote, urlsplit
 
 from waybill.cli.checks.clock import of_date
 from waybill.cli.checks.finding import Finding, State
+from waybill.runtime.config import backend_of
+from waybill.runtime.settings import MODE
 from waybill.settings import MASK
 from waybill.vendors.registry import Vendor
 
@@ -32,6 +34,12 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def works(vendor: Vendor, settings: Mapping[str, str]) -> bool:
+    """Whether a vendor does its service's work: the settings name its backend, or the mode says so."""
+    named = settings.get(f"{vendor.service.upper()}_BACKEND")
+    return (named or backend_of(settings.get(MODE.name) or "local", vendor.name)) == vendor.name
 
 
 class Check:
@@ -106,10 +114,10 @@ class Check:
         return self.found(self.vendor.subject, State.FAILED, f"not told: HTTP {reply.status}", again)
 
     def _no_key(self, settings: Mapping[str, str]) -> Finding:
-        service = self.vendor.service
-        if settings.get(f"{service.upper()}_BACKEND") == self.vendor.name:
+        if works(self.vendor, settings):
             return self.found("key", State.FAILED, "none is set", self.mend(self.vendor.key))
-        return self.found("key", State.SKIPPED, f"none is set; the local {service} needs none")
+        detail = f"none is set; the local {self.vendor.service} needs none"
+        return self.found("key", State.SKIPPED, detail)
 
     def _asked(self, key: str, base: str, given: Given) -> Iterator[Finding]:
         began = time.monotonic()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from waybill.cli.checks.check import works
 from waybill.cli.checks.finding import Finding, State
 from waybill.client import Client, connect
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.ledger_service_pb2 import ListBudgetsRequest, ListPricesRequest
 from waybill.ledger.v1.price_pb2 import Price
 from waybill.runtime.errors import ServiceError
+from waybill.runtime.settings import MODE
 from waybill.settings import HOME, PRICES_FILE
 from waybill.stack.home import Home
 from waybill.stack.state import StackState
@@ -20,31 +22,34 @@ SECONDS = 5.0
 _SELLERS = (OPENAI, LLAMAPARSE)
 
 
-def findings(
-    home: Home, found: StackState | None, settings: Mapping[str, str], mode: str
-) -> Iterator[Finding]:
+def findings(home: Home, found: StackState | None, settings: Mapping[str, str]) -> Iterator[Finding]:
     """Asks the ledger of the running stack.
 
     Args:
         home: The state folder.
         found: The running stack; without one nothing is found.
         settings: Those in force.
-        mode: The running stack's; in `simulator` nothing is real.
     """
     if found is None:
         return
-    bought = {
-        vendor.name: settings.get(f"{vendor.settings}{vendor.subject.upper()}") or vendor.default_subject
-        for vendor in _SELLERS
-        if mode == "simulator" or settings.get(f"{vendor.service.upper()}_BACKEND") == vendor.name
-    }
+    models = bought(settings)
+    spends = bool(models) and settings.get(MODE.name) != "simulator"
     try:
         environ = {HOME.name: str(home.folder)}
         with connect(found.addresses, deadline_seconds=SECONDS, environ=environ) as client:
-            yield of_prices(client.ledger.ListPrices(ListPricesRequest()).prices, bought)
-            yield of_budgets(_budgets(client), spends=bool(bought) and mode != "simulator")
+            yield of_prices(client.ledger.ListPrices(ListPricesRequest()).prices, models)
+            yield of_budgets(_budgets(client), spends=spends)
     except ServiceError as error:
         yield Finding("prices", State.SKIPPED, f"the ledger does not tell: {error.reason}", "waybill health")
+
+
+def bought(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Models or tiers by vendor, of the vendors that do the work."""
+    return {
+        vendor.name: settings.get(f"{vendor.settings}{vendor.subject.upper()}") or vendor.default_subject
+        for vendor in _SELLERS
+        if works(vendor, settings)
+    }
 
 
 def _budgets(client: Client) -> Sequence[Budget]:

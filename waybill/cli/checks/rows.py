@@ -39,16 +39,13 @@ _BUCKET = """
 """
 
 
-def findings(home: Home, found: StackState | None) -> Iterator[Finding]:
-    """Asks the database of the running stack; nothing where none runs, or it does not answer.
+def findings(home: Home, found: StackState) -> Iterator[Finding]:
+    """Asks the database of the running stack; nothing where it does not answer.
 
     Args:
         home: The state folder.
         found: The running stack.
     """
-    if found is None:
-        yield Finding("migrations", State.SKIPPED, "they are compared in a running stack")
-        return
     try:
         with psycopg.connect(asking_url(home, found), connect_timeout=SECONDS) as connection:
             yield from of_connection(connection, migrations_folder(os.environ))
