@@ -74,7 +74,6 @@ async def build(
             await stack.enter_async_context(_chosen(config, name, Calls(name, policy), telemetry))
             for name in filter(None, (config.backend, config.also))
         ]
-        first = chosen[0]
         meter = Meter(LedgerServiceStub(channel), telemetry.tracer, "embedder")
         audit = Audit(to_ledger(LedgerServiceStub(channel)))
         if config.openai is not None:
@@ -84,14 +83,15 @@ async def build(
             # The local ones first: a server that is like OpenAI's may have a model of any name.
             [partial(_embeddings, one, meter) for one in sorted(chosen, key=lambda one: bool(one.batches))],
         )
+        jobs = [_batches(one, meter) for one in chosen]
         servicer = EmbedderServicer(
             spaces,
-            _batches(first, meter),
+            jobs[0],
             config.mode or (Mode.MODE_LOCAL if config.backend == LOCAL else Mode.MODE_REAL),
         )
-        for one in chosen:
+        for one, of_backend in zip(chosen, jobs, strict=True):
             if one.batches:
-                doubts = BatchDoubts(_batches(one, meter))
+                doubts = BatchDoubts(of_backend)
                 asking = Asking(meter, one.backend.capabilities.vendor, doubts.ask, job_key)
                 await stack.enter_async_context(asking.running())
         yield server.Service(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from services.ledger.comparing import named, sums
+from services.ledger.comparing import IN_WINDOW, named, sums
 from services.ledger.drift import Sum
 from services.ledger.entries import Entries
 from services.ledger.invoices import find
@@ -21,11 +21,9 @@ AT_ONCE = 500
 # A vendor's day is whole by then.
 DAY_IS_WHOLE_AFTER = datetime.timedelta(days=2)
 
-DOUBTS_OF_DAY = f"""
-select entry_id, tenant, quantity from waybill_ledger.entries
-where vendor = %(vendor)s and kind = %(kind)s and state = 'IN_DOUBT'
-    and held_at >= %(day)s::date::timestamp at time zone 'UTC'
-    and held_at < (%(day)s::date + 1)::timestamp at time zone 'UTC'
+DOUBTS_OF_DAYS = f"""
+select entry_id, tenant, quantity from waybill_ledger.entries e
+where {IN_WINDOW} and state = 'IN_DOUBT'
     and (%(models)s::text[] = '{{}}' or model = any(%(models)s::text[]))
 order by held_at, entry_id limit {AT_ONCE}
 """  # noqa: S608  (constants only)
@@ -98,9 +96,9 @@ class Applying:
 
     async def _end_doubts(self, invoice: Row, one: Sum, applied: Applied, *, charged: bool) -> None:
         """Ends a day's doubts alike; one that has ended meanwhile stays as it is."""
-        values = {**invoice, "day": one.day, "models": list(one.models)}
+        values = {**invoice, "first_day": one.day, "last_day": one.day, "models": list(one.models)}
         async with self._owner.transaction(None) as connection:
-            doubts = await (await connection.execute(DOUBTS_OF_DAY, values)).fetchall()
+            doubts = await (await connection.execute(DOUBTS_OF_DAYS, values)).fetchall()
         for row in doubts:
             tenant, entry_id = row["tenant"], str(row["entry_id"])
             with suppress(Conflict):

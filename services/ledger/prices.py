@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from waybill.money import cost_nano_usd
+from waybill.money import ANY_MODEL, cost_nano_usd, price_unknown
 from waybill.runtime.errors import Precondition
 
 TABLE = Path(__file__).with_name("prices.toml")
-ANY_MODEL = "*"
 # A thousand dollars for one unit; much more would not fit its column.
 MOST_NANO_USD_PER_MILLION = 10**18
 _KINDS = {str: "text", int: "whole number", datetime.date: "day such as 2026-11-27"}
@@ -78,12 +77,7 @@ class PriceTable:
                     same = (price.vendor, price.model, price.unit) == (vendor, name, unit)
                     if same and price.valid_from <= day:
                         return price
-        raise Precondition(
-            "PRICE_UNKNOWN",
-            f"No price is known for a {unit} of {vendor} {model} on {day}. Add it to a file that"
-            " WAYBILL_PRICES_FILE names; `waybill prices` lists those that are known.",
-            {"vendor": vendor, "model": model, "unit": unit},
-        )
+        raise price_unknown(vendor, model, unit, day)
 
     def changes(self, vendor: str, model: str, unit: str) -> bool:
         """Whether it depends on the day what `find` answers."""

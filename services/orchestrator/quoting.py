@@ -10,16 +10,14 @@ from itertools import groupby
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.embedder.v1.offer_pb2 import EmbeddingOffer
 from waybill.ledger.v1.price_pb2 import Price
-from waybill.money import cost_nano_usd
+from waybill.money import ANY_MODEL, cost_nano_usd, price_unknown
 from waybill.orchestrator.v1.plan_pb2 import PlanLine
 from waybill.packing import packed
 from waybill.parser.v1.preview_pb2 import Preview
 from waybill.purchases import LOCAL
-from waybill.runtime.errors import Precondition
 from waybill.vendors.llamaparse import VERSIONS
 from waybill.vendors.registry import BATCH, LLAMAPARSE
 
-ANY_MODEL = "*"
 # A vendor's text of a document is not known before it is bought. It may have so many times the tokens of our
 # own reading, and so many chunks more, before its run has outrun its plan.
 MARGIN, MORE_CHUNKS = 2, 10
@@ -42,12 +40,7 @@ class PriceList:
         for name in (model, ANY_MODEL):
             if (vendor, name, unit) in self._prices:
                 return self._prices[vendor, name, unit]
-        raise Precondition(
-            "PRICE_UNKNOWN",
-            f"No price is known for a {unit} of {vendor} {model} on {self.day}. Add it to a file that"
-            " WAYBILL_PRICES_FILE names; `waybill prices` lists those that are known.",
-            {"vendor": vendor, "model": model, "unit": unit},
-        )
+        raise price_unknown(vendor, model, unit, self.day)
 
     def sold(self, unit: str) -> Sequence[tuple[str, str]]:
         """Vendor and model of all that vendors sell by a unit, in a stable order."""
