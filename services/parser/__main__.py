@@ -119,11 +119,11 @@ async def assembled(
 async def _chosen(
     config: ParserConfig, telemetry: Telemetry, limits: Limits, policy: Policy | None
 ) -> AsyncIterator[Chosen]:
-    # More than places, so that light jobs and previews find theirs whatever the others do.
-    size = config.children + 1 + previewing.AT_A_TIME
+    # One more than places, so that light jobs find theirs whatever the others do.
+    size, apart = config.children + 1, previewing.AT_A_TIME
     if config.llamaparse is None:
-        async with Sandbox.open(limits, size, config.tesseract) as sandbox:
-            telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
+        async with Sandbox.open(limits, size, config.tesseract, apart) as sandbox:
+            telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes + sandbox.apart.crashes)
             engine = LocalParser(sandbox, limits)
             yield Chosen(engine, limits, {f"parser/{engine.capabilities.name}": engine.check})
         return
@@ -137,11 +137,11 @@ async def _chosen(
     rate = config.llamaparse.requests_per_minute
     limiter = Limiter(LLAMAPARSE.name, VENDOR_CONCURRENCY, requests_per_minute=rate)
     async with (
-        Sandbox.open(limits, size) as sandbox,
+        Sandbox.open(limits, size, apart=apart) as sandbox,
         opened(config.llamaparse, limiter, calls) as cloud,
         _beside(config, ours) as beside,
     ):
-        telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes)
+        telemetry.counter(semconv.PARSER_CRASHES, lambda: sandbox.crashes + sandbox.apart.crashes)
         told = config.llamaparse.webhooks
         hook = partial(webhooks.hook, told) if told else None
         vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits, hook)

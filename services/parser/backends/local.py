@@ -109,7 +109,7 @@ class LocalParser(KeepsNothing):
 
     async def preview(self, source: Source, artifact: Artifact) -> Preview:
         """See the port; it reads the document, which is all that a parse does."""
-        pages = await self._sandbox.read(source.file.fileno(), source.filename, artifact)
+        pages = await self._sandbox.apart.read(source.file.fileno(), source.filename, artifact)
         if not artifact.has_text:
             raise refusal("DOCUMENT_EMPTY", pages=str(pages))
         return Preview(

@@ -38,10 +38,13 @@ class Sandbox:
 
     Attributes:
         crashes: How often the parser itself failed on a document.
+        apart: Where what is no parse is read, so that neither takes the other's place; itself, unless
+            `open` made another.
     """
 
     def __init__(self, limits: Limits, size: int, tesseract: Tesseract | None = None) -> None:
         self.crashes = 0
+        self.apart = self
         self._limits = limits
         self._tesseract = tesseract and (tesseract.command, dict(tesseract.environment))
         self._servers = [_ForkServer(limits) for _ in range(size)]
@@ -52,17 +55,20 @@ class Sandbox:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, limits: Limits, size: int, tesseract: Tesseract | None = None
+        cls, limits: Limits, size: int, tesseract: Tesseract | None = None, apart: int = 0
     ) -> AsyncIterator[Sandbox]:
         """A sandbox of `size` fork servers, started when first needed, gone when the block is left.
 
-        Where there is a Tesseract, pages without text are recognised.
+        Where there is a Tesseract, pages without text are recognised. `apart` are fork servers beside them.
         """
         sandbox = cls(limits, size, tesseract)
+        beside = cls(limits, apart, tesseract)
+        if apart:
+            sandbox.apart = beside
         try:
             yield sandbox
         finally:
-            for server in sandbox._servers:
+            for server in (*sandbox._servers, *beside._servers):
                 await server.stop()
 
     async def check(self) -> bool:

@@ -111,7 +111,7 @@ class LlamaParse:
 
     async def preview(self, source: Source, artifact: Artifact) -> Preview:
         """See the port."""
-        return await counting.preview(self._sandbox, source, artifact)
+        return await counting.preview(self._sandbox.apart, source, artifact)
 
     def longest_seconds(self, order: Order) -> float:
         """See the port."""
