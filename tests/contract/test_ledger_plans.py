@@ -16,28 +16,34 @@ from waybill.ledger.v1.plan_pb2 import ApprovePlanRequest, ListPlansRequest, Pla
 from waybill.runtime import identity
 from waybill.runtime.errors import from_status
 
-TODAY = datetime.datetime.now(datetime.UTC).date()
-YESTERDAY = TODAY - datetime.timedelta(days=1)
 OLD, NEW = 20_000_000, 30_000_000
+
+
+def days_ago(days: int) -> datetime.date:
+    """In UTC; asked for in each test, since a suite may run over midnight."""
+    return datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=days)
 
 
 def price(nano_usd_per_million: int, since: datetime.date) -> Price:
     return Price("openai", "text-embedding-3-small", "token", nano_usd_per_million, since, "a test")
 
 
-RAISED = PriceTable([price(OLD, datetime.date(2024, 1, 1)), price(NEW, TODAY)])
+def raised() -> PriceTable:
+    """A price that is another since today."""
+    return PriceTable([price(OLD, datetime.date(2024, 1, 1)), price(NEW, days_ago(0))])
 
 
-def plan(run_id: str, day: datetime.date = YESTERDAY, simulated: int = 0) -> ApprovePlanRequest:
-    return ApprovePlanRequest(
-        plan=Plan(run_id=run_id, price_day=day.isoformat(), simulated_nano_usd=simulated)
-    )
+def plan(run_id: str, day: datetime.date | None = None, simulated: int = 0) -> ApprovePlanRequest:
+    """Yesterday's, where no day is named."""
+    price_day = (day or days_ago(1)).isoformat()
+    return ApprovePlanRequest(plan=Plan(run_id=run_id, price_day=price_day, simulated_nano_usd=simulated))
 
 
 async def test_the_holds_of_a_run_take_the_prices_of_its_plan_s_day(database: MigratedPostgres) -> None:
-    async with ledger(database, prices=RAISED) as stub, ledger(database, prices=RAISED) as other:
+    yesterday, prices = days_ago(1), raised()
+    async with ledger(database, prices=prices) as stub, ledger(database, prices=prices) as other:
         with identity.acting_as(who := a_run()):
-            await stub.ApprovePlan(plan(who.run_id))
+            await stub.ApprovePlan(plan(who.run_id, yesterday))
             for one in (stub, other):
                 entry = (await one.Hold(hold())).entry
                 assert entry.price_nano_usd_per_million == OLD
@@ -45,17 +51,17 @@ async def test_the_holds_of_a_run_take_the_prices_of_its_plan_s_day(database: Mi
                 assert settled.reported_nano_usd == 200
         with identity.acting_as(a_run()):
             assert (await stub.Hold(hold())).entry.price_nano_usd_per_million == NEW
-            listed = (await stub.ListPrices(ListPricesRequest(day=YESTERDAY.isoformat()))).prices
+            listed = (await stub.ListPrices(ListPricesRequest(day=yesterday.isoformat()))).prices
             assert [one.nano_usd_per_million for one in listed] == [OLD]
 
 
 async def test_a_plan_is_approved_once_and_seen_by_its_tenant_alone(database: MigratedPostgres) -> None:
     async with ledger(database) as stub:
         with identity.acting_as(who := a_run()):
-            first = (await stub.ApprovePlan(plan(who.run_id, simulated=7))).plan
-            again = (await stub.ApprovePlan(plan(who.run_id, TODAY, simulated=9))).plan
+            first = (await stub.ApprovePlan(plan(who.run_id, yesterday := days_ago(1), simulated=7))).plan
+            again = (await stub.ApprovePlan(plan(who.run_id, days_ago(0), simulated=9))).plan
             assert again == first
-            assert (first.price_day, first.simulated_nano_usd) == (YESTERDAY.isoformat(), 7)
+            assert (first.price_day, first.simulated_nano_usd) == (yesterday.isoformat(), 7)
             assert list((await stub.ListPlans(ListPlansRequest(run_ids=[who.run_id]))).plans) == [first]
         with identity.acting_as(a_run()):
             assert not (await stub.ListPlans(ListPlansRequest(run_ids=[who.run_id]))).plans
@@ -65,8 +71,7 @@ async def test_a_plan_of_long_ago_or_of_tomorrow_is_refused(database: MigratedPo
     async with ledger(database) as stub:
         with identity.acting_as(who := a_run()):
             for days in (-1, 8):
-                day = TODAY - datetime.timedelta(days=days)
-                code, reason = await refused(stub.ApprovePlan(plan(who.run_id, day)))
+                code, reason = await refused(stub.ApprovePlan(plan(who.run_id, days_ago(days))))
                 assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PLAN_OUTDATED")
 
 

@@ -141,6 +141,16 @@ def closed(bench: Workbench, run_id: str) -> bool:
     return bool(bench.rows(query, run_id, run_id)[0]["n"] == 0)
 
 
+def advance_until_closed(bench: Workbench, clock: Clock, run_id: str) -> None:
+    """Steps the clock until nothing is left to do; a look may be written down after any of the steps."""
+
+    def is_closed() -> bool:
+        clock.advance(minutes=5)
+        return closed(bench, run_id)
+
+    eventually(is_closed, "the batch is tidied away", pause_seconds=2)
+
+
 def is_ready(bench: Workbench, vendor: Remote, run_id: str, books: Books) -> Run:
     """The run ends well, with every vector right and paid, and its files are gone from the vendor."""
     run = bench.finish(run_id)
@@ -398,9 +408,7 @@ def test_a_run_that_is_cancelled_while_its_batch_is_made_leaves_none_behind(
     run_id = bench.client.ingest(document(bench), complete_by=complete_by).run_id
     eventually(lambda: bench.used(point), "the batch is being made")
     bench.client.orchestrator.CancelRun(CancelRunRequest(run_id=run_id))
-    for _ in range(2):
-        clock.advance(minutes=5)
-    eventually(lambda: closed(bench, run_id), "the batch is tidied away", 60)
+    advance_until_closed(bench, clock, run_id)
     books.check(bench.entries(run_id))
     states = {entry.state for entry in bench.entries(run_id) if entry.operation == "embed"}
     assert states == {Entry.STATE_RELEASED}
@@ -439,8 +447,7 @@ def test_a_refused_look_for_a_lost_creation_leaves_the_batch_to_be_ended(
     assert run.state == Run.STATE_READY
     assert run.embedding_tier_reason.endswith("the last batch: refused, VENDOR_ACCESS_REFUSED")
     vendor.faults.heal()
-    for _ in range(2):
-        clock.advance(minutes=5)
+    advance_until_closed(bench, clock, run.run_id)
     check_tidied(bench, vendor, run.run_id)
     books.check(bench.entries(run.run_id))
 
