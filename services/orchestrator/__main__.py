@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -108,29 +108,36 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
             ):
                 yield server.Service(
-                    rpcs=[
-                        (
-                            orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server,
-                            servicer,
-                            "waybill.orchestrator.v1.OrchestratorService",
-                        ),
-                        (
-                            space_rpc.add_SpaceMigrationServiceServicer_to_server,
-                            SpaceMigrationServicer(migrations),
-                            "waybill.orchestrator.v1.SpaceMigrationService",
-                        ),
-                        (
-                            trace_service_pb2_grpc.add_TraceServiceServicer_to_server,
-                            TraceServicer(owner),
-                            "opentelemetry.proto.collector.trace.v1.TraceService",
-                        ),
-                    ],
+                    rpcs=_rpcs(servicer, SpaceMigrationServicer(migrations), TraceServicer(owner)),
                     backends={"orchestrator/postgres": database.ping},
                     audit=audit,
                 )
         finally:
             await durable.drain()
             await asyncio.to_thread(engine.shut_down)
+
+
+def _rpcs(
+    servicer: OrchestratorServicer, migrations: SpaceMigrationServicer, traces: TraceServicer
+) -> Sequence[server.Rpcs]:
+    """What the orchestrator serves: each servicer with its place and its name."""
+    return [
+        (
+            orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server,
+            servicer,
+            "waybill.orchestrator.v1.OrchestratorService",
+        ),
+        (
+            space_rpc.add_SpaceMigrationServiceServicer_to_server,
+            migrations,
+            "waybill.orchestrator.v1.SpaceMigrationService",
+        ),
+        (
+            trace_service_pb2_grpc.add_TraceServiceServicer_to_server,
+            traces,
+            "opentelemetry.proto.collector.trace.v1.TraceService",
+        ),
+    ]
 
 
 def _now() -> datetime.datetime:

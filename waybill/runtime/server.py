@@ -117,17 +117,21 @@ class ServerConfig:
         )
 
 
+# A gRPC service: the generated add_…_to_server, the servicer, the full name.
+Rpcs = tuple[Callable[[Any, Any], None], Any, str]
+
+
 @dataclass(frozen=True)
 class Service:
     """What a service registers.
 
     Attributes:
-        rpcs: (generated add_…_to_server, servicer, full service name) for each gRPC service.
+        rpcs: The gRPC services that it serves.
         backends: Health name, for instance "parser/local", to a probe that says whether it works.
         audit: Is told of calls that are refused, and hands over what it was told while the service runs.
     """
 
-    rpcs: Sequence[tuple[Callable[[Any, Any], None], Any, str]]
+    rpcs: Sequence[Rpcs]
     backends: Mapping[str, Callable[[], Awaitable[bool]]] = field(default_factory=dict)
     audit: Audit = field(default_factory=lambda: Audit(log_alone))
 
