@@ -31,6 +31,7 @@ from services.ledger.webhook import opened
 from waybill.ledger.v1 import ledger_service_pb2_grpc
 from waybill.runtime import semconv, server
 from waybill.runtime.audit import Audit
+from waybill.runtime.clock import utc_today
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
@@ -53,8 +54,8 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
         pruning(config.server.keep_days, partial(prune, owner, (WINDOWS,))),
     ):
         telemetry.counter(semconv.BUDGET_ALERTS, lambda: alerts.count)
-        plans = Plans(database, _today)
-        entries = Entries(database, config.prices, _today, alerts, plans, retries=config.retries)
+        plans = Plans(database, utc_today)
+        entries = Entries(database, config.prices, utc_today, alerts, plans, retries=config.retries)
         budgets = Budgets(database, config.operator_tenant)
         doubts = Doubts(database, owner, config.operator_tenant)
         audit = AuditLog(database, config.operator_tenant)
@@ -78,7 +79,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
                         egress=egress,
                         invoices=invoices,
                         applying=applying,
-                        avoided=Avoided(database, config.prices, _today),
+                        avoided=Avoided(database, config.prices, utc_today),
                         reports=reports,
                         prices=config.prices,
                         audit=audit,
@@ -104,10 +105,6 @@ async def _delivering(
         telemetry.counter(semconv.BUDGET_ALERTS_GIVEN_UP, lambda: deliveries.given_up)
         async with repeating("alert webhook", deliveries.turn, LOOK_SECONDS, alerts.told):
             yield
-
-
-def _today() -> datetime.date:
-    return datetime.datetime.now(datetime.UTC).date()
 
 
 async def _expire(owner: Database, alerts: Alerts, write_off_after: datetime.timedelta) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from services.ledger.entries import Entries
 from services.ledger.invoices import find
 from services.ledger.prices import PriceTable
 from services.ledger.rows import Row
+from waybill.runtime.clock import Now, utc_now
 from waybill.runtime.errors import Conflict
 from waybill.runtime.postgres import Database
 
@@ -59,7 +59,7 @@ class Applying:
         owner: Database,
         entries: Entries,
         prices: PriceTable,
-        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        now: Now = utc_now,
     ) -> None:
         self._owner = owner
         self._entries = entries

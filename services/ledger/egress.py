@@ -13,6 +13,7 @@ from services.ledger.prices import PriceTable
 from services.ledger.rows import NO_RUN, Row
 from services.ledger.windows import AT, NEAR, WINDOW_ID, adjusted, changes, moved, opened
 from waybill.money import cost_nano_usd
+from waybill.runtime.clock import utc_now
 from waybill.runtime.postgres import Database
 
 OPERATION = "egress"
@@ -96,7 +97,7 @@ class Egress:
             "spend_key": spend_key,
             "price": self._prices.find(sent.vendor, OPERATION, "byte", sent.day).nano_usd_per_million,
             # It belongs to its day, whenever that is told.
-            "now": min(max(datetime.datetime.now(datetime.UTC), begins), begins + DAY - _MOMENT),
+            "now": min(max(utc_now(), begins), begins + DAY - _MOMENT),
             "expires_at": begins + DAY + LATE,
         }
         async with self._database.transaction(tenant) as connection:

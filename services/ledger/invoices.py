@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from services.ledger.prices import PriceTable
 from services.ledger.rows import Row
+from waybill.runtime.clock import utc_today
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database
@@ -162,7 +163,7 @@ class Invoices:
             raise _invalid(line, "says neither a quantity nor an amount")
         nano_usd, unit, quantity = line.nano_usd, line.unit, line.quantity
         if line.price_model and quantity is not None:
-            day = line.day or datetime.datetime.now(datetime.UTC).date()
+            day = line.day or utc_today()
             price = self._prices.find(file.vendor, line.price_model, unit, day)
             nano_usd = price.cost_nano_usd(quantity) if nano_usd is None else nano_usd
             # Not what entries count in.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -51,6 +50,7 @@ from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1 import space_migration_service_pb2_grpc as space_rpc
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, to_ledger
+from waybill.runtime.clock import utc_now
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import pruning
 from waybill.runtime.telemetry import Telemetry
@@ -71,7 +71,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         step_log, spaces = StepLog(database), Spaces(peers, Offers(peers))
         durable = Durable(runs, step_log, engine.unqueue)
         jobs = BatchJobs(database)
-        batches = BatchTier(peers, runs, spaces, jobs, _now)
+        batches = BatchTier(peers, runs, spaces, jobs, utc_now)
         embedding = Embedding(peers, spaces)
         chunking = Chunking(peers, spaces, embedding, config.chunk_sizes)
         pipeline = Pipeline(Parsing(peers, waits), chunking, embedding, batches)
@@ -79,16 +79,16 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         audit = Audit(to_ledger(peers.ledger))
         control = Control(runs, durable, pipeline, peers, listing, audit)
         kinds: dict[str, Kind] = {
-            BATCH: BatchWaits(peers, jobs, batches, _now),
-            PARSE: ParseWaits(peers, _now),
-            BUDGET: BudgetWaits(peers, _now),
-            HEAL: HealWaits(peers, control.heal, _now),
+            BATCH: BatchWaits(peers, jobs, batches, utc_now),
+            PARSE: ParseWaits(peers, utc_now),
+            BUDGET: BudgetWaits(peers, utc_now),
+            HEAL: HealWaits(peers, control.heal, utc_now),
         }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)
         servicer = OrchestratorServicer(
             admission=Admission(peers, runs, spaces, config.chunk_sizes.recipe),
-            plans=Plans(peers, spaces, config.chunk_sizes, _now),
+            plans=Plans(peers, spaces, config.chunk_sizes, utc_now),
             runs=runs,
             listing=listing,
             inventory=Inventory(peers, runs),
@@ -98,12 +98,12 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             peers=peers,
         )
         fills = SpaceFills(peers, f"orchestrator/{config.executor_id}", audit)
-        migrations = SpaceMigrations(peers, spaces, searches, fills, audit, _now)
+        migrations = SpaceMigrations(peers, spaces, searches, fills, audit, utc_now)
         try:
             async with (
                 durable.looking(),
                 fills.running(),
-                WaitPoller(runs, waits, kinds, _now).running(),
+                WaitPoller(runs, waits, kinds, utc_now).running(),
                 exporting(config.server.viewer, config.owner_database_url, traces),
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
             ):
@@ -138,10 +138,6 @@ def _rpcs(
             "opentelemetry.proto.collector.trace.v1.TraceService",
         ),
     ]
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, Retr
 from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan
 from waybill.runtime import identity
 from waybill.runtime.channel import send, traceparent
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import InvalidRequest, Quota
 from waybill.runtime.telemetry import remote_parent
 from waybill.runtime.wire import moment
@@ -173,7 +174,7 @@ class Admission:
     ) -> Row:
         """Streams the source through to storage, as the run's own `store` step."""
         step = trace_ids.step_span_id(run.run_id, "store")
-        stored_at = _now()
+        stored_at = utc_now()
         parent = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), step))
         try:
             with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
@@ -247,7 +248,7 @@ class Admission:
     @staticmethod
     def _new_run(arrival: Arrival, who: identity.Caller) -> NewRun:
         # One reading for both: runs are found by time through their ids.
-        now = _now()
+        now = utc_now()
         return NewRun(
             run_id=new_run_id(unix_ms(now), os.urandom(10)),
             tenant=who.tenant,
@@ -293,7 +294,7 @@ def read_complete_by(message: IngestRequest.Header | RetryRunRequest) -> datetim
     if not message.HasField("complete_by"):
         return None
     complete_by = moment(message.complete_by)
-    if complete_by <= _now():
+    if complete_by <= utc_now():
         raise InvalidRequest("COMPLETE_BY_PAST", "complete_by is past. Name a time to come, or none.")
     return complete_by
 
@@ -314,7 +315,3 @@ def _request_id(text: str) -> str | None:
         return str(uuid.UUID(text)) if text else None
     except ValueError:
         raise InvalidRequest("INVALID_REQUEST", "request_id must be a UUID, or empty.") from None
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +22,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan, PlanLine, PlanRequest, PlanResponse
 from waybill.parser.v1.preview_pb2 import Preview, PreviewParseRequest
 from waybill.runtime.channel import reading, write
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import InvalidRequest, VendorContract
 from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.comparison_pb2 import CompareChunksRequest
@@ -65,9 +65,7 @@ class Plans:
         now: The time, in UTC.
     """
 
-    def __init__(
-        self, peers: Peers, spaces: Spaces, sizes: ChunkSizes, now: Callable[[], datetime.datetime]
-    ) -> None:
+    def __init__(self, peers: Peers, spaces: Spaces, sizes: ChunkSizes, now: Now) -> None:
         self._peers = peers
         self._spaces = spaces
         self._sizes = sizes

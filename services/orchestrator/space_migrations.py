@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-from collections.abc import Callable
 from functools import partial
 
 from services.orchestrator.peers import Peers, steady
@@ -21,6 +19,7 @@ from waybill.money import cost_nano_usd
 from waybill.orchestrator.v1.space_migration_pb2 import FillPlan, SpaceTrial
 from waybill.orchestrator.v1.space_migration_service_pb2 import TrySpacesRequest
 from waybill.runtime.audit import Audit
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.collection_space_pb2 import CollectionSpace
@@ -52,7 +51,7 @@ class SpaceMigrations:
         searches: Searches,
         fills: SpaceFills,
         audit: Audit,
-        now: Callable[[], datetime.datetime],
+        now: Now,
     ) -> None:
         self._peers = peers
         self._spaces = spaces

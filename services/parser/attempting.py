@@ -50,12 +50,13 @@ from services.parser.jobs import Jobs, Superseded
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
-from services.parser.work import Now, Work, on_behalf_of, order_of
+from services.parser.work import Work, on_behalf_of, order_of
 from waybill.ledger.v1.ledger_service_pb2 import Offer
 from waybill.metering import HOLD_TTL_SECONDS, Attempt, Meter
 from waybill.purchases import Purchase
 from waybill.refusals import refusals_of, refused_for_nothing
 from waybill.runtime import semconv
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
 from waybill.vendors.calls import not_waiting
 from waybill.vendors.choosing import refused_by_vendor

@@ -15,8 +15,9 @@ import structlog
 from services.parser.backends.port import Parse, Parser, Stage
 from services.parser.job import Job
 from services.parser.jobs import Jobs
-from services.parser.work import Now, on_behalf_of, order_of, utc_now
+from services.parser.work import on_behalf_of, order_of
 from waybill.metering import Meter
+from waybill.runtime.clock import Now, utc_now
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Quota, ServiceError, Unavailable
 from waybill.runtime.loops import repeating
 

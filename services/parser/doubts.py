@@ -10,10 +10,10 @@ import structlog
 from services.parser.backends.port import Order, Parse, Parser, Stage
 from services.parser.charging import CHARGED, GIVEN_UP_AFTER, NOT_BEGUN
 from services.parser.jobs import Jobs
-from services.parser.work import Now, utc_now
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.runtime import identity
+from waybill.runtime.clock import Now, utc_now
 from waybill.runtime.errors import Conflict
 from waybill.vendors.asking import REMEMBERED, Answer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -23,14 +22,8 @@ from waybill.runtime.telemetry import remote_parent
 TRIES = 64
 LONGEST_PAUSE_SECONDS = 5.0
 Pause = Callable[[float], Awaitable[None]]
-Now = Callable[[], datetime.datetime]
 T = TypeVar("T")
 log = structlog.get_logger()
-
-
-def utc_now() -> datetime.datetime:
-    """The time."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 class Work:

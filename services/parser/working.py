@@ -22,8 +22,9 @@ from services.parser.engines import Engine, serves
 from services.parser.job import Job, JobState, Lane
 from services.parser.jobs import Jobs
 from services.parser.objects import Objects
-from services.parser.work import LONGEST_PAUSE_SECONDS, TRIES, Now, Pause, Work, utc_now
+from services.parser.work import LONGEST_PAUSE_SECONDS, TRIES, Pause, Work
 from waybill.metering import Meter
+from waybill.runtime.clock import Now, utc_now
 from waybill.runtime.errors import NotFound, Unavailable
 from waybill.runtime.loops import repeating
 

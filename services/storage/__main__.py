@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +24,7 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, log_alone, to_ledger
 from waybill.runtime.channel import connect
+from waybill.runtime.clock import utc_now
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
@@ -113,22 +113,18 @@ async def _chosen(
         # Each backend's libraries are loaded for it alone.
         from services.storage.on_disk import objects_on_disk
 
-        async with objects_on_disk(config.objects_dir, config.links, _now) as (store, probes):
+        async with objects_on_disk(config.objects_dir, config.links, utc_now) as (store, probes):
             yield Chosen(store, probes)
         return
     from services.storage.backends.supabase.opening import opened
 
-    egress = Egress(ledger, SUPABASE.name, config.supabase.kind, _now)
+    egress = Egress(ledger, SUPABASE.name, config.supabase.kind, utc_now)
     async with (
         egress.telling(),
-        opened(config.supabase, database, owner, _now, came=egress.count) as supabase,
+        opened(config.supabase, database, owner, utc_now, came=egress.count) as supabase,
     ):
         healthy = supabase.store.healthy
         yield Chosen(supabase.store, watched(SUPABASE, healthy, supabase.breaker, telemetry))
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ import structlog
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.egress_pb2 import AccrueEgressRequest
 from waybill.runtime import deadline, identity
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import from_status
 from waybill.runtime.loops import repeating
 
@@ -46,7 +47,7 @@ class Egress:
         ledger: LedgerServiceAsyncStub,
         vendor: str,
         kind: CostKind,
-        clock: Callable[[], datetime.datetime],
+        clock: Now,
     ) -> None:
         self._ledger = ledger
         self._vendor = vendor

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.storage import link_server
-from services.storage.backends.local import Clock, LocalObjects
+from services.storage.backends.local import LocalObjects
 from services.storage.backends.local_links import LocalLinks, kept_keys
 from services.storage.config import LinksConfig
 from services.storage.objects import Objects
 from waybill.objects_settings import OBJECTS_HTTP
+from waybill.runtime.clock import Now
 from waybill.runtime.http_listener import Bounds, opened, serving
 
 LINK_KEYS = "link-keys"
@@ -23,7 +24,7 @@ Probes = Mapping[str, Callable[[], Awaitable[bool]]]
 
 @asynccontextmanager
 async def objects_on_disk(
-    folder: Path, config: LinksConfig | None, clock: Clock
+    folder: Path, config: LinksConfig | None, clock: Now
 ) -> AsyncIterator[tuple[LocalObjects, Probes]]:
     """The store and, by health name, what says whether its parts work; links are served meanwhile.
 

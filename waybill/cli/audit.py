@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -14,6 +14,7 @@ from waybill.cli.screen import table
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.spans import days
 from waybill.ledger.v1.audit_pb2 import AuditEvent, ListAuditRequest
+from waybill.runtime.clock import utc_today
 from waybill.runtime.identity import DEFAULT_TENANT
 
 
@@ -32,7 +33,7 @@ def audit(
     """List who did what, newest first: budgets, cancels, deletions, links, keys, and calls refused."""
     request = ListAuditRequest(action=action, target=target)
     if since or until:
-        asked = days(since or until, until, datetime.now(UTC).date())
+        asked = days(since or until, until, utc_today())
         request.since.FromDatetime(asked.since)
         request.until.FromDatetime(asked.until)
     with session(tenant, as_json) as here:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from waybill.cli.screen import Screen
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.spans import days
 from waybill.client import Client
+from waybill.runtime.clock import utc_today
 from waybill.runtime.identity import DEFAULT_TENANT
 
 
@@ -62,7 +62,7 @@ def bill(
         raise typer.BadParameter("--csv, --focus and --json are forms of the same: name one.")
     if focus and by not in (None, By.DAY):
         raise typer.BadParameter("--focus has a row for each day: leave --by out.")
-    asked = days(since or until or "today", until, datetime.now(UTC).date())
+    asked = days(since or until or "today", until, utc_today())
     with session(tenant, as_json) as here:
         report = report_of(reachable(here.client, "ledger"), asked, By.DAY if focus else by or By.MODEL)
         if focus:

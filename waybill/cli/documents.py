@@ -24,6 +24,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     ListCollectionsRequest,
     ListDocumentsRequest,
 )
+from waybill.runtime.clock import utc_now
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.chunk_pb2 import Chunk
 
@@ -97,7 +98,7 @@ def chunks(
 
 def _documents(listed: Sequence[Document], width: int) -> Iterator[Text]:
     """A table for each collection, and below a document why it is not all there."""
-    now = datetime.now(UTC)
+    now = utc_now()
     for collection, some in groupby(listed, lambda document: document.collection):
         here = list(some)
         lines = table(

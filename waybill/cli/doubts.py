@@ -19,6 +19,7 @@ from waybill.client import Client
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, WriteOffRequest
 from waybill.money import dollars
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import InvalidRequest, NotFound
 from waybill.runtime.identity import DEFAULT_TENANT
 
@@ -50,7 +51,7 @@ def doubts(
         if not shown:
             here.screen.note("Nothing is in doubt.")
             return
-        now = datetime.now(UTC)
+        now = utc_now()
         for entry in shown:
             for line in _told(entry, now, here.screen.page_width):
                 here.screen.tell(line)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
+
+from waybill.runtime.clock import utc_now
 
 MOST = timedelta(days=366)
 _UNITS = {
@@ -53,7 +55,7 @@ Since = Annotated[
 
 def from_now(within: timedelta | None) -> datetime | None:
     """The moment that is so far ahead; None where no length was given."""
-    return None if within is None else datetime.now(UTC) + within
+    return None if within is None else utc_now() + within
 
 
 def spent(nano: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -19,6 +19,7 @@ from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.spans import Days
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.money import dollars
+from waybill.runtime.clock import utc_now
 from waybill.runtime.identity import DEFAULT_TENANT
 
 _ONE = timedelta(days=1)
@@ -34,7 +35,7 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """Forecast what today, this week or this month will cost, with its range and how sure that is."""
-    now = datetime.now(UTC)
+    now = utc_now()
     today = now.date()
     first, last = window.of(today)
     with session(tenant, as_json) as here:

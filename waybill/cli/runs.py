@@ -27,6 +27,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     RetryRunRequest,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.identity import DEFAULT_TENANT
 
@@ -50,7 +51,7 @@ def runs(
         states=_states(state or [], everything),
         document_key=document,
         collection=collection,
-        accepted_from=timestamp(datetime.now(UTC) - since) if since else None,
+        accepted_from=timestamp(utc_now() - since) if since else None,
     )
     with session(tenant, as_json) as here:
         show_runs(reachable(here.client), here.screen, request, limit)
@@ -110,7 +111,7 @@ def heal(
         if as_json:
             here.screen.emit({"runs": [run_object(run) for run in healed]})
         for run in healed:
-            here.screen.show(*_two_lines(run, datetime.now(UTC), min(here.screen.out.width, 100)))
+            here.screen.show(*_two_lines(run, utc_now(), min(here.screen.out.width, 100)))
         here.screen.note(
             f"{counted(len(healed), 'run')} taken up; {here.screen.command('runs')} follows them"
         )
@@ -141,7 +142,7 @@ def show_runs(client: Client, screen: Screen, request: ListRunsRequest, limit: i
     if not newest:
         hint = f"begin with {screen.command('ingest PATH')}; UNCHANGED ones: {screen.command('runs --all')}"
         screen.note(f"No such runs; {hint}")
-    now = datetime.now(UTC)
+    now = utc_now()
     for run in newest:
         screen.show(*_two_lines(run, now, min(screen.out.width, 100)))
 

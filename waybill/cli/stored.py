@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
@@ -26,6 +26,7 @@ from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.transfers import STANDARD, Sending, progress, readable, receive, size_and_hash, written
 from waybill.client import Client
 from waybill.object_keys import is_of_document
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.link_pb2 import Link
@@ -216,7 +217,7 @@ def show_link(screen: Screen, link: Link) -> None:
 
 
 def _row(stored: Object) -> tuple[str, ...]:
-    age = datetime.now(UTC) - stored.create_time.ToDatetime(UTC)
+    age = utc_now() - stored.create_time.ToDatetime(UTC)
     return plain(stored.key), sized(stored.size_bytes), plain(stored.content_type), ago(age)
 
 

@@ -25,6 +25,7 @@ import structlog
 
 from waybill.ledger.v1.audit_pb2 import AuditEvent, RecordAuditRequest
 from waybill.runtime import identity
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import ServiceError, from_status
 from waybill.runtime.loops import repeating
 from waybill.runtime.wire import moment, timestamp
@@ -75,7 +76,7 @@ class Event:
     outcome: str = OK
     detail: Mapping[str, str] = field(default_factory=dict)
     event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    at: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
+    at: datetime.datetime = field(default_factory=utc_now)
 
     def __post_init__(self) -> None:
         """What looks like a secret is masked, whoever wrote it into a name or a reason."""

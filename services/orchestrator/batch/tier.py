@@ -35,6 +35,7 @@ from waybill.embedder.v1.embedder_service_pb2 import (
 )
 from waybill.runtime import semconv
 from waybill.runtime.channel import reading, send
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import Deadline, ServiceError, Unavailable, from_status
 from waybill.runtime.retry import insist
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
@@ -55,9 +56,7 @@ class BatchTier:
         now: The time, in UTC.
     """
 
-    def __init__(
-        self, peers: Peers, runs: Runs, spaces: Spaces, jobs: BatchJobs, now: Callable[[], datetime.datetime]
-    ) -> None:
+    def __init__(self, peers: Peers, runs: Runs, spaces: Spaces, jobs: BatchJobs, now: Now) -> None:
         self._peers = peers
         self._runs = runs
         self._spaces = spaces

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from functools import partial
 
 from services.orchestrator.batch.jobs import OF_THE_RUN, BatchJobs, Job
@@ -14,6 +13,7 @@ from services.orchestrator.runs.waits import Wait
 from waybill.embedder.v1.batch_job_pb2 import BatchJob
 from waybill.embedder.v1.embedder_service_pb2 import CollectBatchJobRequest, DeleteBatchJobRequest
 from waybill.runtime.channel import reading
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import NotFound, Precondition
 from waybill.runtime.retry import insist
 
@@ -29,9 +29,7 @@ class BatchWaits:
         now: The time, in UTC.
     """
 
-    def __init__(
-        self, peers: Peers, jobs: BatchJobs, tier: BatchTier, now: Callable[[], datetime.datetime]
-    ) -> None:
+    def __init__(self, peers: Peers, jobs: BatchJobs, tier: BatchTier, now: Now) -> None:
         self._peers = peers
         self._jobs = jobs
         self._tier = tier

@@ -45,6 +45,7 @@ from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.turns import Turns
 from waybill.runtime import deadline, faults
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.loops import repeating
 from waybill.runtime.retry import insist
@@ -307,7 +308,7 @@ class Durable:
         parts = Parts(run, row, partial(self._tell_part, execution, row["tries"]))
         with in_trace(run, row, name), parts.noted():
             outcome = await in_time(partial(body, row), _seconds_left(row))
-        now = datetime.datetime.now(datetime.UTC)
+        now = utc_now()
         ended = Ended(name, row["tries"], outcome, outcome.pop("columns", {}), parts.all, now)
         if execution.under_way == 1:
             # Nothing is awaited before the next step begins, or the run ends.
@@ -375,5 +376,5 @@ def _refused(workflow: str, row: Row) -> Outcome | None:
 def _seconds_left(row: Row) -> float | None:
     if row["complete_by"] is None:
         return None
-    left: datetime.timedelta = row["complete_by"] - datetime.datetime.now(datetime.UTC)
+    left: datetime.timedelta = row["complete_by"] - utc_now()
     return left.total_seconds()

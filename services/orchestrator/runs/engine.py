@@ -12,6 +12,7 @@ from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.queueing import QUEUE, WORKFLOW
 from services.orchestrator.runs.rows import RunRef
+from waybill.runtime.clock import utc_now
 
 # Raised only when the order of the steps changes: runs of another version wait for their own.
 APPLICATION_VERSION = "1"
@@ -72,7 +73,7 @@ async def unqueue(workflow: str) -> None:
 
 async def forget(days: int) -> None:
     """Deletes the engine's rows of workflows that ended more than so many days ago."""
-    before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    before = utc_now() - datetime.timedelta(days=days)
     while ended := await DBOS.list_workflows_async(
         completed_before=before.isoformat(), limit=FORGET_AT_A_TIME, load_input=False, load_output=False
     ):

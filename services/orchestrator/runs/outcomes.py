@@ -13,6 +13,7 @@ import structlog
 from services.orchestrator.runs.rows import Outcome
 from services.orchestrator.runs.waits import BUDGET
 from waybill.runtime import deadline, semconv
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import ServiceError, Unavailable
 from waybill.runtime.retry import noting
 
@@ -132,7 +133,7 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
 
 def _blocked(error: ServiceError) -> RunWaits:
     """What is done stays; the rest is bought once the budget allows it."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = utc_now()
     ref = error.metadata[semconv.BLOCKED_ON]
     log.info("run waits for a budget", blocked_on=ref)
     return RunWaits(BUDGET, ref, now, "BLOCKED_ON_BUDGET", error.reason, error.message)

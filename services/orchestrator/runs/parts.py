@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from services.orchestrator.runs.context import in_trace
 from services.orchestrator.runs.rows import Row, RunRef
 from waybill.runtime import faults
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Unavailable
 
 # A part that takes longer is shown as the run's step; it costs a transaction.
@@ -70,7 +71,7 @@ class Parts:
     @asynccontextmanager
     async def part(self, name: str) -> AsyncIterator[None]:
         """One part, behind the one before."""
-        began = datetime.datetime.now(datetime.UTC)
+        began = utc_now()
         part = Part(name, began, began)
         self.all.append(part)
         telling = asyncio.create_task(self._tell_later(part))
@@ -83,7 +84,7 @@ class Parts:
             part.failed = True
             raise
         finally:
-            part.ended = datetime.datetime.now(datetime.UTC)
+            part.ended = utc_now()
             telling.cancel()
             await asyncio.wait([telling])
 

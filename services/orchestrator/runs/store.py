@@ -24,6 +24,7 @@ from services.orchestrator.runs.rows import (
 from services.orchestrator.runs.step_log import cut_off, note_past
 from services.orchestrator.runs.waits import HEAL, put
 from services.orchestrator.runs.watches import Watches
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
 
@@ -170,7 +171,7 @@ class Runs:
     async def record_unchanged(self, run: NewRun) -> Row:
         """Writes a run that has nothing to do; it says again what the published version lacks."""
         async with self._database.transaction(run.tenant) as connection:
-            ended_at = datetime.datetime.now(datetime.UTC)
+            ended_at = utc_now()
             values = {
                 "document_id": run.document_id,
                 "source_sha256": run.source_sha256,
@@ -229,7 +230,7 @@ class Runs:
             if row is not None and row["state"] in RETRIABLE_STATES:
                 await cut_off(connection, ref)
             if row is not None and row["reason"] in HEALED_BY:
-                now = datetime.datetime.now(datetime.UTC)
+                now = utc_now()
                 # Each heal that did not mend it makes the next one wait twice as long.
                 look_at = now + min(HEALED_AFTER * 2 ** min(row["tries"] - 1, 10), HEALED_AFTER_MOST)
                 await put(connection, ref, HEAL, HEALED_BY[row["reason"]], now=now, look_at=look_at)
@@ -250,7 +251,7 @@ class Runs:
         async with self._database.transaction(ref.tenant) as connection:
             row = await write(connection, ref, columns, workflow=workflow, ended=ended)
             if row is not None:
-                now = datetime.datetime.now(datetime.UTC)
+                now = utc_now()
                 look_at = min(waits.look_at, row["complete_by"] or waits.look_at)
                 await put(connection, ref, waits.kind, waits.ref, now=now, look_at=look_at)
         if row is not None:
@@ -271,7 +272,7 @@ class Runs:
                 if row["state"] in FINAL_STATES:
                     raise Precondition("RUN_READY", f"The run is {row['state']}: there is nothing to retry.")
                 return row
-            if row["complete_by"] and row["complete_by"] <= datetime.datetime.now(datetime.UTC):
+            if row["complete_by"] and row["complete_by"] <= utc_now():
                 raise Precondition(
                     "COMPLETE_BY_PAST", "The run's complete_by is past. Name a later one with the retry."
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from services.orchestrator.runs.rows import WAITING_STATES, Row
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waits import Wait, Waits, seldom
 from waybill.runtime import identity
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import ServiceError, Unavailable
 from waybill.runtime.loops import repeating
 
@@ -55,9 +56,7 @@ class WaitPoller:
         now: The time, in UTC.
     """
 
-    def __init__(
-        self, runs: Runs, waits: Waits, kinds: Mapping[str, Kind], now: Callable[[], datetime.datetime]
-    ) -> None:
+    def __init__(self, runs: Runs, waits: Waits, kinds: Mapping[str, Kind], now: Now) -> None:
         self._runs = runs
         self._waits = waits
         self._kinds = kinds

@@ -7,7 +7,6 @@ another one that differs in case alone.
 from __future__ import annotations
 
 import asyncio
-import datetime
 import errno
 import hashlib
 import os
@@ -30,13 +29,13 @@ from services.storage.backends.port import (
     Reading,
     StoredObject,
 )
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import NotFound, Precondition, Unavailable
 
 PIECE_BYTES = 256 * 1024
 INCOMING = "incoming"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 Result = TypeVar("Result")
-Clock = Callable[[], datetime.datetime]
 
 
 class LocalObjects:
@@ -50,7 +49,7 @@ class LocalObjects:
 
     capabilities = Capabilities(max_object_bytes=MAX_OBJECT_BYTES)
 
-    def __init__(self, root: Path, clock: Clock, links: LocalLinks | None = None) -> None:
+    def __init__(self, root: Path, clock: Now, links: LocalLinks | None = None) -> None:
         """Makes the folder where missing, and drops what an earlier process left unfinished in it."""
         self._root = root
         self._clock = clock

@@ -13,18 +13,18 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 from services.storage.backends.port import Link, ObjectSpec
+from waybill.runtime.clock import Now
 from waybill.runtime.config import ConfigError
 
 PATH = "/objects"
 _PURPOSE = b"waybill object link 1\n"
-Clock = Callable[[], datetime.datetime]
 
 
 class LinkRefused(Exception):
@@ -59,7 +59,7 @@ class LocalLinks:
         clock: The time of day, with a zone.
     """
 
-    def __init__(self, keys: Sequence[str], base_url: str, clock: Clock) -> None:
+    def __init__(self, keys: Sequence[str], base_url: str, clock: Now) -> None:
         self._keys = [key.encode() for key in keys]
         self._base_url = base_url.rstrip("/")
         self._clock = clock

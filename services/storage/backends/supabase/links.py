@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import structlog
@@ -16,6 +16,7 @@ from services.storage.backends.supabase import downloads, errors, uploads
 from services.storage.backends.supabase.rows import Row, Rows, path_of
 from services.storage.backends.supabase.sdk import Supabase
 from waybill.runtime import deadline
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import Precondition, Quota
 
 # The server's, which no call can choose (facts: Supabase, 3).
@@ -38,7 +39,7 @@ class Links:
         clock: For when links expire.
     """
 
-    def __init__(self, storage: Supabase, rows: Rows, clock: Callable[[], datetime.datetime]) -> None:
+    def __init__(self, storage: Supabase, rows: Rows, clock: Now) -> None:
         self._storage = storage
         self._rows = rows
         self._clock = clock
@@ -46,9 +47,7 @@ class Links:
 
     @classmethod
     @asynccontextmanager
-    async def opened(
-        cls, storage: Supabase, rows: Rows, clock: Callable[[], datetime.datetime]
-    ) -> AsyncIterator[Links]:
+    async def opened(cls, storage: Supabase, rows: Rows, clock: Now) -> AsyncIterator[Links]:
         """Judging under way ends with the block, and begins anew when it is asked for."""
         links = cls(storage, rows, clock)
         try:

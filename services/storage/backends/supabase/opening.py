@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from services.storage.backends.supabase.links import Links
 from services.storage.backends.supabase.rows import Rows
 from services.storage.backends.supabase.store import GRACE_SECONDS, SupabaseObjects
 from services.storage.backends.supabase.sweeping import Sweeper
+from waybill.runtime.clock import Now
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.vendors.breaker import Breaker
@@ -46,7 +46,7 @@ async def opened(
     config: SupabaseConfig,
     database: Database,
     owner: Database,
-    clock: Callable[[], datetime.datetime],
+    clock: Now,
     policy: Policy | None = None,
     grace_seconds: float = GRACE_SECONDS,
     came: sdk.Came = lambda tenant, size_bytes: None,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from services.storage.backends.port import ObjectSpec, StoredObject
+from waybill.runtime.clock import Now
 from waybill.runtime.ids import uuid7
 from waybill.runtime.postgres import Connection, Database
 
@@ -162,7 +162,7 @@ class Rows:
         self,
         database: Database,
         owner: Database,
-        clock: Callable[[], datetime.datetime],
+        clock: Now,
         grace_seconds: float,
     ) -> None:
         self._database = database
