@@ -13,9 +13,19 @@ from waybill.common.v1.reading_pb2 import Reading
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.purchases import LOCAL
 from waybill.runtime.errors import ServiceError
-from waybill.vendors.choosing import EMBEDDER, PARSER, choose, refused_by_vendor, vendor_of
+from waybill.vendors.choosing import (
+    EMBEDDER,
+    PARSED_LOCALLY,
+    PARSER,
+    VECTORS_PENDING,
+    choose,
+    kept,
+    refused_by_vendor,
+    stands_in,
+    vendor_of,
+)
 
-PARSED_LOCALLY, VECTORS_PENDING, PAGES_MISSING = "PARSED_LOCALLY", "VECTORS_PENDING", "PAGES_MISSING"
+PAGES_MISSING = "PAGES_MISSING"
 # What another try mends, once the vendor of this service serves.
 HEALED_BY = {PARSED_LOCALLY: PARSER, VECTORS_PENDING: EMBEDDER}
 HEALABLE = tuple(HEALED_BY)
@@ -54,16 +64,12 @@ def pending(chunks: int, message: str) -> str:
 
 def goes_on_locally(job: ParseJob) -> bool:
     """Whether a vendor's job is not waited for, because the vendor does not serve."""
-    return job.backend != LOCAL and _stands_in(job.choice)
-
-
-def _stands_in(choice: BackendChoice) -> bool:
-    return choice.backend == LOCAL and choice.reason != Mode.Name(choice.mode)
+    return job.backend != LOCAL and stands_in(job.choice)
 
 
 def parsed_locally(choice: BackendChoice) -> str:
     """A sentence on a document that was parsed without the vendor; empty for any other."""
-    if not _stands_in(choice):
+    if not stands_in(choice):
         return ""
     return (
         f"{vendor_of(PARSER)} did not parse it ({choice.reason}), so it was read on this machine. "
@@ -73,8 +79,7 @@ def parsed_locally(choice: BackendChoice) -> str:
 
 def backends(choice: BackendChoice) -> Jsonb:
     """A choice as the run's row keeps it."""
-    told = {"backend": choice.backend, "mode": Mode.Name(choice.mode), "reason": choice.reason}
-    return Jsonb({choice.service: told})
+    return Jsonb(kept([choice]))
 
 
 def missing(reading: Reading) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 
 from services.orchestrator.batch import tiers
 from services.orchestrator.batch.tier import BatchTier
-from services.orchestrator.degrading import PAGES_MISSING, PARSED_LOCALLY, VECTORS_PENDING
+from services.orchestrator.degrading import PAGES_MISSING
 from services.orchestrator.runs.durable import Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending
 from services.orchestrator.runs.rows import RunRef
@@ -20,6 +20,7 @@ from services.orchestrator.steps.answers import Cut, Embedded, Parsed, Published
 from services.orchestrator.steps.chunking import Chunking
 from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY, Embedding
 from services.orchestrator.steps.parsing import Parsing
+from waybill.vendors.choosing import PARSED_LOCALLY, VECTORS_PENDING
 
 
 class Pipeline:

@@ -20,7 +20,6 @@ from services.orchestrator.searches import Searches
 from services.orchestrator.traces import bills
 from services.orchestrator.traces import ids as trace_ids
 from services.orchestrator.traces.reading import Traces
-from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.limits import DEFAULT_COLLECTION
@@ -31,6 +30,7 @@ from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, NotFound
 from waybill.runtime.wire import bad_page_token, moment, page_size, resumed, timestamp
+from waybill.vendors.choosing import choices_of
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
@@ -183,7 +183,7 @@ def _run(row: Row, total: RunTotal) -> Run:
         embedding_tier_reason=row["tier_reason"],
         reading=ParseDict(row["reading"], Reading()) if row["reading"] else None,
         create_time=timestamp(row["created_at"]),
-        backends=[BackendChoice(service=name, **told) for name, told in row["backends"].items()],
+        backends=choices_of(row["backends"]),
         **{name: row[name] for name in same},
         **{name: getattr(total, name) for name in money},
     )

@@ -11,7 +11,7 @@ from services.parser.job import Job, JobState
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.purchases import LOCAL
 from waybill.runtime.errors import Precondition
-from waybill.vendors.choosing import OVER_BUDGET, PARSER, choose
+from waybill.vendors.choosing import OVER_BUDGET, PARSER, PLAIN_TEXT, choose
 
 # A parse that was begun is brought to its end by who began it, whatever the mode is by now.
 JOB_KEPT = "JOB_KEPT"
@@ -84,7 +84,11 @@ class Engines:
         return self.beside if self.beside and self.beside.name == job.backend else self.main
 
     def choice_now(self, job: Job, mode: Mode) -> BackendChoice:
-        """Who would do a job, were it created now."""
+        """Who would do a job, were it created now; who has read it, where that was not its backend."""
+        if job.state is JobState.SUCCEEDED and job.reading.engine == LOCAL != job.backend:
+            choice = self._choice(mode, "")
+            choice.backend, choice.reason = LOCAL, PLAIN_TEXT
+            return choice
         lack = ""
         if job.state is JobState.FAILED and job.failed_vendor == job.backend:
             lack = job.reason

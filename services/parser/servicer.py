@@ -66,6 +66,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
             job = await self._ended(job.caller.tenant, job.job_id, seconds, request.mode)
         if job.backend != LOCAL:
             choice = self._engines.choice_now(job, request.mode)
+            trace.get_current_span().set_attributes(choice_attributes(choice))
         return parser_service_pb2.CreateParseJobResponse(job=_message(job, choice))
 
     async def GetParseJob(

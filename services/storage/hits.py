@@ -25,10 +25,12 @@ MOST_COPIES = 20
 LOOKED_AT = 20
 
 TEXTS = """
-select version_id, ordinal, document_id,
-    text, heading, page, start_char, end_char, sha256, token_count, lead
+select version_id, ordinal, documents.document_id,
+    text, heading, page, start_char, end_char, sha256, token_count, lead,
+    backends, vector_count < chunk_count as vectors_pending
 from unnest(%(version_ids)s::uuid[], %(ordinals)s::int[]) as wanted (version_id, ordinal)
 join chunks using (version_id, ordinal) join documents on current_version_id = version_id
+join document_versions using (version_id)
 """
 
 # Where the same passages stand, by document.
@@ -72,7 +74,7 @@ class Hit:
 
     Attributes:
         candidate: Where it is, and its score.
-        row: The chunk.
+        row: The chunk, and what its version's hits say of it.
         excerpt: The best part of it.
         matched: What each word of the question that it has adds to it.
         copies: Other documents with the same passage.

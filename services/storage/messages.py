@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -11,8 +11,10 @@ from services.storage.chunks import Chunk, chunk_id
 from services.storage.hits import Hit
 from services.storage.inventory import Row
 from waybill.common.v1 import space_pb2
+from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.runtime.wire import timestamp
 from waybill.storage.v1 import chunk_pb2, document_pb2
+from waybill.vendors.choosing import PARSED_LOCALLY, PARSER, VECTORS_PENDING, choices_of, stands_in
 
 CHUNK_FIELDS = [field.name for field in fields(Chunk)]
 
@@ -44,6 +46,7 @@ def hit(found: Hit, collection: str) -> chunk_pb2.Hit:
     """A hit of a search, with what its score was made of."""
     row, parts = found.row, found.candidate.parts
     passage = Chunk(**{name: row[name] for name in CHUNK_FIELDS})
+    backends = choices_of(row["backends"])
     shares = [chunk_pb2.WordShare(word=word, share=share) for word, share in found.matched.items()]
     return chunk_pb2.Hit(
         chunk=chunk(row["version_id"], passage),
@@ -66,7 +69,16 @@ def hit(found: Hit, collection: str) -> chunk_pb2.Hit:
             start_char=found.excerpt.start,
             marks=[chunk_pb2.Excerpt.Mark(start=start, end=end) for start, end in found.excerpt.marks],
         ),
+        backends=backends,
+        lacking=list(_lacking(backends, row["vectors_pending"])),
     )
+
+
+def _lacking(backends: Sequence[BackendChoice], vectors_pending: bool) -> Iterator[str]:
+    if any(one.service == PARSER and stands_in(one) for one in backends):
+        yield PARSED_LOCALLY
+    if vectors_pending:
+        yield VECTORS_PENDING
 
 
 def _place(copy: Mapping[str, Any]) -> chunk_pb2.Place:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from services.storage import collection_spaces, versions
 from waybill.runtime import faults
@@ -39,12 +41,15 @@ from chunks where version_id = %(version_id)s
 PUBLISH = """
 update document_versions
 set state = 'PUBLISHED', chunk_count = %(chunks)s, vector_count = %(vectors)s, length = %(length)s,
-    edition = %(edition)s, published_at = clock_timestamp()
+    edition = %(edition)s, published_at = clock_timestamp(), backends = backends || %(backends)s
 where version_id = %(version_id)s
 """
 
 # Vectors came after it was published.
-RECOUNT = "update document_versions set vector_count = %(vectors)s where version_id = %(version_id)s"
+RECOUNT = """
+update document_versions set vector_count = %(vectors)s, backends = backends || %(backends)s
+where version_id = %(version_id)s
+"""
 
 # The current version's content has come again.
 RENEW = """
@@ -87,12 +92,14 @@ class Wanted:
         chunk_count: Chunks that it must have.
         edition: When its content came, as a number that grows; one of a higher edition stays. 0: the newest.
         vectors_pending: Chunks may lack their vector.
+        backends: Who did the work, by service.
     """
 
     version_id: str
     chunk_count: int
     edition: int = 0
     vectors_pending: bool = False
+    backends: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def publish(
@@ -164,4 +171,5 @@ async def _counted(connection: Connection, version_id: uuid.UUID, wanted: Wanted
             f" chunks up to place {counts['places']} and {counts['vectors']} vectors. Put what is missing.",
             {name: str(counts[name]) for name in ("chunks", "places", "vectors")},
         )
-    return counts | {"version_id": version_id, "edition": wanted.edition}
+    told = {"version_id": version_id, "edition": wanted.edition, "backends": Jsonb(dict(wanted.backends))}
+    return counts | told

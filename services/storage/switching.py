@@ -82,7 +82,10 @@ _PUBLISHED = """
 from documents
 where documents.tenant = %(tenant)s and collection = %(collection)s and current_version_id = version_id
 """
-TAKE_ALONG = f"update document_versions set space_id = %(space_id)s {_PUBLISHED}"  # noqa: S608 - a constant of ours
+# Who filled the space is not known here, and was not who embedded the version.
+TAKE_ALONG = f"""
+update document_versions set space_id = %(space_id)s, backends = backends - 'embedder' {_PUBLISHED}
+"""  # noqa: S608 - a constant of ours
 # Those that were published without some.
 COUNT_VECTORS = f"""
 update document_versions set vector_count = chunk_count {_PUBLISHED} and vector_count <> chunk_count

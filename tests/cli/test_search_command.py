@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Waybill
 from tests.cli.fakes import Orchestrator, make_hit
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.storage.v1.chunk_pb2 import Excerpt, Place, ScoreParts, WordShare
 
 
@@ -68,3 +69,35 @@ def test_json_has_marks_places_and_parts(waybill: Waybill, orchestrator: Orchest
     (shown,) = json.loads(waybill("search", "question", "--json").stdout)["hits"]
     assert shown["excerpt"] == {"text": "A passage.", "start_char": 0, "marks": [[2, 9]]}
     assert (shown["also"], shown["parts"]["matched"]) == ([], {})
+
+
+def test_what_a_document_lacks_is_said_with_its_reason_and_what_mends_it(
+    waybill: Waybill, orchestrator: Orchestrator
+) -> None:
+    here = BackendChoice(
+        service="parser", backend="local", mode=Mode.MODE_HYBRID, reason="VENDOR_UNREACHABLE"
+    )
+    none = BackendChoice(service="embedder", mode=Mode.MODE_HYBRID, reason="VENDOR_KEY_REFUSED")
+    whole = BackendChoice(service="parser", backend="llamaparse", mode=Mode.MODE_HYBRID, reason="MODE_HYBRID")
+    lacking = ["PARSED_LOCALLY", "VECTORS_PENDING"]
+    orchestrator.hits = [make_hit(backends=[here, none], lacking=lacking), make_hit(backends=[whole])]
+    result = waybill("search", "question", COLUMNS="100")
+    (line,) = [line for line in result.stdout.splitlines() if "read on this machine" in line]
+    assert "read on this machine (VENDOR_UNREACHABLE), vectors pending (VENDOR_KEY_REFUSED)" in line
+    assert "llamaparse" not in result.stdout, "what is as it should be is not said"
+    told = " ".join(result.stderr.split())
+    assert "1 of 2 hits" in told
+    assert "heal --all" in told
+    first, second = json.loads(waybill("search", "question", "--json").stdout)["hits"]
+    assert first["lacking"] == lacking
+    assert first["backends"][1] == {
+        "service": "embedder", "backend": None, "mode": "hybrid", "reason": "VENDOR_KEY_REFUSED",
+    }  # fmt: skip
+    assert (second["lacking"], second["backends"][0]["backend"]) == ([], "llamaparse")
+
+
+def test_nothing_is_said_of_heals_where_nothing_is_lacking(
+    waybill: Waybill, orchestrator: Orchestrator
+) -> None:
+    orchestrator.hits = [make_hit()]
+    assert "heal" not in waybill("search", "question").stderr

@@ -27,6 +27,7 @@ from tests.contract.makers_storage import (
     tenant_headers,
     unit_vector,
 )
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.postgres import Database
 from waybill.runtime.server import Service
@@ -195,6 +196,22 @@ async def test_searches_change_over_in_one_step_and_back(bench: Bench) -> None:
     row = await bench.moved()
     assert (row.state, row.space, row.other) == (CollectionSpace.STATE_ROLLED_BACK, SPACE, NEW)
     assert (await bench.search("one", SPACE)).coverage.vectors == 2
+
+
+async def test_after_a_switch_a_hit_names_its_parser_and_no_embedder(bench: Bench) -> None:
+    version_id = (await bench.index.begin()).version_id
+    await bench.index.put_chunks(version_id, chunk(0, "harbour"))
+    await bench.index.put_vectors(version_id, {0: unit_vector(0)})
+    chosen = [BackendChoice(service=name, backend="local", reason="MODE_LOCAL", mode=Mode.MODE_LOCAL)
+              for name in ("parser", "embedder")]  # fmt: skip
+    request = index_pb.PublishVersionRequest(version_id=version_id, chunk_count=1, backends=chosen)
+    await bench.index.stub.PublishVersion(request, metadata=bench.index.headers)
+    (before,) = (await bench.search("harbour", SPACE, query="harbour")).hits
+    assert list(before.backends) == chosen
+    await bench.filled()
+    await bench.moved()
+    (after,) = (await bench.search("harbour", NEW, query="harbour")).hits
+    assert list(after.backends) == chosen[:1]
 
 
 async def test_words_alone_are_searched_whatever_the_space_is(bench: Bench) -> None:

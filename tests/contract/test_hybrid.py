@@ -38,6 +38,7 @@ from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.llamacloud.simulator import simulator as llamacloud_simulator
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
+from waybill.storage.v1.chunk_pb2 import Hit
 
 if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -170,9 +171,9 @@ async def bench(database: MigratedPostgres, tmp_path: Path) -> AsyncIterator[Ben
         yield bench
 
 
-def chosen(run: Run, service: str) -> tuple[str, str]:
+def chosen(told: Run | Hit, service: str) -> tuple[str, str]:
     """Who did the work of a service, and why."""
-    (choice,) = [one for one in run.backends if one.service == service]
+    (choice,) = [one for one in told.backends if one.service == service]
     return choice.backend, choice.reason
 
 
@@ -192,6 +193,9 @@ async def test_a_document_is_found_by_words_while_the_embedder_is_down_and_heale
     assert found.hits
     assert found.without_vector
     assert (found.coverage.chunks, found.coverage.vectors) == (run.chunks, 0)
+    assert chosen(found.hits[0], "embedder") == ("", "VENDOR_UNREACHABLE")
+    assert chosen(found.hits[0], "parser") == ("local", "PLAIN_TEXT")
+    assert list(found.hits[0].lacking) == ["VECTORS_PENDING"]
     assert [e for e in await bench.embeddings(run.run_id) if e.state == Entry.STATE_SETTLED] == []
 
     bench.openai.server.up()
@@ -205,6 +209,9 @@ async def test_a_document_is_found_by_words_while_the_embedder_is_down_and_heale
     assert found.hits
     assert not found.without_vector
     assert found.coverage.vectors == found.coverage.chunks
+    assert chosen(found.hits[0], "embedder") == ("openai", "MODE_HYBRID")
+    assert chosen(found.hits[0], "parser") == ("local", "PLAIN_TEXT")
+    assert not found.hits[0].lacking
     settled = [e for e in await bench.embeddings(run.run_id) if e.state == Entry.STATE_SETTLED]
     assert sum(e.reported_nano_usd for e in settled) == healed.simulated_nano_usd
     # Each token was bought once; the search's question is no run's.
@@ -284,8 +291,11 @@ async def test_a_document_is_read_here_while_the_parser_is_down_and_healed_to_th
     assert {e.kind for e in await bench.entries(again.run_id, "parse")} == {CostKind.COST_KIND_LOCAL}
     # Text is read here in any case.
     text = await bench.ingest(TEXT, "text.md")
-    assert (text.state, chosen(text, "parser")) == (Run.STATE_READY, ("llamaparse", "MODE_HYBRID"))
+    assert (text.state, chosen(text, "parser")) == (Run.STATE_READY, ("local", "PLAIN_TEXT"))
     before = await bench.chunks("manual.pdf")
+    (found,) = (await bench.search("anchor winch grease")).hits
+    assert chosen(found, "parser") == ("local", "VENDOR_UNREACHABLE")
+    assert list(found.lacking) == ["PARSED_LOCALLY"]
 
     bench.llamacloud.server.up()
     await bench.serves("parser/llamaparse/breaker")
@@ -296,6 +306,11 @@ async def test_a_document_is_read_here_while_the_parser_is_down_and_healed_to_th
     assert (healed.state, healed.reason) == (Run.STATE_READY, "")
     assert chosen(healed, "parser") == ("llamaparse", "MODE_HYBRID")
     assert set(await bench.chunks("manual.pdf")).isdisjoint(before)
+    request = pb.ListChunksRequest(document_key="manual.pdf")
+    listed = await bench.orchestrator.ListChunks(request, metadata=bench.headers)
+    found = (await bench.search(listed.chunks[0].text)).hits[0]
+    assert found.document_key == "manual.pdf"
+    assert (chosen(found, "parser"), list(found.lacking)) == (("llamaparse", "MODE_HYBRID"), [])
 
     async def bought() -> Sequence[Entry]:
         """What the vendor was paid for, or may have been."""

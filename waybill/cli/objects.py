@@ -333,6 +333,8 @@ def hit_object(rank: int, hit: Hit) -> Shape:
             "weight": hit.parts.weight,
             "matched": {one.word: one.share for one in hit.parts.matched},
         },
+        "backends": [choice_object(choice) for choice in hit.backends],
+        "lacking": list(hit.lacking),
     }
 
 

@@ -13,13 +13,14 @@ from rich.text import Text
 from waybill.cli.objects import hit_object, space_object
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
-from waybill.cli.screen import Screen, quoted, spread
+from waybill.cli.screen import Screen, counted, quoted, spread
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.client import Client
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.chunk_pb2 import Hit
+from waybill.vendors.choosing import EMBEDDER, PARSED_LOCALLY, PARSER, VECTORS_PENDING
 
 _MOST_CHARS = 320
 _MOST_PAGE = 1_000_000
@@ -93,6 +94,13 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
             f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone; "
             f"those of degraded runs get their vectors by {screen.command('heal --all')}"
         )
+    here = sum(PARSED_LOCALLY in hit.lacking for hit in answer.hits)
+    if here:
+        hits = f"{here} of {counted(len(answer.hits), 'hit')} {'is' if here == 1 else 'are'}"
+        screen.note(
+            f"{hits} of a document that was read on this machine; its vendor reads it by"
+            f" {screen.command('heal --all')}"
+        )
 
 
 def _pages(pages: str) -> tuple[int, int]:
@@ -117,11 +125,23 @@ def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
         screen.show(spread(Text(f"   also {plain(also.document_key)}", "dim"), f"page {also.page}", width))
     if hit.chunk.heading:
         screen.show(spread(Text(f"   {plain(hit.chunk.heading)}", "cyan"), "", width))
+    if lacking := _lacking(hit):
+        screen.show(spread(Text(f"   {plain(lacking)}", "yellow"), "", width))
     for line in hit.chunk.lead.splitlines()[:1]:
         screen.show(spread(Text(f"   {plain(line)}", "dim"), "", width))
     screen.out.print(Padding(_excerpt(hit), (0, 0, 0, 3)), width=width)
     if explain:
         screen.out.print(Padding(Text(_explained(hit), "dim"), (0, 0, 0, 3)), width=width)
+
+
+def _lacking(hit: Hit) -> str:
+    """What a vendor has not done of the hit's document, and why."""
+    why = {choice.service: f" ({choice.reason})" for choice in hit.backends}
+    words = {
+        PARSED_LOCALLY: f"read on this machine{why.get(PARSER, '')}",
+        VECTORS_PENDING: f"vectors pending{why.get(EMBEDDER, '')}",
+    }
+    return ", ".join(words.get(reason, reason) for reason in hit.lacking)
 
 
 def _excerpt(hit: Hit) -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.purchases import LOCAL
 from waybill.runtime import semconv
@@ -16,6 +18,10 @@ from waybill.runtime.errors import (
 from waybill.vendors.registry import VENDORS
 
 OVER_BUDGET = "BUDGET_EXCEEDED"
+# Why plain text is read here in every mode: there is nothing in it to recognise.
+PLAIN_TEXT = "PLAIN_TEXT"
+# What a document lacks that was made without a vendor.
+PARSED_LOCALLY, VECTORS_PENDING = "PARSED_LOCALLY", "VECTORS_PENDING"
 # What is done for a vendor that does not serve; storage waits for it.
 PARSER, EMBEDDER = "parser", "embedder"
 # Errors of a vendor that the work did not earn: another document would have met the same.
@@ -54,6 +60,29 @@ def choose(service: str, mode: Mode, lack: str = "", *, local_over_budget: bool 
     else:
         choice.backend = vendor_of(service)
     return choice
+
+
+def stands_in(choice: BackendChoice) -> bool:
+    """Whether the work was done on this machine because the vendor could not do it."""
+    return choice.backend == LOCAL and choice.reason not in (Mode.Name(choice.mode), PLAIN_TEXT)
+
+
+def kept(choices: Iterable[BackendChoice]) -> dict[str, dict[str, str]]:
+    """Choices by service, as rows keep them."""
+    return {
+        choice.service: {
+            "backend": choice.backend,
+            "mode": Mode.Name(choice.mode),
+            "reason": choice.reason,
+        }
+        for choice in choices
+    }
+
+
+def choices_of(row: Mapping[str, Mapping[str, str]]) -> list[BackendChoice]:
+    """Choices that a row has kept; a parser's before an embedder's, as they work."""
+    services = sorted(row, reverse=True)
+    return [BackendChoice(service=service, **row[service]) for service in services]
 
 
 def choice_attributes(choice: BackendChoice) -> dict[str, str]:

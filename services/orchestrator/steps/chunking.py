@@ -78,7 +78,7 @@ class Chunking:
         if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS and not version.settled:
             try:
                 # A request is never more than a message, so that all of it was put last.
-                without = await self._embedding.embed_and_publish(cut, version.pending, row)
+                without = await self._embedding.embed_and_publish(cut, version.pending, row, offer.choice)
                 lacking = degrading.pending(len(version.pending), without.message) if without else ""
                 cut = replace(cut, published=True, lacking=lacking)
             except ServiceError as error:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import grpc
+from psycopg.types.json import Jsonb
 
 from services.orchestrator import degrading, vectors
 from services.orchestrator.chunks.cutting import embedded_text
@@ -17,6 +18,7 @@ from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.spaces import Spaces
 from services.orchestrator.steps.answers import Cut, Embedded, Published
+from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.runtime import deadline
@@ -25,7 +27,7 @@ from waybill.runtime.errors import VendorContract, from_status
 from waybill.runtime.fair import Places
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
-from waybill.vendors.choosing import EMBEDDER
+from waybill.vendors.choosing import EMBEDDER, choices_of, kept
 
 # Calls that embed, of all runs: the vendor's latency is waited for side by side. And calls that write
 # vectors, which is work: more of them at a time are no faster.
@@ -49,8 +51,17 @@ class Embedding:
         """Embeds a range of chunks that have no vector yet and writes the vectors."""
         return await self._embed(cut, batch, await self._space_now(cut, row), row)
 
-    async def embed_and_publish(self, cut: Cut, chunks: Sequence[Chunk], row: Row) -> GoesOnWithout | None:
-        """Answers why the chunks have no vectors, where they have none."""
+    async def embed_and_publish(
+        self, cut: Cut, chunks: Sequence[Chunk], row: Row, choice: BackendChoice
+    ) -> GoesOnWithout | None:
+        """Answers why the chunks have no vectors, where they have none.
+
+        Args:
+            cut: The version.
+            chunks: Of it, those without a vector.
+            row: The run's.
+            choice: Who embeds.
+        """
         space, without = await self._spaces.of_version(cut), None
         bought: list[ChunkVector] = []
         async with AsyncExitStack() as stack:
@@ -62,7 +73,8 @@ class Embedding:
                     except GoesOnWithout as vendor:
                         without = vendor
             async with part("publish"), self._writing:
-                wanted = _publication(cut, vectors_pending=without is not None)
+                chosen = choices_of(row["backends"] | kept([without.choice if without else choice]))
+                wanted = _publication(cut, chosen, vectors_pending=without is not None)
                 await vectors.publish(self._peers.index, wanted, space, bought)
         return without
 
@@ -79,14 +91,19 @@ class Embedding:
 
         async def published(_: Space) -> Noted[Published]:
             why, space = without, await self._space_now(cut, row)
+            chosen = row["backends"]
             if space != await self._spaces.of_version(cut):
+                chosen = chosen | kept([(await self._spaces.offer(row["collection"])).choice])
                 for batch in cut.batches:
-                    why = (await self._embed(cut, batch, space, row)).value.without or why
-            wanted = _publication(cut, vectors_pending=bool(why))
+                    embedded = await self._embed(cut, batch, space, row)
+                    if embedded.value.without:
+                        why, chosen = embedded.value.without, chosen | embedded.columns["backends"].obj
+            wanted = _publication(cut, choices_of(chosen), vectors_pending=bool(why))
             response = await steady(lambda: self._peers.index.PublishVersion(wanted))
             pending = response.pending_vectors
             lacking = degrading.pending(pending, why) if pending else ""
-            return Noted(Published(response.document_id, lacking), {"vectors": cut.chunks - pending})
+            columns = {"vectors": cut.chunks - pending, "backends": Jsonb(chosen)}
+            return Noted(Published(response.document_id, lacking), columns)
 
         return await self._spaces.following(row["collection"], published)
 
@@ -133,10 +150,13 @@ class Embedding:
         return bought
 
 
-def _publication(cut: Cut, *, vectors_pending: bool) -> index.PublishVersionRequest:
+def _publication(
+    cut: Cut, backends: Sequence[BackendChoice], *, vectors_pending: bool
+) -> index.PublishVersionRequest:
     return index.PublishVersionRequest(
         version_id=cut.version_id,
         chunk_count=cut.chunks,
         edition=cut.edition,
         vectors_pending=vectors_pending,
+        backends=backends,
     )

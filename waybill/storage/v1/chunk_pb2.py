@@ -22,31 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from waybill.common.v1 import backend_pb2 as waybill_dot_common_dot_v1_dot_backend__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewaybill/storage/v1/chunk.proto\x12\x12waybill.storage.v1\"\xb0\x01\n\x05\x43hunk\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07heading\x18\x03 \x01(\t\x12\x0c\n\x04page\x18\x04 \x01(\x05\x12\x12\n\nstart_char\x18\x05 \x01(\x05\x12\x10\n\x08\x65nd_char\x18\x06 \x01(\x05\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x13\n\x0btoken_count\x18\x08 \x01(\x05\x12\x10\n\x08\x63hunk_id\x18\t \x01(\t\x12\x0c\n\x04lead\x18\n \x01(\t\".\n\x0b\x43hunkVector\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"\x97\x02\n\x03Hit\x12(\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x03 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x12\n\nversion_id\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12-\n\x05parts\x18\x07 \x01(\x0b\x32\x1e.waybill.storage.v1.ScoreParts\x12\'\n\x04\x61lso\x18\x08 \x03(\x0b\x32\x19.waybill.storage.v1.Place\x12,\n\x07\x65xcerpt\x18\t \x01(\x0b\x32\x1b.waybill.storage.v1.Excerpt\"\x8e\x01\n\nScoreParts\x12\r\n\x05words\x18\x01 \x01(\x01\x12\x0e\n\x06\x63osine\x18\x02 \x01(\x01\x12\x0e\n\x06weight\x18\x03 \x01(\x01\x12.\n\x07matched\x18\x04 \x03(\x0b\x32\x1d.waybill.storage.v1.WordShare\x12\x0f\n\x07\x65xcerpt\x18\x05 \x01(\x01\x12\x10\n\x08verbatim\x18\x06 \x01(\x08\"(\n\tWordShare\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"e\n\x05Place\x12\x14\n\x0c\x64ocument_key\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t\x12\x0f\n\x07ordinal\x18\x04 \x01(\x05\x12\x0c\n\x04page\x18\x05 \x01(\x05\"\x80\x01\n\x07\x45xcerpt\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nstart_char\x18\x02 \x01(\x05\x12/\n\x05marks\x18\x03 \x03(\x0b\x32 .waybill.storage.v1.Excerpt.Mark\x1a\"\n\x04Mark\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"+\n\x08\x43overage\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\x0f\n\x07vectors\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewaybill/storage/v1/chunk.proto\x12\x12waybill.storage.v1\x1a\x1fwaybill/common/v1/backend.proto\"\xb0\x01\n\x05\x43hunk\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07heading\x18\x03 \x01(\t\x12\x0c\n\x04page\x18\x04 \x01(\x05\x12\x12\n\nstart_char\x18\x05 \x01(\x05\x12\x10\n\x08\x65nd_char\x18\x06 \x01(\x05\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x13\n\x0btoken_count\x18\x08 \x01(\x05\x12\x10\n\x08\x63hunk_id\x18\t \x01(\t\x12\x0c\n\x04lead\x18\n \x01(\t\".\n\x0b\x43hunkVector\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\x0e\n\x06values\x18\x02 \x01(\x0c\"\xdc\x02\n\x03Hit\x12(\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x03 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x12\n\nversion_id\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12-\n\x05parts\x18\x07 \x01(\x0b\x32\x1e.waybill.storage.v1.ScoreParts\x12\'\n\x04\x61lso\x18\x08 \x03(\x0b\x32\x19.waybill.storage.v1.Place\x12,\n\x07\x65xcerpt\x18\t \x01(\x0b\x32\x1b.waybill.storage.v1.Excerpt\x12\x32\n\x08\x62\x61\x63kends\x18\n \x03(\x0b\x32 .waybill.common.v1.BackendChoice\x12\x0f\n\x07lacking\x18\x0b \x03(\t\"\x8e\x01\n\nScoreParts\x12\r\n\x05words\x18\x01 \x01(\x01\x12\x0e\n\x06\x63osine\x18\x02 \x01(\x01\x12\x0e\n\x06weight\x18\x03 \x01(\x01\x12.\n\x07matched\x18\x04 \x03(\x0b\x32\x1d.waybill.storage.v1.WordShare\x12\x0f\n\x07\x65xcerpt\x18\x05 \x01(\x01\x12\x10\n\x08verbatim\x18\x06 \x01(\x08\"(\n\tWordShare\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"e\n\x05Place\x12\x14\n\x0c\x64ocument_key\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t\x12\x0f\n\x07ordinal\x18\x04 \x01(\x05\x12\x0c\n\x04page\x18\x05 \x01(\x05\"\x80\x01\n\x07\x45xcerpt\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nstart_char\x18\x02 \x01(\x05\x12/\n\x05marks\x18\x03 \x03(\x0b\x32 .waybill.storage.v1.Excerpt.Mark\x1a\"\n\x04Mark\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"+\n\x08\x43overage\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\x0f\n\x07vectors\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.storage.v1.chunk_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHUNK']._serialized_start=55
-  _globals['_CHUNK']._serialized_end=231
-  _globals['_CHUNKVECTOR']._serialized_start=233
-  _globals['_CHUNKVECTOR']._serialized_end=279
-  _globals['_HIT']._serialized_start=282
-  _globals['_HIT']._serialized_end=561
-  _globals['_SCOREPARTS']._serialized_start=564
-  _globals['_SCOREPARTS']._serialized_end=706
-  _globals['_WORDSHARE']._serialized_start=708
-  _globals['_WORDSHARE']._serialized_end=748
-  _globals['_PLACE']._serialized_start=750
-  _globals['_PLACE']._serialized_end=851
-  _globals['_EXCERPT']._serialized_start=854
-  _globals['_EXCERPT']._serialized_end=982
-  _globals['_EXCERPT_MARK']._serialized_start=948
-  _globals['_EXCERPT_MARK']._serialized_end=982
-  _globals['_COVERAGE']._serialized_start=984
-  _globals['_COVERAGE']._serialized_end=1027
+  _globals['_CHUNK']._serialized_start=88
+  _globals['_CHUNK']._serialized_end=264
+  _globals['_CHUNKVECTOR']._serialized_start=266
+  _globals['_CHUNKVECTOR']._serialized_end=312
+  _globals['_HIT']._serialized_start=315
+  _globals['_HIT']._serialized_end=663
+  _globals['_SCOREPARTS']._serialized_start=666
+  _globals['_SCOREPARTS']._serialized_end=808
+  _globals['_WORDSHARE']._serialized_start=810
+  _globals['_WORDSHARE']._serialized_end=850
+  _globals['_PLACE']._serialized_start=852
+  _globals['_PLACE']._serialized_end=953
+  _globals['_EXCERPT']._serialized_start=956
+  _globals['_EXCERPT']._serialized_end=1084
+  _globals['_EXCERPT_MARK']._serialized_start=1050
+  _globals['_EXCERPT_MARK']._serialized_end=1084
+  _globals['_COVERAGE']._serialized_start=1086
+  _globals['_COVERAGE']._serialized_end=1129
 # @@protoc_insertion_point(module_scope)

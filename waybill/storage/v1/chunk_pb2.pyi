@@ -1,3 +1,4 @@
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -39,7 +40,7 @@ class ChunkVector(_message.Message):
     def __init__(self, ordinal: _Optional[int] = ..., values: _Optional[bytes] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("chunk", "collection", "document_key", "document_id", "version_id", "score", "parts", "also", "excerpt")
+    __slots__ = ("chunk", "collection", "document_key", "document_id", "version_id", "score", "parts", "also", "excerpt", "backends", "lacking")
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +50,8 @@ class Hit(_message.Message):
     PARTS_FIELD_NUMBER: _ClassVar[int]
     ALSO_FIELD_NUMBER: _ClassVar[int]
     EXCERPT_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    LACKING_FIELD_NUMBER: _ClassVar[int]
     chunk: Chunk
     collection: str
     document_key: str
@@ -58,7 +61,9 @@ class Hit(_message.Message):
     parts: ScoreParts
     also: _containers.RepeatedCompositeFieldContainer[Place]
     excerpt: Excerpt
-    def __init__(self, chunk: _Optional[_Union[Chunk, _Mapping]] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., version_id: _Optional[str] = ..., score: _Optional[float] = ..., parts: _Optional[_Union[ScoreParts, _Mapping]] = ..., also: _Optional[_Iterable[_Union[Place, _Mapping]]] = ..., excerpt: _Optional[_Union[Excerpt, _Mapping]] = ...) -> None: ...
+    backends: _containers.RepeatedCompositeFieldContainer[_backend_pb2.BackendChoice]
+    lacking: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, chunk: _Optional[_Union[Chunk, _Mapping]] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., document_id: _Optional[str] = ..., version_id: _Optional[str] = ..., score: _Optional[float] = ..., parts: _Optional[_Union[ScoreParts, _Mapping]] = ..., also: _Optional[_Iterable[_Union[Place, _Mapping]]] = ..., excerpt: _Optional[_Union[Excerpt, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[_backend_pb2.BackendChoice, _Mapping]]] = ..., lacking: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScoreParts(_message.Message):
     __slots__ = ("words", "cosine", "weight", "matched", "excerpt", "verbatim")

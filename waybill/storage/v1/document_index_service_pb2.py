@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from waybill.common.v1 import backend_pb2 as waybill_dot_common_dot_v1_dot_backend__pb2
 from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__pb2
 from waybill.storage.v1 import chunk_pb2 as waybill_dot_storage_dot_v1_dot_chunk__pb2
 from waybill.storage.v1 import comparison_pb2 as waybill_dot_storage_dot_v1_dot_comparison__pb2
 from waybill.storage.v1 import document_pb2 as waybill_dot_storage_dot_v1_dot_document__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/document_index_service.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwaybill/common/v1/space.proto\x1a\x1ewaybill/storage/v1/chunk.proto\x1a#waybill/storage/v1/comparison.proto\x1a!waybill/storage/v1/document.proto\"\xf0\x02\n\x13\x42\x65ginVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x01(\t\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\'\n\x05space\x18\x05 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\nkeep_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12G\n\x08metadata\x18\t \x03(\x0b\x32\x35.waybill.storage.v1.BeginVersionRequest.MetadataEntry\x12\x0e\n\x06origin\x18\n \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc2\x02\n\x14\x42\x65ginVersionResponse\x12\x41\n\x07outcome\x18\x01 \x01(\x0e\x32\x30.waybill.storage.v1.BeginVersionResponse.Outcome\x12\x12\n\nversion_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x05\x12\x1b\n\x13\x64\x65scription_differs\x18\x05 \x01(\x08\x12\x17\n\x0fpending_vectors\x18\x06 \x01(\x05\x12\x0e\n\x06run_id\x18\x07 \x01(\t\"c\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BEGUN\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\x12\x15\n\x11OUTCOME_PUBLISHED\x10\x03\"\x89\x01\n\x10PutChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12)\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x36\n\x05\x62\x65gin\x18\x03 \x01(\x0b\x32\'.waybill.storage.v1.BeginVersionRequest\"~\n\x11PutChunksResponse\x12\x16\n\x0ereused_vectors\x18\x01 \x01(\x05\x12\x37\n\x05\x62\x65gun\x18\x02 \x01(\x0b\x32(.waybill.storage.v1.BeginVersionResponse\x12\x18\n\x10pending_ordinals\x18\x03 \x03(\x05\"\xe3\x01\n\x11ListChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rstart_ordinal\x18\x04 \x01(\x05\x12\x13\n\x0b\x65nd_ordinal\x18\x05 \x01(\x05\x12\x14\n\x0cpending_only\x18\x06 \x01(\x08\x12\x12\n\ncollection\x18\x07 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x08 \x01(\t\x12\'\n\x05space\x18\t \x01(\x0b\x32\x18.waybill.common.v1.Space\"l\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t\"\xbe\x01\n\x11PutVectorsRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.waybill.storage.v1.ChunkVector\x12:\n\x07publish\x18\x04 \x01(\x0b\x32).waybill.storage.v1.PublishVersionRequest\"S\n\x12PutVectorsResponse\x12=\n\tpublished\x18\x01 \x01(\x0b\x32*.waybill.storage.v1.PublishVersionResponse\"j\n\x15PublishVersionRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x0f\n\x07\x65\x64ition\x18\x03 \x01(\x03\x12\x17\n\x0fvectors_pending\x18\x04 \x01(\x08\"c\n\x16PublishVersionResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x1b\n\x13replaced_version_id\x18\x02 \x01(\t\x12\x17\n\x0fpending_vectors\x18\x03 \x01(\x05\"X\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x03(\t\"k\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x1e\n\x16orphaned_source_sha256\x18\x04 \x03(\t\">\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"E\n\x13GetDocumentResponse\x12.\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1c.waybill.storage.v1.Document\"\xf3\x01\n\x14ListDocumentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12H\n\x08metadata\x18\x04 \x03(\x0b\x32\x36.waybill.storage.v1.ListDocumentsRequest.MetadataEntry\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x15ListDocumentsResponse\x12/\n\tdocuments\x18\x01 \x03(\x0b\x32\x1c.waybill.storage.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x17ListCollectionsResponse\x12\x33\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1e.waybill.storage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\'\n\x05space\x18\x04 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x34\n\x04mode\x18\x05 \x01(\x0e\x32&.waybill.storage.v1.SearchRequest.Mode\x12\r\n\x05limit\x18\x06 \x01(\x05\x12\x15\n\rdocument_keys\x18\x07 \x03(\t\x12\x41\n\x08metadata\x18\x08 \x03(\x0b\x32/.waybill.storage.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\t \x01(\x05\x12\x11\n\tlast_page\x18\n \x01(\x05\x12\x0e\n\x06\x62\x65side\x18\x0b \x01(\x08\x12\r\n\x05\x65xact\x18\x0c \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_VECTOR\x10\x01\x12\r\n\tMODE_TEXT\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\"\x9e\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t2\xff\x08\n\x14\x44ocumentIndexService\x12\x66\n\x0c\x42\x65ginVersion\x12\'.waybill.storage.v1.BeginVersionRequest\x1a(.waybill.storage.v1.BeginVersionResponse\"\x03\x90\x02\x02\x12]\n\tPutChunks\x12$.waybill.storage.v1.PutChunksRequest\x1a%.waybill.storage.v1.PutChunksResponse\"\x03\x90\x02\x02\x12`\n\nListChunks\x12%.waybill.storage.v1.ListChunksRequest\x1a&.waybill.storage.v1.ListChunksResponse\"\x03\x90\x02\x01\x12i\n\rCompareChunks\x12(.waybill.storage.v1.CompareChunksRequest\x1a).waybill.storage.v1.CompareChunksResponse\"\x03\x90\x02\x01\x12`\n\nPutVectors\x12%.waybill.storage.v1.PutVectorsRequest\x1a&.waybill.storage.v1.PutVectorsResponse\"\x03\x90\x02\x02\x12l\n\x0ePublishVersion\x12).waybill.storage.v1.PublishVersionRequest\x1a*.waybill.storage.v1.PublishVersionResponse\"\x03\x90\x02\x02\x12l\n\x0e\x44\x65leteDocument\x12).waybill.storage.v1.DeleteDocumentRequest\x1a*.waybill.storage.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12\x63\n\x0bGetDocument\x12&.waybill.storage.v1.GetDocumentRequest\x1a\'.waybill.storage.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12i\n\rListDocuments\x12(.waybill.storage.v1.ListDocumentsRequest\x1a).waybill.storage.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12o\n\x0fListCollections\x12*.waybill.storage.v1.ListCollectionsRequest\x1a+.waybill.storage.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12T\n\x06Search\x12!.waybill.storage.v1.SearchRequest\x1a\".waybill.storage.v1.SearchResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/waybill/storage/v1/document_index_service.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwaybill/common/v1/backend.proto\x1a\x1dwaybill/common/v1/space.proto\x1a\x1ewaybill/storage/v1/chunk.proto\x1a#waybill/storage/v1/comparison.proto\x1a!waybill/storage/v1/document.proto\"\xf0\x02\n\x13\x42\x65ginVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x01(\t\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\'\n\x05space\x18\x05 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12.\n\nkeep_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12G\n\x08metadata\x18\t \x03(\x0b\x32\x35.waybill.storage.v1.BeginVersionRequest.MetadataEntry\x12\x0e\n\x06origin\x18\n \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc2\x02\n\x14\x42\x65ginVersionResponse\x12\x41\n\x07outcome\x18\x01 \x01(\x0e\x32\x30.waybill.storage.v1.BeginVersionResponse.Outcome\x12\x12\n\nversion_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x04 \x01(\x05\x12\x1b\n\x13\x64\x65scription_differs\x18\x05 \x01(\x08\x12\x17\n\x0fpending_vectors\x18\x06 \x01(\x05\x12\x0e\n\x06run_id\x18\x07 \x01(\t\"c\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BEGUN\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\x12\x15\n\x11OUTCOME_PUBLISHED\x10\x03\"\x89\x01\n\x10PutChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12)\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x36\n\x05\x62\x65gin\x18\x03 \x01(\x0b\x32\'.waybill.storage.v1.BeginVersionRequest\"~\n\x11PutChunksResponse\x12\x16\n\x0ereused_vectors\x18\x01 \x01(\x05\x12\x37\n\x05\x62\x65gun\x18\x02 \x01(\x0b\x32(.waybill.storage.v1.BeginVersionResponse\x12\x18\n\x10pending_ordinals\x18\x03 \x03(\x05\"\xe3\x01\n\x11ListChunksRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rstart_ordinal\x18\x04 \x01(\x05\x12\x13\n\x0b\x65nd_ordinal\x18\x05 \x01(\x05\x12\x14\n\x0cpending_only\x18\x06 \x01(\x08\x12\x12\n\ncollection\x18\x07 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x08 \x01(\t\x12\'\n\x05space\x18\t \x01(\x0b\x32\x18.waybill.common.v1.Space\"l\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t\"\xbe\x01\n\x11PutVectorsRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.waybill.storage.v1.ChunkVector\x12:\n\x07publish\x18\x04 \x01(\x0b\x32).waybill.storage.v1.PublishVersionRequest\"S\n\x12PutVectorsResponse\x12=\n\tpublished\x18\x01 \x01(\x0b\x32*.waybill.storage.v1.PublishVersionResponse\"\x9e\x01\n\x15PublishVersionRequest\x12\x12\n\nversion_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x0f\n\x07\x65\x64ition\x18\x03 \x01(\x03\x12\x17\n\x0fvectors_pending\x18\x04 \x01(\x08\x12\x32\n\x08\x62\x61\x63kends\x18\x05 \x03(\x0b\x32 .waybill.common.v1.BackendChoice\"c\n\x16PublishVersionResponse\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x1b\n\x13replaced_version_id\x18\x02 \x01(\t\x12\x17\n\x0fpending_vectors\x18\x03 \x01(\x05\"X\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x15\n\rsource_sha256\x18\x03 \x03(\t\"k\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x1e\n\x16orphaned_source_sha256\x18\x04 \x03(\t\">\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"E\n\x13GetDocumentResponse\x12.\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1c.waybill.storage.v1.Document\"\xf3\x01\n\x14ListDocumentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12H\n\x08metadata\x18\x04 \x03(\x0b\x32\x36.waybill.storage.v1.ListDocumentsRequest.MetadataEntry\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x15ListDocumentsResponse\x12/\n\tdocuments\x18\x01 \x03(\x0b\x32\x1c.waybill.storage.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x17ListCollectionsResponse\x12\x33\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1e.waybill.storage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0e\n\x06vector\x18\x03 \x01(\x0c\x12\'\n\x05space\x18\x04 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x34\n\x04mode\x18\x05 \x01(\x0e\x32&.waybill.storage.v1.SearchRequest.Mode\x12\r\n\x05limit\x18\x06 \x01(\x05\x12\x15\n\rdocument_keys\x18\x07 \x03(\t\x12\x41\n\x08metadata\x18\x08 \x03(\x0b\x32/.waybill.storage.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\t \x01(\x05\x12\x11\n\tlast_page\x18\n \x01(\x05\x12\x0e\n\x06\x62\x65side\x18\x0b \x01(\x08\x12\r\n\x05\x65xact\x18\x0c \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_VECTOR\x10\x01\x12\r\n\tMODE_TEXT\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\"\x9e\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t2\xff\x08\n\x14\x44ocumentIndexService\x12\x66\n\x0c\x42\x65ginVersion\x12\'.waybill.storage.v1.BeginVersionRequest\x1a(.waybill.storage.v1.BeginVersionResponse\"\x03\x90\x02\x02\x12]\n\tPutChunks\x12$.waybill.storage.v1.PutChunksRequest\x1a%.waybill.storage.v1.PutChunksResponse\"\x03\x90\x02\x02\x12`\n\nListChunks\x12%.waybill.storage.v1.ListChunksRequest\x1a&.waybill.storage.v1.ListChunksResponse\"\x03\x90\x02\x01\x12i\n\rCompareChunks\x12(.waybill.storage.v1.CompareChunksRequest\x1a).waybill.storage.v1.CompareChunksResponse\"\x03\x90\x02\x01\x12`\n\nPutVectors\x12%.waybill.storage.v1.PutVectorsRequest\x1a&.waybill.storage.v1.PutVectorsResponse\"\x03\x90\x02\x02\x12l\n\x0ePublishVersion\x12).waybill.storage.v1.PublishVersionRequest\x1a*.waybill.storage.v1.PublishVersionResponse\"\x03\x90\x02\x02\x12l\n\x0e\x44\x65leteDocument\x12).waybill.storage.v1.DeleteDocumentRequest\x1a*.waybill.storage.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12\x63\n\x0bGetDocument\x12&.waybill.storage.v1.GetDocumentRequest\x1a\'.waybill.storage.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12i\n\rListDocuments\x12(.waybill.storage.v1.ListDocumentsRequest\x1a).waybill.storage.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12o\n\x0fListCollections\x12*.waybill.storage.v1.ListCollectionsRequest\x1a+.waybill.storage.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12T\n\x06Search\x12!.waybill.storage.v1.SearchRequest\x1a\".waybill.storage.v1.SearchResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,56 +65,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['ListCollections']._serialized_options = b'\220\002\001'
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['Search']._loaded_options = None
   _globals['_DOCUMENTINDEXSERVICE'].methods_by_name['Search']._serialized_options = b'\220\002\001'
-  _globals['_BEGINVERSIONREQUEST']._serialized_start=240
-  _globals['_BEGINVERSIONREQUEST']._serialized_end=608
-  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._serialized_start=561
-  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._serialized_end=608
-  _globals['_BEGINVERSIONRESPONSE']._serialized_start=611
-  _globals['_BEGINVERSIONRESPONSE']._serialized_end=933
-  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_start=834
-  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_end=933
-  _globals['_PUTCHUNKSREQUEST']._serialized_start=936
-  _globals['_PUTCHUNKSREQUEST']._serialized_end=1073
-  _globals['_PUTCHUNKSRESPONSE']._serialized_start=1075
-  _globals['_PUTCHUNKSRESPONSE']._serialized_end=1201
-  _globals['_LISTCHUNKSREQUEST']._serialized_start=1204
-  _globals['_LISTCHUNKSREQUEST']._serialized_end=1431
-  _globals['_LISTCHUNKSRESPONSE']._serialized_start=1433
-  _globals['_LISTCHUNKSRESPONSE']._serialized_end=1541
-  _globals['_PUTVECTORSREQUEST']._serialized_start=1544
-  _globals['_PUTVECTORSREQUEST']._serialized_end=1734
-  _globals['_PUTVECTORSRESPONSE']._serialized_start=1736
-  _globals['_PUTVECTORSRESPONSE']._serialized_end=1819
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1821
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1927
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1929
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=2028
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=2030
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=2118
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=2120
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=2227
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=2229
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=2291
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2293
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2362
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2365
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2608
-  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=561
-  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=608
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2610
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2707
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=2709
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=2772
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=2774
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=2877
-  _globals['_SEARCHREQUEST']._serialized_start=2880
-  _globals['_SEARCHREQUEST']._serialized_end=3344
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=561
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=608
-  _globals['_SEARCHREQUEST_MODE']._serialized_start=3267
-  _globals['_SEARCHREQUEST_MODE']._serialized_end=3344
-  _globals['_SEARCHRESPONSE']._serialized_start=3347
-  _globals['_SEARCHRESPONSE']._serialized_end=3505
-  _globals['_DOCUMENTINDEXSERVICE']._serialized_start=3508
-  _globals['_DOCUMENTINDEXSERVICE']._serialized_end=4659
+  _globals['_BEGINVERSIONREQUEST']._serialized_start=273
+  _globals['_BEGINVERSIONREQUEST']._serialized_end=641
+  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._serialized_start=594
+  _globals['_BEGINVERSIONREQUEST_METADATAENTRY']._serialized_end=641
+  _globals['_BEGINVERSIONRESPONSE']._serialized_start=644
+  _globals['_BEGINVERSIONRESPONSE']._serialized_end=966
+  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_start=867
+  _globals['_BEGINVERSIONRESPONSE_OUTCOME']._serialized_end=966
+  _globals['_PUTCHUNKSREQUEST']._serialized_start=969
+  _globals['_PUTCHUNKSREQUEST']._serialized_end=1106
+  _globals['_PUTCHUNKSRESPONSE']._serialized_start=1108
+  _globals['_PUTCHUNKSRESPONSE']._serialized_end=1234
+  _globals['_LISTCHUNKSREQUEST']._serialized_start=1237
+  _globals['_LISTCHUNKSREQUEST']._serialized_end=1464
+  _globals['_LISTCHUNKSRESPONSE']._serialized_start=1466
+  _globals['_LISTCHUNKSRESPONSE']._serialized_end=1574
+  _globals['_PUTVECTORSREQUEST']._serialized_start=1577
+  _globals['_PUTVECTORSREQUEST']._serialized_end=1767
+  _globals['_PUTVECTORSRESPONSE']._serialized_start=1769
+  _globals['_PUTVECTORSRESPONSE']._serialized_end=1852
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1855
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=2013
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=2015
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=2114
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=2116
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=2204
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=2206
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=2313
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=2315
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=2377
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2379
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2448
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2451
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2694
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=594
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=641
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2696
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2793
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=2795
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=2858
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=2860
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=2963
+  _globals['_SEARCHREQUEST']._serialized_start=2966
+  _globals['_SEARCHREQUEST']._serialized_end=3430
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=594
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=641
+  _globals['_SEARCHREQUEST_MODE']._serialized_start=3353
+  _globals['_SEARCHREQUEST_MODE']._serialized_end=3430
+  _globals['_SEARCHRESPONSE']._serialized_start=3433
+  _globals['_SEARCHRESPONSE']._serialized_end=3591
+  _globals['_DOCUMENTINDEXSERVICE']._serialized_start=3594
+  _globals['_DOCUMENTINDEXSERVICE']._serialized_end=4745
 # @@protoc_insertion_point(module_scope)

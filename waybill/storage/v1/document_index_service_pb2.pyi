@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.storage.v1 import chunk_pb2 as _chunk_pb2
 from waybill.storage.v1 import comparison_pb2 as _comparison_pb2
@@ -144,16 +145,18 @@ class PutVectorsResponse(_message.Message):
     def __init__(self, published: _Optional[_Union[PublishVersionResponse, _Mapping]] = ...) -> None: ...
 
 class PublishVersionRequest(_message.Message):
-    __slots__ = ("version_id", "chunk_count", "edition", "vectors_pending")
+    __slots__ = ("version_id", "chunk_count", "edition", "vectors_pending", "backends")
     VERSION_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNK_COUNT_FIELD_NUMBER: _ClassVar[int]
     EDITION_FIELD_NUMBER: _ClassVar[int]
     VECTORS_PENDING_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
     version_id: str
     chunk_count: int
     edition: int
     vectors_pending: bool
-    def __init__(self, version_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., edition: _Optional[int] = ..., vectors_pending: _Optional[bool] = ...) -> None: ...
+    backends: _containers.RepeatedCompositeFieldContainer[_backend_pb2.BackendChoice]
+    def __init__(self, version_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., edition: _Optional[int] = ..., vectors_pending: _Optional[bool] = ..., backends: _Optional[_Iterable[_Union[_backend_pb2.BackendChoice, _Mapping]]] = ...) -> None: ...
 
 class PublishVersionResponse(_message.Message):
     __slots__ = ("document_id", "replaced_version_id", "pending_vectors")
