@@ -149,8 +149,8 @@ ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml
 OVER_BUDGET = Setting(
     name="WAYBILL_OVER_BUDGET",
     group="Money",
-    meaning="In hybrid mode, what becomes of a document whose parse a budget refuses: it waits (`wait`), or "
-    "is read on this machine, flagged (`local`).",
+    meaning="In hybrid mode, what becomes of a document whose parse or vectors a budget refuses: it waits "
+    "(`wait`), or is read on this machine, or published without vectors, flagged (`local`).",
     default="wait",
     choices=("wait", "local"),
 )

@@ -65,14 +65,14 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         """Says whether a purchase would pass."""
         if min(request.amount, request.promised) < 0:
             raise InvalidRequest("INVALID_REQUEST", "amount and promised are at least 0.")
-        has_room = await self._budgets.has_room(
+        has_room, by_run = await self._budgets.room(
             identity.caller().tenant,
             as_uuid("budget_id", request.budget_id),
             request.amount,
             as_uuid("run_id", request.run_id) if request.run_id else "",
             request.promised,
         )
-        return ledger_service_pb2.CheckBudgetResponse(has_room=has_room)
+        return ledger_service_pb2.CheckBudgetResponse(has_room=has_room, by_run=by_run)
 
     async def ListBudgetChanges(
         self, request: ledger_service_pb2.ListBudgetChangesRequest, context: Any

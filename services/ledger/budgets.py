@@ -53,7 +53,8 @@ order by b.created_at, b.budget_id limit %(limit)s
 # Also of a budget over all tenants: it tells one whose purchase was refused whether it would pass by now.
 ROOM = f"""
 select coalesce(w.used + w.held + w.in_doubt, 0)::numeric + %(amount)s
-    + case b.period when 'RUN' then 0 else %(promised)s end <= b.limit_amount as has_room
+    + case b.period when 'RUN' then 0 else %(promised)s end <= b.limit_amount as has_room,
+    b.period = 'RUN' as by_run
 from waybill_ledger.budgets b
 left join waybill_ledger.budget_windows w on w.window_id = {window_id("%(run_id)s")}
 where b.deleted_at is null and b.budget_id = %(budget_id)s
@@ -154,10 +155,10 @@ class Budgets:
             values["after"], values["after_id"] = after
         return await self._rows(who, LIST, values)
 
-    async def has_room(
+    async def room(
         self, tenant: str, budget_id: str, amount: int, run_id: str, promised: int = 0
-    ) -> bool:
-        """Whether so much more would pass now, in the window of the run where each has its own.
+    ) -> tuple[bool, bool]:
+        """Whether so much more would pass now; and whether in a window that the run has for itself.
 
         What is promised to others counts in a window that is theirs, too.
         A budget that is not there any more refuses nothing.
@@ -168,7 +169,7 @@ class Budgets:
         }  # fmt: skip
         async with self._database.transaction(tenant) as connection:
             row = await (await connection.execute(ROOM, values)).fetchone()
-        return row is None or bool(row["has_room"])
+        return (True, False) if row is None else (row["has_room"], row["by_run"])
 
     async def delete(self, who: Caller, budget_id: str) -> None:
         """It limits nothing any more; again, it changes nothing.

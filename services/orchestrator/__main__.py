@@ -68,7 +68,8 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
     ):
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
         waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
-        step_log, spaces = StepLog(database), Spaces(peers, Offers(peers))
+        offers = Offers(peers, local_over_budget=config.local_over_budget)
+        step_log, spaces = StepLog(database), Spaces(peers, offers)
         durable = Durable(runs, step_log, engine.unqueue)
         jobs = BatchJobs(database)
         batches = BatchTier(peers, runs, spaces, jobs, utc_now)
@@ -78,11 +79,12 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         listing, searches = RunListing(database), Searches(spaces, peers)
         audit = Audit(to_ledger(peers.ledger))
         control = Control(runs, durable, pipeline, peers, listing, audit)
+        budgets = BudgetWaits(peers, utc_now)
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, utc_now),
             PARSE: ParseWaits(peers, utc_now),
-            BUDGET: BudgetWaits(peers, utc_now),
-            HEAL: HealWaits(peers, control.heal, utc_now),
+            BUDGET: budgets,
+            HEAL: HealWaits(peers, budgets, control.heal, utc_now),
         }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)

@@ -13,7 +13,7 @@ from functools import partial
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.waits import Wait, seldom
-from waybill.ledger.v1.ledger_service_pb2 import CheckBudgetRequest
+from waybill.ledger.v1.ledger_service_pb2 import CheckBudgetRequest, CheckBudgetResponse
 from waybill.runtime.retry import insist
 
 SOONEST_SECONDS, LATEST_SECONDS = 1.0, 60.0
@@ -37,21 +37,27 @@ class BudgetWaits:
 
     async def look(self, wait: Wait, row: Row) -> datetime.datetime | None:
         """When to look again; None once what was refused would pass this budget."""
-        budget_id, _, wanted = wait.ref.partition(":")
-        request = CheckBudgetRequest(
-            budget_id=budget_id,
-            amount=int(wanted),
-            run_id=wait.run.run_id,
-            promised=self._promise(budget_id, wait.run.run_id, int(wanted)),
-        )
-        check = partial(self._peers.ledger.CheckBudget, request, timeout=ASK_SECONDS)
-        has_room = False
+        room = await self.room(wait.ref, wait.run.run_id)
+        if room.has_room:
+            return None
+        return seldom(wait.created_at, self._now(), SOONEST_SECONDS, LATEST_SECONDS)
+
+    async def room(self, blocked_on: str, run_id: str) -> CheckBudgetResponse:
+        """Whether what a budget refused a run would pass, which is then promised to it.
+
+        Args:
+            blocked_on: As in BackendChoice.
+            run_id: The run.
+        """
+        budget_id, _, wanted = blocked_on.partition(":")
+        room = CheckBudgetResponse()
         try:
-            has_room = (await insist(check, seconds=ASK_SECONDS)).has_room
+            promised = self._promise(budget_id, run_id, int(wanted))
+            room = await check(self._peers, blocked_on, run_id, promised)
         finally:
-            if not has_room:
-                self._promised.pop((budget_id, wait.run.run_id), None)
-        return None if has_room else seldom(wait.created_at, self._now(), SOONEST_SECONDS, LATEST_SECONDS)
+            if not room.has_room:
+                self._promised.pop((budget_id, run_id), None)
+        return room
 
     async def end(self, wait: Wait, row: Row) -> None:
         """Nothing is left of it anywhere."""
@@ -66,3 +72,17 @@ class BudgetWaits:
             for (budget, run), (much, _) in self._promised.items()
             if budget == budget_id and run != run_id
         )
+
+
+async def check(peers: Peers, blocked_on: str, run_id: str, promised: int = 0) -> CheckBudgetResponse:
+    """Whether what a budget refused a run would pass by now.
+
+    Args:
+        peers: The ledger.
+        blocked_on: As in BackendChoice.
+        run_id: The run.
+        promised: To others.
+    """
+    budget_id, _, wanted = blocked_on.partition(":")
+    request = CheckBudgetRequest(budget_id=budget_id, amount=int(wanted), run_id=run_id, promised=promised)
+    return await insist(partial(peers.ledger.CheckBudget, request, timeout=ASK_SECONDS), seconds=ASK_SECONDS)

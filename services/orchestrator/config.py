@@ -23,6 +23,7 @@ class OrchestratorConfig:
         runs_in_flight: WAYBILL_RUNS_IN_FLIGHT, documents worked on at a time.
         tenant_runs_in_flight: WAYBILL_TENANT_RUNS_IN_FLIGHT, the same for one tenant.
         tenant_unfinished_runs: WAYBILL_TENANT_UNFINISHED_RUNS, queued or worked on; more are refused.
+        local_over_budget: WAYBILL_OVER_BUDGET, in hybrid mode: what a budget refuses is done without vectors.
         chunk_sizes: WAYBILL_CHUNK_TOKENS and WAYBILL_CHUNK_OVERLAP_TOKENS; part of a version's recipe.
     """
 
@@ -37,6 +38,7 @@ class OrchestratorConfig:
     runs_in_flight: int
     tenant_runs_in_flight: int
     tenant_unfinished_runs: int
+    local_over_budget: bool = False
     chunk_sizes: ChunkSizes = DEFAULT_SIZES
 
     @classmethod
@@ -57,6 +59,7 @@ class OrchestratorConfig:
             runs_in_flight=settings.integer(declared.RUNS_IN_FLIGHT),
             tenant_runs_in_flight=settings.integer(declared.TENANT_RUNS_IN_FLIGHT),
             tenant_unfinished_runs=settings.integer(declared.TENANT_UNFINISHED_RUNS),
+            local_over_budget=settings.choice(declared.OVER_BUDGET) == "local",
             chunk_sizes=ChunkSizes(max_tokens, overlap_tokens),
         )
         settings.check()

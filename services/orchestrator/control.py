@@ -6,7 +6,8 @@ import datetime
 from dataclasses import dataclass
 from functools import partial
 
-from services.orchestrator.degrading import HEALABLE
+from services.orchestrator.budget_waits import check
+from services.orchestrator.degrading import HEALABLE, lacks
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.listing import RunListing
@@ -25,7 +26,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 from waybill.parser.v1.parser_service_pb2 import DeleteParseJobsRequest
 from waybill.runtime import deadline
 from waybill.runtime.audit import Audit
-from waybill.runtime.errors import InvalidRequest, Precondition
+from waybill.runtime.errors import InvalidRequest, Precondition, Quota
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import page_size
 from waybill.storage.v1.document_index_service_pb2 import (
@@ -35,6 +36,7 @@ from waybill.storage.v1.document_index_service_pb2 import (
 )
 from waybill.storage.v1.document_pb2 import Document
 from waybill.storage.v1.object_storage_service_pb2 import DeleteObjectRequest
+from waybill.vendors.choosing import OVER_BUDGET
 
 PATIENCE_SECONDS = 30.0
 DEFAULT_DELETIONS, MOST_DELETIONS, DELETIONS_AT_ONCE = 100, 500, 20
@@ -99,6 +101,7 @@ class Control:
         Raises:
             NotFound: RUN_NOT_FOUND; DOCUMENT_NOT_FOUND, it was deleted.
             Precondition: NOTHING_TO_HEAL, VERSION_REPLACED.
+            Quota: BUDGET_EXCEEDED, all that it lacks is refused still.
         """
         row = await self._runs.find(run)
         if row["state"] == "READY_DEGRADED" and row["reason"] in HEALABLE:
@@ -108,7 +111,16 @@ class Control:
                 raise Precondition(
                     "VERSION_REPLACED", "The document has another version by now: nothing is to be healed."
                 )
+            await self._check_budgets(row)
         return await self._runs.heal(run, HEALABLE)
+
+    async def _check_budgets(self, row: Row) -> None:
+        for blocked_on in lacks(row).values():
+            if not blocked_on or (await check(self._peers, blocked_on, str(row["run_id"]))).has_room:
+                return
+        raise Quota(
+            OVER_BUDGET, f"A budget still refuses what the run lacks: nothing was begun. {row['message']}"
+        )
 
     async def delete(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:
         """Deletes a document and what only it needed.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from psycopg.types.json import Jsonb
 
+from services.orchestrator.runs.rows import Row
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.purchases import LOCAL
+from waybill.runtime import semconv
 from waybill.runtime.errors import ServiceError
 from waybill.vendors.choosing import (
     EMBEDDER,
@@ -47,13 +49,22 @@ class GoesOnWithout(Exception):
     message: str
 
 
-def check_goes_on(service: str, mode: Mode, error: ServiceError) -> None:
-    """Raises GoesOnWithout where a run goes on without a vendor that failed so."""
-    if not refused_by_vendor(error):
+def check_goes_on(service: str, mode: Mode, error: ServiceError, *, local_over_budget: bool) -> None:
+    """Raises GoesOnWithout where a run goes on without a vendor that failed so, or that no budget pays."""
+    blocked_on = error.metadata.get(semconv.BLOCKED_ON, "")
+    if not (blocked_on or refused_by_vendor(error)):
         return
-    choice = choose(service, mode, error.reason)
+    choice = choose(service, mode, error.reason, local_over_budget=local_over_budget)
     if choice.reason == error.reason:
+        choice.blocked_on = blocked_on
         raise GoesOnWithout(choice, error.message) from error
+
+
+def lacks(row: Row) -> Mapping[str, str]:
+    """The services whose vendors a healable run went without, each with its BackendChoice.blocked_on."""
+    reasons = {row["reason"], *([VECTORS_PENDING] if row["embedded_chunks"] < row["chunks"] else [])}
+    services = [HEALED_BY[reason] for reason in sorted(reasons)]
+    return {service: row["backends"].get(service, {}).get("blocked_on", "") for service in services}
 
 
 def pending(chunks: int, message: str) -> str:
@@ -67,12 +78,18 @@ def goes_on_locally(job: ParseJob) -> bool:
     return job.backend != LOCAL and stands_in(job.choice)
 
 
-def parsed_locally(choice: BackendChoice) -> str:
-    """A sentence on a document that was parsed without the vendor; empty for any other."""
+def parsed_locally(choice: BackendChoice, refusal: str) -> str:
+    """Sentences on a document that was parsed without the vendor; empty for any other.
+
+    Args:
+        choice: Who parsed it.
+        refusal: What the budget says that refused it; empty where none did.
+    """
     if not stands_in(choice):
         return ""
+    why = f" {refusal}" if refusal else ""
     return (
-        f"{vendor_of(PARSER)} did not parse it ({choice.reason}), so it was read on this machine. "
+        f"{vendor_of(PARSER)} did not parse it ({choice.reason}), so it was read on this machine.{why} "
         "`waybill heal` has it parsed there."
     )
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from services.orchestrator.degrading import check_goes_on
 from services.orchestrator.peers import Peers
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import Deadline, Unavailable, VendorContract
+from waybill.runtime.errors import Deadline, ServiceError, Unavailable, VendorContract
 from waybill.runtime.retry import insist
+from waybill.vendors.choosing import EMBEDDER
 
 # After so long the embedder is asked again which model it serves, and hardly waited for.
 OFFER_SECONDS, ASK_SECONDS = 5.0, 1.0
@@ -24,11 +26,16 @@ class Offers:
 
     Args:
         peers: The embedder.
+        local_over_budget: WAYBILL_OVER_BUDGET, in hybrid mode: runs and questions go on without vectors that
+            a budget refuses.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, peers: Peers, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, peers: Peers, *, local_over_budget: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._peers = peers
+        self._local_over_budget = local_over_budget
         self._clock = clock
         self._offer, self._offer_ends = EmbedResponse(), -math.inf
 
@@ -39,6 +46,11 @@ class Offers:
     async def mode(self) -> Mode:
         """How the embedder's backend is chosen now."""
         return (await self.current()).choice.mode
+
+    async def check_goes_on(self, error: ServiceError) -> None:
+        """Raises GoesOnWithout where what the embedder refused so is done without vectors."""
+        mode = await self.mode()
+        check_goes_on(EMBEDDER, mode, error, local_over_budget=self._local_over_budget)
 
     async def current(self) -> EmbedResponse:
         """What the embedder says of itself; one that is away is what it was."""

@@ -16,7 +16,7 @@ from services.orchestrator.degrading import PAGES_MISSING
 from services.orchestrator.runs.durable import Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending
 from services.orchestrator.runs.rows import RunRef
-from services.orchestrator.steps.answers import Cut, Embedded, Parsed, Published
+from services.orchestrator.steps.answers import Batched, Cut, Embedded, Parsed, Published
 from services.orchestrator.steps.chunking import Chunking
 from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY, Embedding
 from services.orchestrator.steps.parsing import Parsing
@@ -47,15 +47,16 @@ class Pipeline:
 
     async def _embed_and_publish(self, run: RunRef, cut: Cut, step: Step) -> str:
         """Answers what it was published without, in sentences."""
+        without = ""
         if cut.tier == tiers.BATCH:
-            # What it leaves without a vector is embedded at once.
-            await step("batch", int, partial(self._batches.embed, run, cut))
+            # What it leaves without a vector is embedded at once, but where no budget pays for it.
+            without = (await step("batch", Batched, partial(self._batches.embed, run, cut))).without
         embeddings = (
             partial(step, f"embed {number}", Embedded, partial(self._embedding.embed, cut, batch))
-            for number, batch in enumerate(cut.batches, 1)
+            for number, batch in enumerate(() if without else cut.batches, 1)
         )
         came = await side_by_side(embeddings, BATCHES_IN_MEMORY)
-        without = next((one.without for one in came if one.without), "")
+        without = next((one.without for one in came if one.without), without)
         published = await step("publish", Published, partial(self._embedding.publish, cut, without))
         return published.lacking
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import grpc
 
-from services.orchestrator.degrading import GoesOnWithout, check_goes_on
+from services.orchestrator.degrading import GoesOnWithout
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.spaces import Spaces
 from waybill.common.v1.space_pb2 import Space
@@ -18,7 +18,6 @@ from waybill.runtime import identity
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import InvalidRequest, from_status
 from waybill.storage.v1 import document_index_service_pb2 as index
-from waybill.vendors.choosing import EMBEDDER
 
 MAX_QUERY_BYTES, DEFAULT_LIMIT, MAX_LIMIT = 8_000, 10, 100
 
@@ -76,6 +75,6 @@ class Searches:
                 async for answer in answers:
                     vector += b"".join(one.values for one in answer.embeddings)
         except grpc.aio.AioRpcError as error:
-            check_goes_on(EMBEDDER, await self._spaces.offers.mode(), from_status(error))
+            await self._spaces.offers.check_goes_on(from_status(error))
             raise
         return vector

@@ -52,6 +52,7 @@ async def everything(
             server_config("orchestrator", auth),
             database.url("orchestrator"), database.owner_url("orchestrator"),
             at["storage"], at["parser"], at["embedder"], at["ledger"], "fuzz", 4, 4, 5_000,
+            vendors.local_over_budget,
         )  # fmt: skip
         build = partial(build_orchestrator, config)
         async with served("orchestrator", build, recorder, auth) as address:

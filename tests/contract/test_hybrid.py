@@ -137,14 +137,20 @@ class Bench:
 
 
 @asynccontextmanager
-async def hybrid(database: MigratedPostgres, folder: Path, **more: bool) -> AsyncIterator[Bench]:
-    """Services in hybrid mode, and their vendors."""
+async def hybrid(
+    database: MigratedPostgres,
+    folder: Path,
+    mode: Mode = Mode.MODE_HYBRID,
+    *,
+    local_over_budget: bool = False,
+) -> AsyncIterator[Bench]:
+    """Services in hybrid mode, unless another one is named, and their vendors."""
     async with (
         simulator(OpenAISettings(seed=1, latency_seconds=0.0)) as openai,
         llamacloud_simulator(quick()) as llamacloud,
     ):
         to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
-        vendors = Vendors(Mode.MODE_HYBRID, to_openai, to_llamacloud, policy=SOON, **more)
+        vendors = Vendors(mode, to_openai, to_llamacloud, local_over_budget, policy=SOON)
         async with (
             everything(database, folder, vendors=vendors) as addresses,
             channel(addresses["orchestrator"]) as orchestrator,

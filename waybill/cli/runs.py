@@ -107,7 +107,7 @@ def heal(
             answer = client.orchestrator.HealRun(HealRunRequest(run_id=run_id))
             _show(here.screen, run_object(answer.run))
             return
-        healed = list(_healed(client))
+        healed = list(_healed(client, here.screen))
         if as_json:
             here.screen.emit({"runs": [run_object(run) for run in healed]})
         for run in healed:
@@ -117,8 +117,8 @@ def heal(
         )
 
 
-def _healed(client: Client) -> Iterator[Run]:
-    """Takes up every run that can be healed."""
+def _healed(client: Client, screen: Screen) -> Iterator[Run]:
+    """Takes up every run that can be healed; says of those that a budget refuses still."""
     request = ListRunsRequest(states=[Run.STATE_READY_DEGRADED], page_size=200)
     while True:
         page = client.orchestrator.ListRuns(request)
@@ -126,7 +126,9 @@ def _healed(client: Client) -> Iterator[Run]:
             try:
                 yield client.orchestrator.HealRun(HealRunRequest(run_id=run.run_id)).run
             except ServiceError as error:
-                if error.reason not in ("NOTHING_TO_HEAL", "VERSION_REPLACED", "DOCUMENT_NOT_FOUND"):
+                if error.reason == "BUDGET_EXCEEDED":
+                    screen.note(f"{plain(run.run_id)}: {plain(error.message)}", "yellow")
+                elif error.reason not in ("NOTHING_TO_HEAL", "VERSION_REPLACED", "DOCUMENT_NOT_FOUND"):
                     raise
         if not page.next_page_token:
             return

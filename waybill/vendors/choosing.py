@@ -74,6 +74,7 @@ def kept(choices: Iterable[BackendChoice]) -> dict[str, dict[str, str]]:
             "backend": choice.backend,
             "mode": Mode.Name(choice.mode),
             "reason": choice.reason,
+            **({"blocked_on": choice.blocked_on} if choice.blocked_on else {}),
         }
         for choice in choices
     }

@@ -14,17 +14,18 @@ from typing import Any
 import grpc
 import structlog
 
-from services.orchestrator import vectors
+from services.orchestrator import degrading, vectors
 from services.orchestrator.batch import tiers
 from services.orchestrator.batch.jobs import BLOCKED, OF_THE_RUN, BatchJobs, Job
 from services.orchestrator.chunks.cutting import embedded_text
+from services.orchestrator.degrading import GoesOnWithout
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waits import BATCH, seldom
 from services.orchestrator.spaces import Spaces
-from services.orchestrator.steps.answers import Cut
+from services.orchestrator.steps.answers import Batched, Cut
 from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchOutcome, BatchTexts
 from waybill.embedder.v1.embedder_service_pb2 import (
     CancelBatchJobRequest,
@@ -63,8 +64,8 @@ class BatchTier:
         self._jobs = jobs
         self._now = now
 
-    async def embed(self, run: RunRef, cut: Cut, row: Row) -> Noted[int]:
-        """Has a run's chunks embedded by batches as far as there is time; answers how many were.
+    async def embed(self, run: RunRef, cut: Cut, row: Row) -> Noted[Batched]:
+        """Has a run's chunks embedded by batches as far as there is time, and as a budget pays.
 
         Raises:
             RunWaits: A job goes on; the poller wakes the run when there is something to do.
@@ -75,16 +76,19 @@ class BatchTier:
         if jobs and jobs[-1].state in OF_THE_RUN:
             jobs[-1] = await self._follow(row, cut, jobs[-1])
         pending = await anext(self._pending(cut), None) is not None
-        got = sum(job.vectors for job in jobs)
+        got, without, told = sum(job.vectors for job in jobs), "", {}
         if pending and not (jobs and jobs[-1].useless):
             decision = tiers.decide(row["complete_by"], self._now(), cut.chunks - got, True, len(jobs))
             if decision.tier == tiers.BATCH:
                 await self._runs.change(run, tier=decision.tier, tier_reason=decision.reason)
                 job = await self._jobs.add(run, len(made) + 1, self._now())
-                jobs.append(await self._send(cut, job, again=False))
+                try:
+                    jobs.append(await self._send(cut, job, again=False))
+                except GoesOnWithout as refused:
+                    without, told = refused.message, {"backends": degrading.backends(refused.choice)}
         outcome = tiers.outcome(got, cut.chunks, pending, [job.outcome for job in jobs])
-        columns = {"tier": outcome.tier, "tier_reason": outcome.reason, "embedded_chunks": got}
-        return Noted(got, columns)
+        columns = {"tier": outcome.tier, "tier_reason": outcome.reason, "embedded_chunks": got, **told}
+        return Noted(Batched(got, without), columns)
 
     async def stop(self, run: RunRef) -> None:
         """Cancels a run's job at the vendor. What it did by then is settled when it has ended."""
@@ -140,6 +144,7 @@ class BatchTier:
         Raises:
             RunWaits: It has them; or it does not answer, and is asked again later.
             ServiceError: A budget does not allow it.
+            GoesOnWithout: The same, and the run is not to wait for it.
         """
         try:
             sent = await insist(partial(self._create, cut, job, iter([again])), seconds=SEND_PATIENCE_SECONDS)
@@ -148,8 +153,9 @@ class BatchTier:
             raise RunWaits(BATCH, job.key, self._now() + LATER) from error
         except ServiceError as error:
             if semconv.BLOCKED_ON in error.metadata:
-                # Not at once, for twice the price: the run waits for its budget, and this job was never sent.
+                # Not at once, for twice the price: this job was never sent.
                 await self._jobs.change(job, state="CLOSED", outcome={"status": BLOCKED})
+                await self._spaces.offers.check_goes_on(error)
                 raise
             # Left, not closed: where the refusal was of a look, the vendor may have it all the same.
             outcome = {"status": "refused", "code": error.reason}

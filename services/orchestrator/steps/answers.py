@@ -50,6 +50,14 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Batched:
+    """How many chunks a vendor's batches gave vectors to; and why the others get none now, in a sentence."""
+
+    vectors: int
+    without: str = ""
+
+
+@dataclass(frozen=True)
 class Embedded:
     """What an embedding came to: so many chunks, or why there are no vectors, in a sentence."""
 

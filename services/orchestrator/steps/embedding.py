@@ -27,7 +27,7 @@ from waybill.runtime.errors import VendorContract, from_status
 from waybill.runtime.fair import Places
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
-from waybill.vendors.choosing import EMBEDDER, choices_of, kept
+from waybill.vendors.choosing import choices_of, kept
 
 # Calls that embed, of all runs: the vendor's latency is waited for side by side. And calls that write
 # vectors, which is work: more of them at a time are no faster.
@@ -141,7 +141,7 @@ class Embedding:
                         for one in answer.embeddings
                     ]
         except grpc.aio.AioRpcError as error:
-            degrading.check_goes_on(EMBEDDER, await self._spaces.offers.mode(), from_status(error))
+            await self._spaces.offers.check_goes_on(from_status(error))
             raise
         if len(bought) != len(chunks):
             raise VendorContract(

@@ -39,7 +39,7 @@ class Parsing:
 
     async def parse(self, row: Row) -> Noted[Parsed]:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
-        job, choice = await self._parsed(row)
+        job, choice, refusal = await self._parsed(row)
         if job.blocked_on:
             raise Quota(job.reason, job.message, {semconv.BLOCKED_ON: job.blocked_on})
         if job.state != ParseJob.STATE_SUCCEEDED:
@@ -47,7 +47,7 @@ class Parsing:
         if job.run_id != str(row["run_id"]):
             await avoiding.found(self._peers, job.run_id, ["parse"])
         reading = Jsonb(MessageToDict(job.reading, preserving_proto_field_name=True))
-        locally = degrading.parsed_locally(choice)
+        locally = degrading.parsed_locally(choice, refusal)
         parsed = Parsed(job.result_key, job.page_count, degrading.missing(job.reading), locally)
         columns = {"pages": job.page_count, "reading": reading, "backends": degrading.backends(choice)}
         return Noted(parsed, columns)
@@ -56,17 +56,21 @@ class Parsing:
         """Cancels the run's parse jobs; answers once they have stopped."""
         await steady(partial(self._peers.parser.CancelParseJob, CancelParseJobRequest(run_id=run.run_id)))
 
-    async def _parsed(self, row: Row) -> tuple[ParseJob, BackendChoice]:
-        """The document's job at its end, and who did it: in hybrid mode we, where the vendor cannot."""
+    async def _parsed(self, row: Row) -> tuple[ParseJob, BackendChoice, str]:
+        """The document's job at its end, and who did it: in hybrid mode we, where the vendor cannot.
+
+        Then also what the budget says that refused the vendor's.
+        """
         job = await self._waited_for(row) or await self._begun(row)
         choice = job.choice
         job = await self._ended(job)
         if not degrading.goes_on_locally(job):
-            return job, choice if job.backend == LOCAL else job.choice
+            return job, choice if job.backend == LOCAL else job.choice, ""
         # The vendor's job goes on, and a heal takes its pages. Cancelled, it would be bought a second time:
         # an attempt whose answer was lost may have begun a parse.
         ours = await self._begun(row, lack=job.choice.reason)
-        return await self._ended(ours), job.choice
+        job.choice.blocked_on = job.blocked_on
+        return await self._ended(ours), job.choice, job.message if job.blocked_on else ""
 
     async def _waited_for(self, row: Row) -> ParseJob | None:
         """The job that this try has waited for, also where it failed: nothing is bought a second time."""

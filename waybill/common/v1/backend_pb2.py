@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/common/v1/backend.proto\x12\x11waybill.common.v1\"h\n\rBackendChoice\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12%\n\x04mode\x18\x03 \x01(\x0e\x32\x17.waybill.common.v1.Mode\x12\x0e\n\x06reason\x18\x04 \x01(\t*L\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0e\n\nMODE_LOCAL\x10\x01\x12\r\n\tMODE_REAL\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/common/v1/backend.proto\x12\x11waybill.common.v1\"|\n\rBackendChoice\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12%\n\x04mode\x18\x03 \x01(\x0e\x32\x17.waybill.common.v1.Mode\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nblocked_on\x18\x05 \x01(\t*L\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0e\n\nMODE_LOCAL\x10\x01\x12\r\n\tMODE_REAL\x10\x02\x12\x0f\n\x0bMODE_HYBRID\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.common.v1.backend_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODE']._serialized_start=160
-  _globals['_MODE']._serialized_end=236
+  _globals['_MODE']._serialized_start=180
+  _globals['_MODE']._serialized_end=256
   _globals['_BACKENDCHOICE']._serialized_start=54
-  _globals['_BACKENDCHOICE']._serialized_end=158
+  _globals['_BACKENDCHOICE']._serialized_end=178
 # @@protoc_insertion_point(module_scope)

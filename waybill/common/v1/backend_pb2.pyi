@@ -17,13 +17,15 @@ MODE_REAL: Mode
 MODE_HYBRID: Mode
 
 class BackendChoice(_message.Message):
-    __slots__ = ("service", "backend", "mode", "reason")
+    __slots__ = ("service", "backend", "mode", "reason", "blocked_on")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_ON_FIELD_NUMBER: _ClassVar[int]
     service: str
     backend: str
     mode: Mode
     reason: str
-    def __init__(self, service: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[_Union[Mode, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    blocked_on: str
+    def __init__(self, service: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[_Union[Mode, str]] = ..., reason: _Optional[str] = ..., blocked_on: _Optional[str] = ...) -> None: ...

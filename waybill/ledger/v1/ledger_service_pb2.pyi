@@ -215,10 +215,12 @@ class CheckBudgetRequest(_message.Message):
     def __init__(self, budget_id: _Optional[str] = ..., amount: _Optional[int] = ..., run_id: _Optional[str] = ..., promised: _Optional[int] = ...) -> None: ...
 
 class CheckBudgetResponse(_message.Message):
-    __slots__ = ("has_room",)
+    __slots__ = ("has_room", "by_run")
     HAS_ROOM_FIELD_NUMBER: _ClassVar[int]
+    BY_RUN_FIELD_NUMBER: _ClassVar[int]
     has_room: bool
-    def __init__(self, has_room: _Optional[bool] = ...) -> None: ...
+    by_run: bool
+    def __init__(self, has_room: _Optional[bool] = ..., by_run: _Optional[bool] = ...) -> None: ...
 
 class DeleteBudgetRequest(_message.Message):
     __slots__ = ("budget_id",)

@@ -76,7 +76,7 @@ class OrchestratorServiceStub:
     find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
     on the run's bill. A run that is READY, or under way, is answered as it is.
     Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
-    DOCUMENT_NOT_FOUND (it was deleted).
+    DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]
     """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
@@ -163,7 +163,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
     on the run's bill. A run that is READY, or under way, is answered as it is.
     Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
-    DOCUMENT_NOT_FOUND (it was deleted).
+    DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
@@ -295,7 +295,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
         on the run's bill. A run that is READY, or under way, is answered as it is.
         Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
-        DOCUMENT_NOT_FOUND (it was deleted).
+        DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
         """
 
     @_abc_1.abstractmethod
