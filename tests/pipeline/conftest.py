@@ -10,16 +10,17 @@ import pytest
 
 from tests.conftest import open_folder
 from tests.pipeline.clock import Clock
-from tests.pipeline.workbench import FAULTS, Workbench, started
+from tests.pipeline.workbench import Workbench, own_stack
 from waybill.stack.home import Home
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """The state folder of a stack that runs for the session; what a test kills comes back."""
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    (home.folder / FAULTS).mkdir(parents=True)
-    with started(home, WAYBILL_FAULTS=str(home.folder / FAULTS)):
+    """The state folder of a stack that runs for the session; what a test kills comes back.
+
+    A module that needs another stack has a `home` of its own, which `bench` then is about.
+    """
+    with own_stack(tmp_path_factory) as home:
         yield home
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import FAULTS, Workbench, simulated, started
+from tests.pipeline.workbench import Workbench, own_stack, simulated
 from tests.waiting import eventually
 from waybill.client import FINAL_STATES
 from waybill.common.v1.cost_pb2 import CostKind
@@ -41,30 +40,21 @@ KINDS = (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)
 
 
 @pytest.fixture(scope="module")
-def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    (home.folder / FAULTS).mkdir(parents=True)
-    with started(home, "simulator", WAYBILL_FAULTS=str(home.folder / FAULTS)):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with own_stack(tmp_path_factory, "simulator") as home:
         yield home
 
 
 @pytest.fixture
 def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Documents are read as they are, and embedded by the vendor."""
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    with started(home, "simulator", PARSER_BACKEND="local"):
+    with own_stack(tmp_path_factory, "simulator", PARSER_BACKEND="local") as home:
         yield home
 
 
 @pytest.fixture
-def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
-
-
-@pytest.fixture
-def vendor(simulating: Home) -> Remote:
-    return simulated(simulating, OPENAI)
+def vendor(home: Home) -> Remote:
+    return simulated(home, OPENAI)
 
 
 def of_run(run_id: str, limit: int) -> SetBudgetRequest:

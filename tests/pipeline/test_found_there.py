@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import open_folder
-from tests.pipeline.workbench import Workbench, started
+from tests.pipeline.workbench import Workbench, own_stack
 from tests.raw_pdfs import document, shown, stream
 from waybill.ledger.v1.avoided_pb2 import ListAvoidedRequest
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -18,16 +15,9 @@ from waybill.stack.home import Home
 
 
 @pytest.fixture(scope="module")
-def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    with started(home, "simulator"):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with own_stack(tmp_path_factory, "simulator") as home:
         yield home
-
-
-@pytest.fixture
-def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
 
 
 def bought(bench: Workbench, run: Run) -> Mapping[str, tuple[int, int]]:

@@ -101,10 +101,9 @@ def rotating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rotating]:
         yield made
 
 
-@pytest.fixture
-def bench(rotating: Rotating, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(rotating.home, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
+@pytest.fixture(scope="module")
+def home(rotating: Rotating) -> Home:
+    return rotating.home
 
 
 class Load:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import open_folder
-from tests.pipeline.workbench import Workbench, started
+from tests.pipeline.workbench import Workbench, own_stack
 from tests.waiting import eventually
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.budget_pb2 import Budget
@@ -35,16 +33,10 @@ NANO_USD_OF_LARGE = 130  # a token
 
 
 @pytest.fixture(scope="module")
-def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    with started(home, "simulator", EMBEDDER_ALSO="local", PARSER_BACKEND="local", STORAGE_BACKEND="local"):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    others = {"EMBEDDER_ALSO": "local", "PARSER_BACKEND": "local", "STORAGE_BACKEND": "local"}
+    with own_stack(tmp_path_factory, "simulator", **others) as home:
         yield home
-
-
-@pytest.fixture
-def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
 
 
 @dataclass

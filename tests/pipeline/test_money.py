@@ -8,17 +8,15 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from services.ledger.entries import Entries
 from services.ledger.prices import PriceTable
-from tests.conftest import open_folder
 from tests.pipeline.books import Books, at_once
 from tests.pipeline.money_schedules import FAULTS, PROGRAMS, Limit, Schedule, Sent
-from tests.pipeline.workbench import SEEDS, Workbench, simulated, started
+from tests.pipeline.workbench import SEEDS, Workbench, own_stack, simulated
 from tests.waiting import eventually
 from waybill.client import FINAL_STATES
 from waybill.common.v1.cost_pb2 import CostKind
@@ -92,27 +90,20 @@ class Event(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    with started(
-        home,
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with own_stack(
+        tmp_path_factory,
         "simulator",
         OPENAI_REQUEST_TOKENS=REQUEST_TOKENS,
         OPENAI_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
         LLAMA_CLOUD_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
-    ):
+    ) as home:
         yield home
 
 
 @pytest.fixture
-def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
-
-
-@pytest.fixture
-def vendors(simulating: Home) -> Iterator[Mapping[str, Remote]]:
-    found = {vendor.name: simulated(simulating, vendor) for vendor in (OPENAI, LLAMAPARSE)}
+def vendors(home: Home) -> Iterator[Mapping[str, Remote]]:
+    found = {vendor.name: simulated(home, vendor) for vendor in (OPENAI, LLAMAPARSE)}
     found["llamaparse"].change("/jobs", queued_seconds=0.3, page_seconds=0.1, billed_seconds=0.3)
     found["openai"].change(
         "/batches", validating_seconds=0.3, working_seconds=1, finalizing_seconds=0.3, cancelling_seconds=0.3

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.fakes import make_screen
-from tests.conftest import open_folder
 from tests.office_files import docx, paragraph
 from tests.pipeline.test_budgets import blocked
-from tests.pipeline.workbench import Workbench, simulated, started
+from tests.pipeline.workbench import Workbench, own_stack, simulated
 from tests.raw_pdfs import document, shown, stream
 from waybill.cli.bills import bills_of_runs
 from waybill.cli.ingest import ingest_sources
@@ -36,17 +35,10 @@ GOOD = (Run.STATE_READY, Run.STATE_READY_DEGRADED)
 
 
 @pytest.fixture(scope="module")
-def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     # Several requests a document, so that each is packed and rounded by itself.
-    with started(home, "simulator", OPENAI_REQUEST_TOKENS="900"):
+    with own_stack(tmp_path_factory, "simulator", OPENAI_REQUEST_TOKENS="900") as home:
         yield home
-
-
-@pytest.fixture
-def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
 
 
 def pdf(name: str, pages: int) -> bytes:
@@ -167,12 +159,12 @@ def check_parsed_before(bench: Workbench, folder: Path) -> None:
 
 
 def test_a_run_that_outruns_its_plan_stops_says_by_how_much_and_goes_on_once_it_may(
-    bench: Workbench, simulating: Home
+    bench: Workbench, home: Home
 ) -> None:
     """The vendor's text of a page is far longer than our own reading of it."""
     path = bench.file("long.pdf", pdf(uuid.uuid4().hex, 1))
     plan = bench.client.plan(path)
-    vendor = simulated(simulating, LLAMAPARSE)
+    vendor = simulated(home, LLAMAPARSE)
     vendor.faults.add("F18")
     try:
         run_id = bench.client.ingest(path, plan=plan.approval).run_id

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import SEEDS, Workbench, simulated, started
+from tests.pipeline.workbench import SEEDS, Workbench, own_stack, simulated
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -61,29 +60,22 @@ OPEN = (Entry.STATE_HELD, Entry.STATE_IN_DOUBT)
 
 
 @pytest.fixture(scope="module")
-def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     listener = f"127.0.0.1:{free_ports(1)[0]}"
-    with started(
-        home,
+    with own_stack(
+        tmp_path_factory,
         "simulator",
         LLAMA_CLOUD_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
         LLAMA_CLOUD_WEBHOOK_URL=f"http://{listener}/told",
         LLAMA_CLOUD_WEBHOOK_BIND=listener,
         LLAMA_CLOUD_WEBHOOK_SECRET=uuid.uuid4().hex,
-    ):
+    ) as home:
         yield home
 
 
 @pytest.fixture
-def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
-
-
-@pytest.fixture
-def vendor(simulating: Home) -> Iterator[Remote]:
-    remote = simulated(simulating, LLAMAPARSE)
+def vendor(home: Home) -> Iterator[Remote]:
+    remote = simulated(home, LLAMAPARSE)
     remote.change("/jobs", queued_seconds=0.5, page_seconds=0.1, billed_seconds=0.5)
     yield remote
     remote.faults.heal()
@@ -162,9 +154,9 @@ def closed(bench: Workbench, vendor: Remote, runs: Sequence[str], owed: int) -> 
 
 
 def test_the_bill_of_the_examples_is_the_sum_of_the_vendors_invoices_and_their_files_lie_at_the_third(
-    simulating: Home, bench: Workbench, vendor: Remote
+    home: Home, bench: Workbench, vendor: Remote
 ) -> None:
-    vendors = (vendor, simulated(simulating, OPENAI))
+    vendors = (vendor, simulated(home, OPENAI))
     owed, told = sum(one.invoice.total_nano_usd for one in vendors), len(vendor.webhooks)
     runs = [bench.client.ingest(path).run_id for path in EXAMPLES]
     assert {bench.finish(run_id).state for run_id in runs} == {Run.STATE_READY}
@@ -175,7 +167,7 @@ def test_the_bill_of_the_examples_is_the_sum_of_the_vendors_invoices_and_their_f
     )
     assert [line["status"] for line in vendor.webhooks[told:]] == [200] * len(SENT)
     assert sum(entry.operation == "parse" for entry in spent) == len(SENT)
-    journal = simulated(simulating, SUPABASE).journal
+    journal = simulated(home, SUPABASE).journal
     written = [entry for entry in journal if entry.operation == "object.write.create" and entry.status == 200]
     assert len(written) >= 2 * len(EXAMPLES)  # the source and its pages
     assert not [entry.violation for entry in journal if entry.violation]

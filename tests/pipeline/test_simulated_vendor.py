@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import base64
 import random
-import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import openai
 import pytest
 
-from tests.conftest import open_folder
 from tests.pipeline.test_kill import check_whole
-from tests.pipeline.workbench import SEEDS, Workbench, simulated, started
+from tests.pipeline.workbench import SEEDS, Workbench, own_stack, simulated
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import RetryRunRequest
@@ -28,21 +25,14 @@ HALF_PRECISION = 2e-3
 
 
 @pytest.fixture(scope="module")
-def simulating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    with started(home, "simulator"):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with own_stack(tmp_path_factory, "simulator") as home:
         yield home
 
 
 @pytest.fixture
-def bench(simulating: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(simulating, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
-
-
-@pytest.fixture
-def vendor(simulating: Home) -> Remote:
-    return simulated(simulating, OPENAI)
+def vendor(home: Home) -> Remote:
+    return simulated(home, OPENAI)
 
 
 def documents(bench: Workbench, seed: int, count: int = 3) -> Sequence[str]:
@@ -115,10 +105,10 @@ def test_a_revoked_key_fails_the_run_clearly_and_a_good_one_lets_it_be_retried(
     check_invoice(bench, vendor, run_id)
 
 
-def test_the_key_is_in_no_log_and_no_table(simulating: Home, bench: Workbench, vendor: Remote) -> None:
+def test_the_key_is_in_no_log_and_no_table(home: Home, bench: Workbench, vendor: Remote) -> None:
     (run_id,) = documents(bench, -2, count=1)
     assert bench.finish(run_id).state == Run.STATE_READY
-    logs = list(simulating.logs.glob("*"))
+    logs = list(home.logs.glob("*"))
     assert len(logs) >= 7
     assert not [log.name for log in logs if KEY in log.read_text(errors="replace")]
     tables = bench.rows(

@@ -7,11 +7,9 @@ import os
 import random
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
@@ -37,19 +35,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A stack of its own: the peaks of one that others used would hide what a document needs."""
     home = Home(open_folder(tmp_path_factory) / "stack")
     # A process that starts Tesseract would count as one that reads a document.
     alone = {"WAYBILL_PARSER_OCR_LANGUAGES": "none"}
     with started(home, WAYBILL_TENANT_UNFINISHED_RUNS=str(MOST_UNFINISHED), **alone):
         yield home
-
-
-@pytest.fixture
-def bench(fresh: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(fresh, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
 
 
 def pids(bench: Workbench) -> dict[str, int]:

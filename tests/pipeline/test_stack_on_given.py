@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import open_folder
 from tests.given_server import ADMIN, GivenServer, given_server
 from tests.pipeline.test_drills import waits
-from tests.pipeline.workbench import FAULTS, Workbench, started
+from tests.pipeline.workbench import Workbench, own_stack, started
 from tests.waiting import eventually
 from waybill.cli.checks import database
 from waybill.cli.checks.finding import State
@@ -40,20 +40,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GivenServer]:
 
 
 @pytest.fixture(scope="module")
-def stack(server: GivenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(open_folder(tmp_path_factory) / "a stack")
-    (home.folder / FAULTS).mkdir(parents=True)
+def home(server: GivenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     given = {DATABASE_ADMIN_URL.name: server.admin_url}
-    with started(home, WAYBILL_FAULTS=str(home.folder / FAULTS), **given):
+    with own_stack(tmp_path_factory, **given) as home:
         yield home
     assert server.rows("select 1") == [(1,)], "down leaves it alone"
-
-
-@pytest.fixture
-def bench(stack: Home, tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(stack, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
-        bench.disarm()
 
 
 def restarts(home: Home) -> dict[str, int]:
@@ -84,11 +75,11 @@ def make_header(path: Path) -> IngestRequest.Header:
 
 
 def test_the_demo_holds_on_a_given_server_and_leaves_what_is_not_ours(
-    stack: Home, server: GivenServer
+    home: Home, server: GivenServer
 ) -> None:
-    environ = os.environ | {"WAYBILL_HOME": str(stack.folder)}
+    environ = os.environ | {"WAYBILL_HOME": str(home.folder)}
     demo = [sys.executable, "-P", "-m", "waybill.cli", "demo"]
-    done = subprocess.run(demo, env=environ, capture_output=True, text=True, cwd=stack.folder)
+    done = subprocess.run(demo, env=environ, capture_output=True, text=True, cwd=home.folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bill = spans" in done.stdout
     schemas = {name for (name,) in server.rows("select nspname from pg_namespace where nspname !~ '^pg_'")}
@@ -99,67 +90,67 @@ def test_the_demo_holds_on_a_given_server_and_leaves_what_is_not_ours(
 
 
 def test_status_shows_the_given_server_and_no_service_has_its_administrator(
-    stack: Home, server: GivenServer
+    home: Home, server: GivenServer
 ) -> None:
-    found = state.read(stack)
+    found = state.read(home)
     assert found is not None
     assert "postgres" not in found.programs
-    now = operate.status(stack)
+    now = operate.status(home)
     assert now.given
     assert now.postgres.address == f"127.0.0.1:{server.door}"
     assert now.database is not None
     assert now.database.version == server.rows("show server_version")[0][0]
     assert 0 < now.database.used < now.database.limit
     password = f":{ADMIN}@"
-    assert password not in stack.state.read_text()
+    assert password not in home.state.read_text()
     for name, program in found.programs.items():
         if sys.platform == "linux":
             environ = process.environment(program.process.pid)
             assert environ, name
             assert password not in str(environ), name
-    answers, fit = database.findings(stack, found, {DATABASE_ADMIN_URL.name: server.admin_url})
+    answers, fit = database.findings(home, found, {DATABASE_ADMIN_URL.name: server.admin_url})
     assert [answers.state, fit.state] == [State.OK, State.OK]
     assert "yours" in answers.detail
     with pytest.raises(Precondition, match=f"DATABASE_UNFIT: .*{DATABASE_ADMIN_URL.name}"):
-        operate.admin_url(stack, found)
+        operate.admin_url(home, found)
     with pytest.raises(Precondition, match=r"STACK_RUNS: .*another"):
-        operate.restart(stack)
+        operate.restart(home)
 
 
 def test_a_second_stack_does_not_change_the_passwords_under_the_first(
-    stack: Home, server: GivenServer, tmp_path_factory: pytest.TempPathFactory
+    home: Home, server: GivenServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     second = Home(open_folder(tmp_path_factory) / "another stack")
     given = {DATABASE_ADMIN_URL.name: server.admin_url}
     with pytest.raises(Precondition, match=r"(?s)DATABASE_UNFIT: .*WAYBILL_HOME"), started(second, **given):
         pass
-    assert operate.status(stack).serving
+    assert operate.status(home).serving
 
 
 def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process_and_who_dies_meanwhile_comes_back(
-    bench: Workbench, stack: Home, server: GivenServer
+    bench: Workbench, home: Home, server: GivenServer
 ) -> None:
-    before = restarts(stack)
+    before = restarts(home)
     run_id = under_way(bench)
     server.stop()
     try:
-        eventually(lambda: not operate.status(stack).serving, "the stack says that its database is away")
+        eventually(lambda: not operate.status(home).serving, "the stack says that its database is away")
         path = bench.file("other.md", TEXT)
         with pytest.raises(Unavailable, match="DATABASE_UNAVAILABLE"):
             bench.client.orchestrator.Ingest(iter(Upload.of(path, make_header(path))))
-        assert restarts(stack) == before
+        assert restarts(home) == before
         bench.kill("orchestrator")
     finally:
         server.start()
     assert bench.finish(run_id).state == Run.STATE_READY
-    eventually(lambda: operate.status(stack).serving, "all serve again")
-    after = restarts(stack)
+    eventually(lambda: operate.status(home).serving, "all serve again")
+    after = restarts(home)
     assert after.pop("orchestrator") > before.pop("orchestrator"), "who starts meanwhile is started again"
     assert after == before
 
 
 def test_while_the_server_is_read_only_runs_wait_and_what_is_there_can_be_read(
-    bench: Workbench, stack: Home, server: GivenServer
+    bench: Workbench, home: Home, server: GivenServer
 ) -> None:
     assert bench.ingest(bench.file("first.md", TEXT)).state == Run.STATE_READY
     run_id = under_way(bench)
@@ -170,10 +161,10 @@ def test_while_the_server_is_read_only_runs_wait_and_what_is_there_can_be_read(
         eventually(lambda: waits(bench, "orchestrator", "DATABASE_READ_ONLY"), "the run says why it waits")
         documents = bench.client.orchestrator.ListDocuments(ListDocumentsRequest()).documents
         assert [document.document_key for document in documents] == ["first.md"]
-        now = operate.status(stack)
+        now = operate.status(home)
         assert now.database is not None
         assert now.database.read_only
-        (answers,) = database.findings(stack, operate.running(stack), {})
+        (answers,) = database.findings(home, operate.running(home), {})
         assert answers.state is State.FAILED
         assert "takes no writes" in answers.detail
     assert bench.finish(run_id).state == Run.STATE_READY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -73,10 +72,9 @@ def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Vie
         yield home, viewer
 
 
-@pytest.fixture
-def bench(viewed: tuple[Home, Viewer], tmp_path: Path) -> Iterator[Workbench]:
-    with Workbench.of(viewed[0], f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        yield bench
+@pytest.fixture(scope="module")
+def home(viewed: tuple[Home, Viewer]) -> Home:
+    return viewed[0]
 
 
 def attributes(span: Span) -> dict[str, Any]:

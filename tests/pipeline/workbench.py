@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg
+import pytest
 from psycopg.rows import dict_row
 
+from tests.conftest import open_folder
 from waybill.client import Client, connect
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
@@ -74,6 +76,15 @@ def started(home: Home, mode: str = "local", **environment: str) -> Iterator[Hom
         yield home
     finally:
         operate.down(home)
+
+
+@contextmanager
+def own_stack(factory: pytest.TempPathFactory, mode: str = "local", **environment: str) -> Iterator[Home]:
+    """A stack in a folder of its own, in which faults can be armed."""
+    home = Home(open_folder(factory) / "a stack")
+    (home.folder / FAULTS).mkdir(parents=True)
+    with started(home, mode, WAYBILL_FAULTS=str(home.folder / FAULTS), **environment):
+        yield home
 
 
 def simulated(home: Home, vendor: Vendor) -> Remote:
@@ -161,7 +172,7 @@ class Workbench:
 
     def disarm(self) -> None:
         """Takes back every fault, used or not."""
-        for file in (self.home.folder / FAULTS).iterdir():
+        for file in (self.home.folder / FAULTS).glob("*"):
             if file.suffix != ".journal":
                 file.unlink(missing_ok=True)
 
