@@ -1,6 +1,6 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-reports bench-objects bench-search eval-search help demo picture up up-docker down status test scenarios load bench bench-vendor eval-read soak lint proto proto-check lock wheel configuration call clean run-env dev-env
+.PHONY: bench-ledger bench-reports bench-objects bench-search eval-search help demo picture up up-docker down status test scenarios load bench bench-vendor eval-read soak soak-outages lint proto proto-check lock wheel configuration call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
@@ -100,6 +100,9 @@ eval-search: dev-env ## how well questions about real documents find their passa
 
 soak: dev-env ## random faults for as long as you like (ARGS="--rounds 300 --minutes 40 --seed 7")
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+soak-outages: dev-env ## vendors go away in hybrid runs, come back, and all is healed (ARGS="--seeds 50"; half an hour)
+	@$(BIN)/python -m tests.soak.outages $(ARGS)
 
 call: run-env ## call a service; starts the stack where none runs (SVC=storage METHOD=StatObject DATA='{…}' TENANT=local)
 	@$(BIN)/waybill status >/dev/null 2>&1 || $(BIN)/waybill up >&2

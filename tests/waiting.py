@@ -25,6 +25,22 @@ def eventually(
         pause.wait(pause_seconds)
 
 
+def settled(look: Callable[[], list[str]], seconds: float = PATIENCE_SECONDS) -> list[str]:
+    """What is still wrong after a while, as `look` tells it; nothing as soon as it finds nothing."""
+    complaints: list[str] = []
+
+    def holds() -> bool:
+        nonlocal complaints
+        complaints = look()
+        return not complaints
+
+    try:
+        eventually(holds, "everything holds", seconds)
+    except AssertionError:
+        return complaints
+    return []
+
+
 async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
     """The same without a word, beside a running loop; the condition may ask a service each time."""
     async with asyncio.timeout(PATIENCE_SECONDS):

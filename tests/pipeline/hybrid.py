@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.pipeline.workbench import Workbench, started
+from tests.pipeline.workbench import FAULTS, Workbench, started
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     GetRunRequest,
@@ -105,8 +105,8 @@ def simulators() -> Iterator[Mapping[str, Remote]]:
 
 
 @contextmanager
-def hybrid_stack(home: Home, vendors: Mapping[str, Remote], **environment: str) -> Iterator[Home]:
-    """A stack that has these vendors, and does without them while they are away."""
+def hybrid_stack(home: Home, vendors: Mapping[str, Remote]) -> Iterator[Home]:
+    """A stack with fault points that has these vendors, and does without them while they are away."""
     settings = {
         f"{vendor.settings}{name}": text
         for vendor in (OPENAI, LLAMAPARSE, SUPABASE)
@@ -115,12 +115,14 @@ def hybrid_stack(home: Home, vendors: Mapping[str, Remote], **environment: str) 
             (vendor.key, vendor.simulator_key),
         )
     }
+    (home.folder / FAULTS).mkdir(parents=True)
     with started(
         home,
         "hybrid",
+        WAYBILL_FAULTS=str(home.folder / FAULTS),
         OPENAI_REQUEST_TOKENS=REQUEST_TOKENS,
+        OPENAI_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
         LLAMA_CLOUD_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
         **settings,
-        **environment,
     ):
         yield home

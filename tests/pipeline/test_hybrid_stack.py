@@ -20,6 +20,7 @@ from tests.pipeline.hybrid import HASTE, QUICK_SECONDS, Hybrid, hybrid_stack, si
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.test_simulated_parser import LAPSE, closed, made
 from tests.pipeline.workbench import SEEDS, Workbench
+from tests.soak.outages import Outages
 from tests.waiting import eventually
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -30,6 +31,8 @@ from waybill.vendors.registry import LLAMAPARSE, OPENAI
 
 # Each seed takes some ten seconds: without the variable there are two.
 FEW = SEEDS if "WAYBILL_KILL_SEEDS" in os.environ else range(1)
+# Of `make soak-outages`, which has more: the keys of both are refused in the middle of a publication.
+OUTAGES = (9,)
 DOCUMENTS, SECTIONS = 4, 3
 SLOW_SECONDS = 0.5
 SELDOM_SECONDS = 0.5
@@ -209,3 +212,11 @@ def test_a_kill_in_the_middle_of_a_heal_leaves_one_heal_and_no_money_paid_twice(
     assert [run.tries > 1 for run in healed] == [run.state != Run.STATE_READY for run in ended]
     assert [hybrid.chunks(run) for run in healed] == before
     check_money(hybrid, books, runs)
+
+
+@pytest.mark.parametrize("seed", OUTAGES)
+def test_what_an_outage_left_heals_to_the_chunks_and_the_bill_of_runs_that_nobody_disturbed(
+    stack: Home, vendors: Mapping[str, Remote], tmp_path: Path, seed: int
+) -> None:
+    with Outages.over(stack, vendors, tmp_path) as outages:
+        assert outages.play(seed) == []

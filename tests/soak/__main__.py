@@ -15,7 +15,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from tests.soak.plan import Plan
 from tests.soak.processes import strays
 from tests.soak.replicas import ORCHESTRATOR, replicas
 from tests.soak.round import Round
-from tests.waiting import eventually
+from tests.waiting import settled
 from waybill.client import Client, connect
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentRequest
@@ -154,7 +154,7 @@ class Soak:
         """Holds of cancelled runs whose process died turn into doubts once their time is over."""
         with Workbench.of(self._home, "soak", self._home.folder) as bench:
             self.tally["holds left to expire"] = len(bench.rows(TIME_PASSES))
-            if complaints := settled(lambda: [str(row) for row in bench.rows(STILL_HELD)]):
+            if complaints := settled(lambda: [str(row) for row in bench.rows(STILL_HELD)], SETTLING_SECONDS):
                 self.failures += 1
                 print(f"still held after their time: {complaints}")
 
@@ -165,7 +165,7 @@ class Soak:
         return "\n".join(lines + [f"  {name}: {count}" for name, count in sorted(self.tally.items())])
 
     def _check(self, played: Round) -> bool:
-        complaints = settled(lambda: [*Invariants(played).broken(), *strays(self._homes)])
+        complaints = settled(lambda: [*Invariants(played).broken(), *strays(self._homes)], SETTLING_SECONDS)
         seen = Invariants(played)
         complaints = complaints or seen.wrong_vectors()
         print("".join(f"  {complaint}\n" for complaint in complaints), end="")
@@ -194,28 +194,14 @@ class Soak:
 
     def _clear_away(self, bench: Workbench, played: Round) -> None:
         """Sees that the sweeper has done its work, then deletes all documents."""
-        if unswept := settled(lambda: [str(row) for row in bench.rows(UNSWEPT, bench.tenant)]):
+        if unswept := settled(
+            lambda: [str(row) for row in bench.rows(UNSWEPT, bench.tenant)], SETTLING_SECONDS
+        ):
             raise AssertionError(f"the sweeper left content of {bench.tenant} behind: {unswept}")
         for key in played.wanted:
             bench.client.orchestrator.DeleteDocument(DeleteDocumentRequest(document_key=key))
         if left := list(stored(bench)):
             raise AssertionError(f"objects of {bench.tenant} that outlived every document: {sorted(left)}")
-
-
-def settled(look: Callable[[], list[str]]) -> list[str]:
-    """What is still wrong after a while."""
-    complaints: list[str] = []
-
-    def holds() -> bool:
-        nonlocal complaints
-        complaints = look()
-        return not complaints
-
-    try:
-        eventually(holds, "everything holds", SETTLING_SECONDS)
-    except AssertionError:
-        return complaints
-    return []
 
 
 if __name__ == "__main__":
