@@ -16,16 +16,13 @@ import grpc
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from services.orchestrator import avoiding
+from services.orchestrator import avoiding, budgets_of_runs
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.rows import NewRun, Row, new_run_id, unix_ms
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.spaces import Spaces
 from services.orchestrator.traces import ids as trace_ids
-from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
-from waybill.ledger.v1.budget_pb2 import Budget
-from waybill.ledger.v1.ledger_service_pb2 import SetBudgetRequest
 from waybill.ledger.v1.plan_pb2 import ApprovePlanRequest, Plan
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.object_keys import source_key
@@ -198,22 +195,11 @@ class Admission:
 
     async def _limit(self, run: NewRun, arrival: Arrival) -> None:
         """Sets the run's own budgets, before anything is bought for it; real and simulated money apart."""
-        planned = arrival.plan
-        limits = {
-            CostKind.COST_KIND_REAL: planned.nano_usd if planned else None,
-            CostKind.COST_KIND_SIMULATED: planned.simulated_nano_usd if planned else None,
-        }
-        for kind, of_plan in limits.items():
-            known = [one for one in (of_plan, arrival.max_nano_usd) if one is not None]
+        of_plan = budgets_of_runs.limits(arrival.plan) if arrival.plan else {}
+        for kind in budgets_of_runs.KINDS:
+            known = [one for one in (of_plan.get(kind), arrival.max_nano_usd) if one is not None]
             if known:
-                budget = Budget(
-                    run_id=run.run_id,
-                    kind=kind,
-                    unit=Budget.UNIT_NANO_USD,
-                    period=Budget.PERIOD_RUN,
-                    limit=min(known),
-                )
-                await steady(partial(self._peers.ledger.SetBudget, SetBudgetRequest(budget=budget)))
+                await budgets_of_runs.put(self._peers, run.run_id, kind, min(known))
 
     async def _is_stored(self, arrival: Arrival) -> bool:
         try:

@@ -29,20 +29,31 @@ async def lines(
     Raises:
         VendorContract: PAGES_INCOMPLETE.
     """
-    offset, size, rest = 0, 1, b""
+    rest = b""
+    async for piece in pieces(objects, key, patience_seconds):
+        *whole, rest = (rest + piece).split(b"\n")
+        yield whole
+    if rest:
+        raise _incomplete()
+
+
+async def pieces(
+    objects: ObjectStorageServiceAsyncStub, key: str, patience_seconds: float
+) -> AsyncIterator[bytes]:
+    """An object, about RANGE_BYTES at a time; waits out restarts of storage.
+
+    Raises:
+        VendorContract: PAGES_INCOMPLETE.
+    """
+    offset, size = 0, 1
     while offset < size:
         read = partial(_range, objects, key, offset)
         patience = deadline.remaining_seconds(patience_seconds) or 0.0
         piece, size = await insist(read, seconds=patience)
-        *whole, rest = (rest + piece).split(b"\n")
-        offset += len(piece)
-        yield whole
         if not piece:
-            break
-    if offset < size or rest:
-        raise VendorContract(
-            "PAGES_INCOMPLETE", "The stored pages end early. Delete the document, then ingest it again."
-        )
+            raise _incomplete()
+        offset += len(piece)
+        yield piece
 
 
 def pages(artifact_lines: Iterable[bytes]) -> Iterator[Page]:
@@ -50,6 +61,11 @@ def pages(artifact_lines: Iterable[bytes]) -> Iterator[Page]:
     for row in map(json.loads, artifact_lines):
         if "page" in row:
             yield Page(row["page"], row["markdown"], [Block(**block) for block in row.get("blocks", ())])
+
+
+def _incomplete() -> VendorContract:
+    text = "What is stored of the document ends early. Delete it, then ingest it again."
+    return VendorContract("PAGES_INCOMPLETE", text)
 
 
 async def _range(objects: ObjectStorageServiceAsyncStub, key: str, offset: int) -> tuple[bytes, int]:

@@ -6,13 +6,14 @@ import datetime
 from dataclasses import dataclass
 from functools import partial
 
+from services.orchestrator import budgets_of_runs
 from services.orchestrator.budget_waits import check
 from services.orchestrator.degrading import HEALABLE, lacks
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.rows import Row, RunRef
-from services.orchestrator.runs.store import Runs
+from services.orchestrator.runs.store import Runs, check_not_ended
 from services.orchestrator.traces import bills
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -23,6 +24,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     DeleteDocumentsRequest,
     DeleteDocumentsResponse,
 )
+from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan
 from waybill.parser.v1.parser_service_pb2 import DeleteParseJobsRequest
 from waybill.runtime import deadline
 from waybill.runtime.audit import Audit
@@ -95,24 +97,42 @@ class Control:
         with self._audit.noted("run.retry", run.run_id):
             return await self._runs.retry(run, complete_by)
 
-    async def heal(self, run: RunRef) -> Row:
+    async def heal(self, run: RunRef, plan: ApprovedPlan | None = None) -> Row:
         """Takes a degraded run up again, for what its document lacks.
+
+        Args:
+            run: Which.
+            plan: What it may spend on that; None: as much as budgets allow.
+
+        Raises:
+            NotFound, Precondition: As `healable`.
+            Quota: BUDGET_EXCEEDED, all that it lacks is refused still.
+        """
+        row = await self.healable(run)
+        if lacks(row):
+            await self._check_budgets(row)
+            if plan is not None:
+                await budgets_of_runs.set_missing(self._peers, run.run_id, plan)
+        return await self._runs.heal(run, HEALABLE)
+
+    async def healable(self, run: RunRef) -> Row:
+        """A run that `heal` takes up, or that is READY or under way.
 
         Raises:
             NotFound: RUN_NOT_FOUND; DOCUMENT_NOT_FOUND, it was deleted.
             Precondition: NOTHING_TO_HEAL, VERSION_REPLACED.
-            Quota: BUDGET_EXCEEDED, all that it lacks is refused still.
         """
         row = await self._runs.find(run)
-        if row["state"] == "READY_DEGRADED" and row["reason"] in HEALABLE:
-            request = GetDocumentRequest(collection=row["collection"], document_key=row["document_key"])
-            found = await steady(partial(self._peers.index.GetDocument, request))
-            if found.document.version_id != row["version_id"]:
-                raise Precondition(
-                    "VERSION_REPLACED", "The document has another version by now: nothing is to be healed."
-                )
-            await self._check_budgets(row)
-        return await self._runs.heal(run, HEALABLE)
+        if not lacks(row):
+            check_not_ended(row)
+            return row
+        request = GetDocumentRequest(collection=row["collection"], document_key=row["document_key"])
+        found = await steady(partial(self._peers.index.GetDocument, request))
+        if found.document.version_id != row["version_id"]:
+            raise Precondition(
+                "VERSION_REPLACED", "The document has another version by now: nothing is to be healed."
+            )
+        return row
 
     async def _check_budgets(self, row: Row) -> None:
         for blocked_on in lacks(row).values():

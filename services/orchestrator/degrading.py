@@ -61,7 +61,12 @@ def check_goes_on(service: str, mode: Mode, error: ServiceError, *, local_over_b
 
 
 def lacks(row: Row) -> Mapping[str, str]:
-    """The services whose vendors a healable run went without, each with its BackendChoice.blocked_on."""
+    """The services whose vendors a run went without, each with its BackendChoice.blocked_on.
+
+    None of a run that is no degraded one, or that no vendor mends.
+    """
+    if row["state"] != "READY_DEGRADED" or row["reason"] not in HEALABLE:
+        return {}
     reasons = {row["reason"], *([VECTORS_PENDING] if row["embedded_chunks"] < row["chunks"] else [])}
     services = [HEALED_BY[reason] for reason in sorted(reasons)]
     return {service: row["backends"].get(service, {}).get("blocked_on", "") for service in services}

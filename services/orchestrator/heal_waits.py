@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 from opentelemetry import context as otel_context
 
 from services.orchestrator.budget_waits import BudgetWaits
-from services.orchestrator.degrading import HEALABLE, lacks
+from services.orchestrator.degrading import lacks
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import Wait, seldom
@@ -68,8 +68,6 @@ class HealWaits:
 
         None: it is healed, or somebody else's matter, also where a budget of its own refuses it.
         """
-        if row["state"] != "READY_DEGRADED" or row["reason"] not in HEALABLE:
-            return None
         # Nobody wants to see in the run's trace how often the vendor was asked for.
         token = otel_context.attach(unrecorded())
         try:

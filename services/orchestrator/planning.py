@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from services.orchestrator import artifacts, quoting
+from services.orchestrator import artifacts, quoting, vectors
 from services.orchestrator.admission import Arrival, read_header
 from services.orchestrator.batch import tiers
 from services.orchestrator.chunks.cutting import ChunkSizes
 from services.orchestrator.chunks.packing import Packer, nothing_to_cut
+from services.orchestrator.degrading import lacks
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers
 from services.orchestrator.quoting import PriceList, Texts
+from services.orchestrator.runs.rows import Row
 from services.orchestrator.spaces import Spaces
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.ledger_service_pb2 import ListPricesRequest
+from waybill.ledger.v1.plan_pb2 import ListPlansRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan, PlanLine, PlanRequest, PlanResponse
 from waybill.parser.v1.preview_pb2 import Preview, PreviewParseRequest
@@ -28,6 +32,7 @@ from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.comparison_pb2 import CompareChunksRequest
 from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest, BeginVersionResponse
 from waybill.storage.v1.document_index_service_pb2 import ListDocumentsRequest as ListIndexed
+from waybill.vendors.choosing import VECTORS_PENDING
 
 # Hashes of one call to the index.
 HASHES = 10_000
@@ -89,29 +94,63 @@ class Plans:
             answer.approval.price_day = day
             return answer
         offered = await spaces.offer(arrival.collection)
-        preview, chunks = await self._read(arrival, messages)
+        preview, chunks = await self._read(arrival, (message.data async for message in messages))
         if preview.text_known and not chunks.counts:
             raise nothing_to_cut()
         compared = await self._compared(arrival, offered.space, chunks, known=preview.text_known)
         choice = tiers.decide(arrival.complete_by, now, len(chunks.counts), offered.batches_offered)
-        listed = await self._peers.ledger.ListPrices(ListPricesRequest(day=day))
-        lines = quoting.lines(
-            PriceList(now.date(), listed.prices),
-            preview,
-            offered.offer,
-            _texts(preview, chunks, compared, self._sizes),
-            batch=choice.tier == tiers.BATCH,
-        )
-        answer.parse_paid = preview.paid
-        answer.pages = preview.reading.pages or preview.vendor_count.expected
-        answer.format = preview.reading.format
-        answer.chunks_new = sum(compared.pending)
-        answer.chunks_kept = len(compared.pending) - answer.chunks_new
-        answer.chunks_removed = compared.removed
-        answer.text_known = preview.text_known
-        answer.lines.extend(lines)
-        answer.approval.CopyFrom(_approval(day, lines[0]))
+        prices = await self._prices(now.date())
+        texts = _texts(preview, chunks, compared, self._sizes)
+        lines = quoting.lines(prices, preview, offered.offer, texts, batch=choice.tier == tiers.BATCH)
+        _fill(answer, preview, compared, lines)
         return answer
+
+    async def heal(self, row: Row) -> PlanResponse:
+        """Plans a heal of a run: at once, since what is healed is late already, and as it is configured.
+
+        Raises:
+            ServiceError: As the heal's parse would fail.
+        """
+        day = await self._price_day(str(row["run_id"]))
+        answer = PlanResponse(price_day=str(day))
+        if not lacks(row):
+            answer.unchanged = True
+            answer.approval.price_day = answer.price_day
+            return answer
+        same = ("collection", "document_key", "filename", "size_bytes", "metadata", "origin")
+        arrival = Arrival(
+            **{name: row[name] for name in same},
+            sha256=row["source_sha256"],
+            request_id=None,
+            complete_by=None,
+        )
+        offered = await self._spaces.offer(arrival.collection)
+        source = artifacts.pieces(self._peers.objects, row["source_key"], PATIENCE_SECONDS)
+        preview, chunks = await self._read(arrival, source)
+        if row["reason"] == VECTORS_PENDING:
+            compared = Compared(await self._without_vector(row, len(chunks.counts), offered.space), 0)
+        else:
+            compared = await self._compared(arrival, offered.space, chunks, known=preview.text_known)
+        texts = _texts(preview, chunks, compared, self._sizes)
+        lines = quoting.lines(await self._prices(day), preview, offered.offer, texts, batch=False)
+        _fill(answer, preview, compared, lines[:1])
+        return answer
+
+    async def _price_day(self, run_id: str) -> datetime.date:
+        """The day whose prices hold for a run: its plan's, else today."""
+        listed = await self._peers.ledger.ListPlans(ListPlansRequest(run_ids=[run_id]))
+        of_plan = [datetime.date.fromisoformat(plan.price_day) for plan in listed.plans]
+        return of_plan[0] if of_plan else self._now().date()
+
+    async def _prices(self, day: datetime.date) -> PriceList:
+        listed = await self._peers.ledger.ListPrices(ListPricesRequest(day=str(day)))
+        return PriceList(day, listed.prices)
+
+    async def _without_vector(self, row: Row, chunks: int, space: Space) -> Sequence[bool]:
+        """Of each chunk of a published version, whether it has no vector: no other version's are taken."""
+        pages = vectors.pending(self._peers.index, row["version_id"], 0, 0, space)
+        lacking = {chunk.ordinal async for page in pages for chunk in page}
+        return [ordinal in lacking for ordinal in range(chunks)]
 
     async def _is_unchanged(self, arrival: Arrival, space: Space) -> bool:
         request = BeginVersionRequest(
@@ -131,11 +170,11 @@ class Plans:
         listed = (await self._peers.index.ListDocuments(request)).documents
         return next((one.document_key for one in listed if one.document_key != arrival.document_key), "")
 
-    async def _read(self, arrival: Arrival, messages: AsyncIterator[PlanRequest]) -> tuple[Preview, Chunks]:
+    async def _read(self, arrival: Arrival, pieces: AsyncIterator[bytes]) -> tuple[Preview, Chunks]:
         """What a parse would buy, and the chunks of what is known of its text."""
         call = self._peers.parser.PreviewParse()
         async with reading(call):
-            await write(call, _requests(arrival, messages))
+            await write(call, _requests(arrival, pieces))
             preview, cutting = Preview(), _Cutting(self._sizes)
             rest = b""
             async for answer in call:
@@ -204,16 +243,26 @@ def _arrival(header: PlanRequest.Header) -> Arrival:
     return read_header(ingest)
 
 
-async def _requests(
-    arrival: Arrival, messages: AsyncIterator[PlanRequest]
-) -> AsyncIterator[PreviewParseRequest]:
+async def _requests(arrival: Arrival, pieces: AsyncIterator[bytes]) -> AsyncIterator[PreviewParseRequest]:
     yield PreviewParseRequest(
         header=PreviewParseRequest.Header(
             source_sha256=arrival.sha256, filename=arrival.filename, size_bytes=arrival.size_bytes
         )
     )
-    async for message in messages:
-        yield PreviewParseRequest(data=message.data)
+    async for piece in pieces:
+        yield PreviewParseRequest(data=piece)
+
+
+def _fill(answer: PlanResponse, preview: Preview, compared: Compared, lines: Sequence[PlanLine]) -> None:
+    answer.parse_paid = preview.paid
+    answer.pages = preview.reading.pages or preview.vendor_count.expected
+    answer.format = preview.reading.format
+    answer.chunks_new = sum(compared.pending)
+    answer.chunks_kept = len(compared.pending) - answer.chunks_new
+    answer.chunks_removed = compared.removed
+    answer.text_known = preview.text_known
+    answer.lines.extend(lines)
+    answer.approval.CopyFrom(_approval(answer.price_day, lines[0]))
 
 
 def _texts(preview: Preview, chunks: Chunks, compared: Compared, sizes: ChunkSizes) -> Texts:

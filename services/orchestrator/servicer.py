@@ -23,8 +23,8 @@ from services.orchestrator.traces.reading import Traces
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.limits import DEFAULT_COLLECTION
+from waybill.orchestrator.v1 import heal_plan_pb2, orchestrator_service_pb2_grpc, plan_pb2
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
-from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc, plan_pb2
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
@@ -111,8 +111,16 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
 
     async def HealRun(self, request: pb.HealRunRequest, context: Any) -> pb.HealRunResponse:
         """Gives a degraded run's document what it lacks."""
-        row = await self._control.heal(_ref(request.run_id))
+        plan = request.plan if request.HasField("plan") else None
+        row = await self._control.heal(_ref(request.run_id), plan)
         return pb.HealRunResponse(run=(await self._priced([row]))[0])
+
+    async def PlanHeal(
+        self, request: heal_plan_pb2.PlanHealRequest, context: Any
+    ) -> heal_plan_pb2.PlanHealResponse:
+        """Says what a heal would cost."""
+        row = await self._control.healable(_ref(request.run_id))
+        return heal_plan_pb2.PlanHealResponse(plan=await self._plans.heal(row))
 
     async def DeleteDocument(
         self, request: pb.DeleteDocumentRequest, context: Any

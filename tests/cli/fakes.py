@@ -51,6 +51,7 @@ from waybill.ledger.v1.plan_pb2 import ListPlansRequest, ListPlansResponse, Plan
 from waybill.ledger.v1.price_pb2 import Price
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from waybill.orchestrator.v1.document_pb2 import Document
+from waybill.orchestrator.v1.heal_plan_pb2 import PlanHealResponse
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
     add_OrchestratorServiceServicer_to_server,
@@ -219,6 +220,15 @@ class Orchestrator(OrchestratorServiceServicer):
         if header.document_key in self.refusals:
             abort(context, self.refusals[header.document_key])
         return self.plan
+
+    def PlanHeal(self, request: Any, context: Any) -> PlanHealResponse:
+        return PlanHealResponse(plan=self.plan)
+
+    def HealRun(self, request: Any, context: Any) -> orchestrator.HealRunResponse:
+        self.requests.append(request)
+        if request.run_id in self.refusals:
+            abort(context, self.refusals[request.run_id])
+        return orchestrator.HealRunResponse(run=self.runs[request.run_id])
 
     def WatchRun(self, request: Any, context: Any) -> Iterator[orchestrator.WatchRunResponse]:
         run = self.known(request.run_id, context)

@@ -22,13 +22,11 @@ from waybill.money import dollars
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     CancelRunRequest,
     GetRunRequest,
-    HealRunRequest,
     ListRunsRequest,
     RetryRunRequest,
 )
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.clock import utc_now
-from waybill.runtime.errors import ServiceError
 from waybill.runtime.identity import DEFAULT_TENANT
 
 
@@ -76,7 +74,7 @@ def cancel(
     with session(tenant, as_json) as here:
         request = CancelRunRequest(run_id=run_id)
         answer = reachable(here.client).orchestrator.CancelRun(request)
-        _show(here.screen, cancelled_object(answer))
+        show_shape(here.screen, cancelled_object(answer))
 
 
 def retry(
@@ -89,50 +87,7 @@ def retry(
     with session(tenant, as_json) as here:
         request = RetryRunRequest(run_id=run_id, complete_by=timestamp(from_now(within)))
         answer = reachable(here.client).orchestrator.RetryRun(request)
-        _show(here.screen, run_object(answer.run))
-
-
-def heal(
-    run_id: Annotated[str, typer.Argument(metavar="[ID]", help="A run id.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="All that were degraded by a vendor.")] = False,
-    tenant: Tenant = DEFAULT_TENANT,
-    as_json: Json = False,
-) -> None:
-    """Give a degraded run's document what a vendor could not do then."""
-    if bool(run_id) == everything:
-        raise typer.BadParameter("name one run, or --all")
-    with session(tenant, as_json) as here:
-        client = reachable(here.client)
-        if not everything:
-            answer = client.orchestrator.HealRun(HealRunRequest(run_id=run_id))
-            _show(here.screen, run_object(answer.run))
-            return
-        healed = list(_healed(client, here.screen))
-        if as_json:
-            here.screen.emit({"runs": [run_object(run) for run in healed]})
-        for run in healed:
-            here.screen.show(*_two_lines(run, utc_now(), min(here.screen.out.width, 100)))
-        here.screen.note(
-            f"{counted(len(healed), 'run')} taken up; {here.screen.command('runs')} follows them"
-        )
-
-
-def _healed(client: Client, screen: Screen) -> Iterator[Run]:
-    """Takes up every run that can be healed; says of those that a budget refuses still."""
-    request = ListRunsRequest(states=[Run.STATE_READY_DEGRADED], page_size=200)
-    while True:
-        page = client.orchestrator.ListRuns(request)
-        for run in page.runs:
-            try:
-                yield client.orchestrator.HealRun(HealRunRequest(run_id=run.run_id)).run
-            except ServiceError as error:
-                if error.reason == "BUDGET_EXCEEDED":
-                    screen.note(f"{plain(run.run_id)}: {plain(error.message)}", "yellow")
-                elif error.reason not in ("NOTHING_TO_HEAL", "VERSION_REPLACED", "DOCUMENT_NOT_FOUND"):
-                    raise
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
+        show_shape(here.screen, run_object(answer.run))
 
 
 def show_runs(client: Client, screen: Screen, request: ListRunsRequest, limit: int) -> None:
@@ -146,16 +101,16 @@ def show_runs(client: Client, screen: Screen, request: ListRunsRequest, limit: i
         screen.note(f"No such runs; {hint}")
     now = utc_now()
     for run in newest:
-        screen.show(*_two_lines(run, now, min(screen.out.width, 100)))
+        screen.show(*two_lines(run, now, min(screen.out.width, 100)))
 
 
 def show_run(client: Client, screen: Screen, run_id: str) -> None:
     """Prints one run, a line for each thing known of it."""
-    _show(screen, run_object(client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run))
+    show_shape(screen, run_object(client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run))
 
 
-def _show(screen: Screen, shape: Shape) -> None:
-    """A line for each thing known."""
+def show_shape(screen: Screen, shape: Shape) -> None:
+    """Prints an object, a line for each thing known."""
     if screen.as_json:
         screen.emit(shape)
         return
@@ -187,7 +142,8 @@ def _states(named: Sequence[str], everything: bool) -> list[Any]:
     return [state for state in known.values() if state != Run.STATE_UNCHANGED]
 
 
-def _two_lines(run: Run, now: datetime, width: int) -> Iterator[Text]:
+def two_lines(run: Run, now: datetime, width: int) -> Iterator[Text]:
+    """A run in a list."""
     state = Text(state_name(run), "green" if run.state in (Run.STATE_READY, Run.STATE_UNCHANGED) else "bold")
     accepted = run.create_time.ToDatetime(UTC)
     when = ago(now - accepted)

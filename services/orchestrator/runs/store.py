@@ -296,8 +296,7 @@ class Runs:
             row = await (await connection.execute(TAKE_UP_DEGRADED, values)).fetchone()
             if row is None:
                 row = await _find(connection, ref.run_id)
-                if row["state"] in FINAL_STATES and row["state"] != "READY":
-                    raise Precondition("NOTHING_TO_HEAL", _not_healed(row))
+                check_not_ended(row)
                 return row
             await connection.execute(FORGET_STEPS, {"run_id": ref.run_id, "healing": row["healing"]})
             await enqueue(connection, row, self._version)
@@ -388,10 +387,15 @@ async def _find(connection: Connection, run_id: str) -> Row:
     return row
 
 
-def _not_healed(row: Row) -> str:
+def check_not_ended(row: Row) -> None:
+    """Raises Precondition NOTHING_TO_HEAL for a run that no vendor mends, unless it is READY or under way."""
     if row["state"] in RETRIABLE_STATES:
-        return f"The run is {row['state']}: `waybill retry` takes it up again."
-    return f"The run is {row['state']}, and lacks nothing that a vendor could give now."
+        text = f"The run is {row['state']}: `waybill retry` takes it up again."
+    elif row["state"] in FINAL_STATES and row["state"] != "READY":
+        text = f"The run is {row['state']}, and lacks nothing that a vendor could give now."
+    else:
+        return
+    raise Precondition("NOTHING_TO_HEAL", text)
 
 
 def _reused() -> Conflict:

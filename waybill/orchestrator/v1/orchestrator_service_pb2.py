@@ -26,6 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from waybill.common.v1 import file_type_pb2 as waybill_dot_common_dot_v1_dot_file__type__pb2
 from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__pb2
 from waybill.orchestrator.v1 import document_pb2 as waybill_dot_orchestrator_dot_v1_dot_document__pb2
+from waybill.orchestrator.v1 import heal_plan_pb2 as waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2
 from waybill.orchestrator.v1 import plan_pb2 as waybill_dot_orchestrator_dot_v1_dot_plan__pb2
 from waybill.orchestrator.v1 import run_pb2 as waybill_dot_orchestrator_dot_v1_dot_run__pb2
 from waybill.orchestrator.v1 import span_pb2 as waybill_dot_orchestrator_dot_v1_dot_span__pb2
@@ -33,7 +34,7 @@ from waybill.storage.v1 import chunk_pb2 as waybill_dot_storage_dot_v1_dot_chunk
 from waybill.storage.v1 import document_pb2 as waybill_dot_storage_dot_v1_dot_document__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2waybill/orchestrator/v1/orchestrator_service.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!waybill/common/v1/file_type.proto\x1a\x1dwaybill/common/v1/space.proto\x1a&waybill/orchestrator/v1/document.proto\x1a\"waybill/orchestrator/v1/plan.proto\x1a!waybill/orchestrator/v1/run.proto\x1a\"waybill/orchestrator/v1/span.proto\x1a\x1ewaybill/storage/v1/chunk.proto\x1a!waybill/storage/v1/document.proto\"\x89\x04\n\rIngestRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.orchestrator.v1.IngestRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\x9e\x03\n\x06Header\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12M\n\x08metadata\x18\x08 \x03(\x0b\x32;.waybill.orchestrator.v1.IngestRequest.Header.MetadataEntry\x12\x0e\n\x06origin\x18\t \x01(\t\x12\x19\n\x0cmax_nano_usd\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x33\n\x04plan\x18\x0b \x01(\x0b\x32%.waybill.orchestrator.v1.ApprovedPlan\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_max_nano_usdB\x06\n\x04part\";\n\x0eIngestResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x96\x02\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\x12\x32\n\x06states\x18\x04 \x03(\x0e\x32\".waybill.orchestrator.v1.Run.State\x12\x14\n\x0c\x64ocument_key\x18\x05 \x01(\t\x12\x12\n\ncollection\x18\x06 \x01(\t\x12\x31\n\raccepted_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61\x63\x63\x65pted_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x10ListRunsResponse\x12*\n\x04runs\x18\x01 \x03(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"S\n\x10WatchRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"~\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x19\n\x11released_nano_usd\x18\x02 \x01(\x03\x12#\n\x1breleased_simulated_nano_usd\x18\x03 \x01(\x03\"R\n\x0fRetryRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x10RetryRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\" \n\x0eHealRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"<\n\x0fHealRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"A\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"s\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x0f\n\x07sources\x18\x04 \x01(\x05\x12\x15\n\rparse_results\x18\x05 \x01(\x05\"\xd5\x01\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12O\n\x08metadata\x18\x02 \x03(\x0b\x32=.waybill.orchestrator.v1.DeleteDocumentsRequest.MetadataEntry\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa5\x02\n\x17\x44\x65leteDocumentsResponse\x12\x11\n\tdocuments\x18\x01 \x01(\x05\x12\x10\n\x08versions\x18\x02 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x03\x12\x0f\n\x07vectors\x18\x04 \x01(\x03\x12\x0f\n\x07sources\x18\x05 \x01(\x05\x12\x15\n\rparse_results\x18\x06 \x01(\x05\x12O\n\nunfinished\x18\x07 \x03(\x0b\x32;.waybill.orchestrator.v1.DeleteDocumentsResponse.Unfinished\x12\x17\n\x0fnext_page_token\x18\x08 \x01(\t\x1a\x32\n\nUnfinished\x12\x14\n\x0c\x64ocument_key\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\">\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"J\n\x13GetDocumentResponse\x12\x33\n\x08\x64ocument\x18\x01 \x01(\x0b\x32!.waybill.orchestrator.v1.Document\"\xf8\x01\n\x14ListDocumentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12M\n\x08metadata\x18\x04 \x03(\x0b\x32;.waybill.orchestrator.v1.ListDocumentsRequest.MetadataEntry\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"f\n\x15ListDocumentsResponse\x12\x34\n\tdocuments\x18\x01 \x03(\x0b\x32!.waybill.orchestrator.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x17ListCollectionsResponse\x12\x33\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1e.waybill.storage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x11ListChunksRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"l\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t\"\xf8\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x15\n\rdocument_keys\x18\x04 \x03(\t\x12\x46\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.waybill.orchestrator.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\x06 \x01(\x05\x12\x11\n\tlast_page\x18\x07 \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb6\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x16\n\x0ewithout_vector\x18\x05 \x01(\t\"[\n\x0fGetTraceRequest\x12\x10\n\x06run_id\x18\x01 \x01(\tH\x00\x12\x18\n\x0e\x63orrelation_id\x18\x03 \x01(\tH\x00\x12\x12\n\npage_token\x18\x02 \x01(\tB\x08\n\x06target\"\xc5\x01\n\x10GetTraceResponse\x12?\n\x06traces\x18\x01 \x03(\x0b\x32/.waybill.orchestrator.v1.GetTraceResponse.Trace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x1aW\n\x05Trace\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12,\n\x05spans\x18\x03 \x03(\x0b\x32\x1d.waybill.orchestrator.v1.Span\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\xa7\x0e\n\x13OrchestratorService\x12`\n\x06Ingest\x12&.waybill.orchestrator.v1.IngestRequest\x1a\'.waybill.orchestrator.v1.IngestResponse\"\x03\x90\x02\x02(\x01\x12Z\n\x04Plan\x12$.waybill.orchestrator.v1.PlanRequest\x1a%.waybill.orchestrator.v1.PlanResponse\"\x03\x90\x02\x01(\x01\x12^\n\x06GetRun\x12&.waybill.orchestrator.v1.GetRunRequest\x1a\'.waybill.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12\x64\n\x08ListRuns\x12(.waybill.orchestrator.v1.ListRunsRequest\x1a).waybill.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12\x66\n\x08WatchRun\x12(.waybill.orchestrator.v1.WatchRunRequest\x1a).waybill.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12g\n\tCancelRun\x12).waybill.orchestrator.v1.CancelRunRequest\x1a*.waybill.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12\x64\n\x08RetryRun\x12(.waybill.orchestrator.v1.RetryRunRequest\x1a).waybill.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12\x61\n\x07HealRun\x12\'.waybill.orchestrator.v1.HealRunRequest\x1a(.waybill.orchestrator.v1.HealRunResponse\"\x03\x90\x02\x02\x12v\n\x0e\x44\x65leteDocument\x12..waybill.orchestrator.v1.DeleteDocumentRequest\x1a/.waybill.orchestrator.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12y\n\x0f\x44\x65leteDocuments\x12/.waybill.orchestrator.v1.DeleteDocumentsRequest\x1a\x30.waybill.orchestrator.v1.DeleteDocumentsResponse\"\x03\x90\x02\x02\x12m\n\x0bGetDocument\x12+.waybill.orchestrator.v1.GetDocumentRequest\x1a,.waybill.orchestrator.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12s\n\rListDocuments\x12-.waybill.orchestrator.v1.ListDocumentsRequest\x1a..waybill.orchestrator.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12y\n\x0fListCollections\x12/.waybill.orchestrator.v1.ListCollectionsRequest\x1a\x30.waybill.orchestrator.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12j\n\nListChunks\x12*.waybill.orchestrator.v1.ListChunksRequest\x1a+.waybill.orchestrator.v1.ListChunksResponse\"\x03\x90\x02\x01\x12Y\n\x06Search\x12&.waybill.orchestrator.v1.SearchRequest\x1a\'.waybill.orchestrator.v1.SearchResponse\x12\x64\n\x08GetTrace\x12(.waybill.orchestrator.v1.GetTraceRequest\x1a).waybill.orchestrator.v1.GetTraceResponse\"\x03\x90\x02\x01\x12s\n\rListFileTypes\x12-.waybill.orchestrator.v1.ListFileTypesRequest\x1a..waybill.orchestrator.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2waybill/orchestrator/v1/orchestrator_service.proto\x12\x17waybill.orchestrator.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!waybill/common/v1/file_type.proto\x1a\x1dwaybill/common/v1/space.proto\x1a&waybill/orchestrator/v1/document.proto\x1a\'waybill/orchestrator/v1/heal_plan.proto\x1a\"waybill/orchestrator/v1/plan.proto\x1a!waybill/orchestrator/v1/run.proto\x1a\"waybill/orchestrator/v1/span.proto\x1a\x1ewaybill/storage/v1/chunk.proto\x1a!waybill/storage/v1/document.proto\"\x89\x04\n\rIngestRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.orchestrator.v1.IngestRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\x9e\x03\n\x06Header\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x10\n\x08\x66ilename\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12M\n\x08metadata\x18\x08 \x03(\x0b\x32;.waybill.orchestrator.v1.IngestRequest.Header.MetadataEntry\x12\x0e\n\x06origin\x18\t \x01(\t\x12\x19\n\x0cmax_nano_usd\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x33\n\x04plan\x18\x0b \x01(\x0b\x32%.waybill.orchestrator.v1.ApprovedPlan\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_max_nano_usdB\x06\n\x04part\";\n\x0eIngestResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x0eGetRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"\x96\x02\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\t\x12\x32\n\x06states\x18\x04 \x03(\x0e\x32\".waybill.orchestrator.v1.Run.State\x12\x14\n\x0c\x64ocument_key\x18\x05 \x01(\t\x12\x12\n\ncollection\x18\x06 \x01(\t\x12\x31\n\raccepted_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61\x63\x63\x65pted_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x10ListRunsResponse\x12*\n\x04runs\x18\x01 \x03(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"S\n\x10WatchRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"~\n\x11\x43\x61ncelRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\x12\x19\n\x11released_nano_usd\x18\x02 \x01(\x03\x12#\n\x1breleased_simulated_nano_usd\x18\x03 \x01(\x03\"R\n\x0fRetryRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12/\n\x0b\x63omplete_by\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x10RetryRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"U\n\x0eHealRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x33\n\x04plan\x18\x02 \x01(\x0b\x32%.waybill.orchestrator.v1.ApprovedPlan\"<\n\x0fHealRunResponse\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.waybill.orchestrator.v1.Run\"A\n\x15\x44\x65leteDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"s\n\x16\x44\x65leteDocumentResponse\x12\x10\n\x08versions\x18\x01 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\x0f\n\x07vectors\x18\x03 \x01(\x03\x12\x0f\n\x07sources\x18\x04 \x01(\x05\x12\x15\n\rparse_results\x18\x05 \x01(\x05\"\xd5\x01\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12O\n\x08metadata\x18\x02 \x03(\x0b\x32=.waybill.orchestrator.v1.DeleteDocumentsRequest.MetadataEntry\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa5\x02\n\x17\x44\x65leteDocumentsResponse\x12\x11\n\tdocuments\x18\x01 \x01(\x05\x12\x10\n\x08versions\x18\x02 \x01(\x05\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x03\x12\x0f\n\x07vectors\x18\x04 \x01(\x03\x12\x0f\n\x07sources\x18\x05 \x01(\x05\x12\x15\n\rparse_results\x18\x06 \x01(\x05\x12O\n\nunfinished\x18\x07 \x03(\x0b\x32;.waybill.orchestrator.v1.DeleteDocumentsResponse.Unfinished\x12\x17\n\x0fnext_page_token\x18\x08 \x01(\t\x1a\x32\n\nUnfinished\x12\x14\n\x0c\x64ocument_key\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\">\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\"J\n\x13GetDocumentResponse\x12\x33\n\x08\x64ocument\x18\x01 \x01(\x0b\x32!.waybill.orchestrator.v1.Document\"\xf8\x01\n\x14ListDocumentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12M\n\x08metadata\x18\x04 \x03(\x0b\x32;.waybill.orchestrator.v1.ListDocumentsRequest.MetadataEntry\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"f\n\x15ListDocumentsResponse\x12\x34\n\tdocuments\x18\x01 \x03(\x0b\x32!.waybill.orchestrator.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x17ListCollectionsResponse\x12\x33\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1e.waybill.storage.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x11ListChunksRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"l\n\x12ListChunksResponse\x12)\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x19.waybill.storage.v1.Chunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nversion_id\x18\x03 \x01(\t\"\xf8\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x15\n\rdocument_keys\x18\x04 \x03(\t\x12\x46\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.waybill.orchestrator.v1.SearchRequest.MetadataEntry\x12\x12\n\nfirst_page\x18\x06 \x01(\x05\x12\x11\n\tlast_page\x18\x07 \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb6\x01\n\x0eSearchResponse\x12%\n\x04hits\x18\x01 \x03(\x0b\x32\x17.waybill.storage.v1.Hit\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12.\n\x08\x63overage\x18\x03 \x01(\x0b\x32\x1c.waybill.storage.v1.Coverage\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x16\n\x0ewithout_vector\x18\x05 \x01(\t\"[\n\x0fGetTraceRequest\x12\x10\n\x06run_id\x18\x01 \x01(\tH\x00\x12\x18\n\x0e\x63orrelation_id\x18\x03 \x01(\tH\x00\x12\x12\n\npage_token\x18\x02 \x01(\tB\x08\n\x06target\"\xc5\x01\n\x10GetTraceResponse\x12?\n\x06traces\x18\x01 \x03(\x0b\x32/.waybill.orchestrator.v1.GetTraceResponse.Trace\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x1aW\n\x05Trace\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12,\n\x05spans\x18\x03 \x03(\x0b\x32\x1d.waybill.orchestrator.v1.Span\"\x16\n\x14ListFileTypesRequest\"Z\n\x15ListFileTypesResponse\x12/\n\nfile_types\x18\x01 \x03(\x0b\x32\x1b.waybill.common.v1.FileType\x12\x10\n\x08\x61ny_text\x18\x02 \x01(\x08\x32\x8d\x0f\n\x13OrchestratorService\x12`\n\x06Ingest\x12&.waybill.orchestrator.v1.IngestRequest\x1a\'.waybill.orchestrator.v1.IngestResponse\"\x03\x90\x02\x02(\x01\x12Z\n\x04Plan\x12$.waybill.orchestrator.v1.PlanRequest\x1a%.waybill.orchestrator.v1.PlanResponse\"\x03\x90\x02\x01(\x01\x12^\n\x06GetRun\x12&.waybill.orchestrator.v1.GetRunRequest\x1a\'.waybill.orchestrator.v1.GetRunResponse\"\x03\x90\x02\x01\x12\x64\n\x08ListRuns\x12(.waybill.orchestrator.v1.ListRunsRequest\x1a).waybill.orchestrator.v1.ListRunsResponse\"\x03\x90\x02\x01\x12\x66\n\x08WatchRun\x12(.waybill.orchestrator.v1.WatchRunRequest\x1a).waybill.orchestrator.v1.WatchRunResponse\"\x03\x90\x02\x01\x30\x01\x12g\n\tCancelRun\x12).waybill.orchestrator.v1.CancelRunRequest\x1a*.waybill.orchestrator.v1.CancelRunResponse\"\x03\x90\x02\x02\x12\x64\n\x08RetryRun\x12(.waybill.orchestrator.v1.RetryRunRequest\x1a).waybill.orchestrator.v1.RetryRunResponse\"\x03\x90\x02\x02\x12\x61\n\x07HealRun\x12\'.waybill.orchestrator.v1.HealRunRequest\x1a(.waybill.orchestrator.v1.HealRunResponse\"\x03\x90\x02\x02\x12\x64\n\x08PlanHeal\x12(.waybill.orchestrator.v1.PlanHealRequest\x1a).waybill.orchestrator.v1.PlanHealResponse\"\x03\x90\x02\x01\x12v\n\x0e\x44\x65leteDocument\x12..waybill.orchestrator.v1.DeleteDocumentRequest\x1a/.waybill.orchestrator.v1.DeleteDocumentResponse\"\x03\x90\x02\x02\x12y\n\x0f\x44\x65leteDocuments\x12/.waybill.orchestrator.v1.DeleteDocumentsRequest\x1a\x30.waybill.orchestrator.v1.DeleteDocumentsResponse\"\x03\x90\x02\x02\x12m\n\x0bGetDocument\x12+.waybill.orchestrator.v1.GetDocumentRequest\x1a,.waybill.orchestrator.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12s\n\rListDocuments\x12-.waybill.orchestrator.v1.ListDocumentsRequest\x1a..waybill.orchestrator.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12y\n\x0fListCollections\x12/.waybill.orchestrator.v1.ListCollectionsRequest\x1a\x30.waybill.orchestrator.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12j\n\nListChunks\x12*.waybill.orchestrator.v1.ListChunksRequest\x1a+.waybill.orchestrator.v1.ListChunksResponse\"\x03\x90\x02\x01\x12Y\n\x06Search\x12&.waybill.orchestrator.v1.SearchRequest\x1a\'.waybill.orchestrator.v1.SearchResponse\x12\x64\n\x08GetTrace\x12(.waybill.orchestrator.v1.GetTraceRequest\x1a).waybill.orchestrator.v1.GetTraceResponse\"\x03\x90\x02\x01\x12s\n\rListFileTypes\x12-.waybill.orchestrator.v1.ListFileTypesRequest\x1a..waybill.orchestrator.v1.ListFileTypesResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +65,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['RetryRun']._serialized_options = b'\220\002\002'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['HealRun']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['HealRun']._serialized_options = b'\220\002\002'
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['PlanHeal']._loaded_options = None
+  _globals['_ORCHESTRATORSERVICE'].methods_by_name['PlanHeal']._serialized_options = b'\220\002\001'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['DeleteDocument']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['DeleteDocument']._serialized_options = b'\220\002\002'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['DeleteDocuments']._loaded_options = None
@@ -80,84 +83,84 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['GetTrace']._serialized_options = b'\220\002\001'
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListFileTypes']._loaded_options = None
   _globals['_ORCHESTRATORSERVICE'].methods_by_name['ListFileTypes']._serialized_options = b'\220\002\001'
-  _globals['_INGESTREQUEST']._serialized_start=393
-  _globals['_INGESTREQUEST']._serialized_end=914
-  _globals['_INGESTREQUEST_HEADER']._serialized_start=492
-  _globals['_INGESTREQUEST_HEADER']._serialized_end=906
-  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_start=842
-  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_end=889
-  _globals['_INGESTRESPONSE']._serialized_start=916
-  _globals['_INGESTRESPONSE']._serialized_end=975
-  _globals['_GETRUNREQUEST']._serialized_start=977
-  _globals['_GETRUNREQUEST']._serialized_end=1008
-  _globals['_GETRUNRESPONSE']._serialized_start=1010
-  _globals['_GETRUNRESPONSE']._serialized_end=1069
-  _globals['_LISTRUNSREQUEST']._serialized_start=1072
-  _globals['_LISTRUNSREQUEST']._serialized_end=1350
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1352
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1439
-  _globals['_WATCHRUNREQUEST']._serialized_start=1441
-  _globals['_WATCHRUNREQUEST']._serialized_end=1496
-  _globals['_WATCHRUNRESPONSE']._serialized_start=1498
-  _globals['_WATCHRUNRESPONSE']._serialized_end=1581
-  _globals['_CANCELRUNREQUEST']._serialized_start=1583
-  _globals['_CANCELRUNREQUEST']._serialized_end=1617
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1619
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1745
-  _globals['_RETRYRUNREQUEST']._serialized_start=1747
-  _globals['_RETRYRUNREQUEST']._serialized_end=1829
-  _globals['_RETRYRUNRESPONSE']._serialized_start=1831
-  _globals['_RETRYRUNRESPONSE']._serialized_end=1892
-  _globals['_HEALRUNREQUEST']._serialized_start=1894
-  _globals['_HEALRUNREQUEST']._serialized_end=1926
-  _globals['_HEALRUNRESPONSE']._serialized_start=1928
-  _globals['_HEALRUNRESPONSE']._serialized_end=1988
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1990
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=2055
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=2057
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=2172
-  _globals['_DELETEDOCUMENTSREQUEST']._serialized_start=2175
-  _globals['_DELETEDOCUMENTSREQUEST']._serialized_end=2388
-  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=842
-  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=889
-  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_start=2391
-  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_end=2684
-  _globals['_DELETEDOCUMENTSRESPONSE_UNFINISHED']._serialized_start=2634
-  _globals['_DELETEDOCUMENTSRESPONSE_UNFINISHED']._serialized_end=2684
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=2686
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=2748
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2750
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2824
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2827
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=3075
-  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=842
-  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=889
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=3077
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=3179
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=3181
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=3244
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=3246
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=3349
-  _globals['_LISTCHUNKSREQUEST']._serialized_start=3351
-  _globals['_LISTCHUNKSREQUEST']._serialized_end=3451
-  _globals['_LISTCHUNKSRESPONSE']._serialized_start=3453
-  _globals['_LISTCHUNKSRESPONSE']._serialized_end=3561
-  _globals['_SEARCHREQUEST']._serialized_start=3564
-  _globals['_SEARCHREQUEST']._serialized_end=3812
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=842
-  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=889
-  _globals['_SEARCHRESPONSE']._serialized_start=3815
-  _globals['_SEARCHRESPONSE']._serialized_end=3997
-  _globals['_GETTRACEREQUEST']._serialized_start=3999
-  _globals['_GETTRACEREQUEST']._serialized_end=4090
-  _globals['_GETTRACERESPONSE']._serialized_start=4093
-  _globals['_GETTRACERESPONSE']._serialized_end=4290
-  _globals['_GETTRACERESPONSE_TRACE']._serialized_start=4203
-  _globals['_GETTRACERESPONSE_TRACE']._serialized_end=4290
-  _globals['_LISTFILETYPESREQUEST']._serialized_start=4292
-  _globals['_LISTFILETYPESREQUEST']._serialized_end=4314
-  _globals['_LISTFILETYPESRESPONSE']._serialized_start=4316
-  _globals['_LISTFILETYPESRESPONSE']._serialized_end=4406
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=4409
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=6240
+  _globals['_INGESTREQUEST']._serialized_start=434
+  _globals['_INGESTREQUEST']._serialized_end=955
+  _globals['_INGESTREQUEST_HEADER']._serialized_start=533
+  _globals['_INGESTREQUEST_HEADER']._serialized_end=947
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_start=883
+  _globals['_INGESTREQUEST_HEADER_METADATAENTRY']._serialized_end=930
+  _globals['_INGESTRESPONSE']._serialized_start=957
+  _globals['_INGESTRESPONSE']._serialized_end=1016
+  _globals['_GETRUNREQUEST']._serialized_start=1018
+  _globals['_GETRUNREQUEST']._serialized_end=1049
+  _globals['_GETRUNRESPONSE']._serialized_start=1051
+  _globals['_GETRUNRESPONSE']._serialized_end=1110
+  _globals['_LISTRUNSREQUEST']._serialized_start=1113
+  _globals['_LISTRUNSREQUEST']._serialized_end=1391
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1393
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1480
+  _globals['_WATCHRUNREQUEST']._serialized_start=1482
+  _globals['_WATCHRUNREQUEST']._serialized_end=1537
+  _globals['_WATCHRUNRESPONSE']._serialized_start=1539
+  _globals['_WATCHRUNRESPONSE']._serialized_end=1622
+  _globals['_CANCELRUNREQUEST']._serialized_start=1624
+  _globals['_CANCELRUNREQUEST']._serialized_end=1658
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1660
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1786
+  _globals['_RETRYRUNREQUEST']._serialized_start=1788
+  _globals['_RETRYRUNREQUEST']._serialized_end=1870
+  _globals['_RETRYRUNRESPONSE']._serialized_start=1872
+  _globals['_RETRYRUNRESPONSE']._serialized_end=1933
+  _globals['_HEALRUNREQUEST']._serialized_start=1935
+  _globals['_HEALRUNREQUEST']._serialized_end=2020
+  _globals['_HEALRUNRESPONSE']._serialized_start=2022
+  _globals['_HEALRUNRESPONSE']._serialized_end=2082
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=2084
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=2149
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=2151
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=2266
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_start=2269
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_end=2482
+  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=883
+  _globals['_DELETEDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=930
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_start=2485
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_end=2778
+  _globals['_DELETEDOCUMENTSRESPONSE_UNFINISHED']._serialized_start=2728
+  _globals['_DELETEDOCUMENTSRESPONSE_UNFINISHED']._serialized_end=2778
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=2780
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=2842
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2844
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2918
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2921
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=3169
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_start=883
+  _globals['_LISTDOCUMENTSREQUEST_METADATAENTRY']._serialized_end=930
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=3171
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=3273
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=3275
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=3338
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=3340
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=3443
+  _globals['_LISTCHUNKSREQUEST']._serialized_start=3445
+  _globals['_LISTCHUNKSREQUEST']._serialized_end=3545
+  _globals['_LISTCHUNKSRESPONSE']._serialized_start=3547
+  _globals['_LISTCHUNKSRESPONSE']._serialized_end=3655
+  _globals['_SEARCHREQUEST']._serialized_start=3658
+  _globals['_SEARCHREQUEST']._serialized_end=3906
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_start=883
+  _globals['_SEARCHREQUEST_METADATAENTRY']._serialized_end=930
+  _globals['_SEARCHRESPONSE']._serialized_start=3909
+  _globals['_SEARCHRESPONSE']._serialized_end=4091
+  _globals['_GETTRACEREQUEST']._serialized_start=4093
+  _globals['_GETTRACEREQUEST']._serialized_end=4184
+  _globals['_GETTRACERESPONSE']._serialized_start=4187
+  _globals['_GETTRACERESPONSE']._serialized_end=4384
+  _globals['_GETTRACERESPONSE_TRACE']._serialized_start=4297
+  _globals['_GETTRACERESPONSE_TRACE']._serialized_end=4384
+  _globals['_LISTFILETYPESREQUEST']._serialized_start=4386
+  _globals['_LISTFILETYPESREQUEST']._serialized_end=4408
+  _globals['_LISTFILETYPESRESPONSE']._serialized_start=4410
+  _globals['_LISTFILETYPESRESPONSE']._serialized_end=4500
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=4503
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=6436
 # @@protoc_insertion_point(module_scope)

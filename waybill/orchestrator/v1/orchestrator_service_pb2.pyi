@@ -4,6 +4,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from waybill.common.v1 import file_type_pb2 as _file_type_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.orchestrator.v1 import document_pb2 as _document_pb2
+from waybill.orchestrator.v1 import heal_plan_pb2 as _heal_plan_pb2
 from waybill.orchestrator.v1 import plan_pb2 as _plan_pb2
 from waybill.orchestrator.v1 import run_pb2 as _run_pb2
 from waybill.orchestrator.v1 import span_pb2 as _span_pb2
@@ -150,10 +151,12 @@ class RetryRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
 
 class HealRunRequest(_message.Message):
-    __slots__ = ("run_id",)
+    __slots__ = ("run_id", "plan")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
     run_id: str
-    def __init__(self, run_id: _Optional[str] = ...) -> None: ...
+    plan: _plan_pb2.ApprovedPlan
+    def __init__(self, run_id: _Optional[str] = ..., plan: _Optional[_Union[_plan_pb2.ApprovedPlan, _Mapping]] = ...) -> None: ...
 
 class HealRunResponse(_message.Message):
     __slots__ = ("run",)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from waybill.orchestrator.v1 import heal_plan_pb2 as waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2
 from waybill.orchestrator.v1 import plan_pb2 as waybill_dot_orchestrator_dot_v1_dot_plan__pb2
 
@@ -75,6 +76,11 @@ class OrchestratorServiceStub:
                 '/waybill.orchestrator.v1.OrchestratorService/HealRun',
                 request_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunRequest.SerializeToString,
                 response_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunResponse.FromString,
+                _registered_method=True)
+        self.PlanHeal = channel.unary_unary(
+                '/waybill.orchestrator.v1.OrchestratorService/PlanHeal',
+                request_serializer=waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2.PlanHealRequest.SerializeToString,
+                response_deserializer=waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2.PlanHealResponse.FromString,
                 _registered_method=True)
         self.DeleteDocument = channel.unary_unary(
                 '/waybill.orchestrator.v1.OrchestratorService/DeleteDocument',
@@ -205,6 +211,15 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanHeal(self, request, context):
+        """Says what HealRun would buy for a run now, and its price. Nothing is bought or written down.
+        Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED, DOCUMENT_NOT_FOUND, PRICE_UNKNOWN, and those for
+        which a parse of the document would fail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteDocument(self, request, context):
         """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
         of the tenant needs. Its runs and their bills stay. Deleting what is not there is OK: the counts are 0.
@@ -322,6 +337,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.HealRun,
                     request_deserializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunRequest.FromString,
                     response_serializer=waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunResponse.SerializeToString,
+            ),
+            'PlanHeal': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanHeal,
+                    request_deserializer=waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2.PlanHealRequest.FromString,
+                    response_serializer=waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2.PlanHealResponse.SerializeToString,
             ),
             'DeleteDocument': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteDocument,
@@ -586,6 +606,33 @@ class OrchestratorService:
             '/waybill.orchestrator.v1.OrchestratorService/HealRun',
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunRequest.SerializeToString,
             waybill_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.HealRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanHeal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/waybill.orchestrator.v1.OrchestratorService/PlanHeal',
+            waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2.PlanHealRequest.SerializeToString,
+            waybill_dot_orchestrator_dot_v1_dot_heal__plan__pb2.PlanHealResponse.FromString,
             options,
             channel_credentials,
             insecure,

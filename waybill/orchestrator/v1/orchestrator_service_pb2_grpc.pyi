@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from waybill.orchestrator.v1 import heal_plan_pb2 as _heal_plan_pb2
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as _orchestrator_service_pb2
 from waybill.orchestrator.v1 import plan_pb2 as _plan_pb2
 import abc as _abc_1
@@ -77,6 +78,11 @@ class OrchestratorServiceStub:
     on the run's bill. A run that is READY, or under way, is answered as it is.
     Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
     DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
+    """
+    PlanHeal: _grpc.UnaryUnaryMultiCallable[_heal_plan_pb2.PlanHealRequest, _heal_plan_pb2.PlanHealResponse]
+    """Says what HealRun would buy for a run now, and its price. Nothing is bought or written down.
+    Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED, DOCUMENT_NOT_FOUND, PRICE_UNKNOWN, and those for
+    which a parse of the document would fail.
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]
     """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
@@ -164,6 +170,11 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     on the run's bill. A run that is READY, or under way, is answered as it is.
     Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
     DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
+    """
+    PlanHeal: _aio.UnaryUnaryMultiCallable[_heal_plan_pb2.PlanHealRequest, _heal_plan_pb2.PlanHealResponse]  # type: ignore[assignment]
+    """Says what HealRun would buy for a run now, and its price. Nothing is bought or written down.
+    Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED, DOCUMENT_NOT_FOUND, PRICE_UNKNOWN, and those for
+    which a parse of the document would fail.
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.DeleteDocumentRequest, _orchestrator_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document: its chunks and vectors, and those sources and parse results that no other document
@@ -296,6 +307,17 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         on the run's bill. A run that is READY, or under way, is answered as it is.
         Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
         DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
+        """
+
+    @_abc_1.abstractmethod
+    def PlanHeal(
+        self,
+        request: _heal_plan_pb2.PlanHealRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_heal_plan_pb2.PlanHealResponse, _abc.Awaitable[_heal_plan_pb2.PlanHealResponse]]:
+        """Says what HealRun would buy for a run now, and its price. Nothing is bought or written down.
+        Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED, DOCUMENT_NOT_FOUND, PRICE_UNKNOWN, and those for
+        which a parse of the document would fail.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,125 @@
+"""`waybill heal`: a degraded run's document gets what it lacks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from waybill.cli.asking import Yes, agree
+from waybill.cli.objects import run_object
+from waybill.cli.plain import plain
+from waybill.cli.plan import money, show_plans
+from waybill.cli.planning import PLAN_SECONDS, Planned, plan_object, total
+from waybill.cli.runs import show_shape, two_lines
+from waybill.cli.screen import Screen, counted
+from waybill.cli.session import Json, Tenant, reachable, session
+from waybill.cli.sources import Source
+from waybill.client import Client
+from waybill.orchestrator.v1.heal_plan_pb2 import PlanHealRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, HealRunRequest, ListRunsRequest
+from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.clock import utc_now
+from waybill.runtime.errors import Precondition, ServiceError
+from waybill.runtime.identity import DEFAULT_TENANT
+
+# Of runs that `--all` passes by.
+LEFT_ALONE = ("NOTHING_TO_HEAL", "VERSION_REPLACED", "DOCUMENT_NOT_FOUND")
+
+
+def heal(
+    run_id: Annotated[str, typer.Argument(metavar="[ID]", help="A run id.")] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that a vendor or a budget has degraded.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what it would cost, and ask; then spend no more than that.")
+    ] = False,
+    yes: Yes = False,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """Give a degraded run's document what a vendor could not do then."""
+    if bool(run_id) == everything:
+        raise typer.BadParameter("name one run, or --all")
+    with session(tenant, as_json) as here:
+        client, screen = reachable(here.client), here.screen
+        runs = [Run(run_id=run_id)] if run_id else list(_degraded(client))
+        requests = [HealRunRequest(run_id=run.run_id) for run in runs]
+        if plan:
+            requests = _agreed(client, screen, runs, everything, yes)
+        if run_id:
+            show_shape(screen, run_object(client.orchestrator.HealRun(requests[0]).run))
+            return
+        healed = list(_healed(client, screen, requests))
+        if as_json:
+            screen.emit({"runs": [run_object(run) for run in healed]})
+            return
+        for run in healed:
+            screen.show(*two_lines(run, utc_now(), min(screen.out.width, 100)))
+        screen.note(f"{counted(len(healed), 'run')} taken up; {screen.command('runs')} follows them")
+
+
+def _degraded(client: Client) -> Iterator[Run]:
+    request = ListRunsRequest(states=[Run.STATE_READY_DEGRADED], page_size=200)
+    while True:
+        page = client.orchestrator.ListRuns(request)
+        yield from page.runs
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _healed(client: Client, screen: Screen, requests: Sequence[HealRunRequest]) -> Iterator[Run]:
+    """Takes up every run that can be healed; says of those that a budget refuses still."""
+    for request in requests:
+        try:
+            yield client.orchestrator.HealRun(request).run
+        except ServiceError as error:
+            if error.reason == "BUDGET_EXCEEDED":
+                screen.note(f"{plain(request.run_id)}: {plain(error.message)}", "yellow")
+            elif error.reason not in LEFT_ALONE:
+                raise
+
+
+def _agreed(
+    client: Client, screen: Screen, runs: Sequence[Run], everything: bool, yes: bool
+) -> list[HealRunRequest]:
+    """Plans heals, shows it, and asks whether they shall be done so; ends the command where not.
+
+    Answers what was agreed to.
+
+    Raises:
+        Precondition: PLAN_NOT_APPROVED, nobody can be asked.
+    """
+    plans: list[Planned] = []
+    requests: list[HealRunRequest] = []
+    for run in runs:
+        try:
+            request = PlanHealRequest(run_id=run.run_id)
+            plan = client.orchestrator.PlanHeal(request, timeout=PLAN_SECONDS).plan
+        except ServiceError as error:
+            if everything and error.reason in LEFT_ALONE:
+                continue
+            raise
+        requests.append(HealRunRequest(run_id=run.run_id, plan=plan.approval))
+        name = run.document_key or _document(client, run)
+        plans.append(Planned(Source(Path(name), name), plan))
+        if screen.as_json:
+            told = plan_object(plans[-1])
+            del told["path"]
+            screen.emit({"run_id": run.run_id, **told})
+    if not screen.as_json:
+        show_plans(screen, plans)
+    if not (yes or sys.stdin.isatty()):
+        raise Precondition("PLAN_NOT_APPROVED", "Nobody can be asked here whether the plan is good.")
+    question = f"Heal {counted(len(plans), 'run')} for {money(total(plans))}?"
+    agree(screen, question, yes, "Nothing was healed.")
+    return requests
+
+
+def _document(client: Client, run: Run) -> str:
+    return client.orchestrator.GetRun(GetRunRequest(run_id=run.run_id)).run.document_key
