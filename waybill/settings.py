@@ -8,14 +8,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
-from waybill import alert_settings, llamaparse_settings, objects_settings, supabase_settings
-from waybill.limits import REQUEST_TOKENS
+from waybill import (
+    llamaparse_settings,
+    money_settings,
+    objects_settings,
+    openai_settings,
+    supabase_settings,
+)
 from waybill.runtime import auth_settings
 from waybill.runtime import settings as every_process
 from waybill.runtime.config import Settings
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.runtime.settings import Setting
-from waybill.vendors.registry import OPENAI
 
 PREFIX = "WAYBILL_"
 MASK = "***"
@@ -29,7 +33,7 @@ FIXED_PORTS: Mapping[str, int] = {
 DATABASE_SERVICES = ("storage", "parser", "ledger", "orchestrator")
 ROLES = tuple(f"waybill_{service}{kind}" for service in DATABASE_SERVICES for kind in ("", "_owner"))
 _STACK, _WHERE, _DATABASE = "The stack", "Where services are", "The database"
-_RUNS, _CHUNKS, _PARSER, _EMBEDDER, _OPENAI = "Runs", "Chunks", "Parser", "Embedder", "OpenAI"
+_RUNS, _CHUNKS, _PARSER, _EMBEDDER = "Runs", "Chunks", "Parser", "Embedder"
 
 HOME = Setting(
     name="WAYBILL_HOME",
@@ -111,49 +115,8 @@ OPERATOR_TENANT = Setting(
     "Without authentication that is a label and no protection: callers name their tenant themselves.",
     default=DEFAULT_TENANT,
 )
-RETRY_PERCENT = Setting(
-    name="WAYBILL_RETRY_PERCENT",
-    group="Money",
-    meaning="A run's retry budget: of what the run may spend (by its plan or `--max-usd`, else what its "
-    "first attempts hold), so much in buying again what may be charged already. More is "
-    "RETRY_BUDGET_EXCEEDED.",
-    default="10",
-    least=0,
-    most=100_000,
-)
-RETRY_LEAST_NANO_USD = Setting(
-    name="WAYBILL_RETRY_LEAST_NANO_USD",
-    group="Money",
-    meaning="So much of it in any case, in nano-USD: one lost answer of a small run is all of it.",
-    default="50000000",
-    least=0,
-)
-PRICES_FILE = Setting(
-    name="WAYBILL_PRICES_FILE",
-    group="Money",
-    meaning="A table of your own prices, made like `services/ledger/prices.toml`: what you have negotiated "
-    "goes before the vendors' lists. Read at start; what was bought before keeps its price.",
-    default="",
-)
-DOUBT_WRITE_OFF_AFTER = Setting(
-    name="WAYBILL_DOUBT_WRITE_OFF_AFTER",
-    group="Money",
-    meaning="Days after which a doubt is written off that no vendor can be asked about: it then counts "
-    "against no budget, and stays a possible charge in bills and reports. 0 keeps it in doubt.",
-    default="0",
-    least=0,
-    most=3_650,
-)
 ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml.")
 
-OVER_BUDGET = Setting(
-    name="WAYBILL_OVER_BUDGET",
-    group="Money",
-    meaning="In hybrid mode, what becomes of a document whose parse or vectors a budget refuses: it waits "
-    "(`wait`), or is read on this machine, or published without vectors, flagged (`local`).",
-    default="wait",
-    choices=("wait", "local"),
-)
 
 EXECUTOR_ID = Setting(
     name="WAYBILL_EXECUTOR_ID",
@@ -244,74 +207,6 @@ EMBEDDER_ALSO = Setting(
     default="none",
     choices=("none", "local", "openai"),
 )
-OPENAI_API_KEY = Setting(
-    name="OPENAI_API_KEY",
-    group=_OPENAI,
-    meaning="The key. Needed by the `openai` backend, here or in OPENAI_API_KEY_FILE.",
-    secret=True,
-)
-OPENAI_API_KEY_NEXT = Setting(
-    name="OPENAI_API_KEY_NEXT",
-    group=_OPENAI,
-    meaning="A second key, used when the first is refused: set it while you rotate keys.",
-    default="",
-    secret=True,
-)
-OPENAI_API_KEY_FILE = Setting(
-    name="OPENAI_API_KEY_FILE",
-    group=_OPENAI,
-    meaning="A file with a key a line, read again when it changes.",
-    default="",
-)
-OPENAI_BASE_URL = Setting(
-    name="OPENAI_BASE_URL",
-    group=_OPENAI,
-    meaning="Address of the API, or of a server compatible with it, with its /v1. "
-    "`waybill up --mode simulator` sets it.",
-    default=OPENAI.base_url,
-)
-OPENAI_MODEL = Setting(
-    name="OPENAI_MODEL",
-    group=_OPENAI,
-    meaning="Embedding model, as the vendor spells it.",
-    default=OPENAI.default_subject,
-)
-OPENAI_DIMENSIONS = Setting(
-    name="OPENAI_DIMENSIONS",
-    group=_OPENAI,
-    meaning="Dimension: numbers in each vector; 0 is the model's own. Needed where OpenAI has no such model.",
-    default="0",
-    least=0,
-)
-OPENAI_ORGANIZATION = Setting(
-    name="OPENAI_ORGANIZATION", group=_OPENAI, meaning="Sent along with each request.", default=""
-)
-OPENAI_PROJECT = Setting(
-    name="OPENAI_PROJECT", group=_OPENAI, meaning="Sent along with each request.", default=""
-)
-OPENAI_REQUEST_TOKENS = Setting(
-    name="OPENAI_REQUEST_TOKENS",
-    group=_OPENAI,
-    meaning="Tokens that a request is packed to. Raise it only where requests per minute are what binds. "
-    "OpenAI's own limit is 300,000, by its own count.",
-    default=str(REQUEST_TOKENS),
-    least=1,
-    most=290_000,
-)
-OPENAI_CONCURRENCY = Setting(
-    name="OPENAI_CONCURRENCY",
-    group=_OPENAI,
-    meaning="Concurrency: requests of runs at a time. Searches have as many places of their own.",
-    default="8",
-    least=1,
-)
-OPENAI_ATTEMPT_SECONDS = Setting(
-    name="OPENAI_ATTEMPT_SECONDS",
-    group=_OPENAI,
-    meaning="The longest that one request may take.",
-    default="20",
-    least=1,
-)
 KILL_SEEDS = Setting(
     name="WAYBILL_KILL_SEEDS",
     group="For tests",
@@ -345,8 +240,9 @@ def _all() -> Iterator[Setting]:
         *vars(objects_settings).values(),
         *ADDRESSES.values(),
         *globals().values(),
-        *vars(alert_settings).values(),
+        *vars(money_settings).values(),
         *PASSWORDS.values(),
+        *vars(openai_settings).values(),
         *vars(llamaparse_settings).values(),
         *vars(supabase_settings).values(),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from waybill import openai_settings as own
 from waybill import settings as declared
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.cost_pb2 import CostKind
@@ -57,20 +58,20 @@ class OpenAIConfig:
     @classmethod
     def read(cls, settings: Settings) -> OpenAIConfig:
         """From the environment; what is missing is told by `settings.check`."""
-        file = settings.text(declared.OPENAI_API_KEY_FILE)
-        first = settings.text(declared.OPENAI_API_KEY, "" if file else None)
+        file = settings.text(own.OPENAI_API_KEY_FILE)
+        first = settings.text(own.OPENAI_API_KEY, "" if file else None)
         simulated = settings.text(MODE) == "simulator"
         config = cls(
-            keys=Keys([first, settings.text(declared.OPENAI_API_KEY_NEXT)], Path(file) if file else None),
+            keys=Keys([first, settings.text(own.OPENAI_API_KEY_NEXT)], Path(file) if file else None),
             kind=CostKind.COST_KIND_SIMULATED if simulated else CostKind.COST_KIND_REAL,
-            base_url=settings.text(declared.OPENAI_BASE_URL, "" if simulated else None),
-            model=settings.text(declared.OPENAI_MODEL),
-            dimensions=settings.integer(declared.OPENAI_DIMENSIONS),
-            organization=settings.text(declared.OPENAI_ORGANIZATION),
-            project=settings.text(declared.OPENAI_PROJECT),
-            request_tokens=settings.integer(declared.OPENAI_REQUEST_TOKENS),
-            concurrency=settings.integer(declared.OPENAI_CONCURRENCY),
-            attempt_seconds=settings.integer(declared.OPENAI_ATTEMPT_SECONDS),
+            base_url=settings.text(own.OPENAI_BASE_URL, "" if simulated else None),
+            model=settings.text(own.OPENAI_MODEL),
+            dimensions=settings.integer(own.OPENAI_DIMENSIONS),
+            organization=settings.text(own.OPENAI_ORGANIZATION),
+            project=settings.text(own.OPENAI_PROJECT),
+            request_tokens=settings.integer(own.OPENAI_REQUEST_TOKENS),
+            concurrency=settings.integer(own.OPENAI_CONCURRENCY),
+            attempt_seconds=settings.integer(own.OPENAI_ATTEMPT_SECONDS),
         )
         config._judge(settings)
         return config

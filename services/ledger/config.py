@@ -10,6 +10,7 @@ from pathlib import Path
 from services.ledger.prices import PriceFileError, PriceTable
 from services.ledger.retries import RetryBudget
 from services.ledger.webhook import WebhookConfig
+from waybill import money_settings as money
 from waybill import settings as declared
 from waybill.runtime.config import Settings
 from waybill.runtime.identity import DEFAULT_TENANT
@@ -51,10 +52,10 @@ class LedgerConfig:
             owner_database_url=settings.text(declared.OWNER_DATABASE_URL),
             operator_tenant=settings.text(declared.OPERATOR_TENANT),
             prices=_prices(settings),
-            write_off_after=datetime.timedelta(days=settings.integer(declared.DOUBT_WRITE_OFF_AFTER)),
+            write_off_after=datetime.timedelta(days=settings.integer(money.DOUBT_WRITE_OFF_AFTER)),
             webhook=WebhookConfig.read(settings),
             retries=RetryBudget(
-                settings.integer(declared.RETRY_PERCENT), settings.integer(declared.RETRY_LEAST_NANO_USD)
+                settings.integer(money.RETRY_PERCENT), settings.integer(money.RETRY_LEAST_NANO_USD)
             ),
         )
         settings.check()
@@ -62,7 +63,7 @@ class LedgerConfig:
 
 
 def _prices(settings: Settings) -> PriceTable:
-    own = settings.text(declared.PRICES_FILE)
+    own = settings.text(money.PRICES_FILE)
     try:
         return PriceTable.load(Path(own) if own else None)
     except PriceFileError as error:

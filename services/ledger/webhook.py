@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from services.ledger.exceeding import amount
 from services.ledger.rows import ALL_TENANTS, Row
-from waybill import alert_settings as own
+from waybill import money_settings as own
 from waybill.runtime.config import Settings
 from waybill.runtime.public_address import PrivateAddress, addresses_of, may_be_reached
 from waybill.runtime.settings import ENV

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes
 from waybill import settings as declared
+from waybill.money_settings import OVER_BUDGET
 from waybill.runtime.server import ServerConfig
 
 
@@ -59,7 +60,7 @@ class OrchestratorConfig:
             runs_in_flight=settings.integer(declared.RUNS_IN_FLIGHT),
             tenant_runs_in_flight=settings.integer(declared.TENANT_RUNS_IN_FLIGHT),
             tenant_unfinished_runs=settings.integer(declared.TENANT_UNFINISHED_RUNS),
-            local_over_budget=settings.choice(declared.OVER_BUDGET) == "local",
+            local_over_budget=settings.choice(OVER_BUDGET) == "local",
             chunk_sizes=ChunkSizes(max_tokens, overlap_tokens),
         )
         settings.check()

@@ -11,6 +11,7 @@ from services.parser.documents import tesseract
 from services.parser.documents.tesseract import Tesseract
 from waybill import settings as declared
 from waybill.common.v1.backend_pb2 import Mode
+from waybill.money_settings import OVER_BUDGET
 from waybill.runtime.server import ServerConfig
 from waybill.runtime.settings import ENV
 
@@ -69,7 +70,7 @@ class ParserConfig:
             mode=settings.mode(declared.PARSER_BACKEND),
             # For hybrid mode, also where it is switched to later.
             also_local=backend != "local" and settings.text(ENV) != "production",
-            local_over_budget=settings.choice(declared.OVER_BUDGET) == "local",
+            local_over_budget=settings.choice(OVER_BUDGET) == "local",
         )
         settings.check()
         return config

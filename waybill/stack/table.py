@@ -8,7 +8,7 @@ import urllib.request
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
-from waybill.alert_settings import ALERT_WEBHOOK_SECRET
+from waybill.money_settings import ALERT_WEBHOOK_SECRET
 from waybill.objects_settings import OBJECTS_HTTP, OBJECTS_LINK_KEYS
 from waybill.runtime.auth_settings import SERVICE_SECRET, STACK_TOKEN
 from waybill.runtime.settings import BIND

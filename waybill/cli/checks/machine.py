@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from waybill.alert_settings import ALERT_WEBHOOK_SECRET, ALERT_WEBHOOK_SECRET_FILE, ALERT_WEBHOOK_URL
 from waybill.cli.checks.check import RESTART
 from waybill.cli.checks.finding import Finding, State
+from waybill.money_settings import ALERT_WEBHOOK_SECRET, ALERT_WEBHOOK_SECRET_FILE, ALERT_WEBHOOK_URL
 from waybill.runtime import settings as declared
 from waybill.settings import HOME
 from waybill.stack.home import Home

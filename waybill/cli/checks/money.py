@@ -10,9 +10,10 @@ from waybill.client import Client, connect
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.ledger_service_pb2 import ListBudgetsRequest, ListPricesRequest
 from waybill.ledger.v1.price_pb2 import Price
+from waybill.money_settings import PRICES_FILE
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.settings import MODE
-from waybill.settings import HOME, PRICES_FILE
+from waybill.settings import HOME
 from waybill.stack.home import Home
 from waybill.stack.state import StackState
 from waybill.vendors.registry import LLAMAPARSE, OPENAI
