@@ -9,7 +9,7 @@ from itertools import groupby
 
 from psycopg.types.json import Jsonb
 
-from services.ledger.rows import ALL_TENANTS, Row
+from services.ledger.rows import ALL_TENANTS, Row, seen_by
 from waybill.runtime.audit import Event
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database
@@ -68,7 +68,7 @@ class AuditLog:
 
     async def page(self, who: Caller, matching: AuditFilter, limit: int, before: Place | None) -> list[Row]:
         """Events that the caller may see, newest first, behind a place in that order."""
-        seen = [who.tenant, ALL_TENANTS] if who.tenant == self._operator else [who.tenant]
+        seen = seen_by(who.tenant, self._operator)
         moment, number = before or (None, None)
         values = {**vars(matching), "seen": seen, "limit": limit, "before": moment, "before_id": number}
         async with self._database.transaction(who.tenant) as connection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.ledger import audit
 from services.ledger.audit import AuditFilter, AuditLog, Place
-from services.ledger.rows import ALL_TENANTS, NO_RUN, Row
+from services.ledger.rows import ALL_TENANTS, NO_RUN, Row, seen_by
 from services.ledger.windows import AT, RESET, START, window_id
 from waybill.runtime.audit import Event
 from waybill.runtime.errors import NotFound, Precondition
@@ -234,8 +234,7 @@ class Budgets:
         await audit.append(connection, event)
 
     def _seen(self, who: Caller) -> list[str]:
-        """Whose budgets a caller sees."""
-        return [who.tenant, ALL_TENANTS] if who.tenant == self._operator else [who.tenant]
+        return seen_by(who.tenant, self._operator)
 
     def _check_operator(self, who: Caller) -> None:
         if who.tenant != self._operator:

@@ -37,22 +37,24 @@ insert into waybill_ledger.invoice_lines (
     invoice_id, line, entry_id, vendor_reference, day, models, unit, quantity, requests, nano_usd)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-# Lines and the entries that they name. A quantity without money is priced as its entry was.
-MATCHED = """
+# What a line charges for an entry: a quantity without money is priced as the entry was.
+CHARGED = """
+coalesce(l.nano_usd, ceil(l.quantity::numeric * e.price_nano_usd_per_million / 1000000)::bigint)
+"""
+# Lines and the entries that they name; in two halves, of which each walks an index.
+MATCHED = f"""
 matched as (
-    select l.*, e.entry_id as matched_id, coalesce(
-        l.nano_usd, ceil(l.quantity::numeric * e.price_nano_usd_per_million / 1000000)::bigint) as charged
+    select l.*, e.entry_id as matched_id, {CHARGED} as charged
     from waybill_ledger.invoice_lines l join waybill_ledger.entries e on e.entry_id = l.entry_id
     where l.invoice_id = %(invoice_id)s and e.vendor = %(vendor)s and e.kind = %(kind)s
     union all
-    select l.*, e.entry_id, coalesce(
-        l.nano_usd, ceil(l.quantity::numeric * e.price_nano_usd_per_million / 1000000)::bigint)
+    select l.*, e.entry_id, {CHARGED}
     from waybill_ledger.invoice_lines l join waybill_ledger.entries e
         on e.vendor = %(vendor)s and e.vendor_reference = l.vendor_reference and e.vendor_reference <> ''
     where l.invoice_id = %(invoice_id)s and l.entry_id is null and l.vendor_reference <> ''
         and e.kind = %(kind)s
 )
-"""
+"""  # noqa: S608  (constants only)
 # A file that is read again speaks only for entries that no invoice has named yet: a later one may know more.
 MARK = f"""
 with {MATCHED}, summed as (

@@ -12,8 +12,13 @@ from waybill.runtime.identity import DEFAULT_TENANT
 Row = dict[str, Any]
 # The run of what is outside a run.
 NO_RUN = "00000000-0000-0000-0000-000000000000"
-# The tenant of a budget that is one for all tenants.
+# The tenant of what is over all tenants: a budget, an event of the audit.
 ALL_TENANTS = "*"
+
+
+def seen_by(tenant: str, operator: str) -> list[str]:
+    """Whose rows a tenant's callers see: their own, and those over all tenants where it is the operator."""
+    return [tenant, ALL_TENANTS] if tenant == operator else [tenant]
 
 
 def tenant_option(entry: Row) -> str:

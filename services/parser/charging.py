@@ -23,7 +23,8 @@ from waybill.runtime.loops import repeating
 
 TURN_SECONDS = 2.0
 AT_A_TIME = 8
-# A charge that is not told by then will not be: what was settled stays.
+# A charge may be so late. LlamaCloud keeps a document for 48 h, so its parse is forgotten there by then, and
+# what was settled stays: nobody can ask any more.
 GIVEN_UP_AFTER = datetime.timedelta(hours=48)
 NOT_BEGUN = "the engine has no such parse"
 CHARGED = "charged by the vendor"

@@ -17,7 +17,8 @@ from waybill.runtime.clock import Now, utc_now
 from waybill.runtime.errors import Conflict
 from waybill.vendors.asking import REMEMBERED, Answer
 
-# A charge that is not told by then never will be.
+# A parse that no job knows of is not forgotten at the vendor before its charge is told: it can be asked for
+# beyond GIVEN_UP_AFTER, for as long as a result may be kept there.
 NEVER_TOLD_AFTER = datetime.timedelta(days=30)
 log = structlog.get_logger()
 
