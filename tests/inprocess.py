@@ -10,6 +10,7 @@ import grpc
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.runtime.auth_settings import AuthConfig
 from waybill.runtime.channel import connect
 from waybill.runtime.identity import Caller
@@ -48,6 +49,14 @@ async def served(
     config = server_config(name, auth)
     async with build(telemetry) as service, serving(config, telemetry, service) as address:
         yield address
+
+
+class AsSet:
+    """Modes that nobody has switched."""
+
+    async def of(self, service: str) -> Mode:
+        """As the service is set."""
+        return Mode.MODE_UNSPECIFIED
 
 
 def of_service(service: Service) -> Build:

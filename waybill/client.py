@@ -29,6 +29,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from waybill.calling import FIRST_PAUSE_SECONDS, CallPolicy, Calls
 from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.orchestrator.v1.mode_service_pb2_grpc import ModeServiceStub
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, IngestRequest, WatchRunRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan, PlanRequest, PlanResponse
@@ -182,6 +183,7 @@ class Client:
             for name, channel in channels.items()
         }
         self.orchestrator = OrchestratorServiceStub(wrapped["orchestrator"])
+        self.modes = ModeServiceStub(wrapped["orchestrator"])
         self.spaces = SpaceMigrationServiceStub(wrapped["orchestrator"])
         self.storage = ObjectStorageServiceStub(wrapped["storage"])
         self.index = DocumentIndexServiceStub(wrapped["storage"])

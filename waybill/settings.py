@@ -111,8 +111,9 @@ PASSWORDS: Mapping[str, Setting] = {
 OPERATOR_TENANT = Setting(
     name="WAYBILL_OPERATOR_TENANT",
     group="Money",
-    meaning="Callers of this tenant are the operator: they also see and set the budgets over all tenants. "
-    "Without authentication that is a label and no protection: callers name their tenant themselves.",
+    meaning="Callers of this tenant are the operator: they also see and set the budgets over all tenants, "
+    "and switch the mode. Without authentication that is a label and no protection: callers name their "
+    "tenant themselves.",
     default=DEFAULT_TENANT,
 )
 ADMIN_PASSWORD = _password("admin", "Of the administrator, in docker-compose.yml.")
@@ -203,7 +204,8 @@ EMBEDDER_ALSO = Setting(
     name="EMBEDDER_ALSO",
     group=_EMBEDDER,
     meaning="A second backend, whose models are served beside EMBEDDER_BACKEND's: set it while `waybill "
-    "migrate-space` takes collections from one to the other. Other models of one backend need it not.",
+    "migrate-space` takes collections from one to the other. Other models of one backend need it not, and "
+    "the local one is served beside `openai` in any case, but in production.",
     default="none",
     choices=("none", "local", "openai"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,9 +15,10 @@ from services.embedder.batches import VendorBatches
 from services.embedder.config import EmbedderConfig
 from services.embedder.embedding import Embeddings
 from services.embedder.servicer import EmbedderServicer
-from services.embedder.spaces import Spaces, local_backend, openai_dimension
+from services.embedder.spaces import Maker, Spaces, local_backend, openai_dimension
 from waybill import tokens
 from waybill.common.v1.backend_pb2 import Mode
+from waybill.common.v1.cost_pb2 import CostKind
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
@@ -29,7 +30,9 @@ from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Precondition
 from waybill.runtime.telemetry import Telemetry
 from waybill.vendors.asking import Asking
+from waybill.vendors.backends import Backends, registration
 from waybill.vendors.calls import Calls
+from waybill.vendors.choosing import EMBEDDER
 from waybill.vendors.health import Probe, watched
 from waybill.vendors.limiter import Limiter
 from waybill.vendors.registry import OPENAI
@@ -78,17 +81,13 @@ async def build(
         audit = Audit(to_ledger(LedgerServiceStub(channel)))
         if config.openai is not None:
             config.openai.keys.audited(audit, OPENAI.name)
-        spaces = Spaces(
-            [Embeddings(one.backend, meter, one.limiter, one.calls) for one in chosen],
-            # The local ones first: a server that is like OpenAI's may have a model of any name.
-            [partial(_embeddings, one, meter) for one in sorted(chosen, key=lambda one: bool(one.batches))],
-        )
+        spaces = _spaces(config, chosen, meter, policy)
         jobs = [_batches(one, meter) for one in chosen]
-        servicer = EmbedderServicer(
-            spaces,
-            jobs[0],
-            config.mode or (Mode.MODE_LOCAL if config.backend == LOCAL else Mode.MODE_REAL),
-        )
+        mode = config.mode or (Mode.MODE_LOCAL if config.backend == LOCAL else Mode.MODE_REAL)
+        servicer = EmbedderServicer(spaces, jobs[0], mode)
+        kind = config.openai.kind if config.openai else CostKind.COST_KIND_UNSPECIFIED
+        lacks = [partial(_lack, one.calls) for one in chosen if one.batches]
+        backends = Backends(EMBEDDER, mode, spaces.backends, kind, config.missing, *lacks)
         for one, of_backend in zip(chosen, jobs, strict=True):
             if one.batches:
                 doubts = BatchDoubts(of_backend)
@@ -100,7 +99,8 @@ async def build(
                     embedder_service_pb2_grpc.add_EmbedderServiceServicer_to_server,
                     servicer,
                     "waybill.embedder.v1.EmbedderService",
-                )
+                ),
+                registration(backends),
             ],
             backends={name: probe for one in chosen for name, probe in one.probes.items()},
             audit=audit,
@@ -112,6 +112,34 @@ def _embeddings(chosen: Chosen, meter: Meter, model: str, dimension: int) -> Emb
     """Another model of a backend; None where it has no such one."""
     found = chosen.other(model, dimension)
     return Embeddings(found[0], meter, found[1], chosen.calls) if found else None
+
+
+def _spaces(config: EmbedderConfig, chosen: Sequence[Chosen], meter: Meter, policy: Policy | None) -> Spaces:
+    # The local ones first: a server that is like OpenAI's may have a model of any name.
+    makers: list[Maker] = [
+        partial(_embeddings, one, meter) for one in sorted(chosen, key=lambda one: bool(one.batches))
+    ]
+    later = {}
+    if config.also_local and LOCAL not in (config.backend, config.also):
+        calls = Calls(LOCAL, policy)
+        later[LOCAL] = partial(_own, config.local_model, meter, calls)
+        makers.insert(0, partial(_other_own, meter, calls))
+    return Spaces([Embeddings(one.backend, meter, one.limiter, one.calls) for one in chosen], makers, later)
+
+
+def _lack(calls: Calls) -> str:
+    return calls.breaker.lack
+
+
+def _own(model: str, meter: Meter, calls: Calls) -> Embeddings:
+    """The local model of the settings."""
+    return Embeddings(LocalEmbedder(model), meter, Limiter(LOCAL, LOCAL_CONCURRENCY), calls)
+
+
+def _other_own(meter: Meter, calls: Calls, model: str, dimension: int) -> Embeddings | None:
+    """Another local model; None where there is no such one."""
+    found = _other_local(model, dimension)
+    return Embeddings(found[0], meter, found[1], calls) if found else None
 
 
 def _batches(one: Chosen, meter: Meter) -> VendorBatches:

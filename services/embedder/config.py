@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,8 @@ class EmbedderConfig:
             the full path of a folder with an ONNX model and its tokenizer.json.
         also: EMBEDDER_ALSO, another backend whose models are served beside; empty: none.
         mode: Of calls that name none; unspecified: the backend, and no other.
+        also_local: The local model is served beside a vendor's; it is made when it is first asked for.
+        missing: Why OpenAI's backend is not served, in words.
     """
 
     server: ServerConfig
@@ -112,6 +114,8 @@ class EmbedderConfig:
     local_model: str = ""
     also: str = ""
     mode: Mode = Mode.MODE_UNSPECIFIED
+    also_local: bool = False
+    missing: Sequence[str] = ()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EmbedderConfig:
@@ -121,14 +125,17 @@ class EmbedderConfig:
         also = settings.choice(declared.EMBEDDER_ALSO)
         if also == "local" and settings.text(ENV) == "production":
             settings.fault("EMBEDDER_ALSO is 'local', which WAYBILL_ENV=production refuses")
+        vendor = "openai" in (backend, also)
         config = cls(
             server=ServerConfig.read(settings, "embedder", declared.FIXED_PORTS["embedder"]),
             ledger_address=settings.text(declared.ADDRESSES["ledger"]),
             backend=backend,
-            openai=OpenAIConfig.read(settings) if "openai" in (backend, also) else None,
+            openai=OpenAIConfig.read(settings) if vendor else None,
             local_model=settings.text(declared.EMBEDDER_LOCAL_MODEL),
             also="" if also in ("none", backend) else also,
             mode=settings.mode(declared.EMBEDDER_BACKEND),
+            also_local=settings.text(ENV) != "production",
+            missing=() if vendor else settings.lacking(declared.EMBEDDER_BACKEND, OpenAIConfig.read),
         )
         settings.check()
         return config

@@ -119,7 +119,7 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
             return await self._spaces.of(request.space)
         if request.model:
             return await self._spaces.named(request.model, request.dimension)
-        return self._spaces.of_backend(backend)
+        return await self._spaces.of_backend(backend)
 
     def _require(self, wanted: Space) -> None:
         space = self._spaces.default.space

@@ -7,7 +7,7 @@ model is configured by then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from services.embedder.backends.local import LocalEmbedder, model_named
 from services.embedder.backends.port import EmbeddingBackend
@@ -29,17 +29,36 @@ class Spaces:
     Args:
         defaults: Of the configured model; then of the other backend, where one is served beside.
         makers: One a backend, in the order in which they are asked.
+        later: Makes a backend's own model when it is first asked for, by the backend's name.
     """
 
-    def __init__(self, defaults: Sequence[Embeddings], makers: Sequence[Maker]) -> None:
+    def __init__(
+        self,
+        defaults: Sequence[Embeddings],
+        makers: Sequence[Maker],
+        later: Mapping[str, Callable[[], Embeddings]],
+    ) -> None:
         self.default = defaults[0]
         self._defaults = {one.name: one for one in defaults}
         self._makers = makers
+        self._later = later
         self._made: dict[tuple[str, int], Embeddings] = {}
         self._lock = asyncio.Lock()
 
-    def of_backend(self, name: str) -> Embeddings:
-        """The embeddings of a backend's own model. Raises Precondition BACKEND_MISSING."""
+    @property
+    def backends(self) -> Sequence[str]:
+        """Those that there are, by name."""
+        return list({**self._defaults, **self._later})
+
+    async def of_backend(self, name: str) -> Embeddings:
+        """The embeddings of a backend's own model.
+
+        Raises:
+            Precondition: BACKEND_MISSING, PACKAGE_MISSING, MODEL_UNUSABLE.
+        """
+        async with self._lock:
+            if name not in self._defaults and name in self._later:
+                self._defaults[name] = await asyncio.to_thread(self._later[name])
         if name not in self._defaults:
             raise Precondition(
                 "BACKEND_MISSING",

@@ -21,6 +21,9 @@ from services.orchestrator.config import OrchestratorConfig
 from services.orchestrator.control import Control
 from services.orchestrator.heal_waits import HealWaits
 from services.orchestrator.inventory import Inventory
+from services.orchestrator.mode_servicer import ModeServicer
+from services.orchestrator.mode_switch import ModeSwitch
+from services.orchestrator.modes import Modes
 from services.orchestrator.offers import Offers
 from services.orchestrator.parse_waits import ParseWaits
 from services.orchestrator.peers import connected
@@ -46,7 +49,7 @@ from services.orchestrator.traces.export import exporting
 from services.orchestrator.traces.reading import Traces
 from services.orchestrator.traces.spans import TraceServicer
 from waybill import tokens
-from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc
+from waybill.orchestrator.v1 import mode_service_pb2_grpc, orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1 import space_migration_service_pb2_grpc as space_rpc
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, to_ledger
@@ -68,23 +71,24 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
     ):
         runs = Runs(database, engine.APPLICATION_VERSION, config.tenant_unfinished_runs)
         waits = Waits(database, owner, f"orchestrator/{uuid.uuid4()}")
-        offers = Offers(peers, local_over_budget=config.local_over_budget)
+        modes = Modes(database, owner, peers)
+        offers = Offers(peers, modes, local_over_budget=config.local_over_budget)
         step_log, spaces = StepLog(database), Spaces(peers, offers)
         durable = Durable(runs, step_log, engine.unqueue)
         jobs = BatchJobs(database)
         batches = BatchTier(peers, runs, spaces, jobs, utc_now)
         embedding = Embedding(peers, spaces)
         chunking = Chunking(peers, spaces, embedding, config.chunk_sizes)
-        pipeline = Pipeline(Parsing(peers, waits), chunking, embedding, batches)
+        pipeline = Pipeline(Parsing(peers, waits, modes), chunking, embedding, batches, modes)
         listing, searches = RunListing(database), Searches(spaces, peers)
         audit = Audit(to_ledger(peers.ledger))
         control = Control(runs, durable, pipeline, peers, listing, audit)
         budgets = BudgetWaits(peers, utc_now)
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, utc_now),
-            PARSE: ParseWaits(peers, utc_now),
+            PARSE: ParseWaits(peers, modes, utc_now),
             BUDGET: budgets,
-            HEAL: HealWaits(peers, budgets, control.heal, utc_now),
+            HEAL: HealWaits(peers, modes, budgets, control.heal, utc_now),
         }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)
@@ -98,6 +102,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             traces=traces,
             searches=searches,
             peers=peers,
+            modes=modes,
         )
         fills = SpaceFills(peers, f"orchestrator/{config.executor_id}", audit)
         migrations = SpaceMigrations(peers, spaces, searches, fills, audit, utc_now)
@@ -110,7 +115,12 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
             ):
                 yield server.Service(
-                    rpcs=_rpcs(servicer, SpaceMigrationServicer(migrations), TraceServicer(owner)),
+                    rpcs=_rpcs(
+                        servicer,
+                        SpaceMigrationServicer(migrations),
+                        ModeServicer(ModeSwitch(modes, peers, offers, audit, config.operator_tenant)),
+                        TraceServicer(owner),
+                    ),
                     backends={"orchestrator/postgres": database.ping},
                     audit=audit,
                 )
@@ -120,7 +130,10 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
 
 
 def _rpcs(
-    servicer: OrchestratorServicer, migrations: SpaceMigrationServicer, traces: TraceServicer
+    servicer: OrchestratorServicer,
+    migrations: SpaceMigrationServicer,
+    modes: ModeServicer,
+    traces: TraceServicer,
 ) -> Sequence[server.Rpcs]:
     """What the orchestrator serves: each servicer with its place and its name."""
     return [
@@ -133,6 +146,11 @@ def _rpcs(
             space_rpc.add_SpaceMigrationServiceServicer_to_server,
             migrations,
             "waybill.orchestrator.v1.SpaceMigrationService",
+        ),
+        (
+            mode_service_pb2_grpc.add_ModeServiceServicer_to_server,
+            modes,
+            "waybill.orchestrator.v1.ModeService",
         ),
         (
             trace_service_pb2_grpc.add_TraceServiceServicer_to_server,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from services.orchestrator.chunks.cutting import DEFAULT_SIZES, ChunkSizes
 from waybill import settings as declared
 from waybill.money_settings import OVER_BUDGET
+from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.runtime.server import ServerConfig
 
 
@@ -25,6 +26,7 @@ class OrchestratorConfig:
         tenant_runs_in_flight: WAYBILL_TENANT_RUNS_IN_FLIGHT, the same for one tenant.
         tenant_unfinished_runs: WAYBILL_TENANT_UNFINISHED_RUNS, queued or worked on; more are refused.
         local_over_budget: WAYBILL_OVER_BUDGET, in hybrid mode: what a budget refuses is done without vectors.
+        operator_tenant: WAYBILL_OPERATOR_TENANT, whose callers switch the mode.
         chunk_sizes: WAYBILL_CHUNK_TOKENS and WAYBILL_CHUNK_OVERLAP_TOKENS; part of a version's recipe.
     """
 
@@ -41,6 +43,7 @@ class OrchestratorConfig:
     tenant_unfinished_runs: int
     local_over_budget: bool = False
     chunk_sizes: ChunkSizes = DEFAULT_SIZES
+    operator_tenant: str = DEFAULT_TENANT
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> OrchestratorConfig:
@@ -62,6 +65,7 @@ class OrchestratorConfig:
             tenant_unfinished_runs=settings.integer(declared.TENANT_UNFINISHED_RUNS),
             local_over_budget=settings.choice(OVER_BUDGET) == "local",
             chunk_sizes=ChunkSizes(max_tokens, overlap_tokens),
+            operator_tenant=settings.text(declared.OPERATOR_TENANT),
         )
         settings.check()
         return config

@@ -79,8 +79,9 @@ def pending(chunks: int, message: str) -> str:
 
 
 def goes_on_locally(job: ParseJob) -> bool:
-    """Whether a vendor's job is not waited for, because the vendor does not serve."""
-    return job.backend != LOCAL and stands_in(job.choice)
+    """Whether a vendor's job is left, because the vendor does not serve."""
+    done = job.backend == LOCAL or job.state == ParseJob.STATE_SUCCEEDED
+    return not done and bool(job.choice.backend == LOCAL)
 
 
 def parsed_locally(choice: BackendChoice, refusal: str) -> str:

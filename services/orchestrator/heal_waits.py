@@ -15,9 +15,11 @@ from opentelemetry import context as otel_context
 
 from services.orchestrator.budget_waits import BudgetWaits
 from services.orchestrator.degrading import lacks
+from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import Wait, seldom
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.runtime.errors import NotFound, Precondition
 from waybill.runtime.telemetry import unrecorded
 from waybill.vendors.choosing import vendor_of
@@ -42,6 +44,7 @@ class HealWaits:
 
     Args:
         peers: Asked how their vendors are.
+        modes: Which ones stand: a heal buys, which nobody wants who has switched to local.
         budgets: Asked whether they have room.
         heal: Takes a run up again.
         now: The time, in UTC.
@@ -50,11 +53,13 @@ class HealWaits:
     def __init__(
         self,
         peers: Peers,
+        modes: Modes,
         budgets: BudgetWaits,
         heal: Callable[[RunRef], Awaitable[Row]],
         now: Callable[[], datetime.datetime],
     ) -> None:
         self._peers = peers
+        self._modes = modes
         self._budgets = budgets
         self._heal = heal
         self._now = now
@@ -98,7 +103,9 @@ class HealWaits:
         return Chance.BY_HAND if room.by_run else Chance.LATER
 
     async def _serves(self, service: str) -> bool:
-        """As the service's health has it, which asks the vendor by itself."""
+        """As the service's health has it, which asks the vendor by itself; no, while nobody wants it."""
+        if await self._modes.of(service) == Mode.MODE_LOCAL:
+            return False
         name = f"{service}/{vendor_of(service)}"
         request = health_pb2.HealthCheckRequest(service=name)
         answer = await self._peers.healths[service].Check(request, timeout=ASK_SECONDS)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from services.orchestrator.degrading import check_goes_on
+from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.space_pb2 import Space
@@ -26,18 +27,26 @@ class Offers:
 
     Args:
         peers: The embedder.
+        modes: Which one stands for it.
         local_over_budget: WAYBILL_OVER_BUDGET, in hybrid mode: runs and questions go on without vectors that
             a budget refuses.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, peers: Peers, *, local_over_budget: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        peers: Peers,
+        modes: Modes,
+        *,
+        local_over_budget: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.modes = modes
         self._peers = peers
         self._local_over_budget = local_over_budget
         self._clock = clock
-        self._offer, self._offer_ends = EmbedResponse(), -math.inf
+        # By the mode that was asked for: what it said, and until when that is not asked again.
+        self._known: dict[Mode, tuple[EmbedResponse, float]] = {}
 
     async def space(self) -> Space:
         """The space that the embedder serves now."""
@@ -54,17 +63,27 @@ class Offers:
 
     async def current(self) -> EmbedResponse:
         """What the embedder says of itself; one that is away is what it was."""
-        known, now = self._offer.HasField("space"), self._clock()
-        if known and now < self._offer_ends:
-            return self._offer
+        mode, now = await self.modes.of(EMBEDDER), self._clock()
+        offer, ends = self._known.get(mode, (EmbedResponse(), -math.inf))
+        known = offer.HasField("space")
+        if known and now < ends:
+            return offer
         # Only one asks, and others take what is known meanwhile.
-        self._offer_ends = now + OFFER_SECONDS
+        self._known[mode] = offer, now + OFFER_SECONDS
         try:
-            await insist(partial(self._ask, ASK_SECONDS if known else None), seconds=ASK_SECONDS)
+            await insist(partial(self._ask, mode, ASK_SECONDS if known else None), seconds=ASK_SECONDS)
         except (Unavailable, Deadline):
             if not known:
                 raise
-        return self._offer
+        return self._known[mode][0]
+
+    async def of_space(self, space: Space, seconds: float | None = None) -> EmbedResponse:
+        """The same of the model that a space is of."""
+        return await self.asked(await self.request(space), seconds)
+
+    async def request(self, space: Space, texts: Sequence[str] = ()) -> EmbedRequest:
+        """A call to embed, in the mode that stands."""
+        return EmbedRequest(texts=texts, space=space, mode=await self.modes.of(EMBEDDER))
 
     async def asked(self, request: EmbedRequest, seconds: float | None = None) -> EmbedResponse:
         """What the embedder says of a model, without a text."""
@@ -74,7 +93,8 @@ class Offers:
                 offer = answer
         return offer
 
-    async def _ask(self, seconds: float | None) -> None:
-        self._offer = await self.asked(EmbedRequest(), seconds)
-        if not self._offer.HasField("space"):
+    async def _ask(self, mode: Mode, seconds: float | None) -> None:
+        offer = await self.asked(EmbedRequest(mode=mode), seconds)
+        if not offer.HasField("space"):
             raise VendorContract("SPACE_UNKNOWN", "The embedder named no space. Look at its log.")
+        self._known[mode] = offer, self._known[mode][1]

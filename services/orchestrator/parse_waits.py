@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from services.orchestrator.degrading import goes_on_locally
+from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.waits import Wait, seldom
@@ -15,6 +16,7 @@ from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParse
 from waybill.runtime.errors import NotFound
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import moment
+from waybill.vendors.choosing import PARSER
 
 SOONEST_SECONDS, LATEST_SECONDS = 1.0, 15.0
 ASK_SECONDS, CANCEL_SECONDS = 5.0, 30.0
@@ -24,16 +26,19 @@ class ParseWaits:
     """Parse jobs, as the poller looks at them.
 
     Args:
+        modes: Which one stands for the parser.
         now: The time, in UTC.
     """
 
-    def __init__(self, peers: Peers, now: Callable[[], datetime.datetime]) -> None:
+    def __init__(self, peers: Peers, modes: Modes, now: Callable[[], datetime.datetime]) -> None:
         self._peers = peers
+        self._modes = modes
         self._now = now
 
     async def look(self, wait: Wait, row: Row) -> datetime.datetime | None:
         """When to look again; None once the job is final, or gone."""
-        read = partial(self._peers.parser.GetParseJob, GetParseJobRequest(job_id=wait.ref))
+        asked = GetParseJobRequest(job_id=wait.ref, mode=await self._modes.of(PARSER))
+        read = partial(self._peers.parser.GetParseJob, asked)
         try:
             job = (await insist(partial(read, timeout=ASK_SECONDS), seconds=ASK_SECONDS)).job
         except NotFound:

@@ -11,6 +11,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from opentelemetry.trace import Tracer
 
 from services.orchestrator.config import OrchestratorConfig
+from waybill.common.v1.backend_service_pb2_grpc import BackendServiceStub
 from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceStub
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
@@ -22,6 +23,7 @@ from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServ
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 
 if TYPE_CHECKING:  # the async stubs exist for type checkers only
+    from waybill.common.v1.backend_service_pb2_grpc import BackendServiceAsyncStub
     from waybill.embedder.v1.embedder_service_pb2_grpc import EmbedderServiceAsyncStub
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
     from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
@@ -46,6 +48,8 @@ class Peers:
     spaces: CollectionSpaceServiceAsyncStub
     # Of parser and embedder, by service; the library has no types.
     healths: Mapping[str, Any]
+    # Of parser, embedder and storage.
+    backends: Mapping[str, BackendServiceAsyncStub]
 
 
 @asynccontextmanager
@@ -69,6 +73,11 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
             ledger=LedgerServiceStub(ledger),
             spaces=CollectionSpaceServiceStub(storage),
             healths={"parser": HealthStub(parser), "embedder": HealthStub(embedder)},
+            backends={
+                "parser": BackendServiceStub(parser),
+                "embedder": BackendServiceStub(embedder),
+                "storage": BackendServiceStub(storage),
+            },
         )
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from services.orchestrator.batch import tiers
 from services.orchestrator.batch.tier import BatchTier
 from services.orchestrator.degrading import PAGES_MISSING
+from services.orchestrator.modes import Modes
 from services.orchestrator.runs.durable import Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending
 from services.orchestrator.runs.rows import RunRef
@@ -27,17 +28,19 @@ class Pipeline:
     """The steps of an ingestion, in order."""
 
     def __init__(
-        self, parsing: Parsing, chunking: Chunking, embedding: Embedding, batches: BatchTier
+        self, parsing: Parsing, chunking: Chunking, embedding: Embedding, batches: BatchTier, modes: Modes
     ) -> None:
         self._parsing = parsing
         self._chunking = chunking
         self._embedding = embedding
         self._batches = batches
+        # Each step takes the modes that stand when it begins.
+        self._held = modes.held
 
     async def ingest(self, run: RunRef, step: Step) -> Ending:
         """Brings a stored document to where searches find it."""
-        parsed = await step("parse", Parsed, self._parsing.parse)
-        cut = await step("chunk", Cut, partial(self._chunking.chunk, parsed))
+        parsed = await step("parse", Parsed, self._held(self._parsing.parse))
+        cut = await step("chunk", Cut, self._held(partial(self._chunking.chunk, parsed)))
         pending = cut.lacking if cut.published else await self._embed_and_publish(run, cut, step)
         lacking = {PARSED_LOCALLY: parsed.locally, VECTORS_PENDING: pending, PAGES_MISSING: parsed.missing}
         for reason, sentences in lacking.items():
@@ -52,12 +55,13 @@ class Pipeline:
             # What it leaves without a vector is embedded at once, but where no budget pays for it.
             without = (await step("batch", Batched, partial(self._batches.embed, run, cut))).without
         embeddings = (
-            partial(step, f"embed {number}", Embedded, partial(self._embedding.embed, cut, batch))
+            partial(step, f"embed {number}", Embedded, self._held(partial(self._embedding.embed, cut, batch)))
             for number, batch in enumerate(() if without else cut.batches, 1)
         )
         came = await side_by_side(embeddings, BATCHES_IN_MEMORY)
         without = next((one.without for one in came if one.without), without)
-        published = await step("publish", Published, partial(self._embedding.publish, cut, without))
+        publish = partial(self._embedding.publish, cut, without)
+        published = await step("publish", Published, self._held(publish))
         return published.lacking
 
     async def stop(self, run: RunRef) -> None:

@@ -18,6 +18,7 @@ from services.orchestrator.peers import PATIENCE_SECONDS, Peers
 from services.orchestrator.quoting import PriceList, Texts
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.spaces import Spaces
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.ledger_service_pb2 import ListPricesRequest
@@ -32,7 +33,7 @@ from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.comparison_pb2 import CompareChunksRequest
 from waybill.storage.v1.document_index_service_pb2 import BeginVersionRequest, BeginVersionResponse
 from waybill.storage.v1.document_index_service_pb2 import ListDocumentsRequest as ListIndexed
-from waybill.vendors.choosing import VECTORS_PENDING
+from waybill.vendors.choosing import PARSER, VECTORS_PENDING
 
 # Hashes of one call to the index.
 HASHES = 10_000
@@ -174,7 +175,8 @@ class Plans:
         """What a parse would buy, and the chunks of what is known of its text."""
         call = self._peers.parser.PreviewParse()
         async with reading(call):
-            await write(call, _requests(arrival, pieces))
+            mode = await self._spaces.offers.modes.of(PARSER)
+            await write(call, _requests(arrival, mode, pieces))
             preview, cutting = Preview(), _Cutting(self._sizes)
             rest = b""
             async for answer in call:
@@ -243,10 +245,15 @@ def _arrival(header: PlanRequest.Header) -> Arrival:
     return read_header(ingest)
 
 
-async def _requests(arrival: Arrival, pieces: AsyncIterator[bytes]) -> AsyncIterator[PreviewParseRequest]:
+async def _requests(
+    arrival: Arrival, mode: Mode, pieces: AsyncIterator[bytes]
+) -> AsyncIterator[PreviewParseRequest]:
     yield PreviewParseRequest(
         header=PreviewParseRequest.Header(
-            source_sha256=arrival.sha256, filename=arrival.filename, size_bytes=arrival.size_bytes
+            source_sha256=arrival.sha256,
+            filename=arrival.filename,
+            size_bytes=arrival.size_bytes,
+            mode=mode,
         )
     )
     async for piece in pieces:

@@ -11,7 +11,6 @@ from services.orchestrator.degrading import GoesOnWithout
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.spaces import Spaces
 from waybill.common.v1.space_pb2 import Space
-from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.runtime import identity
@@ -42,7 +41,8 @@ class Searches:
             )
         request.query, request.limit = query, limit
         request.collection = request.collection or DEFAULT_COLLECTION
-        return await self._spaces.following(request.collection, partial(self._search, request))
+        async with self._spaces.offers.modes.standing():
+            return await self._spaces.following(request.collection, partial(self._search, request))
 
     async def _search(self, request: SearchRequest, space: Space) -> tuple[index.SearchResponse, str]:
         vector, without = b"", ""
@@ -68,8 +68,9 @@ class Searches:
     async def vector(self, query: str, collection: str, space: Space) -> bytes:
         """A question's vector in a space. Raises GoesOnWithout: words must do without."""
         vector = b""
+        asking = await self._spaces.offers.request(space, [query])
         with identity.acting_as(replace(identity.caller(), collection=collection)):
-            embedding = self._peers.embedder.Embed(EmbedRequest(texts=[query], space=space))
+            embedding = self._peers.embedder.Embed(asking)
         try:
             async with reading(embedding) as answers:
                 async for answer in answers:

@@ -11,6 +11,7 @@ from google.protobuf.json_format import ParseDict
 from services.orchestrator.admission import Admission, read_complete_by
 from services.orchestrator.control import Control
 from services.orchestrator.inventory import Inventory
+from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers
 from services.orchestrator.planning import Plans
 from services.orchestrator.runs.listing import RunFilter, RunListing
@@ -30,7 +31,7 @@ from waybill.parser.v1.parser_service_pb2 import ListFileTypesRequest
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, NotFound
 from waybill.runtime.wire import bad_page_token, moment, page_size, resumed, timestamp
-from waybill.vendors.choosing import choices_of
+from waybill.vendors.choosing import PARSER, choices_of
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
@@ -50,6 +51,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         traces: Traces,
         searches: Searches,
         peers: Peers,
+        modes: Modes,
     ) -> None:
         self._admission = admission
         self._plans = plans
@@ -60,6 +62,7 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         self._traces = traces
         self._searches = searches
         self._peers = peers
+        self._modes = modes
 
     async def Ingest(self, requests: AsyncIterator[pb.IngestRequest], context: Any) -> pb.IngestResponse:
         """Takes a document in."""
@@ -70,7 +73,8 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
         self, requests: AsyncIterator[plan_pb2.PlanRequest], context: Any
     ) -> plan_pb2.PlanResponse:
         """Says what an ingest would cost."""
-        return await self._plans.plan(requests)
+        async with self._modes.standing():
+            return await self._plans.plan(requests)
 
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:
         """Reads a run and its cost."""
@@ -120,7 +124,8 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
     ) -> heal_plan_pb2.PlanHealResponse:
         """Says what a heal would cost."""
         row = await self._control.healable(_ref(request.run_id))
-        return heal_plan_pb2.PlanHealResponse(plan=await self._plans.heal(row))
+        async with self._modes.standing():
+            return heal_plan_pb2.PlanHealResponse(plan=await self._plans.heal(row))
 
     async def DeleteDocument(
         self, request: pb.DeleteDocumentRequest, context: Any
@@ -170,7 +175,9 @@ class OrchestratorServicer(orchestrator_service_pb2_grpc.OrchestratorServiceServ
 
     async def ListFileTypes(self, request: pb.ListFileTypesRequest, context: Any) -> pb.ListFileTypesResponse:
         """Asks the parser."""
-        answer = await self._peers.parser.ListFileTypes(ListFileTypesRequest())
+        answer = await self._peers.parser.ListFileTypes(
+            ListFileTypesRequest(mode=await self._modes.of(PARSER))
+        )
         return pb.ListFileTypesResponse(file_types=answer.file_types, any_text=answer.any_text)
 
     async def _priced(self, rows: Sequence[Row]) -> list[Run]:

@@ -16,7 +16,7 @@ from services.orchestrator.offers import Offers
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.steps.answers import Cut
 from waybill.common.v1.space_pb2 import Space
-from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
+from waybill.embedder.v1.embedder_service_pb2 import EmbedResponse
 from waybill.runtime import identity
 from waybill.runtime.errors import ServiceError, from_status
 from waybill.storage.v1.collection_space_service_pb2 import GetCollectionSpaceRequest
@@ -59,7 +59,7 @@ class Spaces:
     async def offer(self, collection: str) -> EmbedResponse:
         """What the embedder says of the model that a collection is in."""
         own, offer = await self.own(collection), await self.offers.current()
-        return offer if own in (None, offer.space) else await self.offers.asked(EmbedRequest(space=own))
+        return offer if own in (None, offer.space) else await self.offers.of_space(own)
 
     async def of_version(self, cut: Cut) -> Space:
         """The space that a version's vectors are in, whatever the embedder serves by now."""

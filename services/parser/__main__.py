@@ -22,6 +22,7 @@ from services.parser.jobs import Jobs
 from services.parser.objects import Objects
 from services.parser.servicer import ParserServicer
 from services.parser.working import Runner
+from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
 from waybill.parser.v1 import parser_service_pb2_grpc
@@ -33,7 +34,9 @@ from waybill.runtime.retention import prune, pruning
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceStub
 from waybill.vendors.asking import Asking
+from waybill.vendors.backends import Backends, registration
 from waybill.vendors.calls import Calls
+from waybill.vendors.choosing import PARSER
 from waybill.vendors.health import Probe, watched
 from waybill.vendors.limiter import Limiter
 from waybill.vendors.registry import LLAMAPARSE
@@ -108,11 +111,18 @@ async def assembled(
                     parser_service_pb2_grpc.add_ParserServiceServicer_to_server,
                     ParserServicer(jobs, runner, objects, engines),
                     "waybill.parser.v1.ParserService",
-                )
+                ),
+                registration(_backends(config, engines)),
             ],
             backends={**chosen.probes, "parser/postgres": database.ping},
             audit=audit,
         )
+
+
+def _backends(config: ParserConfig, engines: Engines) -> Backends:
+    kind = config.llamaparse.kind if config.llamaparse else CostKind.COST_KIND_UNSPECIFIED
+    built = [one.name for one in engines.all]
+    return Backends(PARSER, engines.set_mode, built, kind, config.missing, engines.main.lack)
 
 
 @asynccontextmanager
@@ -155,7 +165,8 @@ async def _beside(config: ParserConfig, limits: Limits) -> AsyncIterator[Engine 
     if not config.also_local:
         yield None
         return
-    async with Sandbox.open(limits, config.children + 1, config.tesseract) as sandbox:
+    size, apart = config.children + 1, previewing.AT_A_TIME
+    async with Sandbox.open(limits, size, config.tesseract, apart) as sandbox:
         yield Engine(LocalParser(sandbox, limits), limits)
 
 

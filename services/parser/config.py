@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.parser.backends.llamaparse.config import LlamaParseConfig
@@ -28,6 +28,7 @@ class ParserConfig:
         ledger_address: WAYBILL_LEDGER_ADDRESS, host:port.
         backend: PARSER_BACKEND, or by WAYBILL_MODE.
         llamaparse: For that backend alone.
+        missing: Why there is none, in words.
         children: WAYBILL_PARSER_CHILDREN, documents parsed at a time; one a core unless told.
         tesseract: What recognises text in scans, if it is installed: in the languages of
             WAYBILL_PARSER_OCR_LANGUAGES ("deu+eng"), in all that it has unless told, never for "none".
@@ -48,6 +49,7 @@ class ParserConfig:
     mode: Mode = Mode.MODE_UNSPECIFIED
     also_local: bool = False
     local_over_budget: bool = False
+    missing: Sequence[str] = ()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ParserConfig:
@@ -55,7 +57,8 @@ class ParserConfig:
         settings = declared.read(environ)
         languages = settings.text(declared.PARSER_OCR_LANGUAGES)
         backend = settings.backend(declared.PARSER_BACKEND)
-        if backend == "llamaparse" and environ.get("LLAMA_CLOUD_CUSTOM_HEADERS"):
+        vendor = backend == "llamaparse"
+        if vendor and environ.get("LLAMA_CLOUD_CUSTOM_HEADERS"):
             settings.fault("LLAMA_CLOUD_CUSTOM_HEADERS would go with every request; unset it")
         config = cls(
             server=ServerConfig.read(settings, "parser", declared.FIXED_PORTS["parser"]),
@@ -64,13 +67,14 @@ class ParserConfig:
             storage_address=settings.text(declared.ADDRESSES["storage"]),
             ledger_address=settings.text(declared.ADDRESSES["ledger"]),
             backend=backend,
-            llamaparse=LlamaParseConfig.read(settings) if backend == "llamaparse" else None,
+            llamaparse=LlamaParseConfig.read(settings) if vendor else None,
             children=settings.integer(declared.PARSER_CHILDREN, os.cpu_count() or 1),
             tesseract=None if languages == "none" else tesseract.installed(languages, environ),
             mode=settings.mode(declared.PARSER_BACKEND),
             # For hybrid mode, also where it is switched to later.
-            also_local=backend != "local" and settings.text(ENV) != "production",
+            also_local=vendor and settings.text(ENV) != "production",
             local_over_budget=settings.choice(OVER_BUDGET) == "local",
+            missing=() if vendor else settings.lacking(declared.PARSER_BACKEND, LlamaParseConfig.read),
         )
         settings.check()
         return config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.parser.backends.port import Parser
@@ -69,8 +69,8 @@ class Engines:
             Precondition: BACKEND_MISSING.
         """
         choice = self._choice(mode, lack)
-        for one in (self.main, self.beside):
-            if one is not None and one.name == choice.backend:
+        for one in self.all:
+            if one.name == choice.backend:
                 return one, choice
         raise Precondition(
             "BACKEND_MISSING",
@@ -78,6 +78,16 @@ class Engines:
             "again; `waybill config` lists it.",
             {"backend": choice.backend},
         )
+
+    @property
+    def all(self) -> Sequence[Engine]:
+        """The engines that there are."""
+        return [one for one in (self.main, self.beside) if one is not None]
+
+    @property
+    def set_mode(self) -> Mode:
+        """Of calls that name none; where nobody named one, the main engine does it."""
+        return self.mode or (Mode.MODE_LOCAL if self.main.name == LOCAL else Mode.MODE_REAL)
 
     def of(self, job: Job) -> Engine:
         """The engine of a job; the main one where that is no more."""
@@ -97,7 +107,9 @@ class Engines:
         elif not job.state.final and job.buys:
             lack = self.of(job).lack()
         choice = self._choice(mode, lack)
-        if not lack and choice.backend != job.backend:
+        # A living job is left to another only for want of its vendor: not since the mode was switched.
+        left = lack and (choice.reason == lack or job.state.final)
+        if choice.backend != job.backend and not left:
             choice.backend, choice.reason = job.backend, JOB_KEPT
         return choice
 
@@ -106,6 +118,6 @@ class Engines:
         if wanted:
             return choose(PARSER, wanted, lack, local_over_budget=self.local_over_budget)
         # Nobody named a mode: the main engine does it, whatever it is called.
-        choice = choose(PARSER, Mode.MODE_LOCAL if self.main.name == LOCAL else Mode.MODE_REAL, lack)
+        choice = choose(PARSER, self.set_mode, lack)
         choice.backend = self.main.name
         return choice

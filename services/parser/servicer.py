@@ -42,8 +42,7 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         self._runner = runner
         self._objects = objects
         self._engines = engines
-        self._able = engines.main.parser.capabilities
-        self._previews = Previews(jobs, engines.main.parser, engines.main.limits)
+        self._previews = {one.name: Previews(jobs, one.parser, one.limits) for one in engines.all}
 
     async def CreateParseJob(
         self, request: parser_service_pb2.CreateParseJobRequest, context: Any
@@ -120,19 +119,23 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         sha256 = first.header.source_sha256.lower()
         if not _SHA256.fullmatch(sha256) or first.header.size_bytes <= 0:
             raise InvalidRequest("INVALID_REQUEST", "Name size_bytes, and source_sha256 as 64 hex digits.")
+        engine, _ = self._engines.chosen(first.header.mode, "")
         wanted = Wanted(sha256, first.header.filename, first.header.size_bytes)
-        async for answer in self._previews.of(wanted, (request.data async for request in requests)):
+        pieces = (request.data async for request in requests)
+        async for answer in self._previews[engine.name].of(wanted, pieces):
             yield answer
 
     async def ListFileTypes(
         self, request: parser_service_pb2.ListFileTypesRequest, context: Any
     ) -> parser_service_pb2.ListFileTypesResponse:
         """Says what the backend takes."""
+        engine, _ = self._engines.chosen(request.mode, "")
+        able = engine.parser.capabilities
         types = [
             file_type_pb2.FileType(name=name, label=label, suffixes=suffixes)
-            for name, (label, suffixes) in self._able.formats.items()
+            for name, (label, suffixes) in able.formats.items()
         ]
-        return parser_service_pb2.ListFileTypesResponse(file_types=types, any_text=self._able.any_text)
+        return parser_service_pb2.ListFileTypesResponse(file_types=types, any_text=able.any_text)
 
     async def _ended(self, tenant: str, job_id: uuid.UUID, seconds: float, mode: Mode) -> Job:
         """The job once it is final, its engine has it, or another would do it, or as it is so much later."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,9 @@ from services.storage.objects_servicer import ObjectStorageServicer
 from services.storage.space_servicer import CollectionSpaceServicer
 from services.storage.sweep import Patience, Sweeper
 from services.storage.vector_index import Builder
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from waybill.purchases import LOCAL
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, log_alone, to_ledger
 from waybill.runtime.channel import connect
@@ -32,6 +34,7 @@ from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1 import collection_space_service_pb2_grpc as space_grpc
 from waybill.storage.v1 import document_index_service_pb2_grpc as index_grpc
 from waybill.storage.v1 import object_storage_service_pb2_grpc as objects_grpc
+from waybill.vendors.backends import Backends, registration
 from waybill.vendors.health import Probe, watched
 from waybill.vendors.registry import SUPABASE
 
@@ -47,6 +50,7 @@ class Chosen:
 
     store: ObjectStore
     probes: Mapping[str, Probe]
+    lack: Callable[[], str] = str
 
 
 @asynccontextmanager
@@ -94,10 +98,17 @@ async def build(
                     CollectionSpaceServicer(database, owner, finished.set),
                     "waybill.storage.v1.CollectionSpaceService",
                 ),
+                registration(_backends(config, chosen)),
             ],
             backends={**chosen.probes, "storage/postgres": database.ping},
             audit=audit,
         )
+
+
+def _backends(config: StorageConfig, chosen: Chosen) -> Backends:
+    if config.supabase is None:
+        return Backends("storage", Mode.MODE_LOCAL, [LOCAL])
+    return Backends("storage", config.mode, [SUPABASE.name], config.supabase.kind, lack=chosen.lack)
 
 
 @asynccontextmanager
@@ -124,7 +135,8 @@ async def _chosen(
         opened(config.supabase, database, owner, utc_now, came=egress.count) as supabase,
     ):
         healthy = supabase.store.healthy
-        yield Chosen(supabase.store, watched(SUPABASE, healthy, supabase.breaker, telemetry))
+        probes = watched(SUPABASE, healthy, supabase.breaker, telemetry)
+        yield Chosen(supabase.store, probes, lambda: supabase.breaker.lack)
 
 
 if __name__ == "__main__":

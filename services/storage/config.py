@@ -11,6 +11,7 @@ from services.storage.backends.supabase.config import SupabaseConfig
 from waybill import objects_settings as own
 from waybill import settings as declared
 from waybill import supabase_settings
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
 from waybill.runtime.settings import PRIVATE_NETWORK
@@ -79,6 +80,7 @@ class StorageConfig:
         links: Where links to objects of the local backend are served; None: nowhere.
         ledger_address: WAYBILL_LEDGER_ADDRESS, host:port, where the audit is, and is told what a vendor
             sends; empty: the audit is in the log alone.
+        mode: WAYBILL_MODE, as it holds for a vendor's backend.
     """
 
     server: ServerConfig
@@ -88,6 +90,7 @@ class StorageConfig:
     supabase: SupabaseConfig | None = None
     links: LinksConfig | None = None
     ledger_address: str = ""
+    mode: Mode = Mode.MODE_REAL
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> StorageConfig:
@@ -102,6 +105,7 @@ class StorageConfig:
             supabase=None if local else SupabaseConfig.read(settings),
             links=LinksConfig.read(settings) if local else None,
             ledger_address=settings.text(declared.ADDRESSES["ledger"]),
+            mode=settings.mode(supabase_settings.STORAGE_BACKEND),
         )
         settings.check()
         return config

@@ -18,6 +18,7 @@ import grpc
 from grpc_status import rpc_status
 
 from waybill.cli.screen import Screen, plain_console
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.common.v1.file_type_pb2 import FileType
 from waybill.common.v1.space_pb2 import Space
@@ -52,6 +53,16 @@ from waybill.ledger.v1.price_pb2 import Price
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.heal_plan_pb2 import PlanHealResponse
+from waybill.orchestrator.v1.mode_service_pb2 import (
+    GetModeResponse,
+    ServiceMode,
+    SetModeRequest,
+    SetModeResponse,
+)
+from waybill.orchestrator.v1.mode_service_pb2_grpc import (
+    ModeServiceServicer,
+    add_ModeServiceServicer_to_server,
+)
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
     add_OrchestratorServiceServicer_to_server,
@@ -444,11 +455,47 @@ def abort(context: Any, error: ServiceError) -> NoReturn:
     raise AssertionError("unreachable")
 
 
+class Modes(ModeServiceServicer):
+    """Switches what it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[SetModeRequest] = []
+        self.found = [
+            make_mode("parser", "llamaparse", Mode.MODE_HYBRID),
+            make_mode("embedder", "openai", Mode.MODE_HYBRID),
+            make_mode("storage", "local", Mode.MODE_LOCAL, CostKind.COST_KIND_UNSPECIFIED),
+        ]
+
+    def GetMode(self, request: Any, context: Any) -> GetModeResponse:
+        return GetModeResponse(services=self.found)
+
+    def SetMode(self, request: SetModeRequest, context: Any) -> SetModeResponse:
+        self.asked.append(request)
+        for one in self.found[:2]:
+            one.mode, one.source, one.set_by = request.mode, ServiceMode.SOURCE_SWITCH, "local"
+            one.choice.mode, one.choice.reason = request.mode, Mode.Name(request.mode)
+        return SetModeResponse(services=self.found)
+
+
+def make_mode(
+    service: str, backend: str, mode: Mode, kind: CostKind = CostKind.COST_KIND_SIMULATED
+) -> ServiceMode:
+    """The mode of a service, by its settings."""
+    choice = BackendChoice(service=service, backend=backend, mode=mode, reason=Mode.Name(mode))
+    found = ServiceMode(
+        service=service, mode=mode, source=ServiceMode.SOURCE_SETTINGS, choice=choice, vendor_kind=kind
+    )
+    found.since.FromSeconds(1_795_000_000)
+    return found
+
+
 @contextmanager
-def serving(orchestrator_servicer: Orchestrator, ledger: Ledger) -> Iterator[dict[str, str]]:
+def serving(
+    orchestrator_servicer: Orchestrator, ledger: Ledger, modes: Modes | None = None
+) -> Iterator[dict[str, str]]:
     """Both on one free port; the environment that leads every client there."""
     server = grpc.server(ThreadPoolExecutor(8))
-
+    add_ModeServiceServicer_to_server(modes or Modes(), server)
     add_OrchestratorServiceServicer_to_server(orchestrator_servicer, server)
     add_LedgerServiceServicer_to_server(ledger, server)
     port = server.add_insecure_port("127.0.0.1:0")

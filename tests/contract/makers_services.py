@@ -36,6 +36,9 @@ class Vendors:
     llamaparse: LlamaParseConfig | None = None
     local_over_budget: bool = False
     policy: Policy | None = None
+    also_local: bool = True
+    # Why there are none, in words.
+    missing: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -92,13 +95,14 @@ async def all_but_orchestrator(
         parser = ParserConfig(
             server_config("parser", auth), *urls("parser"), at["storage"], at["ledger"],
             "llamaparse" if llamaparse else "local", llamaparse, mode=vendors.mode,
-            also_local=llamaparse is not None, local_over_budget=vendors.local_over_budget,
+            also_local=llamaparse is not None and vendors.also_local,
+            local_over_budget=vendors.local_over_budget, missing=vendors.missing,
         )  # fmt: skip
         await serve("parser", partial(build_parser, policy=vendors.policy), parser)
         openai = vendors.openai
         embedder = EmbedderConfig(
             server_config("embedder", auth), at["ledger"], "openai" if openai else "local", openai,
-            mode=vendors.mode,
+            mode=vendors.mode, also_local=vendors.also_local, missing=vendors.missing,
         )  # fmt: skip
         await serve("embedder", partial(build_embedder, policy=vendors.policy), embedder)
         yield at

@@ -30,10 +30,12 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
+from waybill.orchestrator.v1.mode_service_pb2_grpc import ModeServiceStub
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime import semconv
 from waybill.runtime.channel import send
+from waybill.sim.llamacloud.settings import LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.llamacloud.simulator import simulator as llamacloud_simulator
 from waybill.sim.openai.settings import OpenAISettings
@@ -42,6 +44,7 @@ from waybill.storage.v1.chunk_pb2 import Hit
 
 if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
+    from waybill.orchestrator.v1.mode_service_pb2_grpc import ModeServiceAsyncStub
     from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceAsyncStub
 
 PDF = raw_pdfs.page(raw_pdfs.shown("The bilge pump runs dry at noon.", 72, 700))
@@ -63,6 +66,8 @@ class Bench:
     openai: OpenAISimulator
     llamacloud: LlamaCloudSimulator
     healths: Mapping[str, Any]
+    modes: ModeServiceAsyncStub
+    addresses: Mapping[str, str]
 
     async def serves(self, backend: str) -> None:
         """Waits until a service knows that its vendor is back."""
@@ -143,14 +148,18 @@ async def hybrid(
     mode: Mode = Mode.MODE_HYBRID,
     *,
     local_over_budget: bool = False,
+    cloud: LlamaCloudSettings | None = None,
+    also_local: bool = True,
 ) -> AsyncIterator[Bench]:
     """Services in hybrid mode, unless another one is named, and their vendors."""
     async with (
         simulator(OpenAISettings(seed=1, latency_seconds=0.0)) as openai,
-        llamacloud_simulator(quick()) as llamacloud,
+        llamacloud_simulator(cloud or quick()) as llamacloud,
     ):
         to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
-        vendors = Vendors(mode, to_openai, to_llamacloud, local_over_budget, policy=SOON)
+        vendors = Vendors(
+            mode, to_openai, to_llamacloud, local_over_budget, policy=SOON, also_local=also_local
+        )
         async with (
             everything(database, folder, vendors=vendors) as addresses,
             channel(addresses["orchestrator"]) as orchestrator,
@@ -168,6 +177,8 @@ async def hybrid(
                     "parser": HealthStub(parser),
                     "embedder": HealthStub(embedder),
                 },
+                ModeServiceStub(orchestrator),
+                addresses,
             )
 
 

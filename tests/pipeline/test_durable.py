@@ -27,6 +27,7 @@ from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps.answers import Parsed
 from services.orchestrator.steps.parsing import Parsing
 from tests.conftest import MigratedPostgres
+from tests.inprocess import AsSet
 from tests.waiting import until
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest, CreateParseJobResponse
@@ -388,7 +389,7 @@ async def test_a_parse_job_that_was_cancelled_is_made_again_only_for_a_run_that_
 ) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, parser = await house.run(), Parser()
-    parsing = Parsing(SimpleNamespace(parser=parser), SimpleNamespace())  # type: ignore[arg-type]
+    parsing = Parsing(SimpleNamespace(parser=parser), SimpleNamespace(), AsSet())  # type: ignore[arg-type]
     execution = await house.begin(here, run, Parses(parsing=parsing))
     await parser.began.wait()
     if whose == "its own":

@@ -15,7 +15,7 @@ from services.orchestrator.spaces import Spaces
 from services.orchestrator.steps.answers import Cut
 from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY
 from services.orchestrator.steps.embedding import Embedding as EmbedStep
-from tests.inprocess import someone
+from tests.inprocess import AsSet, someone
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.embedder.v1.embedding_pb2 import Embedding
@@ -86,13 +86,13 @@ class Neighbours:
 def steps_of(neighbours: Neighbours) -> EmbedStep:
     """The step among these neighbours."""
     peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours, spaces=neighbours)
-    return EmbedStep(peers, Spaces(peers, Offers(peers)))
+    return EmbedStep(peers, Spaces(peers, offers_of(neighbours, [0.0])))
 
 
 def offers_of(neighbours: Neighbours, now: Sequence[float]) -> Offers:
     """What the embedder says, at a time that the test changes."""
     peers: Any = SimpleNamespace(embedder=neighbours)
-    return Offers(peers, clock=lambda: now[0])
+    return Offers(peers, AsSet(), clock=lambda: now[0])  # type: ignore[arg-type]
 
 
 async def embed(steps: EmbedStep, made: Cut, batch: tuple[int, int], tenant: str, run_id: str) -> None:

@@ -21,6 +21,7 @@ from waybill.runtime.identity import DEFAULT_TENANT
 _STUBS = {
     "orchestrator": {
         "orchestrator": "waybill.orchestrator.v1.OrchestratorService",
+        "modes": "waybill.orchestrator.v1.ModeService",
         "spaces": "waybill.orchestrator.v1.SpaceMigrationService",
     },
     "storage": {

@@ -10,7 +10,7 @@ A setting is declared as a `Setting`: those of every process in `runtime.setting
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,18 @@ class Settings:
         if pinned:
             return Mode.MODE_LOCAL if pinned == "local" else Mode.MODE_REAL
         return {"local": Mode.MODE_LOCAL, "hybrid": Mode.MODE_HYBRID}.get(mode, Mode.MODE_REAL)
+
+    def lacking(self, setting: Setting, read: Callable[[Settings], object]) -> Sequence[str]:
+        """Why a service that works locally has no vendor: its variables, in words, and what the vendor lacks.
+
+        Args:
+            setting: See `backend`.
+            read: Reads the vendor's settings; nothing of them is a fault of the start.
+        """
+        vendors = Settings(self._environ)
+        read(vendors)
+        named = setting if self.text(setting, "") else MODE
+        return (f"{named.name} is {self.text(named)!r}", *vendors.faults)
 
     def path(self, setting: Setting, default: str | None = None) -> Path:
         """A path, as given."""

@@ -34,6 +34,14 @@ def vendor_of(service: str) -> str:
     return name
 
 
+def needed(service: str, mode: Mode) -> set[str]:
+    """The backends that a service must have for a mode, so that none of its work fails for want of one."""
+    if mode == Mode.MODE_LOCAL:
+        return {LOCAL}
+    stands_in = mode == Mode.MODE_HYBRID and service == PARSER
+    return {vendor_of(service), LOCAL} if stands_in else {vendor_of(service)}
+
+
 def refused_by_vendor(error: ServiceError) -> str:
     """The vendor that did not serve, by its error; empty where it was the work's fault, or not a vendor's."""
     vendor = error.metadata.get(semconv.VENDOR, "")

@@ -20,7 +20,6 @@ from services.orchestrator.spaces import Spaces
 from services.orchestrator.steps.answers import Cut, Embedded, Published
 from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.common.v1.space_pb2 import Space
-from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import VendorContract, from_status
@@ -129,7 +128,7 @@ class Embedding:
 
     async def _vectors(self, space: Space, chunks: Sequence[Chunk]) -> list[ChunkVector]:
         texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in chunks]
-        request = EmbedRequest(texts=texts, space=space)
+        request = await self._spaces.offers.request(space, texts)
         bought: list[ChunkVector] = []
         # A vendor's rate limit is waited for in the embedder.
         seconds = deadline.remaining_seconds(EMBED_SECONDS)

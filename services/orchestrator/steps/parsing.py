@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from psycopg.types.json import Jsonb
 
 from services.orchestrator import avoiding, degrading
+from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
@@ -25,6 +26,7 @@ from waybill.purchases import LOCAL
 from waybill.runtime import semconv
 from waybill.runtime.errors import InvalidRequest, NotFound, Quota, Unavailable
 from waybill.runtime.wire import moment
+from waybill.vendors.choosing import PARSER
 
 JOB_WAIT = Duration(seconds=20)
 UNFINISHED = (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING)
@@ -33,9 +35,10 @@ UNFINISHED = (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING)
 class Parsing:
     """Has documents parsed. The step may run again: the same content is never parsed twice for a tenant."""
 
-    def __init__(self, peers: Peers, waits: Waits) -> None:
+    def __init__(self, peers: Peers, waits: Waits, modes: Modes) -> None:
         self._peers = peers
         self._waits = waits
+        self._modes = modes
 
     async def parse(self, row: Row) -> Noted[Parsed]:
         """Has the stored source parsed; the same content is never parsed twice for a tenant."""
@@ -79,7 +82,7 @@ class Parsing:
         if not job_id:
             return None
         try:
-            read = GetParseJobRequest(job_id=job_id)
+            read = GetParseJobRequest(job_id=job_id, mode=await self._modes.of(PARSER))
             job = (await steady(partial(self._peers.parser.GetParseJob, read))).job
         except NotFound:
             return None
@@ -94,6 +97,7 @@ class Parsing:
             filename=row["filename"],
             source_size_bytes=row["size_bytes"],
             wait=JOB_WAIT,
+            mode=await self._modes.of(PARSER),
             lack=lack,
         )
         return (await steady(partial(self._peers.parser.CreateParseJob, request))).job
@@ -104,12 +108,13 @@ class Parsing:
         Raises:
             RunWaits: Its parse goes on at a vendor.
         """
+        mode = await self._modes.of(PARSER)
         while job.state in UNFINISHED:
             if degrading.goes_on_locally(job):
                 return job
             if job.HasField("look_at"):
                 raise RunWaits(PARSE, job.job_id, moment(job.look_at))
-            read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT)
+            read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT, mode=mode)
             job = (await steady(partial(self._peers.parser.GetParseJob, read))).job
         if job.state == ParseJob.STATE_CANCELLED:
             # For another run of the same content, or for this one: a step that is repeated is told which.

@@ -96,8 +96,10 @@ class DeleteParseJobsResponse(_message.Message):
     def __init__(self, jobs: _Optional[int] = ..., results: _Optional[int] = ...) -> None: ...
 
 class ListFileTypesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("mode",)
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    mode: _backend_pb2.Mode
+    def __init__(self, mode: _Optional[_Union[_backend_pb2.Mode, str]] = ...) -> None: ...
 
 class ListFileTypesResponse(_message.Message):
     __slots__ = ("file_types", "any_text")

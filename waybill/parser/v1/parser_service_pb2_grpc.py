@@ -128,7 +128,7 @@ class ParserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFileTypes(self, request, context):
-        """Lists the types of file that the parser's backend takes.
+        """Lists the types of file that the parser's backend takes. Reasons: BACKEND_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,7 +61,7 @@ class ParserServiceStub:
     Reasons: INVALID_REQUEST, CHECKSUM_MISMATCH, and those for which the parse would fail.
     """
     ListFileTypes: _grpc.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]
-    """Lists the types of file that the parser's backend takes."""
+    """Lists the types of file that the parser's backend takes. Reasons: BACKEND_MISSING."""
 
 @_typing.type_check_only
 class ParserServiceAsyncStub(ParserServiceStub):
@@ -95,7 +95,7 @@ class ParserServiceAsyncStub(ParserServiceStub):
     Reasons: INVALID_REQUEST, CHECKSUM_MISMATCH, and those for which the parse would fail.
     """
     ListFileTypes: _aio.UnaryUnaryMultiCallable[_parser_service_pb2.ListFileTypesRequest, _parser_service_pb2.ListFileTypesResponse]  # type: ignore[assignment]
-    """Lists the types of file that the parser's backend takes."""
+    """Lists the types of file that the parser's backend takes. Reasons: BACKEND_MISSING."""
 
 class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns stored files into pages of Markdown."""
@@ -168,6 +168,6 @@ class ParserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _parser_service_pb2.ListFileTypesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_parser_service_pb2.ListFileTypesResponse, _abc.Awaitable[_parser_service_pb2.ListFileTypesResponse]]:
-        """Lists the types of file that the parser's backend takes."""
+        """Lists the types of file that the parser's backend takes. Reasons: BACKEND_MISSING."""
 
 def add_ParserServiceServicer_to_server(servicer: ParserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

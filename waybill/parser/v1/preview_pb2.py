@@ -22,25 +22,26 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from waybill.common.v1 import backend_pb2 as waybill_dot_common_dot_v1_dot_backend__pb2
 from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb2
 from waybill.common.v1 import reading_pb2 as waybill_dot_common_dot_v1_dot_reading__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/parser/v1/preview.proto\x12\x11waybill.parser.v1\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1fwaybill/common/v1/reading.proto\"\xb5\x01\n\x13PreviewParseRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.parser.v1.PreviewParseRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1a\x45\n\x06Header\x12\x15\n\rsource_sha256\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x42\x06\n\x04part\"^\n\x14PreviewParseResponse\x12-\n\x07preview\x18\x01 \x01(\x0b\x32\x1a.waybill.parser.v1.PreviewH\x00\x12\x0f\n\x05lines\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xf0\x02\n\x07Preview\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12.\n\tcost_kind\x18\x02 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\r\n\x05model\x18\x03 \x01(\t\x12/\n\x05\x63ount\x18\x04 \x01(\x0b\x32 .waybill.parser.v1.Preview.Count\x12\x36\n\x0cvendor_count\x18\x05 \x01(\x0b\x32 .waybill.parser.v1.Preview.Count\x12\x0c\n\x04paid\x18\x06 \x01(\x08\x12\x12\n\nresult_key\x18\x07 \x01(\t\x12\x12\n\ntext_known\x18\x08 \x01(\x08\x12+\n\x07reading\x18\t \x01(\x0b\x32\x1a.waybill.common.v1.Reading\x12\x12\n\npaid_tiers\x18\n \x03(\t\x1a\x36\n\x05\x43ount\x12\x10\n\x08\x65xpected\x18\x01 \x01(\x05\x12\x0c\n\x04most\x18\x02 \x01(\x05\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwaybill/parser/v1/preview.proto\x12\x11waybill.parser.v1\x1a\x1fwaybill/common/v1/backend.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1fwaybill/common/v1/reading.proto\"\xdc\x01\n\x13PreviewParseRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32-.waybill.parser.v1.PreviewParseRequest.HeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1al\n\x06Header\x12\x15\n\rsource_sha256\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12%\n\x04mode\x18\x04 \x01(\x0e\x32\x17.waybill.common.v1.ModeB\x06\n\x04part\"^\n\x14PreviewParseResponse\x12-\n\x07preview\x18\x01 \x01(\x0b\x32\x1a.waybill.parser.v1.PreviewH\x00\x12\x0f\n\x05lines\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xf0\x02\n\x07Preview\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12.\n\tcost_kind\x18\x02 \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12\r\n\x05model\x18\x03 \x01(\t\x12/\n\x05\x63ount\x18\x04 \x01(\x0b\x32 .waybill.parser.v1.Preview.Count\x12\x36\n\x0cvendor_count\x18\x05 \x01(\x0b\x32 .waybill.parser.v1.Preview.Count\x12\x0c\n\x04paid\x18\x06 \x01(\x08\x12\x12\n\nresult_key\x18\x07 \x01(\t\x12\x12\n\ntext_known\x18\x08 \x01(\x08\x12+\n\x07reading\x18\t \x01(\x0b\x32\x1a.waybill.common.v1.Reading\x12\x12\n\npaid_tiers\x18\n \x03(\t\x1a\x36\n\x05\x43ount\x12\x10\n\x08\x65xpected\x18\x01 \x01(\x05\x12\x0c\n\x04most\x18\x02 \x01(\x05\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.parser.v1.preview_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PREVIEWPARSEREQUEST']._serialized_start=118
-  _globals['_PREVIEWPARSEREQUEST']._serialized_end=299
-  _globals['_PREVIEWPARSEREQUEST_HEADER']._serialized_start=222
-  _globals['_PREVIEWPARSEREQUEST_HEADER']._serialized_end=291
-  _globals['_PREVIEWPARSERESPONSE']._serialized_start=301
-  _globals['_PREVIEWPARSERESPONSE']._serialized_end=395
-  _globals['_PREVIEW']._serialized_start=398
-  _globals['_PREVIEW']._serialized_end=766
-  _globals['_PREVIEW_COUNT']._serialized_start=712
-  _globals['_PREVIEW_COUNT']._serialized_end=766
+  _globals['_PREVIEWPARSEREQUEST']._serialized_start=151
+  _globals['_PREVIEWPARSEREQUEST']._serialized_end=371
+  _globals['_PREVIEWPARSEREQUEST_HEADER']._serialized_start=255
+  _globals['_PREVIEWPARSEREQUEST_HEADER']._serialized_end=363
+  _globals['_PREVIEWPARSERESPONSE']._serialized_start=373
+  _globals['_PREVIEWPARSERESPONSE']._serialized_end=467
+  _globals['_PREVIEW']._serialized_start=470
+  _globals['_PREVIEW']._serialized_end=838
+  _globals['_PREVIEW_COUNT']._serialized_start=784
+  _globals['_PREVIEW_COUNT']._serialized_end=838
 # @@protoc_insertion_point(module_scope)

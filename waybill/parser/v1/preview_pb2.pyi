@@ -1,3 +1,4 @@
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from waybill.common.v1 import cost_pb2 as _cost_pb2
 from waybill.common.v1 import reading_pb2 as _reading_pb2
 from google.protobuf.internal import containers as _containers
@@ -11,14 +12,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class PreviewParseRequest(_message.Message):
     __slots__ = ("header", "data")
     class Header(_message.Message):
-        __slots__ = ("source_sha256", "filename", "size_bytes")
+        __slots__ = ("source_sha256", "filename", "size_bytes", "mode")
         SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
         FILENAME_FIELD_NUMBER: _ClassVar[int]
         SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+        MODE_FIELD_NUMBER: _ClassVar[int]
         source_sha256: str
         filename: str
         size_bytes: int
-        def __init__(self, source_sha256: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+        mode: _backend_pb2.Mode
+        def __init__(self, source_sha256: _Optional[str] = ..., filename: _Optional[str] = ..., size_bytes: _Optional[int] = ..., mode: _Optional[_Union[_backend_pb2.Mode, str]] = ...) -> None: ...
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     header: PreviewParseRequest.Header
