@@ -20,7 +20,7 @@ from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.embedder.v1.embedding_pb2 import Embedding
 from waybill.runtime import identity
-from waybill.runtime.errors import Unavailable
+from waybill.runtime.errors import Quota, ServiceError, Unavailable
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk
 from waybill.storage.v1.collection_space_service_pb2 import (
@@ -151,3 +151,44 @@ async def test_a_version_gets_vectors_of_the_space_that_it_was_begun_in() -> Non
     await embed(steps, made, (0, 1), "acme", "a")
     await embed(steps, cut("b", 1), (0, 1), "acme", "b")
     assert neighbours.spaces == ["old", "new"]
+
+
+class Breaking(Neighbours):
+    """Three chunks are to be embedded, and the first call breaks behind the vector of one."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__()
+        self.let_go.set()
+        self.error: ServiceError | None = error
+        self.written: list[int] = []
+
+    async def _embed(self, request: EmbedRequest) -> AsyncIterator[EmbedResponse]:
+        async for answer in super()._embed(request):
+            yield answer
+            if answer.embeddings and self.error is not None:
+                error, self.error = self.error, None
+                raise error
+
+    async def ListChunks(self, request: index.ListChunksRequest) -> index.ListChunksResponse:  # noqa: N802
+        numbers = range(request.start_ordinal, request.start_ordinal + 3)
+        return index.ListChunksResponse(
+            chunks=[Chunk(ordinal=number, text=f"chunk {number}") for number in numbers]
+        )
+
+    async def PutVectors(self, request: index.PutVectorsRequest) -> index.PutVectorsResponse:  # noqa: N802
+        self.written += [one.ordinal for one in request.vectors]
+        return index.PutVectorsResponse()
+
+
+async def test_vectors_that_came_before_an_embedder_broke_are_not_bought_again() -> None:
+    neighbours = Breaking(Unavailable("AWAY", "It is away."))
+    await embed(steps_of(neighbours), cut("a", 1), (0, 3), "acme", "a")
+    assert neighbours.versions == ["chunk 0", "chunk 1", "chunk 2"]
+    assert neighbours.written == [0, 1, 2]
+
+
+async def test_vectors_that_came_before_a_budget_refused_the_rest_are_kept() -> None:
+    neighbours = Breaking(Quota("BUDGET_EXCEEDED", "It is spent."))
+    with pytest.raises(Quota):
+        await embed(steps_of(neighbours), cut("a", 1), (0, 3), "acme", "a")
+    assert neighbours.written == [0]

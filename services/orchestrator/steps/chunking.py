@@ -13,7 +13,6 @@ from services.orchestrator import artifacts, avoiding, degrading
 from services.orchestrator.batch import tiers
 from services.orchestrator.chunks.cutting import ChunkSizes
 from services.orchestrator.chunks.packing import Packer, nothing_to_cut
-from services.orchestrator.degrading import GoesOnWithout
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
 from services.orchestrator.runs.outcomes import Noted
 from services.orchestrator.runs.rows import Row
@@ -74,21 +73,22 @@ class Chunking:
             await avoiding.found(self._peers, begun.run_id, ["embed"])
         else:
             await avoiding.vectors_kept(self._peers, offer.offer, version.kept_tokens)
-        without: GoesOnWithout | None = None
+        pending, without = 0, None
         if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS and not version.settled:
             try:
                 # A request is never more than a message, so that all of it was put last.
-                without = await self._embedding.embed_and_publish(cut, version.pending, row, offer.choice)
-                lacking = degrading.pending(len(version.pending), without.message) if without else ""
+                pending, without = await self._embedding.embed_and_publish(
+                    cut, version.pending, row, offer.choice
+                )
+                lacking = degrading.pending(pending, without.message) if without else ""
                 cut = replace(cut, published=True, lacking=lacking)
             except ServiceError as error:
                 if not self._spaces.moved(row["collection"], error):
                     raise
                 # Its own steps embed and publish it, in the space that its collection is in by now.
-        vectors_pending = len(version.pending) if without else 0
         columns = {
             "chunks": cut.chunks,
-            "embedded_chunks": cut.chunks - vectors_pending if cut.published else 0,
+            "embedded_chunks": cut.chunks - pending if cut.published else 0,
             "backends": degrading.backends(without.choice if without else offer.choice),
             "document_id": cut.document_id,
             "version_id": cut.version_id,

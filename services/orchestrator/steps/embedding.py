@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import grpc
 from psycopg.types.json import Jsonb
@@ -22,7 +23,7 @@ from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import VendorContract, from_status
+from waybill.runtime.errors import ServiceError, VendorContract, from_status
 from waybill.runtime.fair import Places
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
@@ -52,8 +53,8 @@ class Embedding:
 
     async def embed_and_publish(
         self, cut: Cut, chunks: Sequence[Chunk], row: Row, choice: BackendChoice
-    ) -> GoesOnWithout | None:
-        """Answers why the chunks have no vectors, where they have none.
+    ) -> tuple[int, GoesOnWithout | None]:
+        """Answers how many chunks have no vector, and why, where any has none.
 
         Args:
             cut: The version.
@@ -61,21 +62,16 @@ class Embedding:
             row: The run's.
             choice: Who embeds.
         """
-        space, without = await self._spaces.of_version(cut), None
-        bought: list[ChunkVector] = []
+        space = await self._spaces.of_version(cut)
         async with AsyncExitStack() as stack:
             async with part("embed 1"):
                 await stack.enter_async_context(self._in_memory.turn(row["tenant"], str(row["run_id"])))
-                async with self._embedding:
-                    try:
-                        bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
-                    except GoesOnWithout as vendor:
-                        without = vendor
+                bought, without = await self._vectors(cut, space, chunks)
             async with part("publish"), self._writing:
                 chosen = choices_of(row["backends"] | kept([without.choice if without else choice]))
                 wanted = _publication(cut, chosen, vectors_pending=without is not None)
                 await vectors.publish(self._peers.index, wanted, space, bought)
-        return without
+        return len(chunks) - len(bought), without
 
     async def publish(self, cut: Cut, without: str, row: Row) -> Noted[Published]:
         """Makes the version the one that searches see.
@@ -113,40 +109,60 @@ class Embedding:
     async def _embed(self, cut: Cut, batch: tuple[int, int], space: Space, row: Row) -> Noted[Embedded]:
         # A long document, or a tenant with many, stands before nobody else.
         async with self._in_memory.turn(row["tenant"], str(row["run_id"])):
-            async with self._embedding:
-                pages = vectors.pending(self._peers.index, cut.version_id, *batch, space)
-                chunks = [chunk async for page in pages for chunk in page]
-                try:
-                    bought = await steady(lambda: self._vectors(space, chunks)) if chunks else []
-                except GoesOnWithout as vendor:
-                    columns = {"backends": degrading.backends(vendor.choice)}
-                    return Noted(Embedded(0, vendor.message), columns)
-            async with self._writing:
-                if bought:
-                    await vectors.put(self._peers.index, cut.version_id, space, bought)
+            pages = vectors.pending(self._peers.index, cut.version_id, *batch, space)
+            chunks = [chunk async for page in pages for chunk in page]
+            bought, without = await self._vectors(cut, space, chunks)
+            await self._put(cut, space, bought)
+        if without:
+            return Noted(
+                Embedded(len(bought), without.message), {"backends": degrading.backends(without.choice)}
+            )
         return Noted(Embedded(len(chunks)), {"embedded_chunks": batch[1]})
 
-    async def _vectors(self, space: Space, chunks: Sequence[Chunk]) -> list[ChunkVector]:
-        texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in chunks]
-        request = await self._spaces.offers.request(space, texts)
+    async def _vectors(
+        self, cut: Cut, space: Space, chunks: Sequence[Chunk]
+    ) -> tuple[list[ChunkVector], GoesOnWithout | None]:
+        """The vectors of chunks, and why some have none, where the run goes on without them.
+
+        A call is several of a vendor's requests, of which the last may fail: what came of the others is paid
+        for, and is not bought again.
+        """
         bought: list[ChunkVector] = []
+        try:
+            if chunks:
+                async with self._embedding:
+                    await steady(partial(self._buy, space, chunks, bought))
+        except GoesOnWithout as vendor:
+            return bought, vendor
+        except ServiceError:
+            await self._put(cut, space, bought)
+            raise
+        return bought, None
+
+    async def _put(self, cut: Cut, space: Space, bought: Sequence[ChunkVector]) -> None:
+        if bought:
+            async with self._writing:
+                await vectors.put(self._peers.index, cut.version_id, space, bought)
+
+    async def _buy(self, space: Space, chunks: Sequence[Chunk], bought: list[ChunkVector]) -> None:
+        """Adds the vectors that are not bought yet, as they come."""
+        left = chunks[len(bought) :]  # they come in the order of the texts
+        texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in left]
+        request = await self._spaces.offers.request(space, texts)
         # A vendor's rate limit is waited for in the embedder.
         seconds = deadline.remaining_seconds(EMBED_SECONDS)
         try:
             async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
                 async for answer in answers:
                     bought += [
-                        ChunkVector(ordinal=chunks[one.index].ordinal, values=one.values)
+                        ChunkVector(ordinal=left[one.index].ordinal, values=one.values)
                         for one in answer.embeddings
                     ]
         except grpc.aio.AioRpcError as error:
             await self._spaces.offers.check_goes_on(from_status(error))
             raise
         if len(bought) != len(chunks):
-            raise VendorContract(
-                "EMBEDDING_INVALID", "The embedder's answer ended early. Nothing was stored."
-            )
-        return bought
+            raise VendorContract("EMBEDDING_INVALID", "The embedder's answer ended early.")
 
 
 def _publication(
