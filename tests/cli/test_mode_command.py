@@ -18,20 +18,21 @@ from waybill.orchestrator.v1.mode_service_pb2 import SetModeRequest
 def asked(modes: Modes, *words: str) -> Result:
     """The command against a stand-in."""
     with serving(Orchestrator(), Ledger(), modes) as env:
-        return CliRunner().invoke(app, ["mode", *words], env={"COLUMNS": "100", **env})
+        return CliRunner().invoke(app, ["mode", *words], env={"COLUMNS": "60", **env})
 
 
 def test_it_shows_each_service_its_mode_and_who_works() -> None:
     modes = Modes()
     modes.found[1].choice.backend, modes.found[1].choice.reason = "", "VENDOR_UNREACHABLE"
-    lines = asked(modes).stdout.splitlines()
+    answer = asked(modes)
+    lines = answer.stdout.splitlines()
     assert [line.split()[:3] for line in lines[-3:]] == [
         ["parser", "hybrid", "llamaparse"],
         ["embedder", "hybrid", "nobody"],
         ["storage", "local", "local"],
     ]
-    assert "VENDOR_UNREACHABLE" in lines[-2]
-    assert "its settings" in lines[-1]
+    assert all("settings" in line for line in lines[-3:])
+    assert "embedder: its vendor does not serve (VENDOR_UNREACHABLE)" in answer.stderr
     shown = json.loads(asked(modes, "--json").stdout)["services"]
     assert [list(one) for one in shown] == [documented("mode of a service")] * 3
     assert modes.asked == []

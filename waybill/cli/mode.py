@@ -67,6 +67,9 @@ def mode(
             return
         header = ("service", "mode", "works now", "set by", "since (UTC)")
         here.screen.show(*table(header, map(_row, found), here.screen.page_width))
+        for one in found:
+            if one.choice.reason != Mode.Name(one.mode):
+                here.screen.note(f"{one.service}: its vendor does not serve ({one.choice.reason}).")
         if _spaces(before) != _spaces(found):
             _say_spaces(here.screen)
 
@@ -96,13 +99,11 @@ def _name(one: ServiceMode) -> str:
 
 
 def _row(one: ServiceMode) -> tuple[str, str, str, str, str]:
-    works = one.choice.backend or "nobody"
-    if one.choice.reason != Mode.Name(one.mode):
-        works = f"{works} ({one.choice.reason})"
-    by = "its settings"
+    by = "settings"
     if one.source == ServiceMode.SOURCE_SWITCH:
         by = plain(one.subject or one.credential_id or one.set_by)
-    return one.service, _name(one), works, by, f"{one.since.ToDatetime(UTC):%Y-%m-%d %H:%M:%S}"
+    since = f"{one.since.ToDatetime(UTC):%Y-%m-%d %H:%M}"
+    return one.service, _name(one), one.choice.backend or "nobody", by, since
 
 
 def _spaces(found: Sequence[ServiceMode]) -> set[bool]:
