@@ -28,7 +28,7 @@ from waybill.cli.money import Figures, unit_price
 from waybill.cli.plain import plain
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.avoided_pb2 import Avoided
-from waybill.ledger.v1.entry_pb2 import Entry, RunTotal
+from waybill.ledger.v1.entry_pb2 import Entry, RunTotal, WouldCost
 from waybill.money import dollars
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceResponse
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -214,6 +214,21 @@ def test_a_receipt_keeps_real_simulated_and_doubtful_money_apart(
         "held or in doubt $0.042",
         "simulated, owed to nobody $0.00000168",
     ]
+
+
+def test_a_receipt_sums_what_local_work_would_cost_where_that_is_asked_for(
+    waybill: Waybill, full: tuple[Run, Run], ledger: Ledger
+) -> None:
+    def local(operation: str, nano_usd: int) -> Entry:
+        like = WouldCost(vendor="llamaparse", model="fast", price_date="2025-11-01", nano_usd=nano_usd)
+        told = {"kind": CostKind.COST_KIND_LOCAL, "vendor": "local", "reported_nano_usd": 0}
+        return make_entry(full[1].run_id, operation=operation, would_cost=like, **told)
+
+    ledger.entries = [local("parse", 2_500_000), local("embed", 840)]
+    *_, total, would_cost = waybill("bill", full[1].run_id, "--would-cost").stdout.splitlines()
+    assert total.split()[0] in ("total", "simulated,")
+    assert would_cost.split() == ["local", "work", "would", "cost", "at", "vendors", "$0.00250084"]
+    assert "at vendors" not in waybill("bill", full[1].run_id).stdout
 
 
 def test_a_waterfall_nests_marks_and_prices_each_span(waybill: Waybill, full: tuple[Run, Run]) -> None:

@@ -79,6 +79,9 @@ def receipt(bills: Sequence[Bill], width: int, *, would_cost: bool = False) -> I
             yield from _block(bill, width, would_cost)
     yield Text("─" * width, "dim")
     yield from _sums(sum((bill.figures for bill in bills), Figures()), width)
+    like = sum(_would_cost(entry) for bill in bills for entry in bill.entries)
+    if would_cost and like:
+        yield spread(Text("local work would cost at vendors", "dim"), Text(dollars(like), "dim"), width)
 
 
 def _block(bill: Bill, width: int, would_cost: bool) -> Iterator[Text]:
