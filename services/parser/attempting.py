@@ -43,6 +43,7 @@ from functools import partial
 
 import structlog
 
+from services.parser.backends import counting
 from services.parser.backends.port import HEAD_BYTES, Parse, Source, Stage
 from services.parser.engines import Engine
 from services.parser.job import Job, JobState
@@ -292,7 +293,7 @@ class Attempts:
                 return await self._read_here(job, work, artifact)
             kept = self._engine.capabilities.keeps_parses
             seconds = KEPT_HOLD_SECONDS if kept else HOLD_TTL_SECONDS
-            wanted = self._purchase(job, source, expected)
+            wanted = self._purchase(job, source, artifact, expected)
             async with self._meter.attempt(wanted, entry_id, seconds) as attempt:
                 parse = await work.stoppable(partial(self._engine.begin, source, order_of(job), artifact))
                 if parse.id:
@@ -361,9 +362,10 @@ class Attempts:
             raise PlaceNeeded
         return await self._engine.count_pages(source, artifact)
 
-    def _purchase(self, job: Job, source: Source, pages: int) -> Purchase:
+    def _purchase(self, job: Job, source: Source, artifact: Artifact, pages: int) -> Purchase:
         able = self._engine.capabilities
-        like = able.would_buy_of
+        # Plain text is read here in every mode, so that no vendor would be paid for it.
+        like = "" if counting.is_plain(artifact.reading) else able.would_buy_of
         return Purchase(
             job.spend_key, "parse", able.vendor, self._engine.priced_as(source, job.tier), "page", pages,
             able.cost_kind, job.size_bytes, Offer(vendor=like, model=job.tier) if like else None,

@@ -69,6 +69,16 @@ async def test_a_file_becomes_pages_in_storage_and_one_settled_entry(
             )  # fmt: skip
             assert entry.spend_key.startswith(f"parse:{job.source_sha256}:cost_effective:")
             assert (entry.expected_nano_usd, entry.reported_nano_usd) == (0, 0)
+            assert not entry.HasField("would_cost"), "plain text is read here in every mode"
+
+
+async def test_what_a_vendor_would_read_says_what_that_would_cost(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
+        with identity.acting_as(a_run()):
+            await parsed(stub, near, "tides.pdf", hostile_pdfs.simple("They turn.", pages=2))
+            (entry,) = await near.entries()
             like = entry.would_cost
             assert (like.vendor, like.model, like.nano_usd) == ("llamaparse", "cost_effective", 2 * 3_750_000)
             assert like.price_date == "2025-11-01"
@@ -79,9 +89,10 @@ async def test_the_same_content_and_tier_are_one_job_and_another_tier_is_another
 ) -> None:
     async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
         with identity.acting_as(a_run()):
-            first = await parsed(stub, near, "a.txt", b"same")
-            again = await parsed(stub, near, "b.txt", b"same")
-            other = await parsed(stub, near, "a.txt", b"same", options=ParseOptions(tier="agentic"))
+            same = hostile_pdfs.simple("same")
+            first = await parsed(stub, near, "a.pdf", same)
+            again = await parsed(stub, near, "b.pdf", same)
+            other = await parsed(stub, near, "a.pdf", same, options=ParseOptions(tier="agentic"))
             assert again == first
             assert (other.job_id == first.job_id, other.state) == (False, ParseJob.STATE_SUCCEEDED)
             assert [entry.would_cost.model for entry in await near.entries()] == ["cost_effective", "agentic"]
@@ -164,7 +175,8 @@ async def test_an_unknown_price_fails_the_job_before_anything_is_parsed(
 ) -> None:
     async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
         with identity.acting_as(a_run()):
-            job = await parsed(stub, near, "a.txt", b"x", options=ParseOptions(tier="platinum"))
+            unknown = ParseOptions(tier="platinum")
+            job = await parsed(stub, near, "a.pdf", hostile_pdfs.simple("x"), options=unknown)
             assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "PRICE_UNKNOWN")
 
 

@@ -48,6 +48,11 @@ class Count:
     exact: bool
 
 
+def is_plain(reading: Reading | None) -> bool:
+    """Whether a document was read as plain text; None: it was not read."""
+    return reading is not None and reading.format in PLAIN
+
+
 def of_read(source: Source, pages: int, artifact: Artifact) -> Count:
     """What a count in the sandbox says.
 
@@ -60,13 +65,13 @@ def of_read(source: Source, pages: int, artifact: Artifact) -> Count:
         return Count(pages, exact=True)
     if artifact.reading is None:
         return Count(pages, exact=False)
-    return Count(of_reading(artifact.reading).most, exact=artifact.reading.format in PLAIN)
+    return Count(of_reading(artifact.reading).most, exact=is_plain(artifact.reading))
 
 
 def of_reading(reading: Reading) -> Bought:
     """What a vendor's parse of a document buys that our readers have read."""
     pages = reading.pages
-    if reading.format in PLAIN:
+    if is_plain(reading):
         return NOTHING
     if reading.format in SLIDES or reading.format == formats.PDF.name:
         # Hidden slides may be none at the vendor.
