@@ -12,9 +12,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from waybill import settings as declared
+from waybill.runtime import auth_settings
 from waybill.runtime.places import ROOT
 from waybill.runtime.server import DRAIN_SECONDS
-from waybill.runtime.settings import Setting
+from waybill.runtime.settings import MODE, Setting
 from waybill.settings import ROLES, SETTINGS, password_variable
 from waybill.stack.ports import FIXED
 from waybill.stack.table import SERVICES
@@ -66,13 +67,14 @@ def test_compose_gives_a_service_longer_to_stop_than_it_drains(compose: Mapping[
 def test_compose_passes_on_every_setting_that_a_user_may_change(
     compose: Mapping[str, Any], name: str
 ) -> None:
-    """Those that its config names and those of its vendors, less paths of this machine, and less webhooks,
-    for which compose publishes no port."""
+    """Those that its config names and those of its vendors, who may call, and the mode; less paths of this
+    machine, and less webhooks, for which compose publishes no port."""
     config = (ROOT / "services" / name / "config.py").read_text()
     named = [getattr(declared, word) for word in re.findall(r"declared\.([A-Z_]+)\b", config)]
     own = {setting.name for setting in named if isinstance(setting, Setting)}
     vendors = tuple(vendor.settings for vendor in VENDORS if vendor.service == name)
     own |= {setting for setting in SETTINGS if setting.startswith(vendors)}
+    own |= {value.name for value in vars(auth_settings).values() if isinstance(value, Setting)} | {MODE.name}
     not_here = ("_FILE", "_DIR", "_LOCAL_MODEL")
     expected = {one for one in own if not one.endswith(not_here) and "_WEBHOOK_" not in one}
     assert expected <= set(compose[name]["environment"])
