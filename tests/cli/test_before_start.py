@@ -75,6 +75,15 @@ def test_a_vendor_that_nobody_answers_for_is_told_at_once() -> None:
     assert f"OpenAI: http://127.0.0.1:{port}/v1 does not answer" in caught.value.message
 
 
+def test_a_host_that_no_network_knows_is_told_in_plain_words() -> None:
+    chosen = {"EMBEDDER_BACKEND": "openai", "OPENAI_API_KEY": "sk-planted"}
+    with pytest.raises(Unavailable) as caught:
+        before.check(chosen | {"OPENAI_BASE_URL": "http://nobody.invalid/v1"}, "local", seconds=120)
+    assert "http://nobody.invalid/v1 does not answer (no such host is known here" in caught.value.message
+    assert "DNS" in caught.value.message
+    assert "gaierror" not in caught.value.message
+
+
 @pytest.mark.parametrize(("status", "refused"), [(200, False), (401, True), (429, False), (503, False)])
 def test_a_key_that_is_refused_is_told_and_a_vendor_s_trouble_is_no_reason_not_to_start(
     status: int, refused: bool

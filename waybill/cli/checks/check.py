@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from waybill.cli.checks.clock import of_date
-from waybill.cli.checks.finding import Finding, State
+from waybill.cli.checks.finding import Finding, State, why_silent
 from waybill.runtime.config import backend_of
 from waybill.runtime.settings import MODE
 from waybill.settings import MASK
@@ -128,7 +128,7 @@ class Check:
             mend = self.mend(self.vendor.address, self.vendor.base_url or "…")
             if self.is_the_vendors(base):
                 mend = f"curl -sS {base} shows what this machine's network refuses"
-            detail = f"{base} does not answer ({type(error).__name__})"
+            detail = f"{base} does not answer ({why_silent(error)})"
             yield self.found("reachability", State.FAILED, detail, mend)
             return
         milliseconds = round((time.monotonic() - began) * 1000)

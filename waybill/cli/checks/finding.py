@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,3 +24,17 @@ class Finding:
     state: State
     detail: str
     mend: str = ""
+
+
+def why_silent(error: Exception) -> str:
+    """Why a host did not answer, in words that say where to look."""
+    match error:
+        case socket.gaierror():
+            return "no such host is known here; look at its spelling, and at this machine's network and DNS"
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case TimeoutError():
+            return "it takes too long; a firewall may drop what is sent"
+        case ssl.SSLError():
+            return f"its certificate is not taken: {error.reason or type(error).__name__}"
+    return type(error).__name__

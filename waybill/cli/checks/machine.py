@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from waybill.cli.checks.check import RESTART
-from waybill.cli.checks.finding import Finding, State
+from waybill.cli.checks.finding import Finding, State, why_silent
 from waybill.money_settings import ALERT_WEBHOOK_SECRET, ALERT_WEBHOOK_SECRET_FILE, ALERT_WEBHOOK_URL
 from waybill.runtime import settings as declared
 from waybill.settings import HOME
@@ -69,7 +69,7 @@ def _telemetry(settings: Mapping[str, str]) -> Finding:
     try:
         socket.create_connection((host, port), SECONDS).close()
     except OSError as error:
-        detail = f"{endpoint} does not answer ({type(error).__name__}): it gets no spans"
+        detail = f"{endpoint} does not answer ({why_silent(error)}): it gets no spans"
         return Finding("telemetry", State.FAILED, detail, mend)
     return Finding("telemetry", State.OK, f"spans go to {endpoint}, too")
 
