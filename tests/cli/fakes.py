@@ -41,6 +41,8 @@ from waybill.ledger.v1.ledger_service_pb2 import (
     ListPricesResponse,
     ReportRequest,
     ReportResponse,
+    SetBudgetRequest,
+    SetBudgetResponse,
     WriteOffRequest,
     WriteOffResponse,
 )
@@ -368,6 +370,7 @@ class Ledger(LedgerServiceServicer):
         self.avoided: list[Avoided] = []
         self.report = ReportResponse()
         self.prices: list[Price] = []
+        self.budgets: list[SetBudgetRequest] = []
         self.plans: list[Plan] = []
         self.asked: list[ReportRequest] = []
         self.written_off: list[WriteOffRequest] = []
@@ -390,6 +393,10 @@ class Ledger(LedgerServiceServicer):
         token = str(start + 1) if start + 1 < len(matching) else ""
         totals = [] if start else self.totals
         return ListEntriesResponse(entries=matching[start : start + 1], next_page_token=token, totals=totals)
+
+    def SetBudget(self, request: SetBudgetRequest, context: Any) -> SetBudgetResponse:
+        self.budgets.append(request)
+        return SetBudgetResponse(budget=request.budget)
 
     def WriteOff(self, request: WriteOffRequest, context: Any) -> WriteOffResponse:
         self.written_off.append(request)

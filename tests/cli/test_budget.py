@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from services.ledger.__main__ import build
 from services.ledger.config import LedgerConfig
+from tests.cli.fakes import Ledger, Orchestrator, make_entry, make_run, serving
 from tests.cli.test_commands import documented
 from tests.conftest import MigratedPostgres
 from tests.inprocess import served, server_config
@@ -50,8 +51,8 @@ def waybill(ledger_address: str) -> Waybill:
     """Runs `waybill budget` for a tenant that nobody else is."""
     tenant = f"t{uuid.uuid4().hex[:12]}"
     env = {"WAYBILL_LEDGER_ADDRESS": ledger_address, "WAYBILL_ORCHESTRATOR_ADDRESS": "x:1"}
-    return lambda *words, who=tenant, columns="100": CliRunner().invoke(
-        app, ["budget", *words, "--tenant", who], env={**env, "COLUMNS": columns}
+    return lambda *words, who=tenant, columns="100", **more: CliRunner().invoke(
+        app, ["budget", *words, "--tenant", who], env={**env, "COLUMNS": columns, **more}
     )
 
 
@@ -123,13 +124,31 @@ def test_programs_read_a_budget_as_json(waybill: Waybill) -> None:
     assert list(shown["changes"][0]) == documented("budget change")
 
 
-def test_a_run_s_budget_stands_apart(waybill: Waybill) -> None:
-    run_id = str(uuid.uuid4())
-    assert waybill("set", "0.50usd/run", "--run", run_id).exit_code == 0
+def test_a_run_s_budget_stands_apart_and_a_run_that_nobody_knows_has_none(waybill: Waybill) -> None:
+    orchestrator, run_id, unknown = Orchestrator(), str(uuid.uuid4()), str(uuid.uuid4())
+    orchestrator.has(make_run(run_id=run_id))
+    with serving(orchestrator, Ledger()) as at:
+        there = {"WAYBILL_ORCHESTRATOR_ADDRESS": at["WAYBILL_ORCHESTRATOR_ADDRESS"]}
+        assert waybill("set", "0.50usd/run", "--run", run_id, **there).exit_code == 0
+        refused = waybill("set", "0.50usd/run", "--run", unknown, **there)
+        assert (refused.exit_code, "RUN_NOT_FOUND" in refused.stderr) == (4, True)
+        assert "waybill runs" in refused.stderr
+    assert json.loads(waybill("list", "--run", unknown, "--json").stdout) == {"budgets": []}
     assert waybill("set", "0.50usd/day", "--run", run_id).exit_code == 2
     assert "nothing limits" in waybill("list").stderr
     (found,) = json.loads(waybill("list", "--run", run_id, "--json").stdout)["budgets"]
     assert (found["run_id"], found["limit"]) == (run_id, 500_000_000)
+
+
+def test_what_has_bought_something_may_have_a_budget_though_it_is_no_run(waybill: Waybill) -> None:
+    migration = str(uuid.uuid4())
+    ledger = Ledger()
+    ledger.entries = [make_entry(migration)]
+    with serving(Orchestrator(), ledger) as at:
+        result = waybill("set", "0.50usd/run", "--run", migration, **at)
+    # The ledger of this test has no budgets of its own: that it was asked is enough.
+    assert "RUN_NOT_FOUND" not in result.stderr
+    assert [one.budget.run_id for one in ledger.budgets] == [migration]
 
 
 def test_nonsense_is_refused_with_what_to_do(waybill: Waybill) -> None:

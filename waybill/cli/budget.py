@@ -24,8 +24,10 @@ from waybill.ledger.v1.ledger_service_pb2 import (
     ListBudgetAlertsRequest,
     ListBudgetChangesRequest,
     ListBudgetsRequest,
+    ListEntriesRequest,
     SetBudgetRequest,
 )
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest
 from waybill.runtime.errors import InvalidRequest, NotFound
 from waybill.runtime.identity import DEFAULT_TENANT
 
@@ -86,8 +88,10 @@ def set_budget(
         thresholds=alert_at or [],
     )
     with session(tenant, as_json) as here:
-        ledger = reachable(here.client, "ledger").ledger
-        _show(here.screen, ledger.SetBudget(SetBudgetRequest(budget=wanted)).budget)
+        client = reachable(here.client, "ledger")
+        if run and not all_tenants:
+            _check_run(reachable(client), run)
+        _show(here.screen, client.ledger.SetBudget(SetBudgetRequest(budget=wanted)).budget)
 
 
 @app.command("list")
@@ -218,6 +222,21 @@ def _delivery(alert: BudgetAlert) -> str:
         return ""
     ended = "not delivered, and given up" if alert.HasField("give_up_time") else "not delivered yet"
     return f", {ended} after {counted(alert.attempts, 'attempt')}: {plain(alert.last_error)}"
+
+
+def _check_run(client: Client, run_id: str) -> None:
+    """Asks the orchestrator, since the ledger hears of a run only once that buys something.
+
+    Raises:
+        NotFound: RUN_NOT_FOUND: the tenant has no such run, and nothing was bought under that id.
+    """
+    try:
+        client.orchestrator.GetRun(GetRunRequest(run_id=run_id))
+    except NotFound:
+        # A migration of a space buys under an id of its own.
+        request = ListEntriesRequest(run_ids=[run_id], page_size=1)
+        if not client.ledger.ListEntries(request).entries:
+            raise
 
 
 def _all(client: Client, run: str = "") -> Sequence[Budget]:
