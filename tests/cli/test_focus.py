@@ -124,3 +124,19 @@ def test_focus_has_a_row_for_each_day_and_is_no_other_form(waybill: Waybill, led
     assert not ledger.asked
     ledger.report = ReportResponse()
     assert waybill("bill", "--focus").stdout.count("\n") == 1
+
+
+def test_a_table_without_a_row_says_why(waybill: Waybill, ledger: Ledger) -> None:
+    day = "2026-11-26"
+    asked = ("bill", "--focus", "--since", day, "--until", day)
+    ledger.report = ReportResponse()
+    assert "nothing was done on these days" in " ".join(waybill(*asked).stderr.split())
+    local = a_line(group=day, kind=CostKind.COST_KIND_LOCAL, vendor="local")
+    ledger.report = ReportResponse(lines=[local])
+    result = waybill(*asked)
+    assert len(result.stdout.splitlines()) == 1
+    told = " ".join(result.stderr.split())
+    assert "this machine did all the work" in told
+    assert f"bill --since {day} --until {day} --would-cost" in told
+    ledger.report = ReportResponse(lines=[local, a_line(group=day)])
+    assert waybill(*asked).stderr == ""

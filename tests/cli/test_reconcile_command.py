@@ -85,3 +85,60 @@ def test_a_file_that_cannot_be_read_is_refused_with_what_to_do(
     assert "docs/cli.md says which files are read" in " ".join(result.stderr.split())
     assert waybill("reconcile", str(tmp_path / "absent.csv")).exit_code == Exit.NOT_FOUND
     assert ledger.imported == []
+
+
+def test_a_sum_that_names_no_entry_is_told_with_what_to_do(
+    waybill: Waybill, ledger: Ledger, file: str
+) -> None:
+    ledger.drifts = [
+        Drift(reason=Drift.REASON_NOT_IN_LEDGER, day="2026-11-27", model="m", entries=2, unit="token",
+              invoiced_quantity=1500, ledger_quantity=1000, invoiced_nano_usd=30_000, ledger_nano_usd=20_000),
+        Drift(reason=Drift.REASON_NOT_IN_LEDGER, day="2026-11-28", model="n", invoiced_nano_usd=7),
+        Drift(reason=Drift.REASON_NOT_INVOICED, day="2026-11-28", model="o", entries=2, unit="token",
+              invoiced_quantity=5, ledger_quantity=9, ledger_nano_usd=8),
+    ]  # fmt: skip
+    result = waybill("reconcile", file, COLUMNS="140")
+    whys = [" ".join(line.split()) for line in result.stdout.splitlines()][1:4]
+    assert whys[0] == "m more than the ledger 2026-11-27 1,500 tokens 1,000 +$0.00001"
+    assert "not in the ledger" in whys[1]
+    assert "less than the ledger" in whys[2]
+    told = " ".join(result.stderr.split())
+    assert "3 differences without an entry: --adjust changes nothing there" in told
+    assert "waybill bill --since 2026-11-27 --until 2026-11-28 --by model" in told
+    assert "another program with the same account" in told
+    assert "add --simulated" in told
+    assert "--adjust follows the invoice" not in told
+
+
+def test_what_names_an_entry_is_told_to_be_adjusted(waybill: Waybill, ledger: Ledger, file: str) -> None:
+    ledger.drifts = [
+        Drift(reason=Drift.REASON_AMOUNT_DIFFERS, entry_id="entry-1", invoiced_nano_usd=9, ledger_nano_usd=8)
+    ]
+    told = " ".join(waybill("reconcile", file).stderr.split())
+    assert "--adjust follows the invoice" in told
+    assert "without an entry" not in told
+
+
+_DAY = '{"object": "page", "data": [{"start_time": 1764115200, "end_time": 1764201600, "results": [%s]}]}'
+
+
+@pytest.mark.parametrize(
+    ("content", "others"),
+    [
+        ('{"object": "page", "data": [], "has_more": false}', ""),
+        (
+            _DAY % '{"object": "organization.usage.completions.result", "input_tokens": 5}',
+            "1 line is about something else",
+        ),
+    ],
+)
+def test_a_file_without_a_line_is_no_proof_that_nothing_drifts(
+    waybill: Waybill, ledger: Ledger, tmp_path: Path, content: str, others: str
+) -> None:
+    (tmp_path / "usage").write_text(content)
+    result = waybill("reconcile", str(tmp_path / "usage"), "--vendor", "openai")
+    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    told = " ".join(result.stderr.split())
+    assert "INVOICE_EMPTY: usage holds no line about what Waybill buys" in told
+    assert others in told
+    assert ledger.imported == []

@@ -204,6 +204,11 @@ def test_prices_are_listed_with_their_days_and_whose_they_are(waybill: Waybill, 
               nano_usd_per_million=15_000_000, valid_from="2026-01-01", source="our contract"),
         Price(vendor="llamaparse", model="fast", unit="page", nano_usd_per_million=1_250_000_000_000,
               valid_from="2025-11-01", source="list"),
+        Price(vendor="llamaparse", model="credit", unit="microcredit", nano_usd_per_million=1_250_000,
+              valid_from="2025-11-01", source="list"),
+        Price(vendor="supabase", model="storage size", unit="gigabyte hour", nano_usd_per_million=29_190_000,
+              valid_from="2025-11-01", source="list"),
+        Price(vendor="local", model="*", unit="page", valid_from="2024-01-01", source="this machine"),
     ]  # fmt: skip
     assert "openai text-embedding-3-small (yours)  " in waybill("prices", COLUMNS="80").stdout
     (told,) = [json.loads(line) for line in waybill("prices", "--json").stdout.splitlines()]
@@ -212,6 +217,9 @@ def test_prices_are_listed_with_their_days_and_whose_they_are(waybill: Waybill, 
     assert lines[1:] == [
         "openai text-embedding-3-small (yours) $0.015 million tokens 2026-01-01",
         "llamaparse fast $0.00125 page 2025-11-01",
+        "llamaparse credit $0.00125 credit 2025-11-01",
+        "supabase storage size $0.02919 million GB hours 2025-11-01",
+        "local any work $0.00 million pages 2024-01-01",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from waybill.cli.bills import bill_object, bills_of
-from waybill.cli.focus import as_focus
+from waybill.cli.focus import as_focus, without_rows
 from waybill.cli.receipt import receipt
 from waybill.cli.report import By, as_csv, report_object, report_of, show_report
 from waybill.cli.screen import Screen
@@ -67,6 +67,10 @@ def bill(
         report = report_of(reachable(here.client, "ledger"), asked, By.DAY if focus else by or By.MODEL)
         if focus:
             here.screen.out.file.write(as_focus(report, tenant))
+            if why := without_rows(report):
+                when = f"--since {asked.first} --until {asked.last}"
+                all_work = here.screen.command(f"bill {when} --would-cost")
+                here.screen.note(f"{why} All work: {all_work}")
         elif as_json:
             here.screen.emit(report_object(report))
         elif as_table:

@@ -152,6 +152,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.INVALID_ARGUMENT, "INVOICE_UNREADABLE"): Advice(
         Exit.REFUSED, "docs/cli.md says which files are read, and how vendors give them."
     ),
+    (StatusCode.INVALID_ARGUMENT, "INVOICE_EMPTY"): Advice(
+        Exit.REFUSED, "Export days on which something was charged; `waybill bill --since 7d` shows those."
+    ),
     (StatusCode.FAILED_PRECONDITION, "OPERATOR_REQUIRED"): Advice(
         Exit.REFUSED, "Name the operator's tenant: --tenant, or sign in as one of its users."
     ),

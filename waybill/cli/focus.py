@@ -8,7 +8,7 @@ held or in doubt is in columns of its own, and the work of local engines has no 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -33,10 +33,23 @@ def as_focus(report: Report, tenant: str) -> str:
         report: Its lines are by day.
         tenant: Whose it is.
     """
-    rows = [
-        row for line in report.lines if line.attempts or line.cached_quantity for row in _rows(line, tenant)
-    ]
+    rows = [row for line in _done(report) for row in _rows(line, tenant)]
     return csv_text(list(_usage(ReportLine(group="1970-01-01"), tenant)), rows)
+
+
+def without_rows(report: Report) -> str:
+    """Why a report has no row, in a sentence; empty where it has some."""
+    done = _done(report)
+    if not done:
+        return "No row: nothing was done on these days."
+    if all(line.kind == CostKind.COST_KIND_LOCAL for line in done):
+        return "No row: this machine did all the work of these days, and FOCUS has what vendors charge."
+    return ""
+
+
+def _done(report: Report) -> Sequence[ReportLine]:
+    """Lines that say something; a day on which nothing was done has one, too."""
+    return [line for line in report.lines if line.attempts or line.cached_quantity]
 
 
 def _rows(line: ReportLine, tenant: str) -> Iterator[Row]:

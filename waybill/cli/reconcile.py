@@ -175,8 +175,34 @@ def _notes(
             f"followed: {applied.adjusted:,} corrected, "
             f"{counted(applied.settled, 'doubt')} settled, {counted(applied.released, 'doubt')} released"
         )
-    elif any(one.reason == Drift.REASON_IN_DOUBT for one in drifts):
+    elif any(one.reason == Drift.REASON_IN_DOUBT or _names_an_entry(one) for one in drifts):
         yield "--adjust follows the invoice: it ends doubts and appends corrections."
+    yield from _not_followed(invoice, [one for one in drifts if drifted(one)])
+
+
+def _not_followed(invoice: Invoice, drifts: Sequence[Drift]) -> Iterator[str]:
+    """What to do about sums of which no entry is named, so that nothing can be corrected by them."""
+    sums = [one for one in drifts if one.reason != Drift.REASON_IN_DOUBT and not _names_an_entry(one)]
+    if not sums:
+        return
+    days = sorted(one.day for one in sums if one.day)
+    bill = f"waybill bill --since {days[0]} --until {days[-1]}" if days else "waybill bill"
+    yield (
+        f"{counted(len(sums), 'difference')} without an entry: --adjust changes nothing there, since the file"
+        f" does not say which request it was. Hold it against `{bill} --by model`."
+    )
+    if any(one.reason == Drift.REASON_NOT_IN_LEDGER for one in sums):
+        simulated = invoice.kind == CostKind.COST_KIND_SIMULATED
+        turned = "leave --simulated out" if simulated else "add --simulated"
+        yield (
+            "What the ledger lacks was charged for something else than this Waybill: another program with the"
+            f" same account, or another database. Where the file is of the other kind of money, {turned}."
+        )
+
+
+def _names_an_entry(one: Drift) -> bool:
+    """Whether the invoice says which entry it is about, and the ledger has that."""
+    return bool(one.entry_id)
 
 
 def _row(one: Drift) -> Sequence[str]:
@@ -190,7 +216,16 @@ def _row(one: Drift) -> Sequence[str]:
         if units
         else (dollars(one.invoiced_nano_usd), dollars(one.ledger_nano_usd))
     )
-    return plain(named), WHY.get(one.reason, "unknown"), one.day, *figures, _signed(_more(one))
+    return plain(named), _why(one), one.day, *figures, _signed(_more(one))
+
+
+def _why(one: Drift) -> str:
+    """The reason in words; a sum of which one side has a part is more than it has, and not absent there."""
+    if one.reason == Drift.REASON_NOT_IN_LEDGER and (one.ledger_nano_usd or one.ledger_quantity):
+        return "more than the ledger"
+    if one.reason == Drift.REASON_NOT_INVOICED and (one.invoiced_nano_usd or one.invoiced_quantity):
+        return "less than the ledger"
+    return WHY.get(one.reason, "unknown")
 
 
 def _more(one: Drift) -> int:

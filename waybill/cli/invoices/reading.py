@@ -12,6 +12,8 @@ from typing import Any
 
 from waybill.cli.invoices import llamacloud, openai, rows
 from waybill.cli.invoices.lines import Lines, invalid, unreadable
+from waybill.cli.plain import plain
+from waybill.cli.screen import counted
 from waybill.runtime.errors import InvalidRequest, NotFound
 
 MOST_BYTES, MOST_LINES = 64 * 1024 * 1024, 100_000
@@ -30,7 +32,7 @@ def read(path: Path, vendor: str) -> tuple[str, Lines]:
 
     Raises:
         NotFound: FILE_NOT_FOUND.
-        InvalidRequest: INVOICE_UNREADABLE, INVOICE_LINE_INVALID, FILE_UNREADABLE.
+        InvalidRequest: INVOICE_UNREADABLE, INVOICE_LINE_INVALID, INVOICE_EMPTY, FILE_UNREADABLE.
     """
     data = _content(path)
     try:
@@ -40,6 +42,14 @@ def read(path: Path, vendor: str) -> tuple[str, Lines]:
     found = _of_json(text) if text.lstrip()[:1] in ("{", "[") else _of_csv(text, vendor)
     if not found.vendor:
         raise unreadable("The file does not say who charges. Name the vendor: --vendor openai.")
+    if not found.lines:
+        verb = "is" if found.left_out == 1 else "are"
+        about = f"; {counted(found.left_out, 'line')} {verb} about something else"
+        others = about if found.left_out else ""
+        raise InvalidRequest(
+            "INVOICE_EMPTY",
+            f"{plain(path.name)} holds no line about what Waybill buys{others}. Nothing was compared.",
+        )
     if len(found.lines) > MOST_LINES:
         raise unreadable(f"The file has over {MOST_LINES:,} lines. Split it.")
     return hashlib.sha256(data).hexdigest(), found
