@@ -10,12 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.pipeline.test_kill import check_whole
 from tests.pipeline.workbench import SEEDS, Workbench, own_stack, simulated
 from tests.waiting import eventually
+from waybill.cli.main import app
+from waybill.ledger.v1.audit_pb2 import ListAuditRequest
 from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest, SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.runtime.identity import DEFAULT_TENANT
+from waybill.settings import HOME
 from waybill.sim.journal import Entry as Line
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
@@ -173,3 +179,86 @@ def test_the_bill_of_the_examples_is_the_sum_of_the_vendors_invoices_and_their_f
     assert not [entry.violation for entry in journal if entry.violation]
     for run_id in runs:
         check_whole(bench, run_id)
+
+
+def switched(bench: Workbench, word: str) -> None:
+    """`waybill mode WORD`, by the operator."""
+    environ = {HOME.name: str(bench.home.folder), "COLUMNS": "60"}
+    answer = CliRunner().invoke(app, ["mode", word], env=environ)
+    assert answer.exit_code == 0, answer.output
+
+
+def long_text() -> bytes:
+    """A document of several embedding requests, so that a switch finds one half done."""
+    salt = uuid.uuid4()
+    return "\n\n".join(f"# Pump {n}\n\n" + f"Pump {n} of {salt} is dry. " * 90 for n in range(45)).encode()
+
+
+def choices(run: Run) -> dict[str, tuple[str, str]]:
+    return {one.service: (one.backend, one.reason) for one in run.backends}
+
+
+def test_runs_under_way_go_through_switches_of_the_mode_and_pay_nothing_twice(
+    bench: Workbench, vendor: Remote
+) -> None:
+    openai = simulated(bench.home, OPENAI)
+    question = SearchRequest(query="pump runs dry at noon", limit=20)
+    assert {bench.finish(run_id).state for run_id in ingested(bench, 900)} == {Run.STATE_READY}
+    before = bench.client.orchestrator.Search(question)
+    assert before.coverage.vectors == before.coverage.chunks > 0
+    owed, asked = vendor.invoice.total_nano_usd, openai.invoice.total_nano_usd
+    steady: dict[str, str] = {}
+    under_way: list[str] = []
+    try:
+        for number, word in enumerate(("local", "hybrid", "local", "simulator")):
+            switched(bench, word)
+            text = f"Pump {uuid.uuid4()} runs dry at noon."
+            steady[f"{number} {word}"] = bench.client.ingest(
+                bench.file(f"{number}.html", text.encode())
+            ).run_id
+            assert bench.finish(steady[f"{number} {word}"]).state == Run.STATE_READY
+            # The next switch comes while these are at work.
+            under_way += ingested(bench, 901 + number)
+            under_way.append(bench.client.ingest(bench.file(f"{number}.md", long_text())).run_id)
+    finally:
+        switched(bench, "default")
+    runs = [*steady.values(), *under_way]
+    ended = [bench.finish(run_id) for run_id in runs]
+    assert {(run.state, run.reason) for run in ended} == {(Run.STATE_READY, "")}
+    assert {run.tries for run in ended} == {1}
+    expected = {"local": ("local", "local"), "hybrid": ("llamaparse", "openai")}
+    for name, run_id in steady.items():
+        found = choices(bench.client.orchestrator.GetRun(GetRunRequest(run_id=run_id)).run)
+        word = name.split()[1]
+        reason = "MODE_REAL" if word == "simulator" else f"MODE_{word.upper()}"
+        parser, embedder = expected.get(word, expected["hybrid"])
+        assert found == {"parser": (parser, reason), "embedder": (embedder, reason)}, name
+    for run in ended:
+        # Whoever is named has done it, all of it, and nobody else anything.
+        found, entries = choices(run), bench.entries(run.run_id)
+        vendors = {entry.vendor for entry in entries if entry.operation == "embed"}
+        assert vendors == {found["embedder"][0]}, found
+        if not run.document_key.endswith(".md"):
+            assert {entry.vendor for entry in entries if entry.operation == "parse"} == {found["parser"][0]}
+        keys = [entry.spend_key for entry in entries]
+        assert len(keys) == len(set(keys))
+    eventually(
+        lambda: closed(bench, vendor, runs, owed),
+        "what was spent is what the vendor asks for",
+        pause_seconds=SELDOM_SECONDS,
+    )
+    bought = [entry for run_id in runs for entry in bench.entries(run_id) if entry.vendor == OPENAI.name]
+    assert sum(e.reported_nano_usd for e in bought) == openai.invoice.total_nano_usd - asked
+    after = bench.client.orchestrator.Search(question)
+    assert after.space == before.space
+    published = {run.document_key: run for run in sorted(ended, key=lambda run: str(run.run_id))}.values()
+    here = sum(run.chunks for run in published if choices(run)["embedder"][0] == "local")
+    assert here
+    assert after.coverage.chunks - after.coverage.vectors == here
+    with bench.as_tenant(DEFAULT_TENANT) as operator:
+        request = ListAuditRequest(action="mode.switch", page_size=10)
+        eventually(lambda: len(operator.client.ledger.ListAudit(request).events) == 4, "all is audited")
+        told = operator.client.ledger.ListAudit(request).events
+    assert [(event.target, event.detail["mode"], event.outcome) for event in reversed(told)] == [
+        ("parser embedder", mode, "OK") for mode in ("MODE_LOCAL", "MODE_HYBRID", "MODE_LOCAL", "MODE_REAL")
+    ]
