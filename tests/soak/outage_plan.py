@@ -56,8 +56,8 @@ FAULTS: Mapping[str, Mapping[Manner, str]] = {
         Manner.HALF: "F09:op=*",
     },
 }
-# The vendor did the work, or may have, and nobody hears of it.
-LOSE_REPLIES = (Manner.DEAD, Manner.RESET, Manner.HALF)
+# The vendor did the work, or may have, and nobody hears of it. A 503 does not say that nothing was done.
+LOSE_REPLIES = (Manner.DEAD, Manner.OVERLOADED, Manner.RESET, Manner.HALF)
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,12 @@ class Outage:
 
     @property
     def searches(self) -> bool:
-        """Whether a question asked meanwhile finds the embedder's vendor away, and costs nothing."""
-        return OPENAI.name in self.vendors and self.manner not in (Manner.RESET, Manner.HALF)
+        """Whether a question asked meanwhile finds the embedder's vendor away, and surely costs nothing."""
+        return OPENAI.name in self.vendors and self.manner not in (
+            Manner.OVERLOADED,
+            Manner.RESET,
+            Manner.HALF,
+        )
 
     def __str__(self) -> str:
         at = f"{self.moment.vendor} {self.moment.place} {self.moment.count}".strip() or "before all"
