@@ -98,12 +98,13 @@ class RetryBudget:
 
     def _way_on(self, entry: Row, wanted: int) -> str:
         run_id, tenant = entry["run_id"], tenant_option(entry)
+        again = f"`waybill retry {run_id}{tenant}`, or `heal` in its place where the run is degraded"
         if not self.percent:
-            return f"Raise WAYBILL_RETRY_PERCENT, then `waybill retry {run_id}{tenant}`."
+            return f"Raise WAYBILL_RETRY_PERCENT, then {again}."
         cents = -(-wanted * 100 * 100 // (self.percent * NANO))
         flag = " --simulated" if entry["kind"] == "SIMULATED" else ""
         command = f"waybill budget set {cents // 100}.{cents % 100:02d}usd/run --run {run_id}{flag}{tenant}"
-        return f"To buy it all the same: `{command}`, then `waybill retry {run_id}{tenant}`."
+        return f"To buy it all the same: `{command}`, then {again}."
 
 
 async def _sum(connection: Connection, statement: str, values: Row) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from services.embedder.__main__ import build as build_embedder
 from services.embedder.config import EmbedderConfig, OpenAIConfig
 from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
+from services.ledger.retries import RetryBudget
 from services.orchestrator.__main__ import build as build_orchestrator
 from services.orchestrator.config import OrchestratorConfig
 from services.parser.__main__ import build as build_parser
@@ -35,6 +36,7 @@ class Vendors:
     openai: OpenAIConfig | None = None
     llamaparse: LlamaParseConfig | None = None
     local_over_budget: bool = False
+    retries: RetryBudget = field(default_factory=RetryBudget)
     policy: Policy | None = None
     also_local: bool = True
     # Why there are none, in words.
@@ -82,7 +84,8 @@ async def all_but_orchestrator(
             built = partial(build, config)
             at[name] = await stack.enter_async_context(served(name, built, recorder, auth))
 
-        await serve("ledger", build_ledger, LedgerConfig(server_config("ledger", auth), *urls("ledger")))
+        ledger = LedgerConfig(server_config("ledger", auth), *urls("ledger"), retries=vendors.retries)
+        await serve("ledger", build_ledger, ledger)
         storage = StorageConfig(
             server_config("storage", auth),
             *urls("storage"),

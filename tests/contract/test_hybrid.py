@@ -16,6 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from services.ledger.retries import RetryBudget
 from tests import raw_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract import makers_llamacloud
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 PDF = raw_pdfs.page(raw_pdfs.shown("The bilge pump runs dry at noon.", 72, 700))
 OTHER_PDF = raw_pdfs.page(raw_pdfs.shown("The anchor winch needs grease every month.", 72, 700))
 TEXT = "# Pumps\n\nThe bilge pump runs dry at noon.\n"
+USUAL_RETRIES = RetryBudget()
 # More than one embedding request.
 LONG = "\n\n".join(
     f"# Pump {n}\n\n" + f"Pump {n} runs dry at noon, says the log of day {n}. " * 60 for n in range(90)
@@ -150,6 +152,7 @@ async def hybrid(
     local_over_budget: bool = False,
     cloud: LlamaCloudSettings | None = None,
     also_local: bool = True,
+    retries: RetryBudget = USUAL_RETRIES,
 ) -> AsyncIterator[Bench]:
     """Services in hybrid mode, unless another one is named, and their vendors."""
     async with (
@@ -158,7 +161,7 @@ async def hybrid(
     ):
         to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
         vendors = Vendors(
-            mode, to_openai, to_llamacloud, local_over_budget, policy=SOON, also_local=also_local
+            mode, to_openai, to_llamacloud, local_over_budget, retries, SOON, also_local=also_local
         )
         async with (
             everything(database, folder, vendors=vendors) as addresses,

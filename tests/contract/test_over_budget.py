@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,6 +23,8 @@ from waybill.ledger.v1.ledger_service_pb2 import SetBudgetRequest
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.channel import send
+from waybill.runtime.clock import utc_now
+from waybill.runtime.wire import timestamp
 
 PLENTY = 10**9
 WAITS = "select count(*) from waybill_runs.waits where run_id = %s"
@@ -48,12 +52,17 @@ async def limit(bench: Bench, nano_usd: int, *, service: str = "", run_id: str =
 
 async def accepted_with_limit(bench: Bench, content: str, nano_usd: int) -> str:
     """Ingests a document whose run may spend so much; answers its id."""
+    return await accepted(bench, content, max_nano_usd=nano_usd)
+
+
+async def accepted(bench: Bench, content: str, **header_fields: Any) -> str:
+    """Ingests a document with these fields in its header; answers its run's id."""
     data = content.encode()
     header = pb.IngestRequest.Header(
         document_key="pumps.md",
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        max_nano_usd=nano_usd,
+        **header_fields,
     )
 
     async def messages() -> AsyncIterator[pb.IngestRequest]:
@@ -68,6 +77,13 @@ async def now(bench: Bench, run_id: str) -> Run:
     """A run as it stands."""
     request = pb.GetRunRequest(run_id=run_id)
     return (await bench.orchestrator.GetRun(request, metadata=bench.headers)).run
+
+
+async def nothing_waits(database: MigratedPostgres, run_id: str) -> bool:
+    """Whether nobody looks at a run again by himself."""
+    async with await psycopg.AsyncConnection.connect(database.owner_url("orchestrator")) as connection:
+        row = await (await connection.execute(WAITS, [run_id])).fetchone()
+    return row == (0,)
 
 
 def asked(bench: Bench) -> int:
@@ -128,6 +144,21 @@ async def test_a_budget_is_spent_to_its_limit_and_what_it_left_is_bought_later(b
     assert len({e.spend_key for e in settled}) == len(settled)
 
 
+async def test_a_batch_that_a_budget_refuses_is_not_bought_at_once_for_twice_the_price(bench: Bench) -> None:
+    entire = await bench.ingest(LONG, "entire.md")
+    prices = [e.reported_nano_usd for e in await bench.embeddings(entire.run_id)]
+    assert max(prices) < sum(prices) / 2, "a budget has room for one request, and not for the batch"
+    await limit(bench, max(prices))
+    complete_by = timestamp(utc_now() + datetime.timedelta(hours=26))
+    content = LONG.replace("Pump", "Winch")
+    run = await bench.finish(await accepted(bench, content, complete_by=complete_by))
+    assert (run.state, run.reason) == (Run.STATE_READY_DEGRADED, "VECTORS_PENDING")
+    assert chosen(run, "embedder") == ("", "BUDGET_EXCEEDED")
+    assert (run.embedded_chunks, run.simulated_nano_usd) == (0, 0)
+    await limit(bench, PLENTY)
+    await until(lambda: bench.ended(run.run_id, Run.STATE_READY))
+
+
 async def test_what_a_runs_own_budget_refuses_heals_by_hand_alone(
     bench: Bench, database: MigratedPostgres
 ) -> None:
@@ -138,13 +169,8 @@ async def test_what_a_runs_own_budget_refuses_heals_by_hand_alone(
     assert reason == "BUDGET_EXCEEDED"
     assert f"--run {run.run_id}" in message
 
-    async def nothing_waits() -> bool:
-        async with await psycopg.AsyncConnection.connect(database.owner_url("orchestrator")) as connection:
-            row = await (await connection.execute(WAITS, [run.run_id])).fetchone()
-        return row == (0,)
-
     # It was looked at once, and is left alone.
-    await until(nothing_waits)
+    await until(lambda: nothing_waits(database, run.run_id))
     await limit(bench, PLENTY, run_id=run.run_id)
     assert (await bench.heal(run.run_id)).tries == 2
     assert (await bench.finish(run.run_id)).state == Run.STATE_READY

@@ -105,7 +105,7 @@ def simulators() -> Iterator[Mapping[str, Remote]]:
 
 
 @contextmanager
-def hybrid_stack(home: Home, vendors: Mapping[str, Remote]) -> Iterator[Home]:
+def hybrid_stack(home: Home, vendors: Mapping[str, Remote], **environment: str) -> Iterator[Home]:
     """A stack with fault points that has these vendors, and does without them while they are away."""
     settings = {
         f"{vendor.settings}{name}": text
@@ -124,5 +124,6 @@ def hybrid_stack(home: Home, vendors: Mapping[str, Remote]) -> Iterator[Home]:
         OPENAI_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
         LLAMA_CLOUD_ATTEMPT_SECONDS=ATTEMPT_SECONDS,
         **settings,
+        **environment,
     ):
         yield home

@@ -249,14 +249,16 @@ class Durable:
             if state == "FAILED" and row["healing"]:
                 # What was published is as it was.
                 text = f"Healing it failed ({error.reason}): {error.message}"
-                return Ending("READY_DEGRADED", row["healing"], text)
+                # Bought again and again, that would be paid again and again: somebody must allow it.
+                heals = error.reason != "RETRY_BUDGET_EXCEEDED"
+                return Ending("READY_DEGRADED", row["healing"], text, heals)
             return Ending(state, error.reason, error.message)
         except (RunWaits, TwinUnderWay):
             raise
         except Exception as error:
             # Whatever nobody foresaw: the run must not be RUNNING for ever.
             log.exception("run broke", run_id=execution.run.run_id)
-            return Ending("FAILED", **broken("run", error))
+            return Ending("FAILED", "INTERNAL_ERROR", broken("run", error)["message"])
 
     async def _cut_off(self, which: Callable[[str, _Execution], bool]) -> None:
         """Cancels executions, and waits until nothing of them is left."""

@@ -41,11 +41,16 @@ class StepFailed(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
-    """How a run ends that reached its last step."""
+    """How a run ends.
+
+    Attributes:
+        heals: Where it is degraded, whether it is healed by itself.
+    """
 
     state: str = "READY"
     reason: str = ""
     message: str = ""
+    heals: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

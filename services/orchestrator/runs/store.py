@@ -211,6 +211,7 @@ class Runs:
         workflow: str | None = None,
         ended: Ended | None = None,
         begun: Begun | None = None,
+        heals: bool = True,
         **columns: Any,
     ) -> Row:
         """Changes columns of a run that is not final, and tells who watches it.
@@ -220,6 +221,7 @@ class Runs:
             workflow: Only while it is executed under this name.
             ended: A step whose end is to be noted in any case.
             begun: A part of a step, which is the run's step from now on.
+            heals: As in Ending.
             columns: New values; `starts` and `alone_starts` are added.
 
         Returns:
@@ -229,7 +231,7 @@ class Runs:
             row = await write(connection, ref, columns, workflow=workflow, ended=ended, begun=begun)
             if row is not None and row["state"] in RETRIABLE_STATES:
                 await cut_off(connection, ref)
-            if row is not None and row["reason"] in HEALED_BY:
+            if row is not None and heals and row["reason"] in HEALED_BY:
                 now = utc_now()
                 # Each heal that did not mend it makes the next one wait twice as long.
                 look_at = now + min(HEALED_AFTER * 2 ** min(row["tries"] - 1, 10), HEALED_AFTER_MOST)
