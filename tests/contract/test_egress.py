@@ -35,6 +35,7 @@ from waybill.ledger.v1.ledger_service_pb2 import (
     SetBudgetRequest,
 )
 from waybill.runtime import identity
+from waybill.runtime.clock import utc_today
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.postgres import Database
 from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest
@@ -49,12 +50,8 @@ DAY = datetime.timedelta(days=1)
 PER_BYTE = 90_000_000 / 10**9
 
 
-def today() -> datetime.date:
-    return datetime.datetime.now(datetime.UTC).date()
-
-
 def sent(size_bytes: int, **more: object) -> AccrueEgressRequest:
-    fields = {"counter_id": str(uuid.uuid4()), "day": str(today()), "kind": REAL, "vendor": "supabase"}
+    fields = {"counter_id": str(uuid.uuid4()), "day": str(utc_today()), "kind": REAL, "vendor": "supabase"}
     return AccrueEgressRequest(size_bytes=size_bytes, **(fields | more))  # type: ignore[arg-type]
 
 
@@ -66,44 +63,44 @@ async def entries_of(stub: LedgerServiceAsyncStub) -> list[Entry]:
 async def test_a_day_is_one_entry_whose_quantity_is_what_each_process_counted_last(
     database: MigratedPostgres,
 ) -> None:
-    counters = [str(uuid.uuid4()) for _ in range(3)]
+    counters, today = [str(uuid.uuid4()) for _ in range(3)], str(utc_today())
     told = [(counter, size) for counter in counters for size in (10**6, 5 * 10**9, 7 * 10**9 + 1)]
     told += random.Random(3).choices(told, k=20)
     random.Random(4).shuffle(told)
     async with ledger(database) as one, ledger(database) as other:
         with identity.acting_as(no_run()):
             for number, (counter, size) in enumerate(told):
-                await (one, other)[number % 2].AccrueEgress(sent(size, counter_id=counter))
+                await (one, other)[number % 2].AccrueEgress(sent(size, counter_id=counter, day=today))
             (entry,) = await entries_of(one)
-            again = (await other.AccrueEgress(sent(1, counter_id=counters[0]))).entry
+            again = (await other.AccrueEgress(sent(1, counter_id=counters[0], day=today))).entry
         with identity.acting_as(no_run()):
             assert await entries_of(one) == []
     whole = 3 * (7 * 10**9 + 1)
     assert (entry.quantity, entry.unit, entry.state) == (whole, "byte", Entry.STATE_HELD)
     assert entry.expected_nano_usd == -(-whole * 90_000 // 10**6)
-    assert (entry.service, entry.vendor, entry.spend_key) == ("storage", "supabase", f"egress:{today()}")
+    assert (entry.service, entry.vendor, entry.spend_key) == ("storage", "supabase", f"egress:{today}")
     assert (again.entry_id, again.quantity) == (entry.entry_id, whole)
 
 
 async def test_real_and_simulated_bytes_and_each_day_have_entries_of_their_own(
     database: MigratedPostgres,
 ) -> None:
-    yesterday = today() - DAY
+    days = (utc_today() - DAY, utc_today())
     async with ledger(database) as stub:
         with identity.acting_as(no_run()):
             for kind in (REAL, SIMULATED):
-                for day in (yesterday, today()):
+                for day in days:
                     await stub.AccrueEgress(sent(1_000, kind=kind, day=str(day)))
             found = await entries_of(stub)
     assert len(found) == 4
     told = {(entry.kind, str(entry.hold_time.ToDatetime().date())) for entry in found}
-    assert told == {(kind, str(day)) for kind in (REAL, SIMULATED) for day in (yesterday, today())}
+    assert told == {(kind, str(day)) for kind in (REAL, SIMULATED) for day in days}
 
 
 async def test_after_its_day_it_is_settled_and_what_is_told_later_corrects_it(
     database: MigratedPostgres,
 ) -> None:
-    counter, day = str(uuid.uuid4()), str(today() - 3 * DAY)
+    counter, day = str(uuid.uuid4()), str(utc_today() - 3 * DAY)
     async with ledger(database) as stub, Database.opened(database.owner_url("ledger")) as owner:
         with identity.acting_as(no_run()):
             await stub.AccrueEgress(sent(10**9, counter_id=counter, day=day))

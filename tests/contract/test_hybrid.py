@@ -24,7 +24,7 @@ from tests.contract.makers_embedder import KEY, SOON, at, failure
 from tests.contract.makers_llamacloud import quick
 from tests.contract.makers_services import Vendors, everything
 from tests.inprocess import channel
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -104,7 +104,7 @@ class Bench:
 
     async def finish(self, run_id: str) -> Run:
         """A run at its end."""
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             request = pb.WatchRunRequest(run_id=run_id)
             async for answer in self.orchestrator.WatchRun(request, metadata=self.headers):
                 run = answer.run

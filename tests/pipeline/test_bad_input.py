@@ -12,7 +12,7 @@ import pytest
 
 from tests import hostile_pdfs
 from tests.pipeline.workbench import Workbench
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     GetRunRequest,
     GetTraceRequest,
@@ -152,7 +152,7 @@ def test_an_ingest_that_its_caller_gives_up_leaves_no_run_and_no_object(bench: W
 
         call = stub.Ingest.future(messages(), metadata=(("x-waybill-tenant", bench.tenant),))
         with pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
-            call.result(timeout=30)
+            call.result(timeout=PATIENCE_SECONDS)
     key = f"sources/{hashlib.sha256(content).hexdigest()}"
     assert (
         refusal(lambda: bench.client.storage.StatObject(StatObjectRequest(key=key))).reason

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.workbench import Workbench
+from tests.waiting import PATIENCE_SECONDS
 from waybill.stack import probe, state
 
 BUF = Path(sys.executable).with_name("buf")
@@ -43,7 +44,9 @@ def address(bench: Workbench, service: str) -> str:
 def curl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [str(BUF), "curl", "--protocol", "grpc", "--http2-prior-knowledge", *words]
     environment = {"HOME": str(folder), "BUF_CACHE_DIR": str(folder), "PATH": "/usr/bin:/bin"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=environment, check=False
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)

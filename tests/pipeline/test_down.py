@@ -42,7 +42,7 @@ def test_nothing_runs_and_nothing_is_lost_after_down_and_after_a_kill(
             ]
         left = processes(home)
         os.kill(left[0].pid, signal.SIGKILL)
-        eventually(lambda: not any(process.alive() for process in left), "every process ends by itself", 40)
+        eventually(lambda: not any(process.alive() for process in left), "every process ends by itself")
 
         operate.up(home, "free")
         with Workbench.of(home, "acme", tmp_path) as bench:

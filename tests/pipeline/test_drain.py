@@ -7,7 +7,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.pipeline.workbench import Workbench
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -35,7 +35,7 @@ def test_a_call_in_flight_is_answered_before_its_server_ends(bench: Workbench) -
         call = pool.submit(lambda: list(bench.client.embedder.Embed(EmbedRequest(texts=["slow"]))))
         eventually(lambda: bench.used("embedder.embed.under_way"), "the call is under way")
         process = terminate(bench, "embedder")
-        answers = call.result(timeout=30)
+        answers = call.result(timeout=PATIENCE_SECONDS)
     assert len(answers[1].embeddings) == 1
     eventually(lambda: not process.alive(), "the server ends")
     eventually(bench.all_serving, "the supervisor starts it again")

@@ -289,7 +289,7 @@ async def test_parts_of_a_step_stand_in_its_place_and_one_that_lasts_is_shown_be
     assert [one["outcome"] for one in steps[-3:]] == [None] * 3, "a later try would take it for done"
     assert all(one["started_at"] <= one["ended_at"] for one in steps)
     for before, after in itertools.pairwise(steps[-3:]):
-        assert abs(after["started_at"] - before["ended_at"]) < datetime.timedelta(seconds=0.25)
+        assert after["started_at"] >= before["ended_at"], "one began in the other's place"
 
 
 async def test_a_part_that_lasts_is_not_open_behind_the_cancel_of_its_run(house: House) -> None:

@@ -27,7 +27,7 @@ from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import RemoteEngine
 from tests.contract.makers_services import all_but_orchestrator
 from tests.inprocess import channel, someone
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -241,13 +241,13 @@ async def test_cancelling_a_run_that_waits_ends_its_parse_at_the_vendor(house: H
 
 async def test_a_run_that_waits_beyond_its_time_expires_and_its_parse_is_ended(house: House) -> None:
     stub, _ = await house.orchestrator()
-    complete_by = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=8)
+    complete_by = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=15)
     run_id = await ingested(stub, "a.pdf", complete_by)
     await come_to(stub, WAITING, run_id)
     await come_to(stub, Run.STATE_EXPIRED, run_id)
     run = await look(stub, run_id)
     late = run.end_time.ToDatetime(datetime.UTC) - complete_by
-    assert datetime.timedelta() <= late < datetime.timedelta(seconds=15)
+    assert datetime.timedelta() <= late < datetime.timedelta(seconds=PATIENCE_SECONDS)
     (begun,) = house.vendor.begun.values()
     assert begun.charged_pages == 0
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.pipeline.workbench import Workbench
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import Unavailable
@@ -64,7 +64,7 @@ def searching(bench: Workbench) -> Iterator[list[list[str]]]:
             yield answers
         finally:
             stop.set()
-            searcher.result(timeout=60)
+            searcher.result(timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.timeout(300)

@@ -113,8 +113,8 @@ async def test_f15_a_slow_drip_outlasts_the_clients_timeout(cloud: Cloud) -> Non
     job = await call.begin()
     cloud.faults.add("F15")
     with pytest.raises(TimeoutError) as caught:
-        async with asyncio.timeout(3):
-            await call(lambda client: client.parsing.get(job.id, timeout=1))
+        async with asyncio.timeout(6):
+            await call(lambda client: client.parsing.get(job.id, timeout=3))
     assert not isinstance(caught.value, llama_cloud.APITimeoutError)
     await call.close()
 

@@ -65,7 +65,7 @@ async def test_a_loop_that_goes_on_to_fail_takes_its_turns_ever_more_seldom_unti
             raise ValueError("odd")
 
     with capture_logs() as logs:
-        async with repeating("test", turn, 0.001, most_seconds=0.008), asyncio.timeout(5):
+        async with repeating("test", turn, 0.001, most_seconds=0.008), asyncio.timeout(PATIENCE_SECONDS):
             await enough.wait()
     pauses = [entry["again_in_seconds"] for entry in logs]
     assert pauses == [0.001, 0.002, 0.004, 0.008, 0.008, 0.001, 0.002]

@@ -30,5 +30,5 @@ async def test_what_passed_before_is_not_said() -> None:
         await insist(restarting, seconds=60)
         await asyncio.Event().wait()
 
-    outcome = await in_time(slow, 1)
+    outcome = await in_time(slow, 3)
     assert outcome["failed"] == EXPIRED

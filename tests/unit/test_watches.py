@@ -7,9 +7,9 @@ from typing import Any
 
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.watches import Watches
+from tests.waiting import PATIENCE_SECONDS
 
-NEVER_SECONDS = 60.0
-SOON_SECONDS = 10.0
+NEVER_SECONDS = 10 * PATIENCE_SECONDS
 
 
 def a_row(**columns: Any) -> Row:
@@ -44,7 +44,7 @@ async def test_changes_close_together_are_one_answer_and_the_end_does_not_wait()
         done, _ = await asyncio.wait({following}, timeout=0.02)
         assert not done
     run.become("READY")
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await following)["revision"] == 5
         assert [row async for row in answers] == []
 
@@ -55,7 +55,7 @@ async def test_a_change_while_the_last_answer_is_taken_is_not_missed() -> None:
     answers = watches.follow("r", run.find, 0)
     await anext(answers)
     run.become("RUNNING")
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await anext(answers))["revision"] == 2
 
 
@@ -66,7 +66,7 @@ async def test_who_has_seen_a_revision_is_not_sent_it_again() -> None:
     done, _ = await asyncio.wait({following}, timeout=0.05)
     assert not done
     run.become("READY")
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await following)["revision"] == 2
 
 
@@ -76,7 +76,7 @@ async def test_what_this_process_changes_is_not_read_again_but_for_who_begins_to
     answers = watches.follow("r", run.find, 0)
     await anext(answers)
     run.become("READY")
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert [row["revision"] async for row in answers] == [2]
         assert run.read == 1
         assert [row["revision"] async for row in watches.follow("r", run.find, 0)] == [2]
