@@ -99,9 +99,9 @@ def test_a_sum_that_names_no_entry_is_told_with_what_to_do(
     ]  # fmt: skip
     result = waybill("reconcile", file, COLUMNS="140")
     whys = [" ".join(line.split()) for line in result.stdout.splitlines()][1:4]
-    assert whys[0] == "m more than the ledger 2026-11-27 1,500 tokens 1,000 +$0.00001"
+    assert whys[0] == "m more than here 2026-11-27 1,500 tokens 1,000 +$0.00001"
     assert "not in the ledger" in whys[1]
-    assert "less than the ledger" in whys[2]
+    assert "less than here" in whys[2]
     told = " ".join(result.stderr.split())
     assert "3 differences without an entry: --adjust changes nothing there" in told
     assert "waybill bill --since 2026-11-27 --until 2026-11-28 --by model" in told

@@ -191,7 +191,7 @@ def _not_followed(invoice: Invoice, drifts: Sequence[Drift]) -> Iterator[str]:
         f"{counted(len(sums), 'difference')} without an entry: --adjust changes nothing there, since the file"
         f" does not say which request it was. Hold it against `{bill} --by model`."
     )
-    if any(one.reason == Drift.REASON_NOT_IN_LEDGER for one in sums):
+    if any(_more(one) > 0 for one in sums):
         simulated = invoice.kind == CostKind.COST_KIND_SIMULATED
         turned = "leave --simulated out" if simulated else "add --simulated"
         yield (
@@ -222,9 +222,9 @@ def _row(one: Drift) -> Sequence[str]:
 def _why(one: Drift) -> str:
     """The reason in words; a sum of which one side has a part is more than it has, and not absent there."""
     if one.reason == Drift.REASON_NOT_IN_LEDGER and (one.ledger_nano_usd or one.ledger_quantity):
-        return "more than the ledger"
+        return "more than here"
     if one.reason == Drift.REASON_NOT_INVOICED and (one.invoiced_nano_usd or one.invoiced_quantity):
-        return "less than the ledger"
+        return "less than here"
     return WHY.get(one.reason, "unknown")
 
 

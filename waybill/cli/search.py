@@ -125,7 +125,7 @@ def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
         screen.show(spread(Text(f"   also {plain(also.document_key)}", "dim"), f"page {also.page}", width))
     if hit.chunk.heading:
         screen.show(spread(Text(f"   {plain(hit.chunk.heading)}", "cyan"), "", width))
-    if lacking := _lacking(hit):
+    for lacking in _lacking(hit):
         screen.show(spread(Text(f"   {plain(lacking)}", "yellow"), "", width))
     for line in hit.chunk.lead.splitlines()[:1]:
         screen.show(spread(Text(f"   {plain(line)}", "dim"), "", width))
@@ -134,14 +134,14 @@ def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
         screen.out.print(Padding(Text(_explained(hit), "dim"), (0, 0, 0, 3)), width=width)
 
 
-def _lacking(hit: Hit) -> str:
+def _lacking(hit: Hit) -> Iterator[str]:
     """What a vendor has not done of the hit's document, and why."""
     why = {choice.service: f" ({choice.reason})" for choice in hit.backends}
     words = {
         PARSED_LOCALLY: f"read on this machine{why.get(PARSER, '')}",
         VECTORS_PENDING: f"vectors pending{why.get(EMBEDDER, '')}",
     }
-    return ", ".join(words.get(reason, reason) for reason in hit.lacking)
+    return (words.get(reason, reason) for reason in hit.lacking)
 
 
 def _excerpt(hit: Hit) -> Text:
