@@ -20,6 +20,7 @@ from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1 import batch_job_pb2, embedder_service_pb2_grpc
 from waybill.embedder.v1 import embedder_service_pb2 as pb
 from waybill.embedder.v1.embedding_pb2 import Embedding, Usage
+from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.vendors.choosing import EMBEDDER, choice_attributes, choose
 
@@ -55,7 +56,9 @@ class EmbedderServicer(embedder_service_pb2_grpc.EmbedderServiceServicer):
         yield pb.EmbedResponse(
             space=embeddings.space, batches_offered=batches, offer=embeddings.offer, choice=choice
         )
-        usage, go_on = Usage(), choice.mode == Mode.MODE_HYBRID
+        # Who asks goes on without the vendor; or it is a run, which waits without a place.
+        go_on = choice.mode == Mode.MODE_HYBRID or bool(identity.caller().run_id)
+        usage = Usage()
         async for bought in embeddings.embed(request.texts, go_on=go_on):
             usage.tokens += bought.tokens
             usage.entry_ids.append(bought.entry_id)

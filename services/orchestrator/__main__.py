@@ -35,7 +35,7 @@ from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waiting import Kind, WaitPoller
-from services.orchestrator.runs.waits import BATCH, BUDGET, HEAL, PARSE, Waits
+from services.orchestrator.runs.waits import BATCH, BUDGET, HEAL, PARSE, VENDOR, Waits
 from services.orchestrator.searches import Searches
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.space_fills import SpaceFills
@@ -48,6 +48,7 @@ from services.orchestrator.steps.parsing import Parsing
 from services.orchestrator.traces.export import exporting
 from services.orchestrator.traces.reading import Traces
 from services.orchestrator.traces.spans import TraceServicer
+from services.orchestrator.vendor_waits import Vendors, VendorWaits
 from waybill import tokens
 from waybill.orchestrator.v1 import mode_service_pb2_grpc, orchestrator_service_pb2_grpc
 from waybill.orchestrator.v1 import space_migration_service_pb2_grpc as space_rpc
@@ -84,11 +85,13 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         audit = Audit(to_ledger(peers.ledger))
         control = Control(runs, durable, pipeline, peers, listing, audit)
         budgets = BudgetWaits(peers, utc_now)
+        vendors = Vendors(peers, modes, waits, utc_now)
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, utc_now),
             PARSE: ParseWaits(peers, modes, utc_now),
+            VENDOR: VendorWaits(vendors, utc_now),
             BUDGET: budgets,
-            HEAL: HealWaits(peers, modes, budgets, control.heal, utc_now),
+            HEAL: HealWaits(vendors, budgets, control.heal, utc_now),
         }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)

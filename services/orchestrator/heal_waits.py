@@ -10,22 +10,17 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 
 import structlog
-from grpc_health.v1 import health_pb2
 from opentelemetry import context as otel_context
 
 from services.orchestrator.budget_waits import BudgetWaits
 from services.orchestrator.degrading import lacks
-from services.orchestrator.modes import Modes
-from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import Wait, seldom
-from waybill.common.v1.backend_pb2 import Mode
+from services.orchestrator.vendor_waits import Vendors
 from waybill.runtime.errors import NotFound, Precondition
 from waybill.runtime.telemetry import unrecorded
-from waybill.vendors.choosing import vendor_of
 
 SOONEST_SECONDS, LATEST_SECONDS = 2.0, 60.0
-ASK_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -43,8 +38,7 @@ class HealWaits:
     """What degraded runs lack, as the poller looks at it: the run has ended, so there is only an end.
 
     Args:
-        peers: Asked how their vendors are.
-        modes: Which ones stand: a heal buys, which nobody wants who has switched to local.
+        vendors: Asked whether they serve. None does that somebody has switched away from: a heal buys.
         budgets: Asked whether they have room.
         heal: Takes a run up again.
         now: The time, in UTC.
@@ -52,14 +46,12 @@ class HealWaits:
 
     def __init__(
         self,
-        peers: Peers,
-        modes: Modes,
+        vendors: Vendors,
         budgets: BudgetWaits,
         heal: Callable[[RunRef], Awaitable[Row]],
         now: Callable[[], datetime.datetime],
     ) -> None:
-        self._peers = peers
-        self._modes = modes
+        self._vendors = vendors
         self._budgets = budgets
         self._heal = heal
         self._now = now
@@ -93,7 +85,7 @@ class HealWaits:
 
     async def _chance(self, service: str, blocked_on: str, run: RunRef) -> Chance:
         """Whether the vendor of a service could do its part of a run now."""
-        if not await self._serves(service):
+        if not await self._vendors.serve(service, gone=False):
             return Chance.LATER
         if not blocked_on:
             return Chance.NOW
@@ -101,12 +93,3 @@ class HealWaits:
         if room.has_room:
             return Chance.NOW
         return Chance.BY_HAND if room.by_run else Chance.LATER
-
-    async def _serves(self, service: str) -> bool:
-        """As the service's health has it, which asks the vendor by itself; no, while nobody wants it."""
-        if await self._modes.of(service) == Mode.MODE_LOCAL:
-            return False
-        name = f"{service}/{vendor_of(service)}"
-        request = health_pb2.HealthCheckRequest(service=name)
-        answer = await self._peers.healths[service].Check(request, timeout=ASK_SECONDS)
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

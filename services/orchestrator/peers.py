@@ -46,7 +46,7 @@ class Peers:
     embedder: EmbedderServiceAsyncStub
     ledger: LedgerServiceAsyncStub
     spaces: CollectionSpaceServiceAsyncStub
-    # Of parser and embedder, by service; the library has no types.
+    # Of the services with vendors, by service; the library has no types.
     healths: Mapping[str, Any]
     # Of parser, embedder and storage.
     backends: Mapping[str, BackendServiceAsyncStub]
@@ -72,7 +72,11 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
             embedder=EmbedderServiceStub(embedder),
             ledger=LedgerServiceStub(ledger),
             spaces=CollectionSpaceServiceStub(storage),
-            healths={"parser": HealthStub(parser), "embedder": HealthStub(embedder)},
+            healths={
+                "parser": HealthStub(parser),
+                "embedder": HealthStub(embedder),
+                "storage": HealthStub(storage),
+            },
             backends={
                 "parser": BackendServiceStub(parser),
                 "embedder": BackendServiceStub(embedder),

@@ -23,7 +23,8 @@ when it is time to look. The same holds while the engine cannot be asked.
 Where there is nothing to buy, as the count has read all, steps 2 to 5 and 8 are left out.
 
 Step 6 does not involve the engine. It is repeated while this process has the pages. If it fails for good, the
-attempt is settled all the same.
+attempt is settled all the same. While the vendor that keeps the files is away, the job is let go of, and its
+pages are taken from the engine again later.
 
 A cancelled job with an entry id on its row was cut off before step 7. Its parse is cancelled, its artifact is
 deleted, and its entry ends as the engine charges. Only then is the id taken off the row.
@@ -60,14 +61,15 @@ from waybill.runtime import semconv
 from waybill.runtime.clock import Now
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
 from waybill.vendors.calls import not_waiting
-from waybill.vendors.choosing import refused_by_vendor
+from waybill.vendors.choosing import refused_by_vendor, waited_for
 
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
 PAGES_TYPE = "application/jsonl"
-# A parse at an engine that cannot be asked is asked for again, and given up so long after its time.
+# A vendor that cannot be asked is asked again so much later. A parse there is given up so long after its
+# time, while its hold is still good.
 AGAIN_SECONDS = 10.0
-OUTAGE_SECONDS = 3600
+OUTAGE_SECONDS = 20 * 3600
 # Of a hold on a parse that goes on without us; whoever takes the job ends it sooner.
 KEPT_HOLD_SECONDS = 86_400
 log = structlog.get_logger()
@@ -108,7 +110,7 @@ class Attempts:
         Raises:
             Unavailable, Deadline: A neighbour is away; when it is the last try, the job has FAILED.
         """
-        with on_behalf_of(job), not_waiting(job.hybrid):
+        with on_behalf_of(job), not_waiting(True):
             if job.state is not JobState.CANCELLED:
                 with suppress(Superseded):
                     try:
@@ -120,7 +122,7 @@ class Attempts:
                 try:
                     return await self._clear(left)
                 except Unavailable as error:
-                    if not (job.hybrid and refused_by_vendor(error)):
+                    if not refused_by_vendor(error):
                         raise
                     # It is cleared once its vendor is back, and takes no place of other jobs until then.
                     log.info("a cancelled parse cannot be asked for", job_id=str(job.job_id))
@@ -147,15 +149,14 @@ class Attempts:
             earlier = await self._earlier_result(job) or await self._earlier_parse(job, work)
             reading = earlier or await self._attempt(job, work)
         except (Unavailable, Deadline) as error:
-            vendor = refused_by_vendor(error)
-            if vendor and (vendor != self._vendor or job.hybrid):
-                # Either the vendor that keeps the files is away, and only waiting helps; or the engine's own
-                # is, and the run goes on without it.
+            if refused_by_vendor(error):
                 raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
             if not last:
                 raise
             return await self._give_up(job, error)
         except ServiceError as error:
+            if waited_for(error):
+                raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
             return await self._fail(job, error)
         except (Superseded, GoesOn):
             raise
@@ -213,6 +214,7 @@ class Attempts:
         if not job.buys:
             return None
         try:
+            self._check_serves(Unavailable)
             parse = await work.stoppable(partial(self._parse_of, job))
             if parse is None:
                 await self._end(job, 0, CUT_OFF)
@@ -231,7 +233,7 @@ class Attempts:
                 await self._end(job, None, CUT_OFF)
                 raise Precondition(error.reason, error.message) from error
             log.info("a parse cannot be asked for", parse_id=job.parse_id, reason=error.reason)
-            raise GoesOn(error.retry_after_seconds or AGAIN_SECONDS, job.pages_done) from error
+            raise GoesOn(max(error.retry_after_seconds or 0.0, AGAIN_SECONDS), job.pages_done) from error
 
     async def _rest_of(self, job: Job, work: Work, parse: Parse) -> Reading:
         """What is left to do of an attempt whose parse the engine has."""
@@ -283,10 +285,10 @@ class Attempts:
         with tempfile.TemporaryFile() as file, Artifact.open() as artifact:
             source = Source(file, job.filename)
             expected = await work.stoppable(partial(self._count, job, source, artifact))
-            if expected and job.hybrid and (lack := self._lack()):
-                # Nothing is held for a vendor that is not asked.
-                text = f"{self._vendor} does not work now."
-                raise Precondition(lack, text, {semconv.VENDOR: self._vendor})
+            if expected:
+                # Nothing is held for a vendor that is not asked. In hybrid mode the job ends here, and ours
+                # does it; else it waits.
+                self._check_serves(Precondition if job.hybrid else Unavailable)
             entry_id = str(uuid.uuid4())
             job = await self._jobs.attach_entry(job, entry_id, expected)
             if not expected:
@@ -306,7 +308,7 @@ class Attempts:
         """Stores the pages of a parse that has ended.
 
         Raises:
-            GoesOn: It has not.
+            GoesOn: It has not; or the vendor that keeps the files is away.
             Precondition: RESULT_NOT_STORED, it is paid for.
         """
         if parse.stage is Stage.RUNNING:
@@ -319,6 +321,10 @@ class Attempts:
         reading = artifact.whole()
         try:
             await self._store(job, work, artifact)
+        except GoesOn:
+            # The engine has the pages still, or parses them again for nothing.
+            attempt.leave()
+            raise
         except ServiceError as error:
             attempt.settle(reading.paid_pages)
             raise Precondition(
@@ -340,10 +346,20 @@ class Attempts:
         reading = artifact.whole()
 
         async def store(_: int) -> None:
-            await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
+            try:
+                await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
+            except ServiceError as error:
+                if waited_for(error):
+                    raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
+                raise
             await self._jobs.result_stored(job, reading)
 
         await work.patiently(store)
+
+    def _check_serves(self, kind: type[ServiceError]) -> None:
+        """Raises an error of this kind where the engine's vendor is known not to serve."""
+        if lack := self._lack():
+            raise kind(lack, f"{self._vendor} does not work now.", {semconv.VENDOR: self._vendor})
 
     async def _cancel_stuck(self, job: Job) -> None:
         """Ends a parse at its deadline. Raises Precondition VENDOR_STUCK, unless it ended in that moment."""

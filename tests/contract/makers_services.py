@@ -20,6 +20,7 @@ from services.parser.__main__ import build as build_parser
 from services.parser.backends.llamaparse.config import LlamaParseConfig
 from services.parser.config import ParserConfig
 from services.storage.__main__ import build as build_storage
+from services.storage.backends.supabase.config import SupabaseConfig
 from services.storage.config import LinksConfig, StorageConfig
 from tests.conftest import MigratedPostgres
 from tests.inprocess import Recorder, served, server_config
@@ -35,6 +36,7 @@ class Vendors:
     mode: Mode = Mode.MODE_UNSPECIFIED
     openai: OpenAIConfig | None = None
     llamaparse: LlamaParseConfig | None = None
+    supabase: SupabaseConfig | None = None
     local_over_budget: bool = False
     retries: RetryBudget = field(default_factory=RetryBudget)
     policy: Policy | None = None
@@ -90,6 +92,7 @@ async def all_but_orchestrator(
             server_config("storage", auth),
             *urls("storage"),
             folder,
+            vendors.supabase,
             links=LinksConfig("127.0.0.1:0"),
             ledger_address=at["ledger"],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from services.ledger.retries import RetryBudget
+from services.storage.backends.supabase.config import SupabaseConfig
 from tests import raw_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract import makers_llamacloud
@@ -36,6 +38,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorSe
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime import semconv
 from waybill.runtime.channel import send
+from waybill.runtime.wire import timestamp
 from waybill.sim.llamacloud.settings import LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.llamacloud.simulator import simulator as llamacloud_simulator
@@ -88,11 +91,16 @@ class Bench:
         """Ingests a document and waits for the end of its run."""
         return await self.finish(await self.accepted(content, key))
 
-    async def accepted(self, content: str | bytes, key: str = "pumps.md") -> str:
+    async def accepted(
+        self, content: str | bytes, key: str = "pumps.md", complete_by: datetime.datetime | None = None
+    ) -> str:
         """Ingests a document; answers its run's id."""
         data = content.encode() if isinstance(content, str) else content
         header = pb.IngestRequest.Header(
-            document_key=key, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+            document_key=key,
+            size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            complete_by=timestamp(complete_by) if complete_by else None,
         )
 
         async def messages() -> AsyncIterator[pb.IngestRequest]:
@@ -153,6 +161,7 @@ async def hybrid(
     cloud: LlamaCloudSettings | None = None,
     also_local: bool = True,
     retries: RetryBudget = USUAL_RETRIES,
+    files: SupabaseConfig | None = None,
 ) -> AsyncIterator[Bench]:
     """Services in hybrid mode, unless another one is named, and their vendors."""
     async with (
@@ -161,7 +170,7 @@ async def hybrid(
     ):
         to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
         vendors = Vendors(
-            mode, to_openai, to_llamacloud, local_over_budget, retries, SOON, also_local=also_local
+            mode, to_openai, to_llamacloud, files, local_over_budget, retries, SOON, also_local=also_local
         )
         async with (
             everything(database, folder, vendors=vendors) as addresses,

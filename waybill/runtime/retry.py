@@ -1,7 +1,7 @@
 """Repeats a call between our own services; a vendor's is repeated by `vendors.retrying` alone.
 
 `Unavailable` is repeated: by a pipeline step, and by the last word of a vendor attempt (settle, release),
-whose answer must reach the ledger also while that restarts.
+whose answer must reach the ledger also while that restarts. One that names a vendor was repeated already.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TypeVar
 import grpc
 import stamina
 
+from waybill.runtime import semconv
 from waybill.runtime.errors import ServiceError, Unavailable, from_status
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ _awaited: ContextVar[list[Unavailable] | None] = ContextVar("waybill_awaited", d
 async def insist(
     operation: Callable[[], Awaitable[T]], *, seconds: float, also: tuple[type[ServiceError], ...] = ()
 ) -> T:
-    """Repeats an idempotent operation while it is Unavailable, with full-jitter back-off up to 1 s.
+    """Repeats an idempotent operation while one of our own services is away, with back-off up to 1 s.
 
     Args:
         operation: Must be harmless when repeated.
@@ -33,8 +34,14 @@ async def insist(
     Raises:
         ServiceError: Also for a failed gRPC call, translated.
     """
+
+    def is_ours(error: Exception) -> bool:
+        if not isinstance(error, ServiceError) or semconv.VENDOR in error.metadata:
+            return False
+        return isinstance(error, (Unavailable, *also))
+
     async for attempt in stamina.retry_context(
-        on=(Unavailable, *also),
+        on=is_ours,
         attempts=None,
         timeout=seconds,
         wait_initial=0.05,

@@ -23,7 +23,7 @@ PLAIN_TEXT = "PLAIN_TEXT"
 # What a document lacks that was made without a vendor.
 PARSED_LOCALLY, VECTORS_PENDING = "PARSED_LOCALLY", "VECTORS_PENDING"
 # What is done for a vendor that does not serve; storage waits for it.
-PARSER, EMBEDDER = "parser", "embedder"
+PARSER, EMBEDDER, STORAGE = "parser", "embedder", "storage"
 # Errors of a vendor that the work did not earn: another document would have met the same.
 _NOT_SERVING = (Unavailable, VendorContract, Credential, Precondition, Quota)
 
@@ -46,6 +46,18 @@ def refused_by_vendor(error: ServiceError) -> str:
     """The vendor that did not serve, by its error; empty where it was the work's fault, or not a vendor's."""
     vendor = error.metadata.get(semconv.VENDOR, "")
     return vendor if vendor != LOCAL and isinstance(error, _NOT_SERVING) else ""
+
+
+def waited_for(error: ServiceError) -> str:
+    """The service whose vendor does not serve now, and whose return alone mends an error; empty: none.
+
+    A refused key is waited for where files are kept: it was good when the file was stored. Elsewhere it fails
+    the work, so that somebody mends it.
+    """
+    vendor = refused_by_vendor(error)
+    service = next((one.service for one in VENDORS if one.name == vendor), "")
+    passes = isinstance(error, Unavailable) or error.retry_after_seconds is not None
+    return service if passes or (service == STORAGE and isinstance(error, Credential)) else ""
 
 
 def choose(service: str, mode: Mode, lack: str = "", *, local_over_budget: bool = False) -> BackendChoice:

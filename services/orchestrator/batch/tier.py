@@ -127,9 +127,14 @@ class BatchTier:
             log.warning("a batch job cannot be followed", job_key=job.key, reason=error.reason)
         else:
             if found.state == BatchJob.STATE_ENDED:
-                outcome = await steady(partial(self._collect, cut, job))
-                return await self._jobs.change(job, state="COLLECTED", outcome=outcome, end_at=now)
-            if late:
+                try:
+                    outcome = await steady(partial(self._collect, cut, job))
+                except Unavailable as error:
+                    # Bought: it is never left behind for a wait of another kind, which would cancel it.
+                    log.warning("a batch job's vectors do not come", job_key=job.key, reason=error.reason)
+                else:
+                    return await self._jobs.change(job, state="COLLECTED", outcome=outcome, end_at=now)
+            elif late:
                 job = await self._jobs.change(job, state="CANCELLING")
         if now >= bound(job, row, now):
             return await self._jobs.change(job, state="LEFT", outcome={"status": "left"}, end_at=now)

@@ -27,7 +27,6 @@ from services.orchestrator.runs.changes import Begun, Ended
 from services.orchestrator.runs.context import acting_for, in_trace
 from services.orchestrator.runs.outcomes import (
     CANCELLED,
-    EXPIRED,
     POISON,
     Ending,
     Noted,
@@ -35,6 +34,7 @@ from services.orchestrator.runs.outcomes import (
     StepFailed,
     TwinUnderWay,
     broken,
+    expired,
     failed,
     in_time,
 )
@@ -225,7 +225,7 @@ class Durable:
         self, execution: _Execution, row: Row, counts: Mapping[str, int], *, sole: bool
     ) -> None:
         """Only what has its turn is started, so that a death is counted against what was under way."""
-        execution.counts = {"state": "RUNNING", "sole": sole, **counts}
+        execution.counts = {"state": "RUNNING", "reason": "", "message": "", "sole": sole, **counts}
         try:
             ending = await self._ending(execution, row)
         except asyncio.CancelledError:
@@ -372,7 +372,7 @@ def _refused(workflow: str, row: Row) -> Outcome | None:
     if not _is_executed_by(row, workflow):
         return {"failed": CANCELLED}
     seconds = _seconds_left(row)
-    return {"failed": EXPIRED} if seconds is not None and seconds <= 0 else None
+    return {"failed": expired(row["message"])} if seconds is not None and seconds <= 0 else None
 
 
 def _seconds_left(row: Row) -> float | None:

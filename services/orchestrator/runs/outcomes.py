@@ -11,11 +11,12 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from services.orchestrator.runs.rows import Outcome
-from services.orchestrator.runs.waits import BUDGET
+from services.orchestrator.runs.waits import BUDGET, VENDOR
 from waybill.runtime import deadline, semconv
 from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import ServiceError, Unavailable
 from waybill.runtime.retry import noting
+from waybill.vendors.choosing import waited_for
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class Noted(Generic[T]):
 
 @dataclasses.dataclass
 class RunWaits(Exception):
-    """A step's work is with a vendor that takes its time, or a budget does not allow it now.
+    """A step's work is with a vendor that takes its time or does not serve, or a budget does not allow it.
 
     The run lets go of its place until it is woken.
 
@@ -102,8 +103,7 @@ async def in_time(body: Callable[[], Awaitable[Any]], seconds: float | None) -> 
                 # A task has a context of its own: the step's deadline ends with it.
                 return await asyncio.create_task(outcome_of(body, seconds))
         except TimeoutError:
-            in_vain = "".join(f" It waited in vain: {error.message}" for error in awaited)
-            return {"failed": {**EXPIRED, "message": f"{EXPIRED['message']}{in_vain}"}}
+            return {"failed": expired("".join(error.message for error in awaited))}
 
 
 async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) -> Outcome:
@@ -111,7 +111,8 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
 
     Raises:
         Unavailable: It is worth a repeat; no other error leaves.
-        RunWaits: The body raised it, or a budget refused what it wanted to buy.
+        RunWaits: The body raised it, a vendor that it needs does not serve, or a budget refused what it
+            wanted to buy.
     """
     if seconds is None:
         deadline.clear()
@@ -119,11 +120,15 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
         deadline.start(seconds)
     try:
         value = await body()
-    except (RunWaits, Unavailable):
+    except RunWaits:
         raise
     except ServiceError as error:
         if semconv.BLOCKED_ON in error.metadata:
             raise _blocked(error) from error
+        if service := waited_for(error):
+            raise _away(service, error) from error
+        if isinstance(error, Unavailable):
+            raise
         return failed(error)
     except Exception as error:
         log.exception("step broke")
@@ -136,12 +141,25 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
     return {"value": value, **columns}
 
 
+def expired(in_vain: str) -> dict[str, str]:
+    """Reason and message of a run that is late; `in_vain` says what it waited for to the end, if anything."""
+    more = f" It waited in vain: {in_vain}" if in_vain else ""
+    return {**EXPIRED, "message": f"{EXPIRED['message']}{more}"}
+
+
 def _blocked(error: ServiceError) -> RunWaits:
     """What is done stays; the rest is bought once the budget allows it."""
     now = utc_now()
     ref = error.metadata[semconv.BLOCKED_ON]
     log.info("run waits for a budget", blocked_on=ref)
     return RunWaits(BUDGET, ref, now, "BLOCKED_ON_BUDGET", error.reason, error.message)
+
+
+def _away(service: str, error: ServiceError) -> RunWaits:
+    """What is done stays; the rest is done once the vendor of a service serves."""
+    now = datetime.datetime.now(datetime.UTC)
+    log.info("run waits for a vendor", service=service, reason=error.reason)
+    return RunWaits(VENDOR, service, now, reason=error.reason, message=error.message)
 
 
 def failed(error: ServiceError) -> Outcome:

@@ -22,16 +22,16 @@ from services.orchestrator.runs.rows import (
     run_not_found,
 )
 from services.orchestrator.runs.step_log import cut_off, note_past
-from services.orchestrator.runs.waits import HEAL, put
+from services.orchestrator.runs.waits import HEAL, VENDOR, put
 from services.orchestrator.runs.watches import Watches
 from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
 
 QUEUE_FULL_SECONDS = 2.0
-# A degraded run is looked at first.
-HEALED_AFTER = datetime.timedelta(seconds=2)
-HEALED_AFTER_MOST = datetime.timedelta(minutes=1)
+# A run whose vendor did not serve is looked at first.
+AGAIN_AFTER = datetime.timedelta(seconds=2)
+AGAIN_AFTER_MOST = datetime.timedelta(minutes=1)
 
 INSERT = """
 insert into waybill_runs.runs (
@@ -89,7 +89,7 @@ FORGET_CHUNK = "update waybill_runs.steps set valid_until = null where run_id = 
 # Back to the queue in the same try; what it waited for is no suspicion against it.
 WAKE = """
 update waybill_runs.runs set state = 'QUEUED', starts = 0, alone_starts = 0, wakes = wakes + 1,
-    reason = '', message = '', revision = revision + 1
+    revision = revision + 1
 where run_id = %s and state in ('WAITING_ON_VENDOR', 'BLOCKED_ON_BUDGET')
 returning *
 """
@@ -233,8 +233,7 @@ class Runs:
                 await cut_off(connection, ref)
             if row is not None and heals and row["reason"] in HEALED_BY:
                 now = utc_now()
-                # Each heal that did not mend it makes the next one wait twice as long.
-                look_at = now + min(HEALED_AFTER * 2 ** min(row["tries"] - 1, 10), HEALED_AFTER_MOST)
+                look_at = _again_at(now, row["tries"] - 1)
                 await put(connection, ref, HEAL, HEALED_BY[row["reason"]], now=now, look_at=look_at)
             row = row or await _find(connection, ref.run_id)
         self.tell_watchers(row)
@@ -254,7 +253,8 @@ class Runs:
             row = await write(connection, ref, columns, workflow=workflow, ended=ended)
             if row is not None:
                 now = utc_now()
-                look_at = min(waits.look_at, row["complete_by"] or waits.look_at)
+                look_at = _again_at(now, row["wakes"]) if waits.kind == VENDOR else waits.look_at
+                look_at = min(look_at, row["complete_by"] or look_at)
                 await put(connection, ref, waits.kind, waits.ref, now=now, look_at=look_at)
         if row is not None:
             self.tell_watchers(row)
@@ -379,6 +379,12 @@ async def _insert(
     if row is None:
         raise _reused()
     return row
+
+
+def _again_at(now: datetime.datetime, in_vain: int) -> datetime.datetime:
+    """When a vendor is looked at: each time that the run went on in vain makes that twice as late."""
+    wait: datetime.timedelta = AGAIN_AFTER * 2 ** min(in_vain, 10)
+    return now + min(wait, AGAIN_AFTER_MOST)
 
 
 async def _find(connection: Connection, run_id: str) -> Row:

@@ -18,7 +18,7 @@ from services.orchestrator.runs.rows import Row, RunRef
 from waybill.runtime.leases import LEASE_SECONDS, Leases
 from waybill.runtime.postgres import Connection, Database
 
-BATCH, PARSE, BUDGET, HEAL = "batch", "parse", "budget", "heal"
+BATCH, PARSE, VENDOR, BUDGET, HEAL = "batch", "parse", "vendor", "budget", "heal"
 
 PUT = """
 insert into waybill_runs.waits (tenant, run_id, kind, ref, left_behind, created_at, look_at)
@@ -48,6 +48,11 @@ LOOK_LATER = f"""
 update waybill_runs.waits set look_at = %(look_at)s, leased_until = null
 where wait_id = %(wait_id)s and {Leases.fence}
 """  # noqa: S608 - constants
+
+HASTEN = """
+update waybill_runs.waits set look_at = %(now)s
+where kind in ('vendor', 'heal') and ref = %(service)s and look_at > %(now)s and leased_until is null
+"""
 
 # Not where the run waits for the same again by now, in its next try.
 DELETE = f"""
@@ -117,6 +122,11 @@ class Waits:
         async with self._database.transaction(wait.run.tenant) as connection:
             await connection.execute(statement.encode(), values)
 
+    async def hasten(self, service: str, now: datetime.datetime) -> None:
+        """Makes due what waits for a service's vendor, of every tenant."""
+        async with self._owner_database.transaction(None) as connection:
+            await connection.execute(HASTEN, {"service": service, "now": now})
+
     async def hand_back(self) -> None:
         """Lets go of all that this process has."""
         async with self._owner_database.transaction(None) as connection:
@@ -144,7 +154,7 @@ async def put(
     Args:
         connection: In the transaction that makes it so.
         run: Whose it is.
-        kind: BATCH, PARSE or BUDGET.
+        kind: BATCH, PARSE, VENDOR, BUDGET or HEAL.
         ref: Which one.
         now: In UTC.
         look_at: When it is looked at next.

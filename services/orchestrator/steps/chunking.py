@@ -15,6 +15,7 @@ from services.orchestrator.chunks.cutting import ChunkSizes
 from services.orchestrator.chunks.packing import Packer, nothing_to_cut
 from services.orchestrator.peers import PATIENCE_SECONDS, Peers, steady
 from services.orchestrator.runs.outcomes import Noted
+from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.spaces import Spaces
 from services.orchestrator.steps.answers import Cut, Parsed
@@ -73,6 +74,10 @@ class Chunking:
             await avoiding.found(self._peers, begun.run_id, ["embed"])
         else:
             await avoiding.vectors_kept(self._peers, offer.offer, version.kept_tokens)
+        if cut.published:
+            # By this run, which was cut off before it could say so.
+            async with part("publish"):
+                pass
         pending, without = 0, None
         if len(cut.batches) == 1 and cut.tier == tiers.SYNCHRONOUS and not version.settled:
             try:
