@@ -66,10 +66,10 @@ from waybill.vendors.choosing import refused_by_vendor, waited_for
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
 PAGES_TYPE = "application/jsonl"
-# A vendor that cannot be asked is asked again so much later. A parse there is given up so long after its
-# time, while its hold is still good.
+# A vendor that cannot be asked is asked again so much later. A parse of which one does not tell, though it
+# serves, is given up so long after its time.
 AGAIN_SECONDS = 10.0
-OUTAGE_SECONDS = 20 * 3600
+OUTAGE_SECONDS = 3600
 # Of a hold on a parse that goes on without us; whoever takes the job ends it sooner.
 KEPT_HOLD_SECONDS = 86_400
 log = structlog.get_logger()
@@ -213,8 +213,9 @@ class Attempts:
         """
         if not job.buys:
             return None
+        if self._lack():
+            raise GoesOn(AGAIN_SECONDS, job.pages_done)
         try:
-            self._check_serves(Unavailable)
             parse = await work.stoppable(partial(self._parse_of, job))
             if parse is None:
                 await self._end(job, 0, CUT_OFF)
@@ -285,10 +286,11 @@ class Attempts:
         with tempfile.TemporaryFile() as file, Artifact.open() as artifact:
             source = Source(file, job.filename)
             expected = await work.stoppable(partial(self._count, job, source, artifact))
-            if expected:
+            if expected and (lack := self._lack()):
                 # Nothing is held for a vendor that is not asked. In hybrid mode the job ends here, and ours
                 # does it; else it waits.
-                self._check_serves(Precondition if job.hybrid else Unavailable)
+                kind = Precondition if job.hybrid else Unavailable
+                raise kind(lack, f"{self._vendor} does not work now.", {semconv.VENDOR: self._vendor})
             entry_id = str(uuid.uuid4())
             job = await self._jobs.attach_entry(job, entry_id, expected)
             if not expected:
@@ -355,11 +357,6 @@ class Attempts:
             await self._jobs.result_stored(job, reading)
 
         await work.patiently(store)
-
-    def _check_serves(self, kind: type[ServiceError]) -> None:
-        """Raises an error of this kind where the engine's vendor is known not to serve."""
-        if lack := self._lack():
-            raise kind(lack, f"{self._vendor} does not work now.", {semconv.VENDOR: self._vendor})
 
     async def _cancel_stuck(self, job: Job) -> None:
         """Ends a parse at its deadline. Raises Precondition VENDOR_STUCK, unless it ended in that moment."""
