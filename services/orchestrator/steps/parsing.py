@@ -26,7 +26,7 @@ from waybill.purchases import LOCAL
 from waybill.runtime import semconv
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota, Unavailable
 from waybill.runtime.wire import moment
-from waybill.vendors.choosing import PARSER, vendor_of
+from waybill.vendors.choosing import PARSED_LOCALLY, PARSER, vendor_of
 
 JOB_WAIT = Duration(seconds=20)
 UNFINISHED = (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING)
@@ -69,8 +69,8 @@ class Parsing:
         job = await self._ended(job)
         if not degrading.goes_on_locally(job):
             return job, choice if job.backend == LOCAL else job.choice, ""
-        if row["healing"] == degrading.PARSED_LOCALLY:
-            # It was read here before, and that is published.
+        if row["healing"] == PARSED_LOCALLY and row["embedded_chunks"] == row["chunks"]:
+            # It was read here before, and what is published lacks nothing else.
             lack = job.choice.reason
             raise Precondition(lack, f"{vendor_of(PARSER)} does not work now ({lack}).")
         # The vendor's job goes on, and a heal takes its pages. Cancelled, it would be bought a second time:
