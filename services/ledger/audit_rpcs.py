@@ -15,8 +15,8 @@ from waybill.runtime.wire import (
     moment,
     page_place,
     page_size,
-    page_token,
     timestamp,
+    token_behind,
     token_moment,
     token_number,
 )
@@ -55,9 +55,7 @@ class AuditRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
             size_bytes += response.events[-1].ByteSize()
             if size_bytes > MAX_PAGE_BYTES:
                 break
-        if len(rows) > len(response.events):
-            last = rows[len(response.events) - 1]
-            response.next_page_token = page_token(last["happened_at"].isoformat(), str(last["audit_id"]))
+        response.next_page_token = token_behind(rows, len(response.events), "happened_at", "audit_id")
         return response
 
 

@@ -15,8 +15,8 @@ from waybill.runtime.identity import MAX_COLLECTION_BYTES
 from waybill.runtime.wire import (
     page_place,
     page_size,
-    page_token,
     timestamp,
+    token_behind,
     token_moment,
     token_number,
     token_uuid,
@@ -50,11 +50,10 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         place = page_place(request.page_token, 2)
         after = (token_moment(place[0]), token_uuid(place[1])) if place else None
         rows = await self._budgets.page(identity.caller(), run_id, size + 1, after)
-        response = ledger_service_pb2.ListBudgetsResponse(budgets=[_budget(row) for row in rows[:size]])
-        if len(rows) > size:
-            last = rows[size - 1]
-            response.next_page_token = page_token(last["created_at"].isoformat(), str(last["budget_id"]))
-        return response
+        return ledger_service_pb2.ListBudgetsResponse(
+            budgets=map(_budget, rows[:size]),
+            next_page_token=token_behind(rows, size, "created_at", "budget_id"),
+        )
 
     async def DeleteBudget(self, request: ledger_service_pb2.DeleteBudgetRequest, context: Any) -> Any:
         """Deletes a budget."""
@@ -83,11 +82,10 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         place = page_place(request.page_token, 2)
         before = (token_moment(place[0]), token_number(place[1])) if place else None
         rows = await self._budgets.changes(identity.caller(), budget_id, size + 1, before)
-        response = ledger_service_pb2.ListBudgetChangesResponse(changes=[_change(row) for row in rows[:size]])
-        if len(rows) > size:
-            last = rows[size - 1]
-            response.next_page_token = page_token(last["happened_at"].isoformat(), str(last["audit_id"]))
-        return response
+        return ledger_service_pb2.ListBudgetChangesResponse(
+            changes=map(_change, rows[:size]),
+            next_page_token=token_behind(rows, size, "happened_at", "audit_id"),
+        )
 
     async def ListBudgetAlerts(
         self, request: ledger_service_pb2.ListBudgetAlertsRequest, context: Any
@@ -98,13 +96,10 @@ class BudgetRpcs(ledger_service_pb2_grpc.LedgerServiceServicer):
         place = page_place(request.page_token, 3)
         before = (token_moment(place[0]), token_uuid(place[1]), token_number(place[2])) if place else None
         rows = await self._budgets.alerts(identity.caller(), budget_id, size + 1, before)
-        response = ledger_service_pb2.ListBudgetAlertsResponse(alerts=[_alert(row) for row in rows[:size]])
-        if len(rows) > size:
-            last = rows[size - 1]
-            response.next_page_token = page_token(
-                last["alerted_at"].isoformat(), str(last["window_id"]), str(last["threshold"])
-            )
-        return response
+        return ledger_service_pb2.ListBudgetAlertsResponse(
+            alerts=map(_alert, rows[:size]),
+            next_page_token=token_behind(rows, size, "alerted_at", "window_id", "threshold"),
+        )
 
 
 def read_budget(budget: budget_pb2.Budget) -> Wanted:

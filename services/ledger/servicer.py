@@ -29,7 +29,7 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1 import ledger_service_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest
-from waybill.runtime.wire import page_place, page_size, page_token, token_moment, token_uuid
+from waybill.runtime.wire import page_place, page_size, token_behind, token_moment, token_uuid
 
 DEFAULT_TTL_SECONDS = 600
 DEFAULT_PAGE, MAX_PAGE, MAX_RUNS = 200, 1000, 200
@@ -126,9 +126,7 @@ class LedgerServicer(
         summed = after is None and bool(request.run_ids or request.correlation_id)
         rows, totals = await self._listing.page(tenant, matching, size + 1, after, summed=summed)
         response = ledger_service_pb2.ListEntriesResponse(entries=[entry_message(row) for row in rows[:size]])
-        if len(rows) > size:
-            last = rows[size - 1]
-            response.next_page_token = page_token(last["held_at"].isoformat(), str(last["entry_id"]))
+        response.next_page_token = token_behind(rows, size, "held_at", "entry_id")
         response.totals.extend(map(total_message, totals))
         return response
 

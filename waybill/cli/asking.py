@@ -12,6 +12,9 @@ from waybill.cli.exits import Exit
 from waybill.cli.screen import Screen
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+PlanFirst = Annotated[
+    bool, typer.Option("--plan", help="Show what it would cost, and ask; then spend no more than that.")
+]
 
 
 def agree(screen: Screen, question: str, yes: bool, refused: str = "Nothing was deleted.") -> None:

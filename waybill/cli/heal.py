@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from waybill.cli.asking import Yes, agree
+from waybill.cli.asking import PlanFirst, Yes, agree
 from waybill.cli.objects import run_object
 from waybill.cli.plain import plain
 from waybill.cli.plan import money, show_plans
@@ -35,9 +35,7 @@ def heal(
     everything: Annotated[
         bool, typer.Option("--all", help="All that a vendor or a budget has degraded.")
     ] = False,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show what it would cost, and ask; then spend no more than that.")
-    ] = False,
+    plan: PlanFirst = False,
     yes: Yes = False,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from waybill.cli.asking import Yes
+from waybill.cli.asking import PlanFirst, Yes
 from waybill.cli.bills import bills_of_runs
 from waybill.cli.durations import Within, from_now
 from waybill.cli.exits import Exit
@@ -91,9 +91,7 @@ def ingest(
     sync: Annotated[
         bool, typer.Option("--sync", help="Then delete what came from these folders and left them.")
     ] = False,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show what it would cost, and ask; then spend no more than that.")
-    ] = False,
+    plan: PlanFirst = False,
     yes: Yes = False,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,

@@ -7,6 +7,8 @@ import datetime
 import json
 import re
 import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -54,6 +56,14 @@ def page_size(asked: int, usual: int, most: int) -> int:
 def page_token(*place: str) -> str:
     """The token of the page behind a place in the order of a listing."""
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def token_behind(rows: Sequence[Mapping[str, Any]], shown: int, *place: str) -> str:
+    """The token of the page behind the first rows, by these columns; empty where no row is behind them."""
+    if len(rows) <= shown:
+        return ""
+    values = (rows[shown - 1][column] for column in place)
+    return page_token(*(v.isoformat() if isinstance(v, datetime.datetime) else str(v) for v in values))
 
 
 def page_place(token: str, parts: int) -> tuple[str, ...] | None:
