@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -42,13 +40,6 @@ KINDS = (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with own_stack(tmp_path_factory, "simulator") as home:
-        yield home
-
-
-@pytest.fixture
-def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """Documents are read as they are, and embedded by the vendor."""
-    with own_stack(tmp_path_factory, "simulator", PARSER_BACKEND="local") as home:
         yield home
 
 
@@ -131,14 +122,7 @@ def test_a_blocked_run_keeps_what_is_done_and_others_go_on(bench: Workbench, ven
     assert len(vendor.journal) == seen + 1
 
 
-def test_a_long_document_goes_on_behind_the_requests_that_its_budget_allowed(
-    reading: Home, tmp_path: Path
-) -> None:
-    with Workbench.of(reading, f"t{uuid.uuid4().hex[:12]}", tmp_path) as bench:
-        check_long(bench)
-
-
-def check_long(bench: Workbench) -> None:
+def test_a_long_document_goes_on_behind_the_requests_that_its_budget_allowed(bench: Workbench) -> None:
     bench.client.ledger.SetBudget(of_embedder(2))
     lines = "".join(f"Pump {number} of {number * 7} runs dry at noon.\n\n" for number in range(9_000))
     run_id = bench.client.ingest(bench.file("long.md", lines.encode())).run_id
