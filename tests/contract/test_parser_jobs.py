@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
+from tests import hostile_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
@@ -92,24 +93,25 @@ async def test_deleting_removes_the_tenants_jobs_of_a_content_with_their_results
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
-        stranger = a_run()
+        # Plain text has no price, and so no tier that fails for want of one.
+        stranger, document = a_run(), hostile_pdfs.simple("The tide turns.")
         with identity.acting_as(stranger):
-            theirs = await parsed(stub, near, "a.md", MARKDOWN)
+            theirs = await parsed(stub, near, "a.pdf", document)
         with identity.acting_as(a_run()):
-            first = await parsed(stub, near, "a.md", MARKDOWN)
-            other_tier = await parsed(stub, near, "a.md", MARKDOWN, options=ParseOptions(tier="agentic"))
-            await parsed(stub, near, "a.md", MARKDOWN, options=ParseOptions(tier="unpriced"))
+            first = await parsed(stub, near, "a.pdf", document)
+            other_tier = await parsed(stub, near, "a.pdf", document, options=ParseOptions(tier="agentic"))
+            await parsed(stub, near, "a.pdf", document, options=ParseOptions(tier="unpriced"))
             kept = await parsed(stub, near, "b.md", b"# kept")
-            assert await forgotten(stub, MARKDOWN) == (3, 2)
+            assert await forgotten(stub, document) == (3, 2)
             for job in (first, other_tier):
                 assert await refused(stub.GetParseJob(GetParseJobRequest(job_id=job.job_id))) == NOT_FOUND
                 assert not await exists(near, job.result_key)
             assert await exists(near, kept.result_key)
-            assert await forgotten(stub, MARKDOWN) == (0, 0)
-            again = await parsed(stub, near, "a.md", MARKDOWN)
+            assert await forgotten(stub, document) == (0, 0)
+            again = await parsed(stub, near, "a.pdf", document)
             assert (again.job_id == first.job_id, again.state) == (False, ParseJob.STATE_SUCCEEDED)
         with identity.acting_as(stranger):
-            assert await parsed(stub, near, "a.md", MARKDOWN) == theirs
+            assert await parsed(stub, near, "a.pdf", document) == theirs
             assert await exists(near, theirs.result_key)
 
 
