@@ -7,13 +7,13 @@ what the budget counts, so that a raise by a little does not set all of them to 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from functools import partial
 
 from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.waits import Wait, seldom
 from waybill.ledger.v1.ledger_service_pb2 import CheckBudgetRequest, CheckBudgetResponse
+from waybill.runtime.clock import Now
 from waybill.runtime.retry import insist
 
 SOONEST_SECONDS, LATEST_SECONDS = 1.0, 60.0
@@ -29,7 +29,7 @@ class BudgetWaits:
         now: The time, in UTC.
     """
 
-    def __init__(self, peers: Peers, now: Callable[[], datetime.datetime]) -> None:
+    def __init__(self, peers: Peers, now: Now) -> None:
         self._peers = peers
         self._now = now
         # By budget and run: how much, and until when.

@@ -17,6 +17,7 @@ from services.orchestrator.degrading import lacks
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import Wait, seldom
 from services.orchestrator.vendor_waits import Vendors
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import NotFound, Precondition
 from waybill.runtime.telemetry import unrecorded
 
@@ -49,7 +50,7 @@ class HealWaits:
         vendors: Vendors,
         budgets: BudgetWaits,
         heal: Callable[[RunRef], Awaitable[Row]],
-        now: Callable[[], datetime.datetime],
+        now: Now,
     ) -> None:
         self._vendors = vendors
         self._budgets = budgets

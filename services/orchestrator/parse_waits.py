@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from functools import partial
 
 from services.orchestrator.degrading import goes_on_locally
@@ -13,6 +12,7 @@ from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.waits import Wait, seldom
 from services.orchestrator.steps.parsing import UNFINISHED
 from waybill.parser.v1.parser_service_pb2 import CancelParseJobRequest, GetParseJobRequest
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import NotFound
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import moment
@@ -30,7 +30,7 @@ class ParseWaits:
         now: The time, in UTC.
     """
 
-    def __init__(self, peers: Peers, modes: Modes, now: Callable[[], datetime.datetime]) -> None:
+    def __init__(self, peers: Peers, modes: Modes, now: Now) -> None:
         self._peers = peers
         self._modes = modes
         self._now = now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -13,6 +12,7 @@ from services.orchestrator.peers import Peers
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.runs.waits import Wait, Waits, seldom
 from waybill.common.v1.backend_pb2 import Mode
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import from_status
 from waybill.vendors.choosing import vendor_of
 
@@ -32,9 +32,7 @@ class Vendors:
         now: The time, in UTC.
     """
 
-    def __init__(
-        self, peers: Peers, modes: Modes, waits: Waits, now: Callable[[], datetime.datetime]
-    ) -> None:
+    def __init__(self, peers: Peers, modes: Modes, waits: Waits, now: Now) -> None:
         self._peers = peers
         self._modes = modes
         self._waits = waits
@@ -81,7 +79,7 @@ class VendorWaits:
         now: The time, in UTC.
     """
 
-    def __init__(self, vendors: Vendors, now: Callable[[], datetime.datetime]) -> None:
+    def __init__(self, vendors: Vendors, now: Now) -> None:
         self._vendors = vendors
         self._now = now
 

@@ -157,7 +157,7 @@ def _blocked(error: ServiceError) -> RunWaits:
 
 def _away(service: str, error: ServiceError) -> RunWaits:
     """What is done stays; the rest is done once the vendor of a service serves."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = utc_now()
     log.info("run waits for a vendor", service=service, reason=error.reason)
     return RunWaits(VENDOR, service, now, reason=error.reason, message=error.message)
 

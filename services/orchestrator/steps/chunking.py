@@ -22,6 +22,7 @@ from services.orchestrator.steps.answers import Cut, Parsed
 from services.orchestrator.steps.embedding import Embedding
 from services.orchestrator.versions import NewVersion
 from waybill.common.v1.space_pb2 import Space
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import ServiceError
 from waybill.runtime.wire import timestamp
 from waybill.storage.v1 import document_index_service_pb2 as index
@@ -49,7 +50,7 @@ class Chunking:
         Where the same is published already, there is nothing to cut: the version is that one. What is one
         request is embedded and published at once, as parts of this step: that saves calls and transactions.
         """
-        now = datetime.datetime.now(datetime.UTC)
+        now = utc_now()
         version, packer = await self._spaces.following(
             row["collection"], partial(self._version, parsed, row, now)
         )
