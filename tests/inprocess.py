@@ -58,6 +58,8 @@ class AsSet:
         """As the service is set."""
         return Mode.MODE_UNSPECIFIED
 
+    latest = of
+
 
 def of_service(service: Service) -> Build:
     """A build for a service that needs no parts."""

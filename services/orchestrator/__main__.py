@@ -83,7 +83,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         pipeline = Pipeline(Parsing(peers, waits, modes), chunking, embedding, batches, modes)
         listing, searches = RunListing(database), Searches(spaces, peers)
         audit = Audit(to_ledger(peers.ledger))
-        control = Control(runs, durable, pipeline, peers, listing, audit)
+        control = Control(runs, durable, pipeline, peers, listing, audit, modes)
         budgets = BudgetWaits(peers, utc_now)
         vendors = Vendors(peers, modes, waits, utc_now)
         kinds: dict[str, Kind] = {

@@ -8,13 +8,15 @@ from functools import partial
 
 from services.orchestrator import budgets_of_runs
 from services.orchestrator.budget_waits import check
-from services.orchestrator.degrading import HEALABLE, lacks
+from services.orchestrator.degrading import HEALABLE, HEALED_BY, lacks
+from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs, check_not_ended
 from services.orchestrator.traces import bills
+from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.limits import DEFAULT_COLLECTION
@@ -67,6 +69,7 @@ class Control:
         peers: Peers,
         listing: RunListing,
         audit: Audit,
+        modes: Modes,
     ) -> None:
         self._runs = runs
         self._durable = durable
@@ -74,6 +77,7 @@ class Control:
         self._peers = peers
         self._listing = listing
         self._audit = audit
+        self._modes = modes
 
     async def cancel(self, run: RunRef) -> Cancelled:
         """Stops a run and all work for it, wherever it is, before it answers.
@@ -105,11 +109,17 @@ class Control:
             plan: What it may spend on that; None: as much as budgets allow.
 
         Raises:
-            NotFound, Precondition: As `healable`.
+            NotFound, Precondition: As `healable`; VENDOR_NOT_WANTED, its vendor's service is local now.
             Quota: BUDGET_EXCEEDED, all that it lacks is refused still.
         """
         row = await self.healable(run)
         if lacks(row):
+            if await self._modes.latest(HEALED_BY[row["reason"]]) == Mode.MODE_LOCAL:
+                raise Precondition(
+                    "VENDOR_NOT_WANTED",
+                    "Its vendor has to do what the document lacks, and the mode is switched to local. Switch "
+                    "it back with `waybill mode default` or `waybill mode hybrid`, then heal.",
+                )
             await self._check_budgets(row)
             if plan is not None:
                 await budgets_of_runs.set_missing(self._peers, run.run_id, plan)

@@ -94,8 +94,13 @@ class Modes:
     async def of(self, service: str) -> Mode:
         """The mode that calls to a service name; unspecified where it is as the service is set."""
         standing = _standing.get()
-        modes = await self._now() if standing is None else standing
-        return modes.get(service, Mode.MODE_UNSPECIFIED)
+        if standing is None:
+            return await self.latest(service)
+        return standing.get(service, Mode.MODE_UNSPECIFIED)
+
+    async def latest(self, service: str) -> Mode:
+        """The same of this moment, also where another one stands: for what only waits."""
+        return (await self._now()).get(service, Mode.MODE_UNSPECIFIED)
 
     @asynccontextmanager
     async def standing(self) -> AsyncIterator[None]:

@@ -364,3 +364,32 @@ async def test_each_cell_of_the_table_end_to_end(bench: Bench, state: str) -> No
         run = await bench.ingest(PDF + mode.encode(), f"{mode}.pdf")
         for service in ("parser", "embedder"):
             assert chosen(run, service) == cells[service, mode, state], (service, mode, state)
+
+
+async def test_a_run_that_waits_for_a_dead_vendor_goes_on_once_the_mode_is_hybrid(bench: Bench) -> None:
+    await switch(bench, Mode.MODE_REAL)
+    bench.llamacloud.server.down()
+    run_id = await bench.accepted(PDF, "manual.pdf")
+
+    async def tried() -> bool:
+        return bool(await bench.entries(run_id, "parse"))
+
+    await until(tried)
+    await switch(bench, Mode.MODE_HYBRID)
+    await until(lambda: bench.ended(run_id, Run.STATE_READY_DEGRADED))
+    run = await bench.finish(run_id)
+    assert run.reason == "PARSED_LOCALLY"
+    assert chosen(run, "parser") == ("local", DOWN)
+
+
+async def test_no_heal_begins_while_the_mode_is_local(bench: Bench) -> None:
+    bench.openai.server.down()
+    run = await bench.ingest(TEXT)
+    assert run.reason == "VECTORS_PENDING"
+    await switch(bench, Mode.MODE_LOCAL)
+    reason, message = await failure(bench.heal(run.run_id))
+    assert reason == "VENDOR_NOT_WANTED"
+    assert "waybill mode" in message
+    bench.openai.server.up()
+    await switch(bench, Mode.MODE_UNSPECIFIED)
+    await until(lambda: bench.ended(run.run_id, Run.STATE_READY))

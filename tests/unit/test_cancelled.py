@@ -9,6 +9,7 @@ import pytest
 
 from services.orchestrator.control import Cancelled, Control
 from services.orchestrator.runs.rows import Row, RunRef
+from tests.inprocess import AsSet
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, ListEntriesResponse
@@ -63,6 +64,7 @@ async def cancel(state: str) -> Cancelled:
         cast("Any", Peers()),
         cast("Any", None),
         Audit(log_alone),
+        cast("Any", AsSet()),
     )
     return await control.cancel(RunRef("t", "r"))
 

@@ -27,7 +27,8 @@ class Refusing(Control):
     def __init__(self, why: Precondition) -> None:
         nothing: Any = None
         peers: Any = SimpleNamespace(index=Index())
-        super().__init__(nothing, nothing, nothing, peers, cast("RunListing", Listing()), Audit(log_alone))
+        listing = cast("RunListing", Listing())
+        super().__init__(nothing, nothing, nothing, peers, listing, Audit(log_alone), nothing)
         self._why = why
 
     async def delete(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:

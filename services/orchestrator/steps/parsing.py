@@ -15,7 +15,7 @@ from services.orchestrator.runs.outcomes import Noted, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.waits import PARSE, Waits
 from services.orchestrator.steps.answers import Parsed
-from waybill.common.v1.backend_pb2 import BackendChoice
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import (
     CancelParseJobRequest,
@@ -64,7 +64,7 @@ class Parsing:
 
         Then also what the budget says that refused the vendor's.
         """
-        job = await self._waited_for(row) or await self._begun(row)
+        job = await self._waited_for(row) or await self._begun(row, await self._modes.of(PARSER))
         choice = job.choice
         job = await self._ended(job)
         if not degrading.goes_on_locally(job):
@@ -75,7 +75,7 @@ class Parsing:
             raise Precondition(lack, f"{vendor_of(PARSER)} does not work now ({lack}).")
         # The vendor's job goes on, and a heal takes its pages. Cancelled, it would be bought a second time:
         # an attempt whose answer was lost may have begun a parse.
-        ours = await self._begun(row, lack=job.choice.reason)
+        ours = await self._begun(row, job.choice.mode, job.choice.reason)
         job.choice.blocked_on = job.blocked_on
         return await self._ended(ours), job.choice, job.message if job.blocked_on else ""
 
@@ -93,7 +93,7 @@ class Parsing:
         # It was cancelled for another run of the same content.
         return None if job.state == ParseJob.STATE_CANCELLED else job
 
-    async def _begun(self, row: Row, lack: str = "") -> ParseJob:
+    async def _begun(self, row: Row, mode: Mode, lack: str = "") -> ParseJob:
         """A new job, or the living one for the same content; `lack` says why the vendor cannot do it."""
         request = CreateParseJobRequest(
             source_key=row["source_key"],
@@ -101,7 +101,7 @@ class Parsing:
             filename=row["filename"],
             source_size_bytes=row["size_bytes"],
             wait=JOB_WAIT,
-            mode=await self._modes.of(PARSER),
+            mode=mode,
             lack=lack,
         )
         return (await steady(partial(self._peers.parser.CreateParseJob, request))).job
@@ -112,12 +112,13 @@ class Parsing:
         Raises:
             RunWaits: Its parse goes on at a vendor.
         """
-        mode = await self._modes.of(PARSER)
         while job.state in UNFINISHED:
             if degrading.goes_on_locally(job):
                 return job
             if job.HasField("look_at"):
                 raise RunWaits(PARSE, job.job_id, moment(job.look_at))
+            # Who waits for a vendor that is away goes on without it as soon as the mode lets it.
+            mode = await self._modes.latest(PARSER)
             read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT, mode=mode)
             job = (await steady(partial(self._peers.parser.GetParseJob, read))).job
         if job.state == ParseJob.STATE_CANCELLED:

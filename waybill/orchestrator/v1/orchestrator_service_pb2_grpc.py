@@ -205,6 +205,7 @@ class OrchestratorServiceServicer:
         find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
         on the run's bill. A run that is READY, or under way, is answered as it is.
         Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+        VENDOR_NOT_WANTED (the mode is switched to local),
         DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

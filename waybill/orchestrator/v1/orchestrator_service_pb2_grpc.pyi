@@ -77,6 +77,7 @@ class OrchestratorServiceStub:
     find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
     on the run's bill. A run that is READY, or under way, is answered as it is.
     Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+    VENDOR_NOT_WANTED (the mode is switched to local),
     DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
     """
     PlanHeal: _grpc.UnaryUnaryMultiCallable[_heal_plan_pb2.PlanHealRequest, _heal_plan_pb2.PlanHealResponse]
@@ -169,6 +170,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
     on the run's bill. A run that is READY, or under way, is answered as it is.
     Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+    VENDOR_NOT_WANTED (the mode is switched to local),
     DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
     """
     PlanHeal: _aio.UnaryUnaryMultiCallable[_heal_plan_pb2.PlanHealRequest, _heal_plan_pb2.PlanHealResponse]  # type: ignore[assignment]
@@ -306,6 +308,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         find what they found before; if it fails, the run is READY_DEGRADED again and says why. What is bought is
         on the run's bill. A run that is READY, or under way, is answered as it is.
         Reasons: RUN_NOT_FOUND, NOTHING_TO_HEAL, VERSION_REPLACED (the document has another version by now),
+        VENDOR_NOT_WANTED (the mode is switched to local),
         DOCUMENT_NOT_FOUND (it was deleted), BUDGET_EXCEEDED (a budget refuses still all that it lacks).
         """
 
