@@ -27,7 +27,7 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.remote import Remote
 from waybill.stack.home import Home
-from waybill.vendors.registry import LLAMAPARSE, OPENAI
+from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 
 # Each seed takes some ten seconds: without the variable there are two.
 FEW = SEEDS if "WAYBILL_KILL_SEEDS" in os.environ else range(1)
@@ -221,3 +221,30 @@ def test_what_an_outage_left_heals_to_the_chunks_and_the_bill_of_runs_that_nobod
 ) -> None:
     with Outages.over(stack, vendors, tmp_path) as outages:
         assert outages.play(seed) == []
+
+
+@pytest.mark.parametrize("seed", range(1))
+@pytest.mark.parametrize("step", ["parse", "chunk", "embed", "publish"])
+def test_a_run_that_needs_its_file_waits_for_the_vendor_that_has_it_and_goes_on_by_itself(
+    hybrid: Hybrid, step: str
+) -> None:
+    books = Books(hybrid.bench, hybrid.vendors, CostKind.COST_KIND_REAL)
+    point = f"orchestrator.step.{step}.start"
+    hybrid.bench.arm(point, "stick")
+    run_id = text(hybrid, f"before-{step}")
+    eventually(lambda: hybrid.bench.used(point), "the step begins")
+    hybrid.cut_off(SUPABASE.name)
+    # It begins again in the next process. Where it is a part of the chunk step, that reads the pages again.
+    hybrid.bench.kill("orchestrator")
+    hybrid.bench.change(LAPSE["orchestrator"])
+    enough = {Run.STATE_WAITING_ON_VENDOR} if step in ("parse", "chunk") else {
+        Run.STATE_WAITING_ON_VENDOR, Run.STATE_READY
+    }  # fmt: skip
+    eventually(lambda: hybrid.run(run_id).state in enough, "it waits", pause_seconds=SELDOM_SECONDS)
+    hybrid.back(SUPABASE.name)
+    eventually(lambda: hybrid.healed([run_id]), "it is ready", pause_seconds=SELDOM_SECONDS)
+    run = hybrid.run(run_id)
+    assert (run.reason, run.message, run.tries, run.step) == ("", "", 1, "publish")
+    # Vectors that a killed process had, and had not written, are bought again; what waits buys nothing twice.
+    assert step == "publish" or repeats(hybrid.entries([run_id])) == 0
+    check_money(hybrid, books, [run_id])
