@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +41,13 @@ class Viewer(trace_service_pb2_grpc.TraceServiceServicer):
     def trace(self, trace_id: str) -> list[Span]:
         """A trace's spans so far."""
         return list(self._spans.get(trace_id, []))
+
+    def linked(self, span: Span) -> Sequence[str]:
+        """Names of the spans that one links to, in whichever trace."""
+        sought = [(link.trace_id.hex(), link.span_id) for link in span.links]
+        return [
+            one.name for trace_id, span_id in sought for one in self.trace(trace_id) if one.span_id == span_id
+        ]
 
     def whole(self, trace_id: str) -> bool:
         """Whether it has a root and every parent."""
@@ -98,6 +105,10 @@ def test_a_viewer_sees_run_steps_and_calls_with_document_cost_and_label(
         told = attributes(span)
         assert told["waybill.document.key"] == HANDBOOK.name
         assert told["waybill.correlation.id"] == run.correlation_id
+    eventually(
+        lambda: viewer.linked(root) == ["waybill.orchestrator.v1.OrchestratorService/Ingest"], "a link"
+    )
+    assert not any(span.links for span in steps)
     costs = [attributes(span)["waybill.cost.simulated_nano_usd"] for span in (root, *steps)]
     assert costs[0] == sum(costs[1:]) == run.simulated_nano_usd > 0
     below = [span for span in spans if span.parent_span_id in {step.span_id for step in steps}]

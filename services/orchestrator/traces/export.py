@@ -18,7 +18,8 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.traces import ids as trace_ids
@@ -45,6 +46,7 @@ where ended_at > clock_timestamp() - interval '1 day' and exported_tries < tries
 order by ended_at limit %s for no key update skip locked
 """
 SENT = "update waybill_runs.runs set exported_tries = tries where run_id = any(%s)"
+_propagator = TraceContextTextMapPropagator()
 
 
 @asynccontextmanager
@@ -172,8 +174,15 @@ def _readable(run: Row, span: Span, cost: tuple[int, int]) -> ReadableSpan:
             semconv.COST_SIMULATED_NANO_USD: cost[1],
             semconv.INTERRUPTED: span.interrupted,
         },
+        links=() if span.parent_span_id else _links(run["caller_traceparent"]),
         kind=SpanKind[span.kind],
         status=Status(StatusCode.ERROR, run["reason"] or None) if failed else Status(StatusCode.OK),
         start_time=span.start_unix_nano,
         end_time=span.start_unix_nano + span.duration_nano,
     )
+
+
+def _links(traceparent: str) -> Sequence[Link]:
+    """From a run to the call that asked for it, which is in its caller's trace."""
+    context = get_current_span(_propagator.extract({"traceparent": traceparent})).get_span_context()
+    return [Link(context)] if context.is_valid else []
