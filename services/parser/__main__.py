@@ -49,12 +49,18 @@ VENDOR_CONCURRENCY = 16
 
 @dataclass(frozen=True)
 class Chosen:
-    """The parts that depend on the backend."""
+    """The parts that depend on the backend.
+
+    Attributes:
+        lack: Why a new parse is not even tried, a name of ErrorReason.
+        ill: Why a parse that the engine has does not go on there: also a key that is refused.
+    """
 
     engine: Parser
     limits: Limits
     probes: Mapping[str, Probe]
     lack: Callable[[], str] = serves
+    ill: Callable[[], str] = serves
     beside: Engine | None = None
 
 
@@ -91,7 +97,7 @@ async def assembled(
         if config.llamaparse is not None:
             config.llamaparse.keys.audited(audit, LLAMAPARSE.name)
         engine, limits = chosen.engine, chosen.limits
-        main, beside = Engine(engine, limits, chosen.lack), chosen.beside
+        main, beside = Engine(engine, limits, chosen.ill), chosen.beside
         runner = Runner(jobs, objects, engine, meter, limits, beside=beside, lack=chosen.lack)
         engines = Engines(main, beside, config.mode, config.local_over_budget)
         await stack.enter_async_context(runner.running(config.children))
@@ -156,7 +162,8 @@ async def _chosen(
         hook = partial(webhooks.hook, told) if told else None
         vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits, hook)
         probes = watched(LLAMAPARSE, vendor.check, calls.breaker, telemetry, HEALTH_SECONDS)
-        yield Chosen(vendor, limits, probes, lambda: calls.breaker.lack, beside)
+        breaker = calls.breaker
+        yield Chosen(vendor, limits, probes, lambda: breaker.lack, lambda: breaker.ill, beside)
 
 
 @asynccontextmanager

@@ -221,3 +221,11 @@ async def test_calls_that_wait_for_a_vendor_go_on_when_it_is_back() -> None:
     breaker = Breaker("v", failures=3, clock=time.clock)
     assert await repeated(lambda: breaker.call(vendor.call), time) == "good"
     assert vendor.calls == 31
+
+
+async def test_a_vendor_that_refuses_the_key_is_ill_though_calls_go_through_until_one_succeeds() -> None:
+    breaker = Breaker("v", failures=2)
+    await fail(breaker, Credential("KEY", "m", OURS), 1)
+    assert (breaker.closed, breaker.lack, breaker.ill) == (True, "", "KEY")
+    await breaker.call(Vendor("good").call)
+    assert breaker.ill == ""

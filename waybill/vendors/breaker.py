@@ -48,7 +48,7 @@ class Breaker:
         self._reason = ""
         self._due_at = 0.0
         self._trying = False
-        self._refused = False
+        self._refused = ""
 
     @property
     def closed(self) -> bool:
@@ -58,12 +58,17 @@ class Breaker:
     @property
     def suspect(self) -> bool:
         """Whether it is open, or the last call was refused for what no repeat mends: key, bucket, model."""
-        return self._refused or not self.closed
+        return bool(self._refused) or not self.closed
 
     @property
     def lack(self) -> str:
         """The reason of the failure that opened it; empty while it is closed."""
         return "" if self.closed else self._reason
+
+    @property
+    def ill(self) -> str:
+        """Why no work is done there: that, or what the last call was refused for, if no repeat mends it."""
+        return self.lack or self._refused
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Makes a call, or refuses it.
@@ -79,7 +84,7 @@ class Breaker:
         try:
             result = await operation()
         except ServiceError as error:
-            self._refused = _is_lasting(error)
+            self._refused = error.reason if _is_lasting(error) else ""
             if _is_down(error):
                 self._fail(error.reason)
             elif semconv.VENDOR in error.metadata:
@@ -88,7 +93,7 @@ class Breaker:
         finally:
             if trial:
                 self._trying = False
-        self._refused = False
+        self._refused = ""
         self._close()
         return result
 
