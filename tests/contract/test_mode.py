@@ -332,14 +332,12 @@ async def left_alone(bench: Bench, service: str, state: str) -> set[str]:
     content = PDF + uuid.uuid4().hex.encode() if service == "parser" else f"{TEXT}\n{uuid.uuid4()}\n".encode()
     run_id = await bench.accepted(content, "pumps.pdf" if service == "parser" else "pumps.md")
 
-    async def tried() -> bool:
-        return bool(await bench.entries(run_id, operation))
-
-    await until(tried)
-    if state == BAD_KEY:
+    if state == DOWN:
+        # Nothing need be held: a vendor that is known to be down is not asked.
+        await until(lambda: bench.ended(run_id, Run.STATE_WAITING_ON_VENDOR))
+    else:
         run = await bench.finish(run_id)
         assert (run.state, run.reason) == (Run.STATE_FAILED, state)
-    # While its vendor is down it waits.
     return {entry.vendor for entry in await bench.entries(run_id, operation)}
 
 
@@ -354,7 +352,7 @@ async def test_each_cell_of_the_table_end_to_end(bench: Bench, state: str) -> No
                 if service != "storage":
                     cell = cells[service, mode, state]
                     assert (found.choice.backend, found.choice.reason) == cell
-                    assert await left_alone(bench, service, state) == {cell[0]}
+                    assert await left_alone(bench, service, state) <= {cell[0]}
             continue
         run = await bench.ingest(PDF + mode.encode(), f"{mode}.pdf")
         for service in ("parser", "embedder"):

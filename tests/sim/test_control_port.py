@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -61,6 +62,20 @@ async def test_an_outage_is_begun_and_ended(sim: OpenAISimulator) -> None:
     assert (await post(sim, "/outage", end=True))["up"] is True
     await post(sim, "/outage", seconds=0.05)
     await until(lambda: sim.server.is_up)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_no_connection_outlives_an_outage_that_began_while_it_was_accepted(
+    sim: OpenAISimulator, turns: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", sim.server.port)) as client:
+        client.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        sim.server.down()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class HttpServer:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             connection, _ = listener.accept()
             connection.setblocking(False)
-            task = asyncio.create_task(self._serve(connection))
+            task = asyncio.create_task(self._serve(connection, listener))
             self._tasks.add(task)
             task.add_done_callback(lambda done: self._ended(done, connection))
 
@@ -84,8 +84,12 @@ class HttpServer:
                 {"message": "The simulator itself failed.", "exception": error}
             )
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, listener: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=connection)
+        if listener is not self._listener:
+            # It went down between accepting and this.
+            wire.reset(writer)
+            return
         self._writers.add(writer)
         self._connections += 1
         try:
