@@ -27,11 +27,12 @@ from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode, Tracer
 
 from waybill.ledger.v1 import doubt_pb2, entry_pb2, ledger_service_pb2
-from waybill.purchases import LOCAL, Purchase, describe, record, started
+from waybill.purchases import Purchase, describe, record, started
 from waybill.refusals import refused_for_nothing
 from waybill.runtime import deadline, faults, identity
 from waybill.runtime.errors import Conflict, Deadline, NotFound, ServiceError, Unavailable, from_status
 from waybill.runtime.retry import insist
+from waybill.runtime.semconv import LOCAL
 
 if TYPE_CHECKING:  # the async stubs exist for type checkers only
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub

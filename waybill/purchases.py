@@ -13,9 +13,6 @@ from waybill.runtime import identity, semconv
 from waybill.runtime.channel import caller_attributes
 from waybill.runtime.telemetry import remote_parent, span_id
 
-# The vendor of what engines on this machine do; its prices are 0.
-LOCAL = "local"
-
 
 @dataclasses.dataclass(frozen=True)
 class Purchase:

@@ -22,12 +22,12 @@ from waybill.common.v1.cost_pb2 import CostKind
 from waybill.embedder.v1 import embedder_service_pb2_grpc
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.metering import Meter
-from waybill.purchases import LOCAL
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, to_ledger
 from waybill.runtime.channel import connect
 from waybill.runtime.config import ConfigError
 from waybill.runtime.errors import Precondition
+from waybill.runtime.semconv import LOCAL
 from waybill.runtime.telemetry import Telemetry
 from waybill.vendors.asking import Asking
 from waybill.vendors.backends import Backends, registration

@@ -12,9 +12,9 @@ from services.orchestrator.runs.rows import Row
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.parser.v1.parse_job_pb2 import ParseJob
-from waybill.purchases import LOCAL
 from waybill.runtime import semconv
 from waybill.runtime.errors import ServiceError
+from waybill.runtime.semconv import LOCAL
 from waybill.vendors.choosing import (
     EMBEDDER,
     PARSED_LOCALLY,

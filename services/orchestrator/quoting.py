@@ -14,7 +14,7 @@ from waybill.money import ANY_MODEL, cost_nano_usd, price_unknown
 from waybill.orchestrator.v1.plan_pb2 import PlanLine
 from waybill.packing import packed
 from waybill.parser.v1.preview_pb2 import Preview
-from waybill.purchases import LOCAL
+from waybill.runtime.semconv import LOCAL
 from waybill.vendors.llamaparse import VERSIONS
 from waybill.vendors.registry import BATCH, LLAMAPARSE
 

@@ -9,8 +9,8 @@ from services.parser.backends.port import Parser
 from services.parser.documents.limits import Limits
 from services.parser.job import Job, JobState
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
-from waybill.purchases import LOCAL
 from waybill.runtime.errors import Precondition
+from waybill.runtime.semconv import LOCAL
 from waybill.vendors.choosing import OVER_BUDGET, PARSER, PLAIN_TEXT, choose
 
 # A parse that was begun is brought to its end by who began it, whatever the mode is by now.

@@ -22,10 +22,10 @@ from services.parser.working import Runner
 from waybill.common.v1 import file_type_pb2, reading_pb2
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.parser.v1 import parse_job_pb2, parser_service_pb2, parser_service_pb2_grpc, preview_pb2
-from waybill.purchases import LOCAL
 from waybill.runtime import identity
 from waybill.runtime.channel import traceparent
 from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.semconv import LOCAL
 from waybill.runtime.wire import timestamp
 from waybill.vendors.choosing import choice_attributes
 

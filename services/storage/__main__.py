@@ -22,7 +22,6 @@ from services.storage.sweep import Patience, Sweeper
 from services.storage.vector_index import Builder
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from waybill.purchases import LOCAL
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, log_alone, to_ledger
 from waybill.runtime.channel import connect
@@ -30,6 +29,7 @@ from waybill.runtime.clock import utc_now
 from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 from waybill.runtime.retention import prune, pruning
+from waybill.runtime.semconv import LOCAL
 from waybill.runtime.telemetry import Telemetry
 from waybill.storage.v1 import collection_space_service_pb2_grpc as space_grpc
 from waybill.storage.v1 import document_index_service_pb2_grpc as index_grpc

@@ -363,11 +363,7 @@ async def test_a_run_that_waits_for_a_dead_vendor_goes_on_once_the_mode_is_hybri
     await switch(bench, Mode.MODE_REAL)
     bench.llamacloud.server.down()
     run_id = await bench.accepted(PDF, "manual.pdf")
-
-    async def tried() -> bool:
-        return bool(await bench.entries(run_id, "parse"))
-
-    await until(tried)
+    await until(lambda: bench.ended(run_id, Run.STATE_WAITING_ON_VENDOR))
     await switch(bench, Mode.MODE_HYBRID)
     await until(lambda: bench.ended(run_id, Run.STATE_READY_DEGRADED))
     run = await bench.finish(run_id)

@@ -12,7 +12,7 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ReportRequest, ReportResponse
 from waybill.ledger.v1.report_pb2 import Grouping
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.purchases import LOCAL
+from waybill.runtime.semconv import LOCAL
 from waybill.runtime.wire import timestamp
 from waybill.sim.remote import Remote
 

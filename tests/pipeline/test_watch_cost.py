@@ -30,7 +30,9 @@ class Ledger:
 
 async def test_a_watched_run_is_priced_where_it_waits_and_at_its_end(house: House) -> None:
     run, ledger = await house.run(), Ledger()
-    parts = dict.fromkeys(("admission", "plans", "listing", "inventory", "control", "traces", "searches"))
+    parts = dict.fromkeys(
+        ("admission", "plans", "listing", "inventory", "control", "traces", "searches", "modes")
+    )
     peers: Any = SimpleNamespace(ledger=ledger)
     servicer = OrchestratorServicer(runs=house.runs, peers=peers, **parts)  # type: ignore[arg-type]
     seen = []

@@ -58,6 +58,9 @@ BLOCKED_ON = "blocked_on"
 RETRY_EVENT = "waybill.retry"
 RETRY_WAIT = "waybill.retry.wait_seconds"
 
+# The vendor of what engines on this machine do; its prices are 0.
+LOCAL = "local"
+
 # Metrics: whether a vendor is left alone because it is down, 1 or 0, by VENDOR
 BREAKER_OPEN = "waybill.breaker.open"
 

@@ -12,9 +12,9 @@ from waybill.common.v1 import backend_service_pb2 as pb
 from waybill.common.v1 import backend_service_pb2_grpc
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.cost_pb2 import CostKind
-from waybill.purchases import LOCAL
 from waybill.runtime import server
 from waybill.runtime.errors import InvalidRequest, Precondition
+from waybill.runtime.semconv import LOCAL
 from waybill.vendors.choosing import choose, needed, vendor_of
 
 

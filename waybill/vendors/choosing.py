@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
-from waybill.purchases import LOCAL
 from waybill.runtime import semconv
 from waybill.runtime.errors import (
     Credential,
@@ -15,6 +14,7 @@ from waybill.runtime.errors import (
     Unavailable,
     VendorContract,
 )
+from waybill.runtime.semconv import LOCAL
 from waybill.vendors.registry import VENDORS
 
 OVER_BUDGET = "BUDGET_EXCEEDED"

@@ -18,9 +18,9 @@ from waybill import tokens
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.ledger_service_pb2 import Offer
 from waybill.limits import CALL_TEXTS, REQUEST_TOKENS, TEXT_TOKENS
-from waybill.purchases import LOCAL
 from waybill.refusals import refusals_of
 from waybill.runtime import faults
+from waybill.runtime.semconv import LOCAL
 from waybill.vendors.registry import OPENAI
 
 SENTENCES = "sentences"

@@ -22,9 +22,9 @@ from waybill.parser.v1.parser_service_pb2 import (
     CreateParseJobRequest,
     GetParseJobRequest,
 )
-from waybill.purchases import LOCAL
 from waybill.runtime import semconv
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota, Unavailable
+from waybill.runtime.semconv import LOCAL
 from waybill.runtime.wire import moment
 from waybill.vendors.choosing import PARSED_LOCALLY, PARSER, vendor_of
 

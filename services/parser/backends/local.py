@@ -22,10 +22,10 @@ from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import OURS, Artifact
 from services.parser.refusals import refusal
 from waybill.common.v1.cost_pb2 import CostKind
-from waybill.purchases import LOCAL
 from waybill.refusals import refusals_of
 from waybill.runtime import faults
 from waybill.runtime.errors import NotFound
+from waybill.runtime.semconv import LOCAL
 from waybill.vendors.registry import LLAMAPARSE
 
 LIGHT_BYTES = 1_000_000
