@@ -79,7 +79,7 @@ class HealWaits:
         except (NotFound, Precondition) as error:
             log.info("a degraded run is left as it is", run_id=wait.run.run_id, reason=error.reason)
         else:
-            log.info("a degraded run is healed", run_id=wait.run.run_id)
+            log.info("a degraded run is taken up to be healed", run_id=wait.run.run_id)
         finally:
             otel_context.detach(token)
         return None

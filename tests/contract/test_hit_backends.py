@@ -132,4 +132,5 @@ async def test_a_version_that_was_published_before_says_nothing(
 async def test_a_choice_that_makes_no_sense_is_refused(index: Index, wrong: dict[str, object]) -> None:
     fields: dict[str, object] = {"service": "parser", "backend": "local", "mode": HYBRID, "reason": DOWN}
     async with refused("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT):
+        # Of several types, which a dict does not tell apart.
         await published(index, BackendChoice(**(fields | wrong)))  # type: ignore[arg-type]

@@ -279,7 +279,7 @@ class Backend:
     def __init__(self, settings: str) -> None:
         self.settings = settings
 
-    async def GetBackend(  # noqa: N802
+    async def GetBackend(  # noqa: N802 - gRPC names the method
         self, request: GetBackendRequest, timeout: float | None = None
     ) -> GetBackendResponse:
         """Says it."""

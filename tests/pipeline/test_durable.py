@@ -389,6 +389,7 @@ async def test_a_parse_job_that_was_cancelled_is_made_again_only_for_a_run_that_
 ) -> None:
     here, there = house.orchestrator(), house.orchestrator()
     run, parser = await house.run(), Parser()
+    # Stand-ins have only what is called of them.
     parsing = Parsing(SimpleNamespace(parser=parser), SimpleNamespace(), AsSet())  # type: ignore[arg-type]
     execution = await house.begin(here, run, Parses(parsing=parsing))
     await parser.began.wait()

@@ -92,6 +92,7 @@ def steps_of(neighbours: Neighbours) -> EmbedStep:
 def offers_of(neighbours: Neighbours, now: Sequence[float]) -> Offers:
     """What the embedder says, at a time that the test changes."""
     peers: Any = SimpleNamespace(embedder=neighbours)
+    # Stand-ins have only what is called of them.
     return Offers(peers, AsSet(), clock=lambda: now[0])  # type: ignore[arg-type]
 
 
@@ -169,6 +170,7 @@ class Breaking(Neighbours):
                 error, self.error = self.error, None
                 raise error
 
+    # gRPC names these methods.
     async def ListChunks(self, request: index.ListChunksRequest) -> index.ListChunksResponse:  # noqa: N802
         numbers = range(request.start_ordinal, request.start_ordinal + 3)
         return index.ListChunksResponse(
