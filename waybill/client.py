@@ -151,15 +151,19 @@ class Upload:
     def __iter__(self) -> Iterator[Any]:
         message = IngestRequest if isinstance(self.header, IngestRequest.Header) else PlanRequest
         yield message(header=self.header)  # type: ignore[arg-type]
-        left = self.header.size_bytes
+        # What a file has grown by since it was read for the header is of its next ingest.
+        size_bytes = self.header.size_bytes
         try:
-            with self.path.open("rb") as file:
-                # What a file has grown by since it was read for the header is of its next ingest.
-                while piece := file.read(min(_PIECE_BYTES, left)):
-                    left -= len(piece)
-                    yield message(data=piece)
+            for start in range(0, size_bytes, _PIECE_BYTES):
+                yield message(data=self._piece(start, min(_PIECE_BYTES, size_bytes - start)))
         except OSError:
             return  # the server misses bytes and says so; raised here, it would end in gRPC's log
+
+    def _piece(self, start: int, size_bytes: int) -> bytes:
+        """Bytes of the file from `start`. It is open for this alone: gRPC drops an iterator unclosed."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(size_bytes)
 
     def check(self) -> None:
         """Says why bytes were missing. Raises OSError, or InvalidRequest CHECKSUM_MISMATCH."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import grpc_testing
+import psutil
 import pytest
 from grpc_status import rpc_status
 
@@ -23,7 +24,7 @@ from tests.conftest import open_folder
 from tests.waiting import PATIENCE_SECONDS
 from waybill.calling import CallPolicy, idempotent
 from waybill.cli.exits import ADVICE, Exit, advice, code_of
-from waybill.client import Client, connect
+from waybill.client import Client, Upload, connect
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
@@ -358,6 +359,18 @@ async def test_an_answer_may_come_before_the_bytes_are_sent(tmp_path: Path, refu
                 run = await asyncio.to_thread(client.ingest, path)
                 assert run.state == Run.STATE_UNCHANGED
     await server.stop(None)
+
+
+def test_a_file_is_not_held_open_between_its_messages(tmp_path: Path) -> None:
+    """gRPC drops the iterator of a call that ends early, and never closes it."""
+    path = tmp_path / "large.pdf"
+    path.write_bytes(bytes(range(256)) * 4_000)
+    header = pb.IngestRequest.Header(document_key="large.pdf")
+    pieces = iter(Upload.of(path, header))
+    assert next(pieces).HasField("header")
+    assert next(pieces).data
+    assert str(path) not in {opened.path for opened in psutil.Process().open_files()}
+    assert b"".join(message.data for message in Upload.of(path, header)) == path.read_bytes()
 
 
 def test_a_callers_install_is_grpc_and_protobuf() -> None:
