@@ -165,6 +165,7 @@ def test_doctor_asks_with_what_the_running_stack_was_started_with(
         stack.communicate(b"\n")
     told = {finding["check"]: finding for finding in json.loads(result.stdout)["findings"]}
     assert told["openai reachability"]["detail"].startswith("http://127.0.0.1:1/v1 does not answer")
+    assert told["settings"]["detail"].endswith("this shell has other OPENAI_API_KEY, OPENAI_BASE_URL")
     assert settings_in_force(None, {"OPENAI_API_KEY": "sk-ours"}) == {"OPENAI_API_KEY": "sk-ours"}
 
 

@@ -6,6 +6,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_the_vendors_own_address_is_not_what_mends_a_network_that_does_not_reach
     def cut_off(url: str, headers: object) -> None:
         raise OSError(f"no route to {url}")
 
-    monkeypatch.setattr("waybill.cli.checks.check._ask", cut_off)
+    monkeypatch.setattr("waybill.cli.checks.check.ask", cut_off)
     assert "OPENAI_BASE_URL=" in findings("http://127.0.0.1:1/v1")["openai reachability"].mend
     own = findings(OPENAI.base_url)["openai reachability"].mend
     assert own.startswith(f"curl -sS {OPENAI.base_url} ")
@@ -109,17 +110,27 @@ def test_no_key_is_a_fault_only_where_the_backend_needs_one() -> None:
     assert not bought({})
 
 
-def test_llamaparse_tells_region_rate_version_and_why_an_address_is_refused() -> None:
+def test_a_simulator_is_not_mended_by_the_vendors_own_settings() -> None:
+    found = findings("http://127.0.0.1:1/v1", WAYBILL_MODE="simulator")["openai reachability"]
+    assert (found.state, found.mend.startswith("waybill restart")) == (State.FAILED, True)
+
+
+def test_a_refused_key_of_a_file_is_mended_in_that_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(KEY)
+    file.chmod(0o600)
+    with vendor(401) as base:
+        found = findings(base, OPENAI_API_KEY_FILE=str(file))["openai key"]
+    assert (found.state, str(file) in found.mend, "export" in found.mend) == (State.FAILED, True, False)
+
+
+def test_llamaparse_tells_region_rate_and_version() -> None:
     with vendor(200) as base:
         settings = {
             "LLAMA_CLOUD_BASE_URL": base, "LLAMA_CLOUD_API_KEY": KEY, "LLAMA_CLOUD_TIER": "fast",
-            "LLAMA_CLOUD_REQUESTS_PER_MINUTE": "60", "LLAMA_CLOUD_WEBHOOK_URL": "http://localhost:7411",
+            "LLAMA_CLOUD_REQUESTS_PER_MINUTE": "60",
         }  # fmt: skip
         found = {one.check: one for one in check_of(LLAMAPARSE).findings(settings)}
     assert found["llamaparse key"].state == State.OK
     assert found["llamaparse version"].detail == "fast 2026-06-15"
     assert found["llamaparse rate"].detail.startswith("60 requests a minute")
-    assert (found["llamaparse webhook"].state, "no public host" in found["llamaparse webhook"].detail) == (
-        State.FAILED,
-        True,
-    )

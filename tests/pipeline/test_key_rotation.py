@@ -227,7 +227,6 @@ def diagnosed(rotating: Rotating, *, failing: bool = False) -> Mapping[str, tupl
     findings = json.loads(told.stdout)["findings"]
     failed = [one for one in findings if one["state"] == "FAILED"]
     assert (told.returncode, bool(failed)) == (int(failing), failing), failed
-    assert {"migrations", "policies", "clock", "disk", "telemetry", "alerts", "prices", "budgets"} <= {
-        one["check"] for one in findings
-    }
+    asked = {"migrations", "policies", "clock", "disk", "telemetry", "alerts", "mode", "prices", "budgets"}
+    assert asked <= {one["check"] for one in findings}
     return {one["check"]: (one["state"], one["mend"]) for one in findings}

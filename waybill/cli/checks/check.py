@@ -23,7 +23,12 @@ from waybill.vendors.registry import Vendor
 
 SECONDS = 10.0
 MOST_BYTES = 64_000
+# What is raised where a host does not answer, or no HTTP.
+NO_ANSWER = (OSError, http.client.HTTPException, ValueError)
 RESTART = "waybill restart"
+# Of simulators nothing is set; a restart begins them anew.
+ANEW = f"{RESTART} (it is the stack's simulator, which then begins anew)"
+# A vendor's settings without their prefix, and the mode under its own name.
 Given = Mapping[str, str]
 
 
@@ -54,22 +59,27 @@ class Check:
 
     def findings(self, settings: Mapping[str, str]) -> Iterator[Finding]:
         """What the vendor, or who stands in for it, says to the settings."""
-        prefix = self.vendor.settings
-        given = {name[len(prefix) :]: value for name, value in settings.items() if name.startswith(prefix)}
+        given = self.given(settings)
         key = _key(self.vendor, given)
         if (named := given.get(f"{self.vendor.key}_FILE")) and (fault := _file_fault(Path(named))):
             yield self.found("key file", State.FAILED, *fault)
         if not key:
-            yield self._no_key(settings)
+            yield self._no_key(settings, given)
         elif key == MASK:
             yield self.found("key", State.SKIPPED, "of the stack; this system does not show it")
         elif not (base := self.base(given)):
-            yield self.found("address", State.FAILED, "none is set", self.mend(self.vendor.address))
+            yield self.found("address", State.FAILED, "none is set", self.mend(given, self.vendor.address))
         else:
             yield from self._asked(key, base.rstrip("/"), given)
 
+    def given(self, settings: Mapping[str, str]) -> Given:
+        """The vendor's own of all settings."""
+        prefix = self.vendor.settings
+        own = {name[len(prefix) :]: value for name, value in settings.items() if name.startswith(prefix)}
+        return {**own, MODE.name: settings.get(MODE.name, "")}
+
     def base(self, given: Given) -> str:
-        """Where the vendor is by its settings, here without their prefix; empty where none says."""
+        """Where the vendor is by its settings; empty where none says."""
         return given.get(self.vendor.address) or self.vendor.base_url
 
     def is_the_vendors(self, base: str) -> bool:
@@ -82,8 +92,8 @@ class Check:
 
     def read(self, reply: Reply, key: str, base: str, given: Given) -> Iterator[Finding]:
         """What an answer says."""
-        yield self._of_key(reply)
-        yield self._of_subject(reply, self.subject(given))
+        yield self._of_key(reply, given)
+        yield self._of_subject(reply, given)
         yield from self.more(reply, base, given)
 
     def more(self, reply: Reply, base: str, given: Given) -> Iterator[Finding]:
@@ -104,8 +114,12 @@ class Check:
         """A finding of this vendor's."""
         return Finding(f"{self.vendor.name} {what}", state, detail, mend)
 
-    def mend(self, setting: str, value: str = "…") -> str:
+    def mend(self, given: Given, setting: str, value: str = "…") -> str:
         """The command that sets a setting."""
+        if simulated(given):
+            return ANEW
+        if setting == self.vendor.key and (file := given.get(f"{setting}_FILE")):
+            return f"put a good key into {file}; it is read within a second"
         return f"export {self.vendor.settings}{setting}={value}; {RESTART}"
 
     def trouble(self, reply: Reply) -> Finding:
@@ -113,9 +127,9 @@ class Check:
         again = "waybill doctor (again in a minute: the vendor has trouble)"
         return self.found(self.vendor.subject, State.FAILED, f"not told: HTTP {reply.status}", again)
 
-    def _no_key(self, settings: Mapping[str, str]) -> Finding:
+    def _no_key(self, settings: Mapping[str, str], given: Given) -> Finding:
         if works(self.vendor, settings):
-            return self.found("key", State.FAILED, "none is set", self.mend(self.vendor.key))
+            return self.found("key", State.FAILED, "none is set", self.mend(given, self.vendor.key))
         detail = f"none is set; the local {self.vendor.service} needs none"
         return self.found("key", State.SKIPPED, detail)
 
@@ -123,9 +137,9 @@ class Check:
         began = time.monotonic()
         question = self.vendor.question.format(quote(self.subject(given), safe=""))
         try:
-            reply = _ask(f"{base}/{question}", self.headers(key))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            mend = self.mend(self.vendor.address, self.vendor.base_url or "…")
+            reply = ask(f"{base}/{question}", self.headers(key))
+        except NO_ANSWER as error:
+            mend = self.mend(given, self.vendor.address, self.vendor.base_url or "…")
             if self.is_the_vendors(base):
                 mend = f"curl -sS {base} shows what this machine's network refuses"
             detail = f"{base} does not answer ({why_silent(error)})"
@@ -138,21 +152,21 @@ class Check:
             yield clock
         yield from self.read(reply, key, base, given)
 
-    def _of_key(self, reply: Reply) -> Finding:
+    def _of_key(self, reply: Reply, given: Given) -> Finding:
         vendor = self.vendor
         if reply.status == 401:
-            return self.found("key", State.FAILED, "refused", self.mend(vendor.key))
+            return self.found("key", State.FAILED, "refused", self.mend(given, vendor.key))
         if reply.status == 403:
             detail = f"accepted, but it may not use this {vendor.subject} or {vendor.access.lower()}"
-            return self.found("key", State.FAILED, detail, self.mend(vendor.access))
+            return self.found("key", State.FAILED, detail, self.mend(given, vendor.access))
         return self.found("key", State.OK, "accepted")
 
-    def _of_subject(self, reply: Reply, subject: str) -> Finding:
-        vendor = self.vendor
+    def _of_subject(self, reply: Reply, given: Given) -> Finding:
+        vendor, subject = self.vendor, self.subject(given)
         if reply.status == 200:
             return self.found(vendor.subject, State.OK, subject)
         if reply.status == 404:
-            mend = self.mend(vendor.subject.upper(), vendor.default_subject)
+            mend = self.mend(given, vendor.subject.upper(), vendor.default_subject)
             return self.found(vendor.subject, State.FAILED, f"{subject} is not there", mend)
         if reply.status in (401, 403):
             return self.found(vendor.subject, State.SKIPPED, f"not told: HTTP {reply.status}")
@@ -179,13 +193,18 @@ def _key(vendor: Vendor, given: Given) -> str:
     return given.get(vendor.key, "")
 
 
-def _ask(url: str, headers: Mapping[str, str]) -> Reply:
-    """One request, no redirect: the key goes to this host alone."""
+def simulated(settings: Mapping[str, str]) -> bool:
+    """Whether the stack's simulators stand in for the vendors."""
+    return settings.get(MODE.name) == "simulator"
+
+
+def ask(url: str, headers: Mapping[str, str]) -> Reply:
+    """One GET, no redirect: a key goes to this host alone. Raises NO_ANSWER."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
     try:
-        connection.request("GET", parts.path, headers=dict(headers))
+        connection.request("GET", parts.path or "/", headers=dict(headers))
         answer = connection.getresponse()
         told = {name.lower(): value for name, value in answer.getheaders()}
         return Reply(answer.status, told, answer.read(MOST_BYTES))

@@ -1,13 +1,13 @@
-"""What only LlamaParse has: regions, a plan's rate that it does not tell, versions, webhooks."""
+"""What only LlamaParse has: regions, a plan's rate that it does not tell, and versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from waybill.cli.checks.check import Check, Given, Reply
+from waybill.cli.checks.check import Check, Given, Reply, simulated
 from waybill.cli.checks.finding import Finding, State
 from waybill.llamaparse_settings import LLAMA_CLOUD_REQUESTS_PER_MINUTE
-from waybill.vendors.llamaparse import REGIONS, VERSIONS, webhook_fault
+from waybill.vendors.llamaparse import REGIONS, VERSIONS
 
 
 class LlamaParseCheck(Check):
@@ -24,7 +24,8 @@ class LlamaParseCheck(Check):
     def more(self, reply: Reply, base: str, given: Given) -> Iterator[Finding]:
         """By the settings alone."""
         region = next((one for one, url in REGIONS.items() if url == base), "")
-        yield self.found("region", State.OK, region or f"none of {', '.join(REGIONS)}: {base}")
+        place = "none: a simulator" if simulated(given) else f"none of {', '.join(REGIONS)}: {base}"
+        yield self.found("region", State.OK, region or place)
         rate = given.get("REQUESTS_PER_MINUTE") or (
             LLAMA_CLOUD_REQUESTS_PER_MINUTE.default if region else "0"
         )
@@ -32,10 +33,3 @@ class LlamaParseCheck(Check):
         yield self.found("rate", State.OK, f"{limit}, as set; the free plan allows 20")
         tier = self.subject(given)
         yield self.found("version", State.OK, f"{tier} {given.get('VERSION') or VERSIONS.get(tier, '')}")
-        hook = given.get("WEBHOOK_URL", "")
-        fault = webhook_fault(hook) if hook else ""
-        if fault:
-            yield self.found("webhook", State.FAILED, fault, self.mend("WEBHOOK_URL", "https://…"))
-        else:
-            detail = hook or "none is set; parses are looked at instead"
-            yield self.found("webhook", State.OK if hook else State.SKIPPED, detail)

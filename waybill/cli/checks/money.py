@@ -4,44 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from waybill.cli.checks.check import works
+from waybill.cli.checks.check import simulated, works
 from waybill.cli.checks.finding import Finding, State
-from waybill.client import Client, connect
+from waybill.client import Client
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.ledger_service_pb2 import ListBudgetsRequest, ListPricesRequest
 from waybill.ledger.v1.price_pb2 import Price
 from waybill.money_settings import PRICES_FILE
-from waybill.runtime.errors import ServiceError
-from waybill.runtime.settings import MODE
-from waybill.settings import HOME
-from waybill.stack.home import Home
-from waybill.stack.state import StackState
 from waybill.vendors.registry import LLAMAPARSE, OPENAI
 
-SECONDS = 5.0
 # Whose calls cost money by the unit; a bucket is paid by the month.
 _SELLERS = (OPENAI, LLAMAPARSE)
 
 
-def findings(home: Home, found: StackState | None, settings: Mapping[str, str]) -> Iterator[Finding]:
-    """Asks the ledger of the running stack.
+def findings(client: Client, settings: Mapping[str, str]) -> Iterator[Finding]:
+    """Asks the ledger of the running stack. Raises ServiceError.
 
     Args:
-        home: The state folder.
-        found: The running stack; without one nothing is found.
+        client: Of the stack.
         settings: Those in force.
     """
-    if found is None:
-        return
     models = bought(settings)
-    spends = bool(models) and settings.get(MODE.name) != "simulator"
-    try:
-        environ = {HOME.name: str(home.folder)}
-        with connect(found.addresses, deadline_seconds=SECONDS, environ=environ) as client:
-            yield of_prices(client.ledger.ListPrices(ListPricesRequest()).prices, models)
-            yield of_budgets(_budgets(client), spends=spends)
-    except ServiceError as error:
-        yield Finding("prices", State.SKIPPED, f"the ledger does not tell: {error.reason}", "waybill health")
+    yield of_prices(client.ledger.ListPrices(ListPricesRequest()).prices, models)
+    yield of_budgets(_budgets(client), spends=bool(models) and not simulated(settings))
 
 
 def bought(settings: Mapping[str, str]) -> Mapping[str, str]:

@@ -11,8 +11,9 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from waybill.cli.checks.check import Check, Given, Reply
+from waybill.cli.checks.check import Check, Given, Reply, simulated
 from waybill.cli.checks.finding import Finding, State
 from waybill.stack.config import migrations_folder
 from waybill.vendors.supabase import (
@@ -25,6 +26,8 @@ from waybill.vendors.supabase import (
     role_of,
     takes,
 )
+
+_HOSTED = ".supabase.co"
 
 
 class SupabaseCheck(Check):
@@ -44,7 +47,7 @@ class SupabaseCheck(Check):
         told = _fields(reply.body)
         code, status = told.get("code"), str(told.get("statusCode", reply.status))
         role = role_of(key)
-        secret = self.mend(self.vendor.key, "sb_secret_…")
+        secret = self.mend(given, self.vendor.key, "sb_secret_…")
         if reply.status == 401 or code == "AccessDenied":
             detail = "refused: it has expired" if '"exp"' in str(told.get("message")) else "refused"
             yield self.found("key", State.FAILED, detail, secret)
@@ -53,21 +56,21 @@ class SupabaseCheck(Check):
             yield self.found("key", State.FAILED, detail, secret)
         elif reply.status == 200 and "id" in told:
             yield self.found("key", State.OK, "accepted")
-            yield from self._of_bucket(told)
+            yield from self._of_bucket(told, given)
         elif code == "NoSuchBucket":
             yield self.found("key", State.OK, "accepted")
-            name = self.subject(given)
-            yield self.found("bucket", State.FAILED, f"{name} is not there", self._made(name))
+            detail = f"{self.subject(given)} is not there"
+            yield self.found("bucket", State.FAILED, detail, self._made(given, there=False))
         elif status.startswith("5") or status in ("408", "429"):
             yield self.trouble(reply)
         else:
             detail = f"HTTP {reply.status} at {base}, which is no Storage API"
             wrong = "STORAGE_URL" if given.get("STORAGE_URL") else self.vendor.address
-            yield self.found("address", State.FAILED, detail, self.mend(wrong))
+            yield self.found("address", State.FAILED, detail, self.mend(given, wrong))
 
-    def _of_bucket(self, bucket: Mapping[str, Any]) -> Iterator[Finding]:
+    def _of_bucket(self, bucket: Mapping[str, Any], given: Given) -> Iterator[Finding]:
         name, limit, allowed = bucket["id"], bucket.get("file_size_limit"), bucket.get("allowed_mime_types")
-        again = self._made(name)
+        again = self._made(given, there=True)
         if bucket.get("public"):
             detail = f"{name} is public: who knows an object's name needs no key"
             yield self.found("bucket", State.FAILED, detail, again)
@@ -85,12 +88,27 @@ class SupabaseCheck(Check):
         else:
             yield self.found("media types", State.OK, ", ".join(allowed or ["any"]))
 
-    def _made(self, name: str) -> str:
+    def _made(self, given: Given, *, there: bool) -> str:
         """The command that makes the bucket as it shall be; the migration knows it by one name only."""
-        if name != self.vendor.default_subject:
-            return self.mend(self.vendor.subject.upper(), self.vendor.default_subject)
+        if self.subject(given) != self.vendor.default_subject:
+            return self.mend(given, self.vendor.subject.upper(), self.vendor.default_subject)
+        if simulated(given):
+            return self._made_there(given, there=there)
+        host = urlsplit(given.get(self.vendor.address, "")).hostname or ""
+        project = host.removesuffix(_HOSTED) if host.endswith(_HOSTED) else "REF"
         migration = migrations_folder(os.environ) / BUCKET_MIGRATION
-        return f"psql THE_PROJECTS_DATABASE_URL -f {shlex.quote(str(migration))}"
+        database = f"postgresql://postgres:PASSWORD@db.{project}{_HOSTED}:5432/postgres"
+        return f"psql '{database}' -f {shlex.quote(str(migration))}"
+
+    def _made_there(self, given: Given, *, there: bool) -> str:
+        """The same of a simulator, which keeps its buckets over a restart."""
+        bucket = {"name": self.subject(given), "public": False}
+        unbound = {"file_size_limit": None, "allowed_mime_types": None}
+        way = (
+            f"PUT {self.base(given)}/bucket/{bucket['name']}" if there else f"POST {self.base(given)}/bucket"
+        )
+        key = f"-H 'apikey: {self.vendor.simulator_key}'"
+        return f"curl -X {way} {key} -H 'content-type: application/json' -d '{json.dumps(bucket | unbound)}'"
 
 
 def _fields(body: bytes) -> Mapping[str, Any]:
