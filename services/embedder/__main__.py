@@ -95,11 +95,7 @@ async def build(
                 await stack.enter_async_context(asking.running())
         yield server.Service(
             rpcs=[
-                (
-                    embedder_service_pb2_grpc.add_EmbedderServiceServicer_to_server,
-                    servicer,
-                    "waybill.embedder.v1.EmbedderService",
-                ),
+                (embedder_service_pb2_grpc.add_EmbedderServiceServicer_to_server, servicer),
                 registration(backends),
             ],
             backends={name: probe for one in chosen for name, probe in one.probes.items()},

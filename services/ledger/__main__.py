@@ -84,7 +84,6 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
                         prices=config.prices,
                         audit=audit,
                     ),
-                    "waybill.ledger.v1.LedgerService",
                 )
             ],
             backends={"ledger/postgres": database.ping},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -50,7 +50,8 @@ from services.orchestrator.traces.reading import Traces
 from services.orchestrator.traces.spans import TraceServicer
 from services.orchestrator.vendor_waits import Vendors, VendorWaits
 from waybill import tokens
-from waybill.orchestrator.v1 import mode_service_pb2_grpc, orchestrator_service_pb2_grpc
+from waybill.orchestrator.v1 import mode_service_pb2_grpc as mode_rpc
+from waybill.orchestrator.v1 import orchestrator_service_pb2_grpc as runs_rpc
 from waybill.orchestrator.v1 import space_migration_service_pb2_grpc as space_rpc
 from waybill.runtime import server
 from waybill.runtime.audit import Audit, to_ledger
@@ -108,6 +109,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             modes=modes,
         )
         fills = SpaceFills(peers, f"orchestrator/{config.executor_id}", audit)
+        mode_servicer = ModeServicer(ModeSwitch(modes, peers, offers, audit, config.operator_tenant))
         migrations = SpaceMigrations(peers, spaces, searches, fills, audit, utc_now)
         try:
             async with (
@@ -118,49 +120,21 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
             ):
                 yield server.Service(
-                    rpcs=_rpcs(
-                        servicer,
-                        SpaceMigrationServicer(migrations),
-                        ModeServicer(ModeSwitch(modes, peers, offers, audit, config.operator_tenant)),
-                        TraceServicer(owner),
-                    ),
+                    rpcs=[
+                        (runs_rpc.add_OrchestratorServiceServicer_to_server, servicer),
+                        (
+                            space_rpc.add_SpaceMigrationServiceServicer_to_server,
+                            SpaceMigrationServicer(migrations),
+                        ),
+                        (mode_rpc.add_ModeServiceServicer_to_server, mode_servicer),
+                        (trace_service_pb2_grpc.add_TraceServiceServicer_to_server, TraceServicer(owner)),
+                    ],
                     backends={"orchestrator/postgres": database.ping},
                     audit=audit,
                 )
         finally:
             await durable.drain()
             await asyncio.to_thread(engine.shut_down)
-
-
-def _rpcs(
-    servicer: OrchestratorServicer,
-    migrations: SpaceMigrationServicer,
-    modes: ModeServicer,
-    traces: TraceServicer,
-) -> Sequence[server.Rpcs]:
-    """What the orchestrator serves: each servicer with its place and its name."""
-    return [
-        (
-            orchestrator_service_pb2_grpc.add_OrchestratorServiceServicer_to_server,
-            servicer,
-            "waybill.orchestrator.v1.OrchestratorService",
-        ),
-        (
-            space_rpc.add_SpaceMigrationServiceServicer_to_server,
-            migrations,
-            "waybill.orchestrator.v1.SpaceMigrationService",
-        ),
-        (
-            mode_service_pb2_grpc.add_ModeServiceServicer_to_server,
-            modes,
-            "waybill.orchestrator.v1.ModeService",
-        ),
-        (
-            trace_service_pb2_grpc.add_TraceServiceServicer_to_server,
-            traces,
-            "opentelemetry.proto.collector.trace.v1.TraceService",
-        ),
-    ]
 
 
 if __name__ == "__main__":

@@ -116,7 +116,6 @@ async def assembled(
                 (
                     parser_service_pb2_grpc.add_ParserServiceServicer_to_server,
                     ParserServicer(jobs, runner, objects, engines),
-                    "waybill.parser.v1.ParserService",
                 ),
                 registration(_backends(config, engines)),
             ],

@@ -86,17 +86,11 @@ async def build(
                 (
                     objects_grpc.add_ObjectStorageServiceServicer_to_server,
                     ObjectStorageServicer(Objects(chosen.store), partial(links.source_of, database), audit),
-                    "waybill.storage.v1.ObjectStorageService",
                 ),
-                (
-                    index_grpc.add_DocumentIndexServiceServicer_to_server,
-                    index,
-                    "waybill.storage.v1.DocumentIndexService",
-                ),
+                (index_grpc.add_DocumentIndexServiceServicer_to_server, index),
                 (
                     space_grpc.add_CollectionSpaceServiceServicer_to_server,
                     CollectionSpaceServicer(database, owner, finished.set),
-                    "waybill.storage.v1.CollectionSpaceService",
                 ),
                 registration(_backends(config, chosen)),
             ],

@@ -57,7 +57,7 @@ def storage(folder: Path) -> Iterator[str]:
         async with objects_on_disk(folder, LinksConfig("127.0.0.1:0"), now) as (store, _):
             servicer = ObjectStorageServicer(Objects(store), source_of, Audit(log_alone))
             add = rpc.add_ObjectStorageServiceServicer_to_server
-            service = Service([(add, servicer, "waybill.storage.v1.ObjectStorageService")])
+            service = Service([(add, servicer)])
             async with serving(server_config("storage"), Telemetry("storage", []), service) as at:
                 address.append(at)
                 up.set()

@@ -98,7 +98,7 @@ async def serving(store: ObjectStore) -> AsyncIterator[rpc.ObjectStorageServiceA
     """The service over a backend."""
     add = rpc.add_ObjectStorageServiceServicer_to_server
     servicer = ObjectStorageServicer(Objects(store), no_documents, Audit(log_alone))
-    service = Service([(add, servicer, "waybill.storage.v1.ObjectStorageService")])
+    service = Service([(add, servicer)])
     async with channel_to(service) as channel:
         yield rpc.ObjectStorageServiceStub(channel)
 

@@ -128,12 +128,10 @@ async def bench(database: MigratedPostgres) -> AsyncIterator[Bench]:
                 (
                     index_rpc.add_DocumentIndexServiceServicer_to_server,
                     DocumentIndexServicer(pool, owner, lambda: None),
-                    "waybill.storage.v1.DocumentIndexService",
                 ),
                 (
                     space_rpc.add_CollectionSpaceServiceServicer_to_server,
                     CollectionSpaceServicer(pool, owner, lambda: None),
-                    "waybill.storage.v1.CollectionSpaceService",
                 ),
             ]
         )

@@ -60,7 +60,7 @@ async def index_at(
     owner = await Database.open(database.owner_url("storage"), max_size=1)
     add = rpc.add_DocumentIndexServiceServicer_to_server
     servicer = DocumentIndexServicer(pool, owner, on_replaced)
-    service = Service([(add, servicer, "waybill.storage.v1.DocumentIndexService")])
+    service = Service([(add, servicer)])
     try:
         async with channel_to(service) as channel:
             yield Index(rpc.DocumentIndexServiceStub(channel), tenant_headers())

@@ -55,7 +55,7 @@ def tenant(name: str) -> tuple[tuple[str, str]]:
 
 @asynccontextmanager
 async def objects() -> AsyncIterator[tuple[grpc.aio.Channel, Any]]:
-    rpcs = [(add_ObjectStorageServiceServicer_to_server, Objects(), NAME)]
+    rpcs = [(add_ObjectStorageServiceServicer_to_server, Objects())]
     async with (
         served("storage", of_service(Service(rpcs))) as address,
         grpc.aio.insecure_channel(address) as channel,

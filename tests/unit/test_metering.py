@@ -87,7 +87,7 @@ class FakeLedger(LedgerServiceServicer):
 @asynccontextmanager
 async def metered(ledger: FakeLedger, recorder: Recorder | None = None) -> AsyncIterator[Meter]:
     recorder = recorder or Recorder()
-    rpcs = [(add_LedgerServiceServicer_to_server, ledger, "waybill.ledger.v1.LedgerService")]
+    rpcs = [(add_LedgerServiceServicer_to_server, ledger)]
     async with served("ledger", of_service(Service(rpcs))) as address, channel(address) as opened:
         with identity.acting_as(someone()):
             yield Meter(LedgerServiceStub(opened), recorder.telemetry("embedder").tracer, "embedder")

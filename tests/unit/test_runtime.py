@@ -68,7 +68,7 @@ class Endless(EmbedderServiceServicer):
 
 @asynccontextmanager
 async def ledger(handle: Handler, recorder: Recorder | None = None) -> AsyncIterator[Any]:
-    rpcs = [(add_LedgerServiceServicer_to_server, Ledger(handle), "waybill.ledger.v1.LedgerService")]
+    rpcs = [(add_LedgerServiceServicer_to_server, Ledger(handle))]
     async with (
         served("ledger", of_service(Service(rpcs)), recorder) as address,
         channel(address, recorder) as opened,
@@ -146,7 +146,7 @@ async def test_a_cancelled_call_stops_the_handler_and_ends_both_spans_as_cancell
 
 async def test_leaving_a_response_stream_early_stops_the_server() -> None:
     recorder, endless = Recorder(), Endless()
-    rpcs = [(add_EmbedderServiceServicer_to_server, endless, "waybill.embedder.v1.EmbedderService")]
+    rpcs = [(add_EmbedderServiceServicer_to_server, endless)]
     async with (
         served("e", of_service(Service(rpcs)), recorder) as address,
         channel(address, recorder) as opened,

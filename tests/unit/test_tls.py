@@ -198,7 +198,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         seen.append(identity.caller())
 
     certificate = made(tmp_path)
-    rpcs = [(add_LedgerServiceServicer_to_server, Ledger(handle), "waybill.ledger.v1.LedgerService")]
+    rpcs = [(add_LedgerServiceServicer_to_server, Ledger(handle))]
     with Issuer().served() as issuer:
         auth = AuthConfig(tokens=issuer.config, service_secret=SECRET)
         async with listening(auth, certificate, rpcs) as (plain, secure):

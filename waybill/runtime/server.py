@@ -117,8 +117,8 @@ class ServerConfig:
         )
 
 
-# A gRPC service: the generated add_…_to_server, the servicer, the full name.
-Rpcs = tuple[Callable[[Any, Any], None], Any, str]
+# A gRPC service: the generated add_…_to_server, and the servicer.
+Rpcs = tuple[Callable[[Any, Any], None], Any]
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,10 @@ async def _served(
             ("grpc.absolute_max_metadata_size", METADATA_BYTES),
         ],
     )
-    for add, servicer, _ in service.rpcs:
-        add(servicer, server)
-    names = [name for _, _, name in service.rpcs]
+    registry = _Registry(server)
+    for add, servicer in service.rpcs:
+        add(servicer, registry)
+    names = registry.names
     healths = _Healths()
     health_pb2_grpc.add_HealthServicer_to_server(healths, server)
     if not config.open_to_others:
@@ -198,6 +199,19 @@ async def _served(
     finally:
         await healths.enter_graceful_shutdown()
         await server.stop(DRAIN_SECONDS)
+
+
+class _Registry:
+    """What generated code registers a servicer with: hands it to the server, and keeps the full name."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+        self.names: list[str] = []
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, name: str, handlers: dict[str, Any]) -> None:
+        self._server.add_registered_method_handlers(name, handlers)
+        self.names.append(name)
 
 
 def _listen(server: grpc.aio.Server, config: ServerConfig, bind: str) -> str:

@@ -100,5 +100,4 @@ class BackendServicer(backend_service_pb2_grpc.BackendServiceServicer):
 
 def registration(backends: Backends) -> server.Rpcs:
     """The service as `server.Service` takes it."""
-    add = backend_service_pb2_grpc.add_BackendServiceServicer_to_server
-    return add, BackendServicer(backends), "waybill.common.v1.BackendService"
+    return backend_service_pb2_grpc.add_BackendServiceServicer_to_server, BackendServicer(backends)
