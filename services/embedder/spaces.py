@@ -16,7 +16,7 @@ from services.embedder.embedding import Embeddings
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.errors import Precondition
 
-# Each holds a model, and anybody who may embed can name one.
+# Each holds a model, and anybody who may embed can name one. The one least recently asked for makes room.
 MOST_MODELS = 8
 MAX_DIMENSION = 4_000
 # Answers None for a model that it has not.
@@ -42,6 +42,7 @@ class Spaces:
         self._defaults = {one.name: one for one in defaults}
         self._makers = makers
         self._later = later
+        # The one that was asked for last stands last.
         self._made: dict[tuple[str, int], Embeddings] = {}
         self._lock = asyncio.Lock()
 
@@ -89,15 +90,16 @@ class Spaces:
             return self.default
         key = model, dimension
         async with self._lock:
-            if key not in self._made:
-                found = None
-                if len(self._made) < MOST_MODELS and 0 <= dimension <= MAX_DIMENSION:
-                    # A local model takes a second of CPU to load.
-                    found = await asyncio.to_thread(self._make, model, dimension)
-                if found is None:
-                    raise _not_served(model, dimension, own)
-                self._made[key] = found
-            return self._made[key]
+            found = self._made.pop(key, None)
+            if found is None and 0 <= dimension <= MAX_DIMENSION:
+                # A local model takes a second of CPU to load.
+                found = await asyncio.to_thread(self._make, model, dimension)
+            if found is None:
+                raise _not_served(model, dimension, own)
+            if len(self._made) >= MOST_MODELS:
+                del self._made[next(iter(self._made))]
+            self._made[key] = found
+            return found
 
     def _make(self, model: str, dimension: int) -> Embeddings | None:
         made = (make(model, dimension) for make in self._makers)

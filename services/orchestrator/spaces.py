@@ -58,8 +58,12 @@ class Spaces:
 
     async def offer(self, collection: str) -> EmbedResponse:
         """What the embedder says of the model that a collection is in."""
-        own, offer = await self.own(collection), await self.offers.current()
-        return offer if own in (None, offer.space) else await self.offers.of_space(own)
+        return await self.offer_in(await self.of(collection))
+
+    async def offer_in(self, space: Space) -> EmbedResponse:
+        """The same of the model of a space."""
+        offer = await self.offers.current()
+        return offer if space == offer.space else await self.offers.of_space(space)
 
     async def of_version(self, cut: Cut) -> Space:
         """The space that a version's vectors are in, whatever the embedder serves by now."""

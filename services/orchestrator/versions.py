@@ -37,8 +37,8 @@ class NewVersion:
 
     @property
     def space(self) -> Space:
-        """That its vectors are in."""
-        return self._wanted.space
+        """That its vectors are in: of a version that the run has published, its own."""
+        return self.begun.space if self.begun.HasField("space") else self._wanted.space
 
     @property
     def settled(self) -> bool:

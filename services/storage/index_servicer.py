@@ -84,7 +84,9 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
                 return _begun(Begun(False))  # nothing is in a space that nobody knows
         begun = await self._with_room(wanted.space, begin)
         # A repeat answers what the first call did, also behind the publishing.
-        return _begun(replace(begun, published=False, chunk_count=0, pending=0) if begun.published else begun)
+        if begun.published:
+            begun = replace(begun, published=False, chunk_count=0, pending=0, space=None)
+        return _begun(begun)
 
     async def PutChunks(self, request: pb.PutChunksRequest, context: Any) -> pb.PutChunksResponse:
         """Writes chunks."""
@@ -272,6 +274,7 @@ def _begun(begun: Begun) -> pb.BeginVersionResponse:
         run_id=begun.run_id,
         description_differs=not begun.described,
         pending_vectors=begun.pending,
+        space=space_pb2.Space(**asdict(begun.space)) if begun.space else None,
     )
 
 

@@ -56,12 +56,12 @@ on conflict (document_id, run_id, recipe) do update
             when 'BUILDING' then excluded.space_id else document_versions.space_id end
 """
 
-# The version that a run began, and whether it was the same that it begins now.
+# The version that a run began, and whether its content was the same that it begins now.
 BEGUN = """
-select version_id, state, chunk_count,
+select version_id, state, chunk_count, model, dimension, revision,
     case when state = 'PUBLISHED' then chunk_count - vector_count else 0 end as pending,
-    (source_sha256, space_id) = (%(source_sha256)s, %(space_id)s) as same
-from document_versions
+    source_sha256 = %(source_sha256)s as same
+from document_versions join spaces using (space_id)
 where (document_id, run_id, recipe) = (%(document_id)s, %(run_id)s, %(recipe)s)
 """
 
@@ -107,6 +107,7 @@ class Begun:
         unchanged: The published version is the same.
         published: The version of this run is, or was until another replaced it.
         pending: Chunks of that version without a vector.
+        space: Of that version: what it lacks is of this one, whichever the run begins in now.
         described: Unchanged too is what is said of it: metadata and origin.
         run_id: Of what is unchanged, the run that made it.
     """
@@ -119,6 +120,7 @@ class Begun:
     published: bool = False
     pending: int = 0
     run_id: str = ""
+    space: Space | None = None
 
     @property
     def settled(self) -> bool:
@@ -210,8 +212,11 @@ async def _begin(connection: Connection, values: dict[str, Any]) -> Begun:
     if not version["same"]:
         raise Conflict(
             "RUN_ID_REUSED",
-            "This run began this document with other content or space. Use a new run.",
+            "This run began this document with other content. Use a new run.",
         )
     ids = str(document["document_id"]), str(version["version_id"])
     published = version["state"] in ("PUBLISHED", "SUPERSEDED", "SWEPT")
-    return Begun(False, *ids, version["chunk_count"], published=published, pending=version["pending"])
+    space = Space(version["model"], version["dimension"], version["revision"]) if published else None
+    return Begun(
+        False, *ids, version["chunk_count"], published=published, pending=version["pending"], space=space
+    )

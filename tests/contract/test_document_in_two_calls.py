@@ -97,6 +97,22 @@ async def test_both_calls_repeated_at_any_time_change_nothing(index: Index) -> N
     assert found(await index.search("harbour quay")) == ["quay"]
 
 
+async def test_a_version_that_was_published_is_found_also_once_the_run_begins_in_another_space(
+    index: Index,
+) -> None:
+    run_id, other = str(uuid.uuid4()), Space(model="text-embedding-3-small", dimension=1536)
+    put = await begin(index, chunk(0, "harbour"), run_id=run_id)
+    await finish(index, put.begun.version_id, {0: unit_vector(0)}, 1)
+    # The run was cut off before it could say so, and by now another model embeds.
+    again = await begin(index, chunk(0, "harbour"), run_id=run_id, space=other)
+    assert (again.begun.outcome, again.begun.version_id) == (PUBLISHED, put.begun.version_id)
+    assert again.begun.space == SPACE
+    # What is not published yet goes over to the other space.
+    await begin(index, chunk(0, "quay"), run_id=run_id, key="b.md")
+    put = await begin(index, chunk(0, "quay"), run_id=run_id, key="b.md", space=other)
+    assert (put.begun.outcome, put.begun.HasField("space")) == (BEGUN, False)
+
+
 async def test_what_is_published_already_is_not_written_again(index: Index) -> None:
     first = await begin(index, chunk(0, "harbour"))
     await finish(index, first.begun.version_id, {0: unit_vector(0)}, 1)

@@ -8,7 +8,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,7 @@ async def hybrid(
     also_local: bool = True,
     retries: RetryBudget = USUAL_RETRIES,
     files: SupabaseConfig | None = None,
+    model: str = "",
 ) -> AsyncIterator[Bench]:
     """Services in hybrid mode, unless another one is named, and their vendors."""
     async with (
@@ -169,6 +170,7 @@ async def hybrid(
         llamacloud_simulator(cloud or quick()) as llamacloud,
     ):
         to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
+        to_openai = replace(to_openai, model=model or to_openai.model)
         vendors = Vendors(
             mode, to_openai, to_llamacloud, files, local_over_budget, retries, SOON, also_local=also_local
         )
@@ -291,6 +293,29 @@ async def test_the_same_content_again_is_no_unchanged_while_vectors_are_pending(
     bench.openai.server.up()
     await until(lambda: bench.ended(again.run_id, Run.STATE_READY))
     assert (await bench.ingest(TEXT)).state == Run.STATE_UNCHANGED
+
+
+def test_a_heal_buys_vectors_of_the_versions_own_model_also_once_another_one_is_configured(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    async def degraded() -> tuple[str, str]:
+        async with hybrid(database, tmp_path / "objects") as bench:
+            bench.openai.server.down()
+            run = await bench.ingest(TEXT)
+            assert run.reason == "VECTORS_PENDING"
+            return bench.tenant, run.run_id
+
+    async def check_healed(tenant: str, run_id: str) -> None:
+        async with hybrid(database, tmp_path / "objects", model="text-embedding-3-large") as bench:
+            bench.tenant = tenant
+            await bench.heal(run_id)
+            run = await bench.finish(run_id)
+            assert (run.state, run.reason, run.message) == (Run.STATE_READY, "", "")
+            settled = [e for e in await bench.embeddings(run_id) if e.state == Entry.STATE_SETTLED]
+            assert {e.model for e in settled} == {"text-embedding-3-small"}
+
+    # The engine takes one start a loop.
+    asyncio.run(check_healed(*asyncio.run(degraded())))
 
 
 async def test_what_is_not_degraded_by_a_vendor_is_not_healed(bench: Bench) -> None:

@@ -54,7 +54,7 @@ class Chunking:
         version, packer = await self._spaces.following(
             row["collection"], partial(self._version, parsed, row, now)
         )
-        offer = await steady(partial(self._spaces.offer, row["collection"]))
+        offer = await steady(partial(self._spaces.offer_in, version.space))
         begun, kind = version.begun, index.BeginVersionResponse
         cut = Cut(
             version_id=begun.version_id,

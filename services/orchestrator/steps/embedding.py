@@ -88,7 +88,7 @@ class Embedding:
             why, space = without, await self._space_now(cut, row)
             chosen = row["backends"]
             if space != await self._spaces.of_version(cut):
-                chosen = chosen | kept([(await self._spaces.offer(row["collection"])).choice])
+                chosen = chosen | kept([(await self._spaces.offer_in(space)).choice])
                 for batch in cut.batches:
                     embedded = await self._embed(cut, batch, space, row)
                     if embedded.value.without:

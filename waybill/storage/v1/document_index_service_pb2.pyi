@@ -47,7 +47,7 @@ class BeginVersionRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., document_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., recipe: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., run_id: _Optional[str] = ..., validate_only: _Optional[bool] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class BeginVersionResponse(_message.Message):
-    __slots__ = ("outcome", "version_id", "document_id", "chunk_count", "description_differs", "pending_vectors", "run_id")
+    __slots__ = ("outcome", "version_id", "document_id", "chunk_count", "description_differs", "pending_vectors", "run_id", "space")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OUTCOME_UNSPECIFIED: _ClassVar[BeginVersionResponse.Outcome]
@@ -65,6 +65,7 @@ class BeginVersionResponse(_message.Message):
     DESCRIPTION_DIFFERS_FIELD_NUMBER: _ClassVar[int]
     PENDING_VECTORS_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
     outcome: BeginVersionResponse.Outcome
     version_id: str
     document_id: str
@@ -72,7 +73,8 @@ class BeginVersionResponse(_message.Message):
     description_differs: bool
     pending_vectors: int
     run_id: str
-    def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., description_differs: _Optional[bool] = ..., pending_vectors: _Optional[int] = ..., run_id: _Optional[str] = ...) -> None: ...
+    space: _space_pb2.Space
+    def __init__(self, outcome: _Optional[_Union[BeginVersionResponse.Outcome, str]] = ..., version_id: _Optional[str] = ..., document_id: _Optional[str] = ..., chunk_count: _Optional[int] = ..., description_differs: _Optional[bool] = ..., pending_vectors: _Optional[int] = ..., run_id: _Optional[str] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ...) -> None: ...
 
 class PutChunksRequest(_message.Message):
     __slots__ = ("version_id", "chunks", "begin")
