@@ -30,6 +30,7 @@ from services.orchestrator.peers import connected
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.planning import Plans
 from services.orchestrator.runs import engine
+from services.orchestrator.runs.deleting import Deletions
 from services.orchestrator.runs.durable import Durable
 from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.step_log import StepLog
@@ -84,7 +85,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         pipeline = Pipeline(Parsing(peers, waits, modes), chunking, embedding, batches, modes)
         listing, searches = RunListing(database), Searches(spaces, peers)
         audit = Audit(to_ledger(peers.ledger))
-        control = Control(runs, durable, pipeline, peers, listing, audit, modes)
+        control = Control(runs, durable, pipeline, peers, Deletions(database), audit, modes)
         budgets = BudgetWaits(peers, utc_now)
         vendors = Vendors(peers, modes, waits, utc_now)
         kinds: dict[str, Kind] = {

@@ -11,8 +11,8 @@ from services.orchestrator.budget_waits import check
 from services.orchestrator.degrading import HEALABLE, HEALED_BY, lacks
 from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers, steady
+from services.orchestrator.runs.deleting import Deletions
 from services.orchestrator.runs.durable import Durable, Ingestion
-from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.store import Runs, check_not_ended
 from services.orchestrator.traces import bills
@@ -67,7 +67,7 @@ class Control:
         durable: Durable,
         ingestion: Ingestion,
         peers: Peers,
-        listing: RunListing,
+        deletions: Deletions,
         audit: Audit,
         modes: Modes,
     ) -> None:
@@ -75,7 +75,7 @@ class Control:
         self._durable = durable
         self._ingestion = ingestion
         self._peers = peers
-        self._listing = listing
+        self._deletions = deletions
         self._audit = audit
         self._modes = modes
 
@@ -163,8 +163,8 @@ class Control:
             return await self._deleted(tenant, collection, document_key)
 
     async def _deleted(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:
-        await self._runs.check_finished(tenant, collection, document_key)
-        sources = await self._runs.sources(tenant, collection, document_key)
+        await self._deletions.check_finished(tenant, collection, document_key)
+        sources = await self._deletions.sources(tenant, collection, document_key)
         request = DeleteDocumentRequest(
             collection=collection, document_key=document_key, source_sha256=sources
         )
@@ -172,7 +172,9 @@ class Control:
         answer = DeleteDocumentResponse(versions=gone.versions, chunks=gone.chunks, vectors=gone.vectors)
         for sha256 in gone.orphaned_source_sha256:
             delete = partial(self._delete_source, sha256, answer)
-            await insist(partial(self._runs.delete_source, tenant, sha256, delete), seconds=PATIENCE_SECONDS)
+            await insist(
+                partial(self._deletions.delete_source, tenant, sha256, delete), seconds=PATIENCE_SECONDS
+            )
         return answer
 
     async def delete_many(self, tenant: str, request: DeleteDocumentsRequest) -> DeleteDocumentsResponse:
@@ -224,7 +226,7 @@ class Control:
     ) -> None:
         """Names what comes into the index after this, too."""
         named = {one.run_id for one in answer.unfinished}
-        rows = await self._listing.unfinished(tenant, request.collection, request.metadata, MOST_UNFINISHED)
+        rows = await self._deletions.unfinished(tenant, request.collection, request.metadata, MOST_UNFINISHED)
         for row in rows:
             if str(row["run_id"]) not in named:
                 answer.unfinished.add(document_key=row["document_key"], run_id=str(row["run_id"]))

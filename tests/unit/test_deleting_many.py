@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from services.orchestrator.control import Control
-from services.orchestrator.runs.listing import RunListing
+from services.orchestrator.runs.deleting import Deletions
 from waybill.orchestrator.v1.orchestrator_service_pb2 import DeleteDocumentResponse, DeleteDocumentsRequest
 from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.errors import Precondition
@@ -27,15 +27,15 @@ class Refusing(Control):
     def __init__(self, why: Precondition) -> None:
         nothing: Any = None
         peers: Any = SimpleNamespace(index=Index())
-        listing = cast("RunListing", Listing())
-        super().__init__(nothing, nothing, nothing, peers, listing, Audit(log_alone), nothing)
+        deletions = cast("Deletions", NoneUnfinished())
+        super().__init__(nothing, nothing, nothing, peers, deletions, Audit(log_alone), nothing)
         self._why = why
 
     async def delete(self, tenant: str, collection: str, document_key: str) -> DeleteDocumentResponse:
         raise self._why
 
 
-class Listing:
+class NoneUnfinished:
     async def unfinished(self, *args: object) -> list[dict[str, str]]:
         return []
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from psycopg.types.json import Jsonb
 
 from services.orchestrator.runs.rows import Row, new_run_id, unix_ms
 from waybill.runtime.postgres import Database
@@ -33,12 +31,6 @@ select runs.* from (
 ) newest
 join waybill_runs.runs using (run_id)
 order by run_id desc
-"""
-
-UNFINISHED = """
-select run_id, document_key from waybill_runs.runs
-where ended_at is null and collection = %(collection)s and metadata @> %(metadata)s
-order by run_id limit %(limit)s
 """
 
 
@@ -81,14 +73,6 @@ class RunListing:
         query = LIST_BY_STATE if wanted.states and not narrow else LIST
         async with self._database.transaction(tenant) as connection:
             return await (await connection.execute(query, values)).fetchall()
-
-    async def unfinished(
-        self, tenant: str, collection: str, metadata: Mapping[str, str], limit: int
-    ) -> list[Row]:
-        """Runs under way of documents of a collection that have these values: run_id and document_key."""
-        values = {"collection": collection, "metadata": Jsonb(dict(metadata)), "limit": limit}
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(UNFINISHED, values)).fetchall()
 
 
 def _first_of(moment: datetime.datetime | None) -> str | None:

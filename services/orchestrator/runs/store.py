@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from services.orchestrator.degrading import HEALED_BY
 from services.orchestrator.runs.changes import Begun, Ended, write
+from services.orchestrator.runs.deleting import LOCK_SOURCE
 from services.orchestrator.runs.outcomes import RunWaits
 from services.orchestrator.runs.queueing import enqueue
 from services.orchestrator.runs.rows import (
@@ -104,9 +105,6 @@ from (select count(*) as unfinished from waybill_runs.runs
         where (collection, document_key) = (%(collection)s, %(document_key)s)) as came_before) looked
     left join waybill_runs.runs known on known.request_id = %(request_id)s
 """
-
-# Keeps the acceptance of a source apart from the deletion of the same.
-LOCK_SOURCE = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 class Runs:
@@ -313,42 +311,6 @@ class Runs:
                 await enqueue(connection, row, self._version)
         if row is not None:
             self.tell_watchers(row)
-
-    async def delete_source(self, tenant: str, sha256: str, delete: Callable[[], Awaitable[None]]) -> bool:
-        """Deletes a source unless an unfinished run needs it; answers whether it was deleted."""
-        query = "select 1 from waybill_runs.runs where source_sha256 = %s and ended_at is null limit 1"
-        async with self._database.transaction(tenant) as connection:
-            await connection.execute(LOCK_SOURCE, [f"{tenant}/{sha256}"])
-            if await (await connection.execute(query, [sha256])).fetchone():
-                return False
-            await delete()
-        return True
-
-    async def sources(self, tenant: str, collection: str, document_key: str) -> list[str]:
-        """The sources, SHA-256 hex, that a document was ever made from; the newest 1,000."""
-        query = (
-            "select source_sha256 from waybill_runs.runs where (collection, document_key) = (%s, %s)"
-            " group by source_sha256 order by max(created_at) desc limit 1000"
-        )
-        async with self._database.transaction(tenant) as connection:
-            rows = await (await connection.execute(query, [collection, document_key])).fetchall()
-        return [row["source_sha256"] for row in rows]
-
-    async def check_finished(self, tenant: str, collection: str, document_key: str) -> None:
-        """Raises Precondition RUN_UNFINISHED while a run of the document is under way."""
-        query = (
-            "select run_id from waybill_runs.runs"
-            " where (collection, document_key) = (%s, %s) and ended_at is null limit 1"
-        )
-        async with self._database.transaction(tenant) as connection:
-            row = await (await connection.execute(query, [collection, document_key])).fetchone()
-        if row is not None:
-            run_id = str(row["run_id"])
-            raise Precondition(
-                "RUN_UNFINISHED",
-                f"Run {run_id} of this document is under way. Await or cancel it.",
-                {"run_id": run_id},
-            )
 
     def watch(self, ref: RunRef, seen_revision: int) -> AsyncIterator[Row]:
         """A run's row when it has changed, from above a revision on, until it is final."""
