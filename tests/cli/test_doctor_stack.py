@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
+from types import MappingProxyType
 
+import grpc
 import psycopg
 import pytest
 
@@ -106,8 +109,10 @@ class Disk:
     free: int
 
 
-def of_machine(tmp_path: Path, free: int = 10**12, **settings: str) -> dict[str, Finding]:
-    found = machine.findings(Home(tmp_path / "state"), settings, lambda _: Disk(free))
+def of_machine(
+    tmp_path: Path, given: Mapping[str, str] = MappingProxyType({}), free: int = 10**12, **settings: str
+) -> dict[str, Finding]:
+    found = machine.findings(Home(tmp_path / "state"), {**given, **settings}, lambda _: Disk(free))
     return {one.check: one for one in found}
 
 
@@ -118,11 +123,17 @@ def test_a_disk_that_is_nearly_full_is_told(tmp_path: Path) -> None:
     assert of_machine(tmp_path)["disk"].state is State.OK
 
 
-def test_a_collector_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        there = f"http://127.0.0.1:{server.getsockname()[1]}"
+def test_a_collector_that_does_not_answer_or_speaks_something_else_is_told(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool)
+        there = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
         assert of_machine(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=there)["telemetry"].state is State.OK
-    for endpoint in (there, "collector:4317", "http://[1"):
+        server.stop(0).wait()
+    with vendor(200) as other:
+        spoken = of_machine(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=other.removesuffix("/v1"))["telemetry"]
+    assert (spoken.state, "not by gRPC" in spoken.detail) == (State.FAILED, True)
+    for endpoint in (there, "collector:4317", "http://collector", "http://[1"):
         found = of_machine(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)["telemetry"]
         assert (found.state, endpoint in found.detail) == (State.FAILED, True)
         assert "OTEL_EXPORTER_OTLP_ENDPOINT=" in found.mend
@@ -134,10 +145,22 @@ def test_alerts_without_a_receiver_or_a_secret_are_told(tmp_path: Path) -> None:
     address = "https://alerts.example/hook"
     unsigned = of_machine(tmp_path, WAYBILL_ALERT_WEBHOOK_URL=address)["alerts"]
     assert (unsigned.state, "WAYBILL_ALERT_WEBHOOK_SECRET=" in unsigned.mend) == (State.FAILED, True)
-    secret = {"WAYBILL_ALERT_WEBHOOK_URL": address, "WAYBILL_ALERT_WEBHOOK_SECRET": "whsec_x"}
-    found = machine.findings(Home(tmp_path), secret)
-    signed = next(one for one in found if one.check == "alerts")
-    assert (signed.state, signed.detail) == (State.OK, "signed, to alerts.example")
+
+
+def test_whether_a_receiver_of_alerts_answers_is_told_and_nothing_is_sent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/hook"
+        signed = {"WAYBILL_ALERT_WEBHOOK_URL": address, "WAYBILL_ALERT_WEBHOOK_SECRET": "whsec_x"}
+        found = of_machine(tmp_path, signed)["alerts"]
+        assert (found.state, found.detail) == (State.OK, "signed, to 127.0.0.1, which answers")
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(100) == b""
+        private = of_machine(tmp_path, signed, WAYBILL_ENV="production")["alerts"]
+        assert (private.state, "private" in private.detail) == (State.FAILED, True)
+    away = of_machine(tmp_path, signed)["alerts"]
+    assert (away.state, "nothing listens" in away.detail) == (State.FAILED, True)
+    assert "WAYBILL_ALERT_WEBHOOK_URL=" in away.mend
 
 
 def test_a_model_without_a_price_is_named() -> None:

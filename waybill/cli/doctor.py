@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 import typer
 from rich.text import Text
 
-from waybill.cli.checks import database, machine, services, webhook
+from waybill.cli.checks import callers, database, machine, services, webhook
 from waybill.cli.checks.check import RESTART
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
@@ -53,6 +53,7 @@ def _findings(home: Home, found: StackState | None) -> Iterator[Finding]:
     asking = [
         *(functools.partial(check.findings, settings) for check in CHECKS),
         functools.partial(webhook.findings, settings, runs=found is not None),
+        functools.partial(callers.findings, settings),
     ]
     with ThreadPoolExecutor(len(asking)) as pool:
         answers = pool.map(lambda ask: list(ask()), asking)

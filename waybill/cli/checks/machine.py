@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shutil
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import grpc
+
 from waybill.cli.checks.check import RESTART
 from waybill.cli.checks.finding import Finding, State, why_silent
 from waybill.money_settings import ALERT_WEBHOOK_SECRET, ALERT_WEBHOOK_SECRET_FILE, ALERT_WEBHOOK_URL
 from waybill.runtime import settings as declared
+from waybill.runtime.public_address import may_be_reached
+from waybill.runtime.tls import channel_credentials, is_tls, target
 from waybill.settings import HOME
 from waybill.stack.home import Home
 
@@ -59,19 +64,37 @@ def _telemetry(settings: Mapping[str, str]) -> Finding:
     if not endpoint:
         return Finding("telemetry", State.OK, "spans go to the orchestrator alone: `waybill trace`")
     mend = f"export {declared.OTEL_ENDPOINT.name}=http://host:4317, or unset it; {RESTART}"
+    address = endpoint.removeprefix("http://").rstrip("/")
     try:
-        place = urlsplit(endpoint)
-        host, port = place.hostname, place.port or 4317
+        place = urlsplit(f"//{target(address)}")
+        host, port = place.hostname or "", place.port
     except ValueError:
-        host, port = None, 0
-    if host is None:
+        host, port = "", None
+    if "://" not in endpoint or not host or port is None:
         return Finding("telemetry", State.FAILED, f"{endpoint} is no http://host:port", mend)
     try:
         socket.create_connection((host, port), SECONDS).close()
     except OSError as error:
         detail = f"{endpoint} does not answer ({why_silent(error)}): it gets no spans"
         return Finding("telemetry", State.FAILED, detail, mend)
+    if not _speaks_grpc(address, settings):
+        detail = f"{endpoint} answers, but not by gRPC: it gets no spans. OTLP/gRPC is mostly at 4317"
+        return Finding("telemetry", State.FAILED, detail, mend)
     return Finding("telemetry", State.OK, f"spans go to {endpoint}, too")
+
+
+def _speaks_grpc(address: str, settings: Mapping[str, str]) -> bool:
+    ca = settings.get(declared.TLS_CA_FILE.name, "")
+    if is_tls(address):
+        channel = grpc.secure_channel(target(address), channel_credentials(Path(ca) if ca else None))
+    else:
+        channel = grpc.insecure_channel(address)
+    with channel:
+        try:
+            grpc.channel_ready_future(channel).result(SECONDS)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
 
 
 def _alerts(settings: Mapping[str, str]) -> Finding:
@@ -85,4 +108,27 @@ def _alerts(settings: Mapping[str, str]) -> Finding:
         detail = "the webhook has no secret to sign with"
         mend = f"export {ALERT_WEBHOOK_SECRET.name}=whsec_…; {RESTART}"
         return Finding("alerts", State.FAILED, detail, mend)
-    return Finding("alerts", State.OK, f"signed, to {urlsplit(url).hostname}")
+    return _receiver(url, loopback=settings.get(declared.ENV.name) != "production")
+
+
+def _receiver(url: str, *, loopback: bool) -> Finding:
+    """Whether alerts come through; the connection alone is tried, and nothing is sent."""
+    mend = f"export {ALERT_WEBHOOK_URL.name}=https://…, one that answers; {RESTART}"
+    try:
+        place = urlsplit(url)
+        host, port = place.hostname or "", place.port or (80 if place.scheme == "http" else 443)
+        private = not all(may_be_reached(one, loopback=loopback) for one in _addresses(host, port))
+        if private:
+            return Finding("alerts", State.FAILED, f"{host} is a private address, which gets none", mend)
+        with socket.create_connection((host, port), SECONDS) as connection:
+            if place.scheme == "https":
+                ssl.create_default_context().wrap_socket(connection, server_hostname=host).close()
+    except (OSError, ValueError) as error:
+        return Finding("alerts", State.FAILED, f"{host} does not answer ({why_silent(error)})", mend)
+    return Finding("alerts", State.OK, f"signed, to {host}, which answers")
+
+
+def _addresses(host: str, port: int) -> Iterator[str]:
+    """Raises OSError where the name leads nowhere."""
+    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        yield str(place[0]).partition("%")[0]
