@@ -90,8 +90,8 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         vendors = Vendors(peers, modes, waits, utc_now)
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, utc_now),
-            PARSE: ParseWaits(peers, modes, utc_now),
-            VENDOR: VendorWaits(vendors, utc_now),
+            PARSE: ParseWaits(peers, modes, vendors, utc_now),
+            VENDOR: VendorWaits(vendors, waits, utc_now),
             BUDGET: budgets,
             HEAL: HealWaits(vendors, budgets, control.heal, utc_now),
         }
@@ -115,6 +115,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         try:
             async with (
                 durable.looking(),
+                vendors.watching(),
                 fills.running(),
                 WaitPoller(runs, waits, kinds, utc_now).running(),
                 exporting(config.server.viewer, config.owner_database_url, traces),

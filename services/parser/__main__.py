@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
 from services.parser import previewing, retention
 from services.parser.backends.local import LocalParser
 from services.parser.backends.port import Parser
@@ -54,6 +56,7 @@ class Chosen:
     Attributes:
         lack: Why a new parse is not even tried, a name of ErrorReason.
         ill: Why a parse that the engine has does not go on there: also a key that is refused.
+        returns: How often its vendor has come back.
     """
 
     engine: Parser
@@ -61,6 +64,7 @@ class Chosen:
     probes: Mapping[str, Probe]
     lack: Callable[[], str] = serves
     ill: Callable[[], str] = serves
+    returns: Callable[[], int] = int
     beside: Engine | None = None
 
 
@@ -91,14 +95,16 @@ async def assembled(
         storage = await stack.enter_async_context(connect(config.storage_address, telemetry.tracer, auth))
         ledger = await stack.enter_async_context(connect(config.ledger_address, telemetry.tracer, auth))
         jobs = Jobs(database, owner, f"parser/{uuid.uuid4()}")
-        objects = Objects(ObjectStorageServiceStub(storage))
+        objects = Objects(ObjectStorageServiceStub(storage), HealthStub(storage))
         meter = Meter(LedgerServiceStub(ledger), telemetry.tracer, "parser")
         audit = Audit(to_ledger(LedgerServiceStub(ledger)))
         if config.llamaparse is not None:
             config.llamaparse.keys.audited(audit, LLAMAPARSE.name)
         engine, limits = chosen.engine, chosen.limits
         main, beside = Engine(engine, limits, chosen.ill), chosen.beside
-        runner = Runner(jobs, objects, engine, meter, limits, beside=beside, lack=chosen.lack)
+        runner = Runner(
+            jobs, objects, engine, meter, limits, beside=beside, lack=chosen.lack, returns=chosen.returns
+        )
         engines = Engines(main, beside, config.mode, config.local_over_budget)
         await stack.enter_async_context(runner.running(config.children))
         if engine.capabilities.keeps_parses:
@@ -162,7 +168,9 @@ async def _chosen(
         vendor = LlamaParse(config.llamaparse, cloud, sandbox, limits, hook)
         probes = watched(LLAMAPARSE, vendor.check, calls.breaker, telemetry, HEALTH_SECONDS)
         breaker = calls.breaker
-        yield Chosen(vendor, limits, probes, lambda: breaker.lack, lambda: breaker.ill, beside)
+        yield Chosen(
+            vendor, limits, probes, lambda: breaker.lack, lambda: breaker.ill, lambda: breaker.returns, beside
+        )
 
 
 @asynccontextmanager

@@ -62,12 +62,13 @@ from waybill.runtime.clock import Now
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
 from waybill.vendors.calls import not_waiting
 from waybill.vendors.choosing import refused_by_vendor, waited_for
+from waybill.vendors.patience import MOST_IN_VAIN, again_after, keeps_refusing
 
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
 PAGES_TYPE = "application/jsonl"
-# A vendor that cannot be asked is asked again so much later. A parse of which one does not tell, though it
-# serves, is given up so long after its time.
+# A job that a vendor puts off is tried again as soon as that is back, or so much later. A parse of which one
+# does not tell, though it serves, is given up so long after its time.
 AGAIN_SECONDS = 10.0
 OUTAGE_SECONDS = 3600
 # Of a hold on a parse that goes on without us; whoever takes the job ends it sooner.
@@ -82,10 +83,19 @@ class PlaceNeeded(Exception):
 class GoesOn(Exception):
     """The engine has the parse, or may have it: the job is let go of, and looked at again later."""
 
-    def __init__(self, seconds: float, pages_done: int) -> None:
+    def __init__(self, seconds: float, pages_done: int, error: ServiceError | None = None) -> None:
         super().__init__()
         self.seconds = seconds
         self.pages_done = pages_done
+        self.error = error
+
+
+class PutOff(Exception):
+    """A vendor that the job needs, the engine's or storage's, did not serve."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class Attempts:
@@ -116,7 +126,9 @@ class Attempts:
                     try:
                         return await self._work_on(job, work, last=last)
                     except GoesOn as parse:
-                        return await self._jobs.set_aside(job, parse.seconds, parse.pages_done)
+                        return await self._jobs.set_aside(
+                            job, parse.seconds, parse.pages_done, put_off_by=parse.error
+                        )
             left = await self._jobs.claim(job.caller.tenant, job.job_id)
             if left is not None and left.state is JobState.CANCELLED:
                 try:
@@ -145,19 +157,22 @@ class Attempts:
         return await self._jobs.cleared(job)
 
     async def _work_on(self, job: Job, work: Work, *, last: bool) -> Job:
+        lacked = self._lack() != ""
         try:
             earlier = await self._earlier_result(job) or await self._earlier_parse(job, work)
             reading = earlier or await self._attempt(job, work)
         except (Unavailable, Deadline) as error:
             if refused_by_vendor(error):
-                raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
+                return await self._put_off(job, error, lacked=lacked)
             if not last:
                 raise
             return await self._give_up(job, error)
         except ServiceError as error:
             if waited_for(error):
-                raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
+                return await self._put_off(job, error, lacked=lacked)
             return await self._fail(job, error)
+        except PutOff as off:
+            return await self._put_off(job, off.error, lacked=lacked)
         except (Superseded, GoesOn):
             raise
         except PlaceNeeded:
@@ -172,6 +187,22 @@ class Attempts:
             log.exception("parse failed", job_id=str(job.job_id))
             return await self._fail(job, refusal("PARSER_CRASHED"))
         return await self._jobs.succeed(job, reading)
+
+    async def _put_off(self, job: Job, error: ServiceError, *, lacked: bool) -> Job:
+        """Lets go of a job until its vendor serves; where that served each time, not without end.
+
+        Args:
+            job: As it was claimed.
+            error: The vendor's.
+            lacked: Whether the engine's vendor did not serve as the try began.
+        """
+        vendor = refused_by_vendor(error)
+        served = not lacked if vendor == self._vendor else await self._objects.vendor_serves()
+        in_vain = job.in_vain + 1 if served else 0
+        if in_vain > MOST_IN_VAIN:
+            return await self._give_up(job, keeps_refusing(vendor, error.message))
+        seconds = again_after(in_vain) if in_vain else AGAIN_SECONDS
+        return await self._jobs.set_aside(job, seconds, job.pages_done, put_off_by=error, in_vain=in_vain)
 
     async def _give_up(self, job: Job, error: ServiceError) -> Job:
         """Ends a job whose neighbour stayed away; nobody will go on with an attempt that was cut off."""
@@ -213,8 +244,8 @@ class Attempts:
         """
         if not job.buys:
             return None
-        if self._lack():
-            raise GoesOn(AGAIN_SECONDS, job.pages_done)
+        if lack := self._lack():
+            raise PutOff(self._away(lack))
         try:
             parse = await work.stoppable(partial(self._parse_of, job))
             if parse is None:
@@ -234,7 +265,8 @@ class Attempts:
                 await self._end(job, None, CUT_OFF)
                 raise Precondition(error.reason, error.message) from error
             log.info("a parse cannot be asked for", parse_id=job.parse_id, reason=error.reason)
-            raise GoesOn(max(error.retry_after_seconds or 0.0, AGAIN_SECONDS), job.pages_done) from error
+            again = max(error.retry_after_seconds or 0.0, AGAIN_SECONDS)
+            raise GoesOn(again, job.pages_done, error) from error
 
     async def _rest_of(self, job: Job, work: Work, parse: Parse) -> Reading:
         """What is left to do of an attempt whose parse the engine has."""
@@ -289,8 +321,7 @@ class Attempts:
             if expected and (lack := self._lack()):
                 # Nothing is held for a vendor that is not asked. In hybrid mode the job ends here, and ours
                 # does it; else it waits.
-                kind = Precondition if job.hybrid else Unavailable
-                raise kind(lack, f"{self._vendor} does not work now.", {semconv.VENDOR: self._vendor})
+                raise self._away(lack, Precondition if job.hybrid else Unavailable)
             entry_id = str(uuid.uuid4())
             job = await self._jobs.attach_entry(job, entry_id, expected)
             if not expected:
@@ -310,7 +341,8 @@ class Attempts:
         """Stores the pages of a parse that has ended.
 
         Raises:
-            GoesOn: It has not; or the vendor that keeps the files is away.
+            GoesOn: It has not.
+            PutOff: The vendor that keeps the files is away.
             Precondition: RESULT_NOT_STORED, it is paid for.
         """
         if parse.stage is Stage.RUNNING:
@@ -323,11 +355,12 @@ class Attempts:
         reading = artifact.whole()
         try:
             await self._store(job, work, artifact)
-        except GoesOn:
-            # The engine has the pages still, or parses them again for nothing.
-            attempt.leave()
-            raise
-        except ServiceError as error:
+        except (PutOff, ServiceError) as failure:
+            error = failure.error if isinstance(failure, PutOff) else failure
+            if error is not failure and job.in_vain < MOST_IN_VAIN:
+                # The engine has the pages still, or parses them again for nothing.
+                attempt.leave()
+                raise
             attempt.settle(reading.paid_pages)
             raise Precondition(
                 "RESULT_NOT_STORED",
@@ -352,11 +385,15 @@ class Attempts:
                 await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
             except ServiceError as error:
                 if waited_for(error):
-                    raise GoesOn(AGAIN_SECONDS, job.pages_done) from error
+                    raise PutOff(error) from error
                 raise
             await self._jobs.result_stored(job, reading)
 
         await work.patiently(store)
+
+    def _away(self, lack: str, kind: type[ServiceError] = Unavailable) -> ServiceError:
+        message = f"{self._vendor} does not work now ({lack})."
+        return kind(lack, message, {semconv.VENDOR: self._vendor})
 
     async def _cancel_stuck(self, job: Job) -> None:
         """Ends a parse at its deadline. Raises Precondition VENDOR_STUCK, unless it ended in that moment."""

@@ -104,7 +104,7 @@ class Engines:
             lack = job.reason
         elif job.state is JobState.FAILED and job.blocked_on:
             lack = OVER_BUDGET
-        elif not job.state.final and job.buys:
+        elif not job.state.final and (job.buys or job.failed_vendor == job.backend):
             lack = self.of(job).lack()
         choice = self._choice(mode, lack)
         # A living job is left to another only for want of its vendor: not since the mode was switched.

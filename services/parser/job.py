@@ -86,7 +86,8 @@ class Job(NewJob):
         ends_by: When that parse is held to be stuck.
         page_count: Above 0 once the artifact is stored; from then on a job is not cancelled.
         reading: How the document was read; empty until the artifact is stored.
-        failed_vendor: Of a job that FAILED: the vendor that did not serve; empty where it was no vendor's.
+        failed_vendor: Of a job that FAILED, or is put off: the vendor that did not serve; else empty.
+        in_vain: Tries in a row that began while that vendor served, and were put off.
         deaths: Processes that have died while they worked on it.
         charge_of: The entry whose charge its engine has still to tell; empty where none is.
         leased: Whether a process works on it, or did until it died.
@@ -107,6 +108,7 @@ class Job(NewJob):
     message: str
     blocked_on: str
     failed_vendor: str
+    in_vain: int
     created_at: datetime.datetime
     ended_at: datetime.datetime | None
     deaths: int
@@ -182,6 +184,7 @@ def job_of(row: Mapping[str, Any]) -> Job:
         message=row["message"],
         blocked_on=row["blocked_on"],
         failed_vendor=row["failed_vendor"],
+        in_vain=row["in_vain"],
         hybrid=row["hybrid"],
         created_at=row["created_at"],
         ended_at=row["ended_at"],

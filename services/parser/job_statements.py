@@ -87,4 +87,8 @@ HASTEN = """
 update waybill_parser.jobs set look_at = case when look_at > now() then now() else look_at end
 where parse_id = %(parse_id)s and coalesce(entry_id, charge_of) = %(entry_id)s
 """
+HASTEN_ALL = """
+update waybill_parser.jobs set look_at = now()
+where failed_vendor = %(vendor)s and state = 'RUNNING' and look_at > now() and leased_until is null
+"""
 CHARGE_KNOWN = "update waybill_parser.jobs set charge_of = null, charge_at = null where job_id = %(job_id)s"

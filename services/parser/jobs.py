@@ -12,9 +12,10 @@ from services.parser import job_statements as sql
 from services.parser.job import CALLER, Job, Lane, NewJob, job_of
 from services.parser.pages import Reading
 from waybill.common.v1.cost_pb2 import CostKind
-from waybill.runtime.errors import NotFound, Precondition, Unavailable
+from waybill.runtime.errors import NotFound, Precondition, ServiceError, Unavailable
 from waybill.runtime.leases import LEASE_SECONDS, Leases
 from waybill.runtime.postgres import Database
+from waybill.vendors.choosing import refused_by_vendor
 
 # Between two looks at a parse, whatever its engine says.
 LEAST_SECONDS = 1.0
@@ -144,17 +145,42 @@ class Jobs:
         """Names what the engine has begun for the attempt, and how long it may take. Raises Superseded."""
         ends_by = "now() + %(seconds)s * interval '1 second'"
         return await self._change(
-            job, f"parse_id = %(parse_id)s, ends_by = {ends_by}", parse_id=parse_id, seconds=seconds
+            job,
+            f"parse_id = %(parse_id)s, ends_by = {ends_by}, in_vain = 0",
+            parse_id=parse_id,
+            seconds=seconds,
         )
 
-    async def set_aside(self, job: Job, seconds: float, pages_done: int) -> Job:
-        """Lets go of a job whose parse goes on at the engine, for a second at least. Raises Superseded."""
+    async def set_aside(
+        self,
+        job: Job,
+        seconds: float,
+        pages_done: int,
+        *,
+        put_off_by: ServiceError | None = None,
+        in_vain: int = 0,
+    ) -> Job:
+        """Lets go of a job for a second at least. Raises Superseded.
+
+        Args:
+            job: Its parse goes on at the engine, or a vendor puts it off.
+            seconds: Until it is looked at again.
+            pages_done: See Job.
+            put_off_by: What that vendor said.
+            in_vain: See Job.
+        """
+        off = put_off_by
         return await self._change(
             job,
             "look_at = now() + %(seconds)s * interval '1 second', pages_done = %(pages_done)s, "
-            "leased_until = null",
+            "leased_until = null, in_vain = %(in_vain)s, failed_vendor = %(vendor)s, reason = %(reason)s, "
+            "message = %(message)s",
             seconds=max(seconds, LEAST_SECONDS),
             pages_done=pages_done,
+            in_vain=in_vain,
+            vendor=refused_by_vendor(off) if off else "",
+            reason=off.reason if off else "",
+            message=off.message if off else "",
         )
 
     async def result_stored(self, job: Job, reading: Reading) -> None:
@@ -171,6 +197,7 @@ class Jobs:
         return await self._change(
             job,
             "state = 'SUCCEEDED', ended_at = clock_timestamp(), leased_until = null, look_at = null, "
+            "failed_vendor = '', reason = '', message = '', "
             f"result_key = %(key)s, page_count = %(pages)s, {sql.CHARGED_LATER}",
             key=job.artifact_key,
             pages=reading.pages,
@@ -224,6 +251,11 @@ class Jobs:
         async with self._owner_database.transaction(None) as connection:
             values = {"entry_id": entry_id, "parse_id": parse_id}
             return (await connection.execute(sql.HASTEN, values)).rowcount > 0
+
+    async def hasten_all(self, vendor: str) -> None:
+        """Makes due what a vendor has put off, of every tenant."""
+        async with self._owner_database.transaction(None) as connection:
+            await connection.execute(sql.HASTEN_ALL, {"vendor": vendor})
 
     async def charged_late(self) -> Job | None:
         """An ended job of any tenant whose engine is to be asked for its charge now, and later again."""

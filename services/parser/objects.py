@@ -7,14 +7,16 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import grpc
 
 from services.parser.refusals import refusal
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import NotFound, from_status
+from waybill.runtime.errors import NotFound, ServiceError, from_status
 from waybill.storage.v1 import object_storage_service_pb2 as pb
+from waybill.vendors.choosing import STORAGE
+from waybill.vendors.health import told
 
 if TYPE_CHECKING:
     from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
@@ -37,10 +39,29 @@ async def copied(pieces: AsyncIterator[bytes], into: BinaryIO, limit_bytes: int)
 
 
 class Objects:
-    """Objects of the current caller's tenant. Every method raises ServiceError for a failed call."""
+    """Objects of the current caller's tenant. Every method on these raises ServiceError for a failed call.
 
-    def __init__(self, storage: ObjectStorageServiceAsyncStub) -> None:
+    Args:
+        storage: Keeps them.
+        health: Of that service, where a vendor may keep them; the library has no types.
+    """
+
+    def __init__(self, storage: ObjectStorageServiceAsyncStub, health: Any = None) -> None:
         self._storage = storage
+        self._health = health
+        self._away = False
+
+    async def vendor_serves(self) -> bool:
+        """Whether the vendor that keeps the objects does, as the health of storage has it."""
+        try:
+            self._away = self._health is not None and await told(self._health, STORAGE) is False
+        except ServiceError:
+            self._away = True
+        return not self._away
+
+    async def vendor_back(self) -> bool:
+        """Whether it serves since, where it last did not."""
+        return self._away and await self.vendor_serves()
 
     async def size(self, key: str) -> int:
         """Bytes of an object. Raises NotFound OBJECT_NOT_FOUND."""

@@ -27,7 +27,7 @@ from waybill.runtime.channel import traceparent
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.semconv import LOCAL
 from waybill.runtime.wire import timestamp
-from waybill.vendors.choosing import choice_attributes
+from waybill.vendors.choosing import choice_attributes, service_of
 
 MOST_WAIT_SECONDS = 30.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -194,6 +194,7 @@ def _message(job: Job, choice: BackendChoice | None = None) -> parse_job_pb2.Par
         reason=job.reason,
         message=job.message,
         blocked_on=job.blocked_on,
+        waits_for="" if job.state.final else service_of(job.failed_vendor),
         backend=job.backend,
         cost_kind=job.cost_kind,
         create_time=timestamp(job.created_at),

@@ -27,6 +27,7 @@ from waybill.metering import Meter
 from waybill.runtime.clock import Now, utc_now
 from waybill.runtime.errors import NotFound, Unavailable
 from waybill.runtime.loops import repeating
+from waybill.vendors.choosing import STORAGE, vendor_of
 
 # Light jobs at a time, and parses looked at that go on at their engine; neither takes a place.
 LIGHT_JOBS = 8
@@ -53,6 +54,7 @@ class Runner:
         now: The time, to judge whether a parse is stuck.
         beside: Another engine, for jobs of its own.
         lack: Of `engine`; see Engine.
+        returns: How often the vendor of `engine` has come back: then nothing that it had put off is put off.
     """
 
     def __init__(
@@ -66,11 +68,14 @@ class Runner:
         now: Now = utc_now,
         beside: Engine | None = None,
         lack: Callable[[], str] = serves,
+        returns: Callable[[], int] = int,
     ) -> None:
         self._jobs = jobs
         self._objects = objects
         main = Engine(engine, limits, lack)
         self._attempts = Attempts(jobs, objects, main, meter, now)
+        self._vendor = engine.capabilities.vendor
+        self._returns, self._seen_returns = returns, returns()
         self._beside = {one.name: Attempts(jobs, objects, one, meter, now) for one in [beside] if one}
         self._charges = Charges(jobs, engine, meter, now)
         self._meter = meter
@@ -226,10 +231,20 @@ class Runner:
             self.wake()
 
     async def _keep(self) -> None:
-        """Renews what is worked on, and stops what is another's by now or was cancelled there."""
+        """Renews what is worked on, and stops what is another's by now or was cancelled there.
+
+        Takes up what the vendor had put off that is back.
+        """
         async with self._claiming:
             works = dict(self._works)
             kept, self._suspect_waits = await self._jobs.keep({*works, *self._forgetting})
+        if (returns := self._returns()) != self._seen_returns:
+            await self._jobs.hasten_all(self._vendor)
+            self._seen_returns = returns
+            self.wake()
+        if await self._objects.vendor_back():
+            await self._jobs.hasten_all(vendor_of(STORAGE))
+            self.wake()
         for job_id, work in works.items():
             if job_id not in kept or kept[job_id].state is JobState.CANCELLED:
                 work.stop()

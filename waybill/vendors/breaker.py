@@ -29,6 +29,9 @@ class Breaker:
         open_seconds: How long it is open at first; doubled by each failed try.
         most_seconds: At most. An outage is over by then at the latest for the next caller.
         clock: Monotonic seconds.
+
+    Attributes:
+        returns: How often it has closed again.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Breaker:
         self._open_seconds = open_seconds
         self._most_seconds = most_seconds
         self._clock = clock
+        self.returns = 0
         self._failures = 0
         self._reason = ""
         self._due_at = 0.0
@@ -119,6 +123,7 @@ class Breaker:
 
     def _close(self) -> None:
         if not self.closed:
+            self.returns += 1
             log.info("vendor is back", vendor=self._vendor)
         self._failures = 0
 

@@ -34,6 +34,11 @@ def vendor_of(service: str) -> str:
     return name
 
 
+def service_of(vendor: str) -> str:
+    """The service whose work a vendor does; empty where it is no vendor."""
+    return next((one.service for one in VENDORS if one.name == vendor), "")
+
+
 def needed(service: str, mode: Mode) -> set[str]:
     """The backends that a service must have for a mode, so that none of its work fails for want of one."""
     if mode == Mode.MODE_LOCAL:
@@ -54,8 +59,7 @@ def waited_for(error: ServiceError) -> str:
     A refused key is waited for where files are kept: it was good when the file was stored. Elsewhere it fails
     the work, so that somebody mends it.
     """
-    vendor = refused_by_vendor(error)
-    service = next((one.service for one in VENDORS if one.name == vendor), "")
+    service = service_of(refused_by_vendor(error))
     passes = isinstance(error, Unavailable) or error.retry_after_seconds is not None
     return service if passes or (service == STORAGE and isinstance(error, Credential)) else ""
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
+import grpc
 import structlog
+from grpc_health.v1 import health_pb2
 
 from waybill.runtime import semconv
-from waybill.runtime.errors import Credential, Precondition, ServiceError
+from waybill.runtime.errors import Credential, Precondition, ServiceError, from_status
 from waybill.runtime.telemetry import Telemetry
 from waybill.vendors.breaker import Breaker
+from waybill.vendors.choosing import vendor_of
 from waybill.vendors.registry import Vendor
 
 Probe = Callable[[], Awaitable[bool]]
 FRESH_SECONDS = 30.0
 AGAIN_SECONDS = 2.0
 MISSES = 3
+ASK_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -130,3 +135,26 @@ def watched(
 
     name = f"{vendor.service}/{vendor.name}"
     return {name: health.works, f"{name}/credential": health.takes_key, f"{name}/breaker": is_closed}
+
+
+async def told(health: Any, service: str) -> bool | None:
+    """Whether a service says that its vendor serves, and calls of it go through; None: it has no vendor.
+
+    Args:
+        health: A stub of the service's health; the library has no types.
+        service: "storage", "parser" or "embedder".
+
+    Raises:
+        ServiceError: The service does not answer.
+    """
+    name = f"{service}/{vendor_of(service)}"
+    for part in (name, f"{name}/breaker"):
+        try:
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=part), timeout=ASK_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise from_status(error) from error
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            return False
+    return True

@@ -159,6 +159,6 @@ class BatchJobs:
             if row is None:
                 raise Unavailable("BATCH_JOB_CHANGED", "The batch job was changed meanwhile. Repeat.")
             if end_at is not None:
-                times = {"now": job.created_at, "look_at": end_at}
-                await put(connection, job.run, BATCH, job.key, left_behind=True, **times)
+                now = job.created_at
+                await put(connection, job.run, BATCH, job.key, now=now, look_at=end_at, left_behind=True)
         return Job.of(row)

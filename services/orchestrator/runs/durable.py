@@ -235,7 +235,10 @@ class Durable:
             raise
         except RunWaits as waits:
             wait = partial(self._runs.wait, execution.run, execution.workflow, waits, execution.ended)
-            await insist(wait, seconds=PATIENCE_SECONDS)
+            try:
+                await insist(wait, seconds=PATIENCE_SECONDS)
+            except StepFailed as error:
+                await self._change(execution, vars(await self._badly(execution, row, error)))
         else:
             await self._change(execution, vars(ending))
 
@@ -243,22 +246,25 @@ class Durable:
         try:
             return await execution.ingestion.ingest(execution.run, partial(self._step, execution))
         except StepFailed as error:
-            state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
-            if state == "EXPIRED":
-                await self._stop(execution.run, row, execution.ingestion)
-            if state == "FAILED" and row["healing"]:
-                # What was published is as it was.
-                text = f"Healing it failed ({error.reason}): {error.message}"
-                # Bought again and again, that would be paid again and again: somebody must allow it.
-                heals = error.reason != "RETRY_BUDGET_EXCEEDED"
-                return Ending("READY_DEGRADED", row["healing"], text, heals)
-            return Ending(state, error.reason, error.message)
+            return await self._badly(execution, row, error)
         except (RunWaits, TwinUnderWay):
             raise
         except Exception as error:
             # Whatever nobody foresaw: the run must not be RUNNING for ever.
             log.exception("run broke", run_id=execution.run.run_id)
             return Ending("FAILED", "INTERNAL_ERROR", broken("run", error)["message"])
+
+    async def _badly(self, execution: _Execution, row: Row, error: StepFailed) -> Ending:
+        state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
+        if state == "EXPIRED":
+            await self._stop(execution.run, row, execution.ingestion)
+        if state == "FAILED" and row["healing"]:
+            # What was published is as it was.
+            text = f"Healing it failed ({error.reason}): {error.message}"
+            # Bought again and again, that would be paid again and again: somebody must allow it.
+            heals = error.reason != "RETRY_BUDGET_EXCEEDED"
+            return Ending("READY_DEGRADED", row["healing"], text, heals)
+        return Ending(state, error.reason, error.message)
 
     async def _cut_off(self, which: Callable[[str, _Execution], bool]) -> None:
         """Cancels executions, and waits until nothing of them is left."""

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from services.orchestrator.degrading import HEALED_BY
 from services.orchestrator.runs.changes import Begun, Ended, write
 from services.orchestrator.runs.deleting import LOCK_SOURCE
-from services.orchestrator.runs.outcomes import RunWaits
+from services.orchestrator.runs.outcomes import RunWaits, StepFailed
 from services.orchestrator.runs.queueing import enqueue
 from services.orchestrator.runs.rows import (
     FINAL_STATES,
@@ -23,16 +23,15 @@ from services.orchestrator.runs.rows import (
     run_not_found,
 )
 from services.orchestrator.runs.step_log import cut_off, note_past
-from services.orchestrator.runs.waits import HEAL, VENDOR, put
+from services.orchestrator.runs.waits import HEAL, VENDOR, in_vain, put
 from services.orchestrator.runs.watches import Watches
 from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Conflict, Precondition, Quota
 from waybill.runtime.postgres import Connection, Database
+from waybill.vendors.choosing import vendor_of
+from waybill.vendors.patience import MOST_IN_VAIN, again_after, keeps_refusing
 
 QUEUE_FULL_SECONDS = 2.0
-# A run whose vendor did not serve is looked at first.
-AGAIN_AFTER = datetime.timedelta(seconds=2)
-AGAIN_AFTER_MOST = datetime.timedelta(minutes=1)
 
 INSERT = """
 insert into waybill_runs.runs (
@@ -231,7 +230,7 @@ class Runs:
                 await cut_off(connection, ref)
             if row is not None and heals and row["reason"] in HEALED_BY:
                 now = utc_now()
-                look_at = _again_at(now, row["tries"] - 1)
+                look_at = now + datetime.timedelta(seconds=again_after(row["tries"]))
                 await put(connection, ref, HEAL, HEALED_BY[row["reason"]], now=now, look_at=look_at)
             row = row or await _find(connection, ref.run_id)
         self.tell_watchers(row)
@@ -245,15 +244,24 @@ class Runs:
             workflow: How it is executed.
             waits: What for.
             ended: A step beside the one that waits, whose end is to be noted in any case.
+
+        Raises:
+            StepFailed: Its vendor works, and has refused it for so long that it waits no longer; nothing is
+                written.
         """
         columns = {"state": waits.state, "reason": waits.reason, "message": waits.message}
+        now, look_at, vain = utc_now(), waits.look_at, 0
         async with self._database.transaction(ref.tenant) as connection:
             row = await write(connection, ref, columns, workflow=workflow, ended=ended)
             if row is not None:
-                now = utc_now()
-                look_at = _again_at(now, row["wakes"]) if waits.kind == VENDOR else waits.look_at
+                if waits.kind == VENDOR:
+                    vain = await in_vain(connection, ref, waits.ref)
+                    if vain > MOST_IN_VAIN:
+                        error = keeps_refusing(vendor_of(waits.ref), waits.message)
+                        raise StepFailed(error.reason, error.message)
+                    look_at = now + datetime.timedelta(seconds=again_after(vain))
                 look_at = min(look_at, row["complete_by"] or look_at)
-                await put(connection, ref, waits.kind, waits.ref, now=now, look_at=look_at)
+                await put(connection, ref, waits.kind, waits.ref, now=now, look_at=look_at, in_vain=vain)
         if row is not None:
             self.tell_watchers(row)
 
@@ -341,12 +349,6 @@ async def _insert(
     if row is None:
         raise _reused()
     return row
-
-
-def _again_at(now: datetime.datetime, in_vain: int) -> datetime.datetime:
-    """When a vendor is looked at: each time that the run went on in vain makes that twice as late."""
-    wait: datetime.timedelta = AGAIN_AFTER * 2 ** min(in_vain, 10)
-    return now + min(wait, AGAIN_AFTER_MOST)
 
 
 async def _find(connection: Connection, run_id: str) -> Row:

@@ -21,10 +21,20 @@ from waybill.runtime.postgres import Connection, Database
 BATCH, PARSE, VENDOR, BUDGET, HEAL = "batch", "parse", "vendor", "budget", "heal"
 
 PUT = """
-insert into waybill_runs.waits (tenant, run_id, kind, ref, left_behind, created_at, look_at)
-values (%(tenant)s, %(run_id)s, %(kind)s, %(ref)s, %(left_behind)s, %(now)s, %(look_at)s)
-on conflict (run_id, kind, ref) do update set left_behind = excluded.left_behind, look_at = excluded.look_at
+insert into waybill_runs.waits (tenant, run_id, kind, ref, left_behind, created_at, look_at, in_vain)
+values (%(tenant)s, %(run_id)s, %(kind)s, %(ref)s, %(left_behind)s, %(now)s, %(look_at)s, %(in_vain)s)
+on conflict (run_id, kind, ref) do update
+    set left_behind = excluded.left_behind, look_at = excluded.look_at, in_vain = excluded.in_vain
 """
+
+# Of a vendor that a run is about to wait for again. A step that has ended since it was woken is a success.
+IN_VAIN = """
+select in_vain from waybill_runs.waits
+where run_id = %(run_id)s and kind = 'vendor' and ref = %(ref)s and not exists (
+    select from waybill_runs.steps
+    where steps.run_id = waits.run_id and steps.status = 'OK' and steps.ended_at > waits.look_at)
+"""
+AWAY = "update waybill_runs.waits set in_vain = 0 where wait_id = %s"
 
 # A run waits for one thing at a time.
 LEAVE_OTHERS = """
@@ -51,7 +61,8 @@ where wait_id = %(wait_id)s and {Leases.fence}
 
 HASTEN = """
 update waybill_runs.waits set look_at = %(now)s
-where kind in ('vendor', 'heal') and ref = %(service)s and look_at > %(now)s and leased_until is null
+where (kind in ('vendor', 'heal') and ref = %(service)s or kind = 'parse' and %(service)s <> 'embedder')
+    and look_at > %(now)s and leased_until is null
 """
 
 # Not where the run waits for the same again by now, in its next try.
@@ -71,6 +82,7 @@ class Wait:
     left_behind: bool
     created_at: datetime.datetime
     look_at: datetime.datetime
+    in_vain: int = 0
 
 
 class Waits:
@@ -122,8 +134,14 @@ class Waits:
         async with self._database.transaction(wait.run.tenant) as connection:
             await connection.execute(statement.encode(), values)
 
+    async def away(self, wait: Wait) -> None:
+        """The vendor that a run waits for does not serve: the run's last try says nothing of the next."""
+        if wait.in_vain:
+            async with self._database.transaction(wait.run.tenant) as connection:
+                await connection.execute(AWAY, [wait.wait_id])
+
     async def hasten(self, service: str, now: datetime.datetime) -> None:
-        """Makes due what waits for a service's vendor, of every tenant."""
+        """Makes due what waits for a service's vendor, of every tenant; a parse may wait for storage's."""
         async with self._owner_database.transaction(None) as connection:
             await connection.execute(HASTEN, {"service": service, "now": now})
 
@@ -148,6 +166,7 @@ async def put(
     now: datetime.datetime,
     look_at: datetime.datetime,
     left_behind: bool = False,
+    in_vain: int = 0,
 ) -> None:
     """Notes what a run waits for, or has left behind; it is looked at then.
 
@@ -159,6 +178,7 @@ async def put(
         now: In UTC.
         look_at: When it is looked at next.
         left_behind: The run goes on without it.
+        in_vain: Tries in a row that began while this vendor served, and met it refusing.
     """
     values = {
         "tenant": run.tenant,
@@ -168,10 +188,17 @@ async def put(
         "left_behind": left_behind,
         "now": now,
         "look_at": look_at,
+        "in_vain": in_vain,
     }
     await connection.execute(PUT, values)
     if not left_behind:
         await connection.execute(LEAVE_OTHERS, values)
+
+
+async def in_vain(connection: Connection, run: RunRef, ref: str) -> int:
+    """How often a run has met a vendor refusing though it serves, in a row, this time counted."""
+    row = await (await connection.execute(IN_VAIN, {"run_id": run.run_id, "ref": ref})).fetchone()
+    return 1 if row is None else int(row["in_vain"]) + 1
 
 
 def seldom(
@@ -191,4 +218,5 @@ def _wait(row: Row) -> Wait:
         left_behind=row["left_behind"],
         created_at=row["created_at"],
         look_at=row["look_at"],
+        in_vain=row["in_vain"],
     )

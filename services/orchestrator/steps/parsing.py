@@ -23,6 +23,7 @@ from waybill.parser.v1.parser_service_pb2 import (
     GetParseJobRequest,
 )
 from waybill.runtime import semconv
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota, Unavailable
 from waybill.runtime.semconv import LOCAL
 from waybill.runtime.wire import moment
@@ -110,13 +111,14 @@ class Parsing:
         """The job at its end, or once another backend is to do it.
 
         Raises:
-            RunWaits: Its parse goes on at a vendor.
+            RunWaits: Its parse goes on at a vendor, or waits for one.
         """
         while job.state in UNFINISHED:
             if degrading.goes_on_locally(job):
                 return job
             if job.HasField("look_at"):
-                raise RunWaits(PARSE, job.job_id, moment(job.look_at))
+                look_at = utc_now() if job.waits_for else moment(job.look_at)
+                raise RunWaits(PARSE, job.job_id, look_at, reason=job.reason, message=job.message)
             # Who waits for a vendor that is away goes on without it as soon as the mode lets it.
             mode = await self._modes.latest(PARSER)
             read = GetParseJobRequest(job_id=job.job_id, wait=JOB_WAIT, mode=mode)

@@ -28,7 +28,7 @@ from waybill.common.v1 import cost_pb2 as waybill_dot_common_dot_v1_dot_cost__pb
 from waybill.common.v1 import reading_pb2 as waybill_dot_common_dot_v1_dot_reading__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!waybill/parser/v1/parse_job.proto\x12\x11waybill.parser.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwaybill/common/v1/backend.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1fwaybill/common/v1/reading.proto\"\x8b\x06\n\x08ParseJob\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.waybill.parser.v1.ParseJob.State\x12\x12\n\nsource_key\x18\x03 \x01(\t\x12\x15\n\rsource_sha256\x18\x04 \x01(\t\x12\x30\n\x07options\x18\x05 \x01(\x0b\x32\x1f.waybill.parser.v1.ParseOptions\x12\x12\n\nresult_key\x18\x06 \x01(\t\x12\x12\n\npage_count\x18\x07 \x01(\x05\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07message\x18\t \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\n \x01(\t\x12.\n\tcost_kind\x18\x0b \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07reading\x18\x0e \x01(\x0b\x32\x1a.waybill.common.v1.Reading\x12\x15\n\rvendor_job_id\x18\x0f \x01(\t\x12+\n\x07look_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x65xpected_page_count\x18\x11 \x01(\x05\x12\x12\n\npages_done\x18\x12 \x01(\x05\x12\x12\n\nblocked_on\x18\x13 \x01(\t\x12\x30\n\x06\x63hoice\x18\x14 \x01(\x0b\x32 .waybill.common.v1.BackendChoice\x12\x0e\n\x06run_id\x18\x15 \x01(\t\"\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\x1c\n\x0cParseOptions\x12\x0c\n\x04tier\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!waybill/parser/v1/parse_job.proto\x12\x11waybill.parser.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwaybill/common/v1/backend.proto\x1a\x1cwaybill/common/v1/cost.proto\x1a\x1fwaybill/common/v1/reading.proto\"\x9e\x06\n\x08ParseJob\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.waybill.parser.v1.ParseJob.State\x12\x12\n\nsource_key\x18\x03 \x01(\t\x12\x15\n\rsource_sha256\x18\x04 \x01(\t\x12\x30\n\x07options\x18\x05 \x01(\x0b\x32\x1f.waybill.parser.v1.ParseOptions\x12\x12\n\nresult_key\x18\x06 \x01(\t\x12\x12\n\npage_count\x18\x07 \x01(\x05\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0f\n\x07message\x18\t \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\n \x01(\t\x12.\n\tcost_kind\x18\x0b \x01(\x0e\x32\x1b.waybill.common.v1.CostKind\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07reading\x18\x0e \x01(\x0b\x32\x1a.waybill.common.v1.Reading\x12\x15\n\rvendor_job_id\x18\x0f \x01(\t\x12+\n\x07look_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x65xpected_page_count\x18\x11 \x01(\x05\x12\x12\n\npages_done\x18\x12 \x01(\x05\x12\x12\n\nblocked_on\x18\x13 \x01(\t\x12\x30\n\x06\x63hoice\x18\x14 \x01(\x0b\x32 .waybill.common.v1.BackendChoice\x12\x0e\n\x06run_id\x18\x15 \x01(\t\x12\x11\n\twaits_for\x18\x16 \x01(\t\"\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\x1c\n\x0cParseOptions\x12\x0c\n\x04tier\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'waybill.parser.v1.parse_job
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PARSEJOB']._serialized_start=186
-  _globals['_PARSEJOB']._serialized_end=965
-  _globals['_PARSEJOB_STATE']._serialized_start=838
-  _globals['_PARSEJOB_STATE']._serialized_end=965
-  _globals['_PARSEOPTIONS']._serialized_start=967
-  _globals['_PARSEOPTIONS']._serialized_end=995
+  _globals['_PARSEJOB']._serialized_end=984
+  _globals['_PARSEJOB_STATE']._serialized_start=857
+  _globals['_PARSEJOB_STATE']._serialized_end=984
+  _globals['_PARSEOPTIONS']._serialized_start=986
+  _globals['_PARSEOPTIONS']._serialized_end=1014
 # @@protoc_insertion_point(module_scope)

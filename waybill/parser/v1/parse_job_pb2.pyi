@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ParseJob(_message.Message):
-    __slots__ = ("job_id", "state", "source_key", "source_sha256", "options", "result_key", "page_count", "reason", "message", "backend", "cost_kind", "create_time", "end_time", "reading", "vendor_job_id", "look_at", "expected_page_count", "pages_done", "blocked_on", "choice", "run_id")
+    __slots__ = ("job_id", "state", "source_key", "source_sha256", "options", "result_key", "page_count", "reason", "message", "backend", "cost_kind", "create_time", "end_time", "reading", "vendor_job_id", "look_at", "expected_page_count", "pages_done", "blocked_on", "choice", "run_id", "waits_for")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[ParseJob.State]
@@ -49,6 +49,7 @@ class ParseJob(_message.Message):
     BLOCKED_ON_FIELD_NUMBER: _ClassVar[int]
     CHOICE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     state: ParseJob.State
     source_key: str
@@ -70,7 +71,8 @@ class ParseJob(_message.Message):
     blocked_on: str
     choice: _backend_pb2.BackendChoice
     run_id: str
-    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[ParseJob.State, str]] = ..., source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., options: _Optional[_Union[ParseOptions, _Mapping]] = ..., result_key: _Optional[str] = ..., page_count: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., backend: _Optional[str] = ..., cost_kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., vendor_job_id: _Optional[str] = ..., look_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_page_count: _Optional[int] = ..., pages_done: _Optional[int] = ..., blocked_on: _Optional[str] = ..., choice: _Optional[_Union[_backend_pb2.BackendChoice, _Mapping]] = ..., run_id: _Optional[str] = ...) -> None: ...
+    waits_for: str
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[ParseJob.State, str]] = ..., source_key: _Optional[str] = ..., source_sha256: _Optional[str] = ..., options: _Optional[_Union[ParseOptions, _Mapping]] = ..., result_key: _Optional[str] = ..., page_count: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., backend: _Optional[str] = ..., cost_kind: _Optional[_Union[_cost_pb2.CostKind, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., vendor_job_id: _Optional[str] = ..., look_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_page_count: _Optional[int] = ..., pages_done: _Optional[int] = ..., blocked_on: _Optional[str] = ..., choice: _Optional[_Union[_backend_pb2.BackendChoice, _Mapping]] = ..., run_id: _Optional[str] = ..., waits_for: _Optional[str] = ...) -> None: ...
 
 class ParseOptions(_message.Message):
     __slots__ = ("tier",)
