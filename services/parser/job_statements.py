@@ -26,6 +26,12 @@ SELECT_ALL_LIVING = """
 select * from waybill_parser.jobs
 where source_sha256 = %(source_sha256)s and state not in ('FAILED', 'CANCELLED')
 """
+SELECT_BOUGHT = """
+select * from waybill_parser.jobs
+where run_id = %(run_id)s and source_sha256 = %(source_sha256)s and backend = %(backend)s
+    and expected_pages > 0 and state not in ('FAILED', 'CANCELLED')
+order by created_at desc limit 1
+"""
 SELECT = "select * from waybill_parser.jobs where job_id = %(job_id)s"
 OPEN = """(state in ('QUEUED', 'RUNNING')
     or (state = 'CANCELLED' and (entry_id is not null or leased_until is not null)))"""

@@ -85,6 +85,11 @@ class Jobs:
             )
         return rows[0]
 
+    async def bought(self, tenant: str, run_id: str, source_sha256: str, backend: str) -> Job | None:
+        """What a run has begun to buy of a content at a backend, if it has not failed."""
+        named = {"run_id": run_id, "source_sha256": source_sha256, "backend": backend}
+        return next(iter(await self._rows(tenant, sql.SELECT_BOUGHT, **named)), None)
+
     async def living(self, tenant: str, source_sha256: str) -> Sequence[Job]:
         """The tenant's jobs for a content that `create` would answer, of every tier and revision."""
         return await self._rows(tenant, sql.SELECT_ALL_LIVING, source_sha256=source_sha256)

@@ -58,7 +58,12 @@ class ParserServicer(parser_service_pb2_grpc.ParserServiceServicer):
         if size > engine.limits.source_bytes:
             raise refusal("DOCUMENT_TOO_LARGE", f"The file has {size:,} bytes.")
         light = engine.parser.is_light(new.filename, size)
-        job = await self._jobs.create(dataclasses.replace(new, size_bytes=size, light=light))
+        job = None
+        if engine is not self._engines.main and not request.lack:
+            # The run was cut off while it waited, and the mode was switched since.
+            main = self._engines.main.name
+            job = await self._jobs.bought(new.caller.tenant, new.caller.run_id, new.source_sha256, main)
+        job = job or await self._jobs.create(dataclasses.replace(new, size_bytes=size, light=light))
         if job.state is JobState.QUEUED:
             self._runner.wake()
         if seconds and not (job.state.final or job.look_at):

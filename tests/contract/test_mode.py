@@ -26,6 +26,7 @@ from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.backend_service_pb2 import GetBackendRequest, GetBackendResponse
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.audit_pb2 import ListAuditRequest
+from waybill.object_keys import source_key
 from waybill.orchestrator.v1.mode_service_pb2 import (
     GetModeRequest,
     ServiceMode,
@@ -35,7 +36,10 @@ from waybill.orchestrator.v1.mode_service_pb2 import (
 from waybill.orchestrator.v1.mode_service_pb2_grpc import ModeServiceStub
 from waybill.orchestrator.v1.plan_pb2 import PlanRequest, PlanResponse
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime import semconv
+from waybill.parser.v1.parse_job_pb2 import ParseJob
+from waybill.parser.v1.parser_service_pb2 import CreateParseJobRequest
+from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
+from waybill.runtime import identity, semconv
 from waybill.runtime.channel import send
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.runtime.postgres import Database
@@ -164,6 +168,18 @@ async def test_searches_take_the_mode_and_no_answer_mixes_two_spaces(bench: Benc
     assert (after.coverage.chunks, after.coverage.vectors) == (2, 1)
 
 
+async def parse_begun(bench: Bench, run_id: str) -> ParseJob:
+    """The parse job of a run that is to read the PDF on this machine."""
+    sha256 = hashlib.sha256(PDF).hexdigest()
+    request = CreateParseJobRequest(
+        source_key=source_key(sha256), source_sha256=sha256, filename="manual.pdf",
+        source_size_bytes=len(PDF), mode=Mode.MODE_LOCAL,
+    )  # fmt: skip
+    with identity.acting_as(identity.Caller(bench.tenant, "c", run_id=run_id)):
+        async with channel(bench.addresses["parser"]) as parser:
+            return (await ParserServiceStub(parser).CreateParseJob(request)).job
+
+
 async def test_a_parse_that_was_begun_at_the_vendor_ends_there_and_is_paid_once(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
@@ -174,6 +190,10 @@ async def test_a_parse_that_was_begun_at_the_vendor_ends_there_and_is_paid_once(
         await switch(bench, Mode.MODE_LOCAL, "parser")
         here = await bench.ingest(OTHER_PDF, "other.pdf")
         assert chosen(here, "parser") == ("local", LOCAL)
+        # A step that a crash has cut off finds what its run has bought. Another run takes the mode.
+        kept = await parse_begun(bench, run_id)
+        assert (kept.backend, kept.choice.reason) == ("llamaparse", "JOB_KEPT")
+        assert (await parse_begun(bench, str(uuid.uuid4()))).backend == "local"
         bench.llamacloud.clock.advance(3_600.0)
         run = await bench.finish(run_id)
         assert (run.state, run.reason) == (Run.STATE_READY, "")
