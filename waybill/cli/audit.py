@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from waybill.cli.objects import Shape
+from waybill.cli.objects import told
 from waybill.cli.paging import first, say_more
 from waybill.cli.plain import plain
 from waybill.cli.screen import table
@@ -41,30 +41,13 @@ def audit(
         found = first(ledger.ListAudit, request, "events", limit + 1)
         shown = found[:limit]
         if as_json:
-            here.screen.emit({"events": [event_object(event) for event in shown]})
+            here.screen.emit({"events": [told(event) for event in shown]})
         elif shown:
             header = ("what", "outcome", "by", "when (UTC)")
             here.screen.show(*table(header, map(_row, shown), here.screen.page_width))
             say_more(here.screen, found, limit)
         else:
             here.screen.note("Nothing of that is in the audit.")
-
-
-def event_object(event: AuditEvent) -> Shape:
-    """An event; its keys are a promise, as those of `objects`."""
-    return {
-        "event_id": event.event_id,
-        "time": event.event_time.ToJsonString(),
-        "tenant": event.tenant or None,
-        "action": event.action,
-        "target": event.target,
-        "outcome": event.outcome,
-        "detail": dict(sorted(event.detail.items())),
-        "caller": event.caller or None,
-        "subject": event.subject or None,
-        "credential_id": event.credential_id or None,
-        "correlation_id": event.correlation_id or None,
-    }
 
 
 def _row(event: AuditEvent) -> tuple[str, str, str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from waybill.cli.money import Figures
-from waybill.cli.objects import Shape, approval_object, avoided_object, entry_object
+from waybill.cli.objects import Shape, approval_object, priced_object, told
 from waybill.cli.paging import pages
 from waybill.client import Client
 from waybill.ledger.v1.avoided_pb2 import Avoided, ListAvoidedRequest
@@ -57,8 +57,8 @@ def bill_object(bill: Bill) -> Shape:
         "uncertain_simulated_nano_usd": bill.figures.uncertain_simulated_nano_usd,
         "plan": approval_object(bill.plan) if bill.plan else None,
         "avoided_nano_usd": sum(one.nano_usd for one in bill.avoided),
-        "entries": [entry_object(entry) for entry in bill.entries],
-        "avoided": [avoided_object(one) for one in bill.avoided],
+        "entries": [priced_object(entry) for entry in bill.entries],
+        "avoided": [told(one) for one in bill.avoided],
     }
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from waybill.cli.budget_objects import alert_object, budget_object, change_object
 from waybill.cli.limits import Limit, amount, brief, each, limit
+from waybill.cli.objects import told
 from waybill.cli.paging import first
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, table
@@ -100,7 +100,7 @@ def list_budgets(run: Run = "", tenant: Tenant = DEFAULT_TENANT, as_json: Json =
     with session(tenant, as_json) as here:
         found = _all(reachable(here.client, "ledger"), run)
         if as_json:
-            here.screen.emit({"budgets": [budget_object(one) for one in found]})
+            here.screen.emit({"budgets": [told(one) for one in found]})
         elif found:
             rows = [(title(one), *_figures(one, brief), _id(one)) for one in found]
             header = ("budget", "used", "held", "in doubt", "limit", "id")
@@ -126,9 +126,9 @@ def show_budget(budget_id: Id, tenant: Tenant = DEFAULT_TENANT, as_json: Json = 
         if as_json:
             here.screen.emit(
                 {
-                    **budget_object(found),
-                    "changes": [change_object(one) for one in changes],
-                    "alerts": [alert_object(one) for one in alerts],
+                    **told(found),
+                    "changes": [told(one) for one in changes],
+                    "alerts": [told(one) for one in alerts],
                 }
             )
             return
@@ -146,7 +146,7 @@ def remove_budget(budget_id: Id, tenant: Tenant = DEFAULT_TENANT, as_json: Json 
         found = client.ledger.GetBudget(GetBudgetRequest(budget_id=whole)).budget
         client.ledger.DeleteBudget(DeleteBudgetRequest(budget_id=whole))
         if as_json:
-            here.screen.emit({"removed": budget_object(found)})
+            here.screen.emit({"removed": told(found)})
         else:
             here.screen.note(f"removed: {title(found)}")
 
@@ -168,7 +168,7 @@ def title(budget: Budget) -> str:
 
 def _show(screen: Screen, budget: Budget) -> None:
     if screen.as_json:
-        screen.emit(budget_object(budget))
+        screen.emit(told(budget))
         return
     used, held, in_doubt, allowed = _figures(budget)
     screen.tell(Text(f"{_id(budget)}  {allowed} {title(budget)}", "bold"))

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from waybill.cli.durations import ago
-from waybill.cli.objects import chunk_object, collection_object, indexed_object
+from waybill.cli.objects import told
 from waybill.cli.paging import first, say_more
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
@@ -51,7 +51,7 @@ def documents(
     with session(tenant, as_json) as here:
         listed = first(reachable(here.client).orchestrator.ListDocuments, request, "documents", limit + 1)
         if as_json:
-            here.screen.emit({"documents": [indexed_object(one) for one in listed[:limit]]})
+            here.screen.emit({"documents": [told(one) for one in listed[:limit]]})
             return
         here.screen.show(*_documents(listed[:limit], here.screen.page_width))
         if not listed:
@@ -65,7 +65,7 @@ def collections(limit: Limit = 100, tenant: Tenant = DEFAULT_TENANT, as_json: Js
         call = reachable(here.client).orchestrator.ListCollections
         listed = first(call, ListCollectionsRequest(), "collections", limit + 1)
         if as_json:
-            here.screen.emit({"collections": [collection_object(one) for one in listed[:limit]]})
+            here.screen.emit({"collections": [told(one) for one in listed[:limit]]})
             return
         rows = [(plain(one.collection), f"{one.documents:,}", f"{one.chunks:,}") for one in listed[:limit]]
         if rows:
@@ -89,7 +89,7 @@ def chunks(
     with session(tenant, as_json) as here:
         listed = first(reachable(here.client).orchestrator.ListChunks, request, "chunks", limit + 1)
         if as_json:
-            here.screen.emit({"chunks": [chunk_object(one) for one in listed[:limit]]})
+            here.screen.emit({"chunks": [told(one) for one in listed[:limit]]})
             return
         for one in listed[:limit]:
             here.screen.show(*_chunk(one, here.screen.page_width))

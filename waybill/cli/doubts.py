@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from waybill.cli.durations import ago, ahead
-from waybill.cli.objects import entry_object, kind_name
+from waybill.cli.objects import kind_name, priced_object
 from waybill.cli.paging import first, say_more
 from waybill.cli.plain import plain
 from waybill.cli.screen import counted, spread
@@ -46,7 +46,7 @@ def doubts(
         found = _listed(reachable(here.client, "ledger"), limit + 1)
         shown = found[:limit]
         if as_json:
-            here.screen.emit({"entries": [entry_object(entry) for entry in shown]})
+            here.screen.emit({"entries": [priced_object(entry) for entry in shown]})
             return
         if not shown:
             here.screen.note("Nothing is in doubt.")
@@ -91,7 +91,7 @@ def write_off(
             request = WriteOffRequest(entry_id=entry_id, reason=reason, tenant=of)
             entry = client.ledger.WriteOff(request).entry
             if as_json:
-                here.screen.emit(entry_object(entry))
+                here.screen.emit(priced_object(entry))
             else:
                 here.screen.note(f"written off: {entry.entry_id}, at most {dollars(entry.expected_nano_usd)}")
 

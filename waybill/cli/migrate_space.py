@@ -14,7 +14,7 @@ from rich.text import Text
 from waybill.cli.asking import Yes, agree
 from waybill.cli.exits import Exit
 from waybill.cli.money import unit_price
-from waybill.cli.objects import Shape, space_object
+from waybill.cli.objects import Shape, told
 from waybill.cli.paging import pages
 from waybill.cli.plain import plain
 from waybill.cli.questions import Comparison, read, rows
@@ -333,7 +333,7 @@ def plan_object(collection: str, plan: FillPlan) -> Shape:
     documents, chunks, missing, tokens = _figures(plan)
     return {
         "collection": collection,
-        "space": space_object(plan.space),
+        "space": told(plan.space),
         "documents": documents,
         "chunks": chunks,
         "missing_chunks": missing,
@@ -355,8 +355,8 @@ def migration_object(found: pb.GetMigrationResponse) -> dict[str, Any]:
         "collection": row.collection,
         "state": CollectionSpace.State.Name(row.state).removeprefix("STATE_"),
         "moving": row.moving,
-        "searched": space_object(row.space),
-        "beside": space_object(row.other) if row.HasField("other") else None,
+        "searched": told(row.space),
+        "beside": told(row.other) if row.HasField("other") else None,
         "missing": plan_object(row.collection, found.missing) if found.HasField("missing") else None,
         "reason": row.reason,
         "message": row.message,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from waybill.cli.money import Figures
-from waybill.cli.objects import KINDS, Shape, approval_object, refusal_object
+from waybill.cli.objects import Shape, approval_object, refusal_object, told
 from waybill.cli.sources import Source, unreadable
 from waybill.client import Client
 from waybill.common.v1.cost_pb2 import CostKind
@@ -19,9 +19,6 @@ from waybill.runtime.errors import ServiceError
 # A long document is read before it is priced.
 PLAN_SECONDS = 600.0
 _COUNTS = ("unchanged", "parse_paid", "pages", "chunks_new", "chunks_kept", "chunks_removed", "text_known")
-_LINE = ("parse_vendor", "parse_model", "embed_vendor", "embed_model", "batch", "configured", "exact",
-         "pages", "tokens", "parse_nano_usd", "embed_nano_usd", "most_parse_nano_usd",
-         "most_embed_nano_usd")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +183,4 @@ def _lines(one: Planned) -> Sequence[PlanLine]:
 
 
 def _line_object(line: PlanLine) -> Shape:
-    return {
-        **{name: getattr(line, name) for name in _LINE},
-        "nano_usd": line.parse_nano_usd + line.embed_nano_usd,
-        "parse_kind": KINDS.get(line.parse_kind),
-        "embed_kind": KINDS.get(line.embed_kind),
-    }
+    return {**told(line), "nano_usd": line.parse_nano_usd + line.embed_nano_usd}

@@ -13,7 +13,7 @@ from rich.text import Text
 from waybill.cli.exits import Exit
 from waybill.cli.invoices.lines import Lines
 from waybill.cli.invoices.reading import read
-from waybill.cli.objects import applied_object, drift_object, invoice_object
+from waybill.cli.objects import priced_object, told
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, table
 from waybill.cli.session import Json, Tenant, reachable, session
@@ -132,15 +132,15 @@ def _show(
 ) -> None:
     if screen.as_json:
         for one in drifts:
-            screen.emit(drift_object(one))
+            screen.emit(told(one))
         screen.emit(
             {
-                **invoice_object(invoice),
+                **priced_object(invoice),
                 "known": known,
                 "left_out": lines.left_out,
                 "drift_nano_usd": sum(map(_more, drifts)),
                 "drifts": sum(map(drifted, drifts)),
-                "applied": applied_object(applied) if applied else None,
+                "applied": told(applied) if applied else None,
             }
         )
         return

@@ -13,7 +13,7 @@ from itertools import groupby
 from rich.text import Text
 
 from waybill.cli.money import Figures, unit_price
-from waybill.cli.objects import KINDS, Shape
+from waybill.cli.objects import KINDS, Shape, told
 from waybill.cli.paging import pages
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, plain_console, spread
@@ -87,7 +87,7 @@ def report_object(report: Report) -> Shape:
         "until": _moment(report.days.until),
         "by": report.by.value,
         "lines": [_line_object(line) for line in report.lines],
-        "totals": [_total_object(total) for total in report.totals],
+        "totals": [told(total) for total in report.totals],
     }
 
 
@@ -108,11 +108,6 @@ def _line_object(line: ReportLine) -> Shape:
         "price_source": line.price_source or None,
         **{name: getattr(line, name) for name in _AMOUNTS},
     }
-
-
-def _total_object(total: ReportTotal) -> Shape:
-    names = ("attempts", "cost_nano_usd", "held_nano_usd", "in_doubt_nano_usd", "written_off_nano_usd")
-    return {"kind": KINDS.get(total.kind), **{name: getattr(total, name) for name in names}}
 
 
 def as_csv(report: Report) -> str:

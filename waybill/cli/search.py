@@ -10,7 +10,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from waybill.cli.objects import hit_object, space_object
+from waybill.cli.objects import hit_object, told
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, quoted, spread
@@ -70,7 +70,7 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
         screen.emit(
             {
                 "query": request.query,
-                "space": space_object(answer.space),
+                "space": told(answer.space),
                 "coverage": {"chunks": coverage.chunks, "vectors": coverage.vectors},
                 "hits": [hit_object(rank, hit) for rank, hit in enumerate(answer.hits, 1)],
                 "hint": answer.hint,

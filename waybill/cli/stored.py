@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from rich.text import Text
 
 from waybill.cli.durations import ago, duration
-from waybill.cli.objects import link_object, stored_object
+from waybill.cli.objects import told
 from waybill.cli.paging import first, say_more
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
@@ -67,7 +67,7 @@ def list_objects(
         call = reachable(here.client, "storage").storage.ListObjects
         listed = first(call, ListObjectsRequest(prefix=prefix), "objects", limit + 1)
         if as_json:
-            here.screen.emit({"objects": [stored_object(one) for one in listed[:limit]]})
+            here.screen.emit({"objects": [told(one) for one in listed[:limit]]})
             return
         if listed:
             rows = map(_row, listed[:limit])
@@ -96,7 +96,7 @@ def get_object(
             target = str(Path(target, key.rpartition("/")[2]))
         stored = _fetch(client, here.screen, key, target)
         if as_json:
-            here.screen.emit(stored_object(stored))
+            here.screen.emit(told(stored))
         elif target != STANDARD:
             here.screen.tell(Text(f"{plain(target)}: {sized(stored.size_bytes)}"))
 
@@ -135,7 +135,7 @@ def put_object(
                 sent = cast(Iterator[PutObjectRequest], Sending(file, header, moved))
                 stored = client.storage.PutObject(sent, timeout=TRANSFER_SECONDS).object
         if as_json:
-            here.screen.emit(stored_object(stored))
+            here.screen.emit(told(stored))
         else:
             here.screen.tell(Text(f"{plain(stored.key)}: {sized(stored.size_bytes)}"))
 
@@ -209,7 +209,7 @@ def lasting(life: timedelta | None) -> Duration | None:
 def show_link(screen: Screen, link: Link) -> None:
     """Prints a link, and beside it how long it is good."""
     if screen.as_json:
-        screen.emit(link_object(link))
+        screen.emit(told(link))
         return
     screen.tell(Text(plain(link.url)))
     ends = link.expire_time.ToDatetime(UTC)

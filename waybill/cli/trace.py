@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from waybill.cli.bills import run_or_none
-from waybill.cli.objects import trace_object
+from waybill.cli.objects import told
 from waybill.cli.paging import pages
 from waybill.cli.screen import Screen
 from waybill.cli.session import Json, Tenant, reachable, session
@@ -32,7 +32,7 @@ def show_traces(client: Client, screen: Screen, run_or_correlation_id: str) -> N
     """Prints the trace of one run, or of each run with a correlation id."""
     for found in traces(client, run_or_correlation_id):
         if screen.as_json:
-            screen.emit(trace_object(found))
+            screen.emit(told(found))
         else:
             screen.show(*waterfall(found, screen.out.width))
 
