@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from services.ledger.changing import CORRECTED
@@ -139,7 +140,8 @@ def of_entry(row: Row) -> Difference:
             reason = "QUANTITY_DIFFERS"
         case _:
             reason = "PRICE_DIFFERS" if same_unit else "AMOUNT_DIFFERS"
-    return _of_one(row, reason, row["invoiced"])
+    found = _of_one(row, reason, row["invoiced"])
+    return found if same_unit else replace(found, unit="", ledger_quantity=0)
 
 
 def _of_one(row: Row, reason: str, invoiced: int) -> Difference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +64,11 @@ class PriceTable:
             PriceFileError: That file is missing, or is not such a table.
         """
         return cls(_rows(TABLE.read_text(encoding="utf-8")), _own(own) if own else ())
+
+    @property
+    def vendors(self) -> Set[str]:
+        """Whoever has a price."""
+        return {price.vendor for price, _ in self.all()}
 
     def find(self, vendor: str, model: str, unit: str, day: datetime.date) -> Price:
         """The price that holds on a day.

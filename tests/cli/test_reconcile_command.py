@@ -13,6 +13,7 @@ from tests.cli.test_commands import documented
 from waybill.cli.exits import Exit
 from waybill.ledger.v1.invoice_pb2 import Drift
 
+SMALL = "text-embedding-3-small"
 CSV = "vendor,day,model,unit,quantity\nopenai,2026-11-27,text-embedding-3-small,token,1000\n"
 DOUBT = Drift(
     reason=Drift.REASON_IN_DOUBT, day="2026-11-27", model="text-embedding-3-small", tenant="acme",
@@ -103,11 +104,37 @@ def test_a_sum_that_names_no_entry_is_told_with_what_to_do(
     assert "not in the ledger" in whys[1]
     assert "less than here" in whys[2]
     told = " ".join(result.stderr.split())
-    assert "3 differences without an entry: --adjust changes nothing there" in told
+    assert "3 differences without an entry on both sides: --adjust changes nothing there" in told
     assert "waybill bill --since 2026-11-27 --until 2026-11-28 --by model" in told
     assert "another program with the same account" in told
     assert "add --simulated" in told
     assert "--adjust follows the invoice" not in told
+
+
+def test_what_the_invoice_lacks_is_told_as_nothing_that_adjust_mends_and_the_projects_are_named(
+    waybill: Waybill, ledger: Ledger, tmp_path: Path
+) -> None:
+    file = tmp_path / "usage.csv"
+    rows = "".join(f"1795824000,1795910400,{SMALL},{one},7\n" for one in ("proj_b", "proj_a"))
+    file.write_text(f"start_time,end_time,model,project_id,input_tokens\n{rows}")
+    ledger.drifts = [
+        Drift(reason=Drift.REASON_NOT_INVOICED, entry_id="entry-1", ledger_nano_usd=8),
+        Drift(reason=Drift.REASON_NOT_IN_LEDGER, day="2026-11-28", invoiced_nano_usd=9),
+    ]
+    told = " ".join(waybill("reconcile", str(file)).stderr.split())
+    assert "--adjust follows the invoice" not in told
+    assert "2 differences without an entry on both sides" in told
+    assert "2 projects: proj_a, proj_b" in told
+
+
+def test_of_very_many_differences_a_table_has_the_first_and_json_all(
+    waybill: Waybill, ledger: Ledger, file: str
+) -> None:
+    ledger.drifts = [DOUBT] * 250
+    shown = waybill("reconcile", file, COLUMNS="140")
+    assert shown.stdout.count("in doubt here") == 200
+    assert "and 50 differences more; --json has all of them" in " ".join(shown.stderr.split())
+    assert len(waybill("reconcile", file, "--json").stdout.splitlines()) == 251
 
 
 def test_what_names_an_entry_is_told_to_be_adjusted(waybill: Waybill, ledger: Ledger, file: str) -> None:

@@ -70,14 +70,14 @@ class Books:
     day: datetime.date
 
     async def brought(
-        self, content: str, name: str = "invoice.csv", *, moved: bool = True
+        self, content: str, name: str = "invoice.csv", *, vendor: str = "openai", moved: bool = True
     ) -> ImportInvoiceResponse:
         """Reads a file and tells the ledger of it, as `waybill reconcile` does."""
         if moved:
             await self.move()
         file = self.folder / name
         file.write_text(content)
-        sha256, lines = read(file, "openai")
+        sha256, lines = read(file, vendor)
         header = ImportInvoiceRequest.Header(
             sha256=sha256, name=name, vendor=lines.vendor, kind=CostKind.COST_KIND_SIMULATED
         )
@@ -337,10 +337,33 @@ async def test_a_file_that_cannot_be_right_leaves_nothing(books: Books) -> None:
         ([f"{entry.entry_id},7,"], "entry_id,quantity,unit"),
         (["2026-13-01,7"], "day,usd"),
         (["no-entry,7"], "entry_id,usd"),
+        # Credits at a page's price would be another amount.
+        ([f"{entry.entry_id},7,credit"], "entry_id,quantity,unit"),
     ):
         code, reason = await refused(books.brought("\n".join([columns, *rows])))
         assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVOICE_LINE_INVALID")
+    refusal = await refused(books.brought(f"day,usd\n{books.day},1", vendor="open-ai"))
+    assert refusal == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert not (await books.entries())[0].HasField("invoiced_nano_usd")
+
+
+async def test_an_amount_in_another_unit_is_held_against_the_entrys_money_alone(books: Books) -> None:
+    entry = await books.settled(1000)
+    answer = await books.brought(books.csv(f"{entry.entry_id},0.00001", columns="entry_id,usd"))
+    (drift,) = await books.drift(answer)
+    assert (drift.unit, drift.ledger_quantity, drift.ledger_nano_usd) == ("", 0, 20_000)
+
+
+async def test_the_planner_knows_of_a_new_invoices_lines(books: Books) -> None:
+    # Without that, it walks a hundred thousand lines once for each of them.
+    entry = await books.settled(1)
+    rows = [f"{entry.entry_id},1,token"] * 3_000
+    await books.brought(books.csv(*rows, columns="entry_id,quantity,unit"))
+    table = "waybill_ledger.invoice_lines"
+    async with await psycopg.AsyncConnection.connect(books.database.admin_url) as admin:
+        asked = await admin.execute("select reltuples from pg_class where oid = %s::regclass", [table])
+        (known,) = await asked.fetchone() or (0,)
+    assert known >= 3_000
 
 
 async def test_only_the_operator_reads_and_brings_invoices(books: Books) -> None:

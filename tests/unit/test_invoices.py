@@ -50,6 +50,11 @@ def cost(value: Any, item: str | None, currency: str = "usd") -> dict[str, Any]:
     return {"object": "organization.costs.result", "amount": amount, "line_item": item, "project_id": None}
 
 
+def credits(many: float) -> str:
+    item = {"event_aggregation_type": "parse_job", "event_aggregation_key": "pjb-1", "day": "2026-11-27"}
+    return json.dumps({"items": [{**item, "credits": many}], "next_page_token": None})
+
+
 def test_openais_usage_is_sums_over_both_tiers_of_a_model(tmp_path: Path) -> None:
     found = lines_of(tmp_path, page(bucket(usage(100), usage(7, LARGE)), bucket(start=NEXT)))
     assert found.vendor == "openai"
@@ -109,6 +114,7 @@ def test_a_csv_of_ones_own_names_entries_or_days(tmp_path: Path) -> None:
     found = lines_of(tmp_path, "Vendor;entry_id;quantity;unit;usd\nopenai;e-1;7;token;\nopenai;e-2;;;0.5\n")
     first, second = found.lines
     assert (found.vendor, first.entry_id, first.quantity, first.unit) == ("openai", "e-1", 7, "token")
+    assert lines_of(tmp_path, "vendor,day,usd\nOpenAI,2026-11-27,1\n").vendor == "openai"
     assert (second.nano_usd, second.HasField("quantity"), second.line) == (500_000_000, False, 3)
 
 
@@ -135,6 +141,11 @@ def test_a_csv_of_ones_own_names_entries_or_days(tmp_path: Path) -> None:
         ("day,usd\n2026-11-27\n", "INVOICE_LINE_INVALID", "Line 2: it has 1 cells"),
         ('day,usd\n"2026-11-27,3\n', "INVOICE_LINE_INVALID", "it is no CSV"),
         ("vendor,day,usd\nopenai,d,1\nb,d,1\n", "INVOICE_LINE_INVALID", "Line 3: it is of b, others are of"),
+        ("day,usd,currency\n2026-11-27,1,EUR\n", "INVOICE_LINE_INVALID", "its currency is 'EUR'"),
+        ("day,usd,usd\n2026-11-27,1,2\n", "INVOICE_UNREADABLE", "two columns usd"),
+        (page(bucket(usage(1), start=DAY + 3_600)), "INVOICE_LINE_INVALID", "by days of UTC"),
+        (credits(1e30), "INVOICE_LINE_INVALID", "they must be from 0 to 1,000,000,000,000"),
+        (credits(-1), "INVOICE_LINE_INVALID", "credits are -1"),
         ("entry_id,usd\n\x1b[31m,\x1b[2J\n", "INVOICE_LINE_INVALID", "\\x1b[2J"),
     ],
 )

@@ -12,7 +12,7 @@ from waybill.cli.screen import sized
 from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.money import NANO, dollars
 
-_LIMIT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([a-z]+)/([a-z]+)")
+_LIMIT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,30})?)([a-z]+)/([a-z]+)")
 _UNITS = {
     "usd": (Budget.UNIT_NANO_USD, NANO),
     "request": (Budget.UNIT_REQUESTS, 1),

@@ -106,7 +106,9 @@ def agreed_plans(
         show_plans(screen, plans)
     if not (yes or sys.stdin.isatty()):
         raise Precondition("PLAN_NOT_APPROVED", "Nobody can be asked here whether the plan is good.")
-    question = f"Ingest {counted(len(plans), 'document')} for {money(total(plans))}?"
+    good = sum(one.plan is not None for one in plans)
+    others = f" {len(plans) - good:,} of {len(plans):,} cannot be ingested." if good < len(plans) else ""
+    question = f"Ingest {counted(good, 'document')} for {money(total(plans))}?{others}"
     agree(screen, question, yes, "Nothing was ingested.")
     return {one.source: one for one in plans}
 

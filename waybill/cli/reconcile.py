@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +32,7 @@ from waybill.money import dollars
 from waybill.runtime.identity import DEFAULT_TENANT
 
 AT_ONCE = 1_000
+MOST_SHOWN = 200
 # A hundred thousand lines, or five hundred corrections, on a busy machine.
 SECONDS = 300.0
 
@@ -146,7 +147,9 @@ def _show(
         return
     if drifts:
         header = ("for", "why", "day", "invoiced", "settled", "drift")
-        screen.show(*table(header, map(_row, drifts), screen.page_width))
+        screen.show(*table(header, map(_row, drifts[:MOST_SHOWN]), screen.page_width))
+    if (more := len(drifts) - MOST_SHOWN) > 0:
+        screen.note(f"and {counted(more, 'difference')} more; --json has all of them")
     for note in _notes(invoice, drifts, applied, lines, known=known):
         screen.note(note)
     total = f"drift {_signed(sum(map(_more, drifts)))}"
@@ -177,10 +180,10 @@ def _notes(
         )
     elif any(one.reason == Drift.REASON_IN_DOUBT or _names_an_entry(one) for one in drifts):
         yield "--adjust follows the invoice: it ends doubts and appends corrections."
-    yield from _not_followed(invoice, [one for one in drifts if drifted(one)])
+    yield from _not_followed(invoice, [one for one in drifts if drifted(one)], lines.projects)
 
 
-def _not_followed(invoice: Invoice, drifts: Sequence[Drift]) -> Iterator[str]:
+def _not_followed(invoice: Invoice, drifts: Sequence[Drift], projects: Set[str]) -> Iterator[str]:
     """What to do about sums of which no entry is named, so that nothing can be corrected by them."""
     sums = [one for one in drifts if one.reason != Drift.REASON_IN_DOUBT and not _names_an_entry(one)]
     if not sums:
@@ -188,8 +191,8 @@ def _not_followed(invoice: Invoice, drifts: Sequence[Drift]) -> Iterator[str]:
     days = sorted(one.day for one in sums if one.day)
     bill = f"waybill bill --since {days[0]} --until {days[-1]}" if days else "waybill bill"
     yield (
-        f"{counted(len(sums), 'difference')} without an entry: --adjust changes nothing there, since the file"
-        f" does not say which request it was. Hold it against `{bill} --by model`."
+        f"{counted(len(sums), 'difference')} without an entry on both sides: --adjust changes nothing there,"
+        f" since the file does not say which request it was. Hold it against `{bill} --by model`."
     )
     if any(_more(one) > 0 for one in sums):
         simulated = invoice.kind == CostKind.COST_KIND_SIMULATED
@@ -198,11 +201,16 @@ def _not_followed(invoice: Invoice, drifts: Sequence[Drift]) -> Iterator[str]:
             "What the ledger lacks was charged for something else than this Waybill: another program with the"
             f" same account, or another database. Where the file is of the other kind of money, {turned}."
         )
+        if len(projects) > 1:
+            yield (
+                f"The file has {len(projects)} projects: {plain(', '.join(sorted(projects)))}. Where one is"
+                " another program's, export it without that."
+            )
 
 
 def _names_an_entry(one: Drift) -> bool:
     """Whether the invoice says which entry it is about, and the ledger has that."""
-    return bool(one.entry_id)
+    return bool(one.entry_id) and one.reason not in (Drift.REASON_NOT_IN_LEDGER, Drift.REASON_NOT_INVOICED)
 
 
 def _row(one: Drift) -> Sequence[str]:

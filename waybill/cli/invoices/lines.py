@@ -26,12 +26,14 @@ class Lines:
         lines: In the file's order.
         covered: Days that it is about, also those on which nothing was charged.
         left_out: How many lines are about something else than what Waybill buys.
+        projects: Of the vendor's account, where the file tells them apart.
     """
 
     vendor: str
     lines: list[InvoiceLine] = field(default_factory=list)
     covered: set[str] = field(default_factory=set)
     left_out: int = 0
+    projects: set[str] = field(default_factory=set)
 
     def completed(self) -> Sequence[InvoiceLine]:
         """The lines, with a zero for each day on which the file has none."""

@@ -10,6 +10,8 @@ from waybill.ledger.v1.invoice_pb2 import InvoiceLine
 from waybill.vendors.registry import LLAMAPARSE
 
 PARSE = "parse_job"
+# A million million dollars' worth; much more could not be counted.
+_MOST_CREDITS = 10**12
 
 
 def is_page(answer: Mapping[str, Any]) -> bool:
@@ -35,8 +37,8 @@ def of_pages(pages: Sequence[Mapping[str, Any]]) -> Lines:
         if not isinstance(job, str) or not job or not isinstance(day, str):
             raise invalid(number, "an item has no event_aggregation_key or no day")
         credits = decimal(number, "credits", item.get("credits"))
-        if credits < 0:
-            raise invalid(number, "credits are below 0")
+        if not 0 <= credits <= _MOST_CREDITS:
+            raise invalid(number, f"credits are {credits}; they must be from 0 to {_MOST_CREDITS:,}")
         found.lines.append(
             InvoiceLine(
                 line=number, vendor_reference=job, day=day[:10], price_model="credit", unit="microcredit",

@@ -64,7 +64,7 @@ def _of_result(number: int, result: object) -> Mapping[str, Any]:
         if not isinstance(amount, dict):
             raise invalid(number, "a result of costs has no amount")
         told = {"amount_value": amount.get("value"), "amount_currency": amount.get("currency")}
-        return {**told, "line_item": result.get("line_item")}
+        return {**told, "line_item": result.get("line_item"), "project_id": result.get("project_id")}
     if result["object"] == USAGE:
         return result
     return {}
@@ -72,6 +72,8 @@ def _of_result(number: int, result: object) -> Mapping[str, Any]:
 
 def _add(found: Lines, number: int, day: str, row: Mapping[str, Any]) -> None:
     line = InvoiceLine(line=number, day=day)
+    if project := row.get("project_id"):
+        found.projects.add(str(project))
     if "amount_value" in row:
         if (currency := str(row.get("amount_currency") or "usd").lower()) != "usd":
             raise invalid(number, f"its currency is {currency!r}; costs are compared in usd")
@@ -104,6 +106,10 @@ def _models(name: str, batch: object) -> Sequence[str]:
 
 def _day(number: int, start: object, end: object) -> str:
     first = whole(number, "start_time", start)
-    if end not in (None, "") and not first < whole(number, "end_time", end) <= first + DAY_SECONDS:
+    last = first if end in (None, "") else whole(number, "end_time", end) - 1
+    if not first <= last < first + DAY_SECONDS:
         raise invalid(number, "it is about more than a day; export it with a bucket a day (bucket_width=1d)")
-    return day_of(number, "start_time", first)
+    day = day_of(number, "start_time", first)
+    if day_of(number, "end_time", last) != day:
+        raise invalid(number, f"it begins on {day} and ends on the next day of UTC; export it by days of UTC")
+    return day

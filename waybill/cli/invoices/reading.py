@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,8 @@ def _of_csv(text: str, vendor: str) -> Lines:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
+        if twice := sorted(name for name, times in Counter(header).items() if name and times > 1):
+            raise unreadable(f"The CSV has two columns {twice[0]}. Leave out the one that does not count.")
         found = list(_rows(reader, header))
     except csv.Error as error:
         raise invalid(reader.line_num, f"it is no CSV ({error})") from None

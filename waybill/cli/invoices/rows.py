@@ -19,14 +19,16 @@ def is_one(columns: set[str]) -> bool:
 
 def of_rows(rows: Sequence[tuple[int, Mapping[str, str]]], vendor: str) -> Lines:
     """Lines, each with its number. Raises InvalidRequest."""
-    found = Lines(vendor)
+    found = Lines(vendor.lower())
     for number, row in rows:
-        told = row.get("vendor") or found.vendor
+        told = row.get("vendor", "").lower() or found.vendor
         if found.vendor and told != found.vendor:
             raise invalid(
                 number, f"it is of {told}, others are of {found.vendor}: make a file for each vendor"
             )
         found.vendor = told
+        if (currency := row.get("currency") or "usd").lower() != "usd":
+            raise invalid(number, f"its currency is {currency!r}; costs are compared in usd")
         line = InvoiceLine(line=number, unit=row.get("unit", ""))
         for name in NAMES:
             setattr(line, name, row.get(name, ""))
