@@ -11,7 +11,7 @@ from rich.text import Text
 
 from waybill.cli.limits import Limit, amount, brief, each, limit
 from waybill.cli.objects import told
-from waybill.cli.paging import first
+from waybill.cli.paging import SHORT, first, whole_id
 from waybill.cli.plain import plain
 from waybill.cli.screen import Screen, counted, table
 from waybill.cli.session import Json, Tenant, reachable, session
@@ -28,11 +28,9 @@ from waybill.ledger.v1.ledger_service_pb2 import (
     SetBudgetRequest,
 )
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest
-from waybill.runtime.errors import InvalidRequest, NotFound
+from waybill.runtime.errors import NotFound
 from waybill.runtime.identity import DEFAULT_TENANT
 
-# Of an id, what a table shows and a command takes.
-SHORT = 8
 _MOST, _SHOWN = 10_000, 10
 
 app = typer.Typer(name="budget", no_args_is_help=True, help="Limit what may be spent: set, list, show, rm.")
@@ -244,22 +242,11 @@ def _all(client: Client, run: str = "") -> Sequence[Budget]:
 
 
 def _whole_id(client: Client, beginning: str) -> str:
-    """The id that begins so, among the budgets that are no run's own.
-
-    Raises:
-        NotFound: BUDGET_NOT_FOUND.
-        InvalidRequest: INVALID_REQUEST, several begin so.
-    """
+    """The id that begins so, of a budget that is no run's own. Raises as `whole_id`: BUDGET_NOT_FOUND."""
     if len(beginning) == 36:
         return beginning
-    found = [one.budget_id for one in _all(client) if beginning and one.budget_id.startswith(beginning)]
-    if not found:
-        raise NotFound("BUDGET_NOT_FOUND", "No budget has an id that begins so.")
-    if len(found) > 1:
-        raise InvalidRequest(
-            "INVALID_REQUEST", f"{len(found)} budgets have an id that begins so; write more of it."
-        )
-    return found[0]
+    lacking = NotFound("BUDGET_NOT_FOUND", "No budget has an id that begins so.")
+    return whole_id(beginning, [one.budget_id for one in _all(client)], lacking)
 
 
 def _id(budget: Budget) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from waybill.cli.durations import ago, ahead
 from waybill.cli.objects import kind_name, priced_object
-from waybill.cli.paging import first, say_more
+from waybill.cli.paging import SHORT, first, say_more, whole_id
 from waybill.cli.plain import plain
 from waybill.cli.screen import counted, spread
 from waybill.cli.session import Json, Tenant, reachable, session
@@ -20,10 +20,10 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, WriteOffRequest
 from waybill.money import dollars
 from waybill.runtime.clock import utc_now
-from waybill.runtime.errors import InvalidRequest, NotFound
+from waybill.runtime.errors import NotFound
 from waybill.runtime.identity import DEFAULT_TENANT
 
-_MOST, SHORT = 10_000, 8
+_MOST = 10_000
 
 app = typer.Typer(
     name="doubts",
@@ -128,21 +128,9 @@ def _asked(entry: Entry, now: datetime) -> str:
 
 
 def _whole(client: Client, beginnings: Sequence[str]) -> Sequence[str]:
-    """The ids that begin so, among the doubts.
-
-    Raises:
-        NotFound: ENTRY_NOT_FOUND.
-        InvalidRequest: INVALID_REQUEST, several begin so.
-    """
+    """The ids that begin so, among the doubts. Raises as `whole_id`: ENTRY_NOT_FOUND."""
     known = [entry.entry_id for entry in _listed(client, _MOST)]
-    whole = []
-    for beginning in beginnings:
-        found = [one for one in known if beginning and one.startswith(beginning)]
-        if not found:
-            raise NotFound("ENTRY_NOT_FOUND", f"No doubt has an id that begins with {beginning!r}.")
-        if len(found) > 1:
-            raise InvalidRequest(
-                "INVALID_REQUEST", f"{len(found)} doubts have an id that begins with {beginning!r}."
-            )
-        whole += found
-    return whole
+    return [
+        whole_id(one, known, NotFound("ENTRY_NOT_FOUND", f"No doubt has an id that begins with {one!r}."))
+        for one in beginnings
+    ]

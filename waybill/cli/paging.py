@@ -7,8 +7,11 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from waybill.cli.screen import Screen
+from waybill.runtime.errors import InvalidRequest, NotFound
 
 A = TypeVar("A")
+# Of an id, what a listing shows and a command takes.
+SHORT = 8
 
 
 def pages(call: Callable[[Any], A], request: Any) -> Iterator[A]:
@@ -32,3 +35,19 @@ def say_more(screen: Screen, listed: Sequence[object], limit: int) -> None:
     """Says it where a listing has more than was shown of it."""
     if len(listed) > limit:
         screen.note(f"There are more than these {limit:,}: --limit shows more.")
+
+
+def whole_id(beginning: str, known: Sequence[str], lacking: NotFound) -> str:
+    """The one id that begins so.
+
+    Raises:
+        NotFound: `lacking`: none does.
+        InvalidRequest: INVALID_REQUEST, several do.
+    """
+    found = [one for one in known if beginning and one.startswith(beginning)]
+    if not found:
+        raise lacking
+    if len(found) > 1:
+        text = f"{len(found)} ids begin with {beginning!r}; write more of it."
+        raise InvalidRequest("INVALID_REQUEST", text)
+    return found[0]
