@@ -77,10 +77,6 @@ class Offers:
                 raise
         return self._known[mode][0]
 
-    async def of_space(self, space: Space, seconds: float | None = None) -> EmbedResponse:
-        """The same of the model that a space is of."""
-        return await self.asked(await self.request(space), seconds)
-
     async def request(self, space: Space, texts: Sequence[str] = ()) -> EmbedRequest:
         """A call to embed, in the mode that stands."""
         return EmbedRequest(texts=texts, space=space, mode=await self.modes.of(EMBEDDER))

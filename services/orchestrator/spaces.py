@@ -63,7 +63,9 @@ class Spaces:
     async def offer_in(self, space: Space) -> EmbedResponse:
         """The same of the model of a space."""
         offer = await self.offers.current()
-        return offer if space == offer.space else await self.offers.of_space(space)
+        if space == offer.space:
+            return offer
+        return await self.offers.asked(await self.offers.request(space))
 
     async def of_version(self, cut: Cut) -> Space:
         """The space that a version's vectors are in, whatever the embedder serves by now."""

@@ -12,7 +12,7 @@ import structlog
 from waybill.runtime import identity
 
 
-def configure(service: str, level: int = logging.INFO) -> None:
+def configure(service: str) -> None:
     """Sends structlog and standard logging to standard error as JSON, escaped to ASCII."""
     shared: list[Any] = [
         _add_caller,
@@ -40,7 +40,7 @@ def configure(service: str, level: int = logging.INFO) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level)
+    root.setLevel(logging.INFO)
     logging.getLogger("dbos").setLevel(logging.ERROR)
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

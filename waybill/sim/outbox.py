@@ -23,6 +23,8 @@ from waybill.sim.clock import Clock
 Sign = Callable[[bytes], Mapping[str, str]]
 _HOSTS = ("127.0.0.1", "localhost", "::1")
 _PIECE_BYTES = 2**14
+# Before each further attempt, by the clock; a 2xx ends them.
+_WAITS_SECONDS = (1.0, 2.0)
 
 
 class Fate(StrEnum):
@@ -82,7 +84,6 @@ class Outbox:
     """Sends webhooks.
 
     Args:
-        retry_waits_seconds: Before each further attempt, by the clock; a 2xx ends them.
         attempt_seconds: Real time that a receiver has to answer.
         most: Webhooks that wait at one time; one more is lost. As many attempts are remembered.
     """
@@ -90,11 +91,10 @@ class Outbox:
     def __init__(
         self,
         clock: Clock,
-        retry_waits_seconds: tuple[float, ...] = (1.0, 2.0),
         attempt_seconds: float = 30.0,
         most: int = 10_000,
     ) -> None:
-        self._clock, self._waits, self._attempt_seconds = clock, retry_waits_seconds, attempt_seconds
+        self._clock, self._attempt_seconds = clock, attempt_seconds
         self._most, self._waiting = most, 0
         self._order = itertools.count()
         self._due: list[_Due] = []
@@ -152,8 +152,8 @@ class Outbox:
                 self._waiting -= 1
                 status = await self._attempt(due)
                 self._record(due, status)
-                if not 200 <= status < 300 and due.number <= len(self._waits):
-                    wait = self._waits[due.number - 1]
+                if not 200 <= status < 300 and due.number <= len(_WAITS_SECONDS):
+                    wait = _WAITS_SECONDS[due.number - 1]
                     self._plan(due.time + wait, due.webhook, due.fate, due.number + 1)
         finally:
             self._sender = None

@@ -15,9 +15,10 @@ SERVING = "SERVING"
 NOT_SERVING = "NOT_SERVING"
 UNREACHABLE = "UNREACHABLE"
 UNKNOWN = "SERVICE_UNKNOWN"
+TIMEOUT_SECONDS = 1.0
 
 
-def check(address: str, name: str = "", timeout_seconds: float = 1.0) -> str:
+def check(address: str, name: str = "", timeout_seconds: float = TIMEOUT_SECONDS) -> str:
     """The status of a server, or of one service or backend of it.
 
     Args:
@@ -37,16 +38,16 @@ def check(address: str, name: str = "", timeout_seconds: float = 1.0) -> str:
     return _word(answer.status)
 
 
-def check_all(address: str, timeout_seconds: float = 1.0) -> Mapping[str, str]:
+def check_all(address: str) -> Mapping[str, str]:
     """Every name that a server answers for, with its status; `""` is the whole."""
     with grpc.insecure_channel(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).List(
-                health_pb2.HealthListRequest(), timeout=timeout_seconds
+                health_pb2.HealthListRequest(), timeout=TIMEOUT_SECONDS
             )
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # a server that does not list its names
-                return {"": check(address, "", timeout_seconds)}
+                return {"": check(address)}
             return {"": UNREACHABLE}
     return {name: _word(status.status) for name, status in sorted(answer.statuses.items())}
 

@@ -60,7 +60,6 @@ class LlamaParse:
         limits: Of a page's text.
         hook: The webhook of a job by its entry id, as the SDK takes it; None, none.
         sleep: Waits so many seconds.
-        inline_pages: See INLINE_PAGES.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class LlamaParse:
         limits: Limits,
         hook: Callable[[str], dict[str, Any]] | None = None,
         sleep: Sleep = asyncio.sleep,
-        inline_pages: int = INLINE_PAGES,
     ) -> None:
         self.capabilities = Capabilities(
             name=LLAMAPARSE.name,
@@ -90,7 +88,6 @@ class LlamaParse:
         self._limits = limits
         self._requests = Requests(config, cloud, hook)
         self._sleep = sleep
-        self._inline_pages = inline_pages
         self._half = config.requests_per_minute / 2
         spacing = LOOK_REQUESTS * config.seconds_a_request
         self._looks = Looks(self._jobs, partial(cloud.leisure, self._half, spacing))
@@ -159,7 +156,7 @@ class LlamaParse:
         fast = order.tier == "fast"
         # The fast tier has no markdown (facts: LlamaParse, 9).
         part = "text" if fast else "markdown"
-        linked = not fast and order.pages > self._inline_pages
+        linked = not fast and order.pages > INLINE_PAGES
         async with asking_about(a_result=True):
             found, answer = await self._result(parse_id, "items_content_metadata" if linked else part, order)
             self._remember(found)
