@@ -184,10 +184,11 @@ def runner_of(
     engine: Parser,
     pause: Pause = asyncio.sleep,
     objects: Objects | None = None,
+    **vendor: Any,
 ) -> Runner:
     """One that works with these neighbours."""
     meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
-    return Runner(store, objects or Objects(near.storage), engine, meter, DEFAULT_LIMITS, pause)
+    return Runner(store, objects or Objects(near.storage), engine, meter, DEFAULT_LIMITS, pause, **vendor)
 
 
 @asynccontextmanager

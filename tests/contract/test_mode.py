@@ -391,6 +391,20 @@ async def test_a_run_that_waits_for_a_dead_vendor_goes_on_once_the_mode_is_hybri
     assert chosen(run, "parser") == ("local", DOWN)
 
 
+async def test_an_embedding_that_waits_for_a_dead_vendor_goes_on_once_the_mode_is_hybrid(
+    bench: Bench,
+) -> None:
+    await switch(bench, Mode.MODE_REAL)
+    bench.openai.server.down()
+    run_id = await bench.accepted(TEXT)
+    await until(lambda: bench.ended(run_id, Run.STATE_WAITING_ON_VENDOR))
+    await switch(bench, Mode.MODE_HYBRID)
+    await until(lambda: bench.ended(run_id, Run.STATE_READY_DEGRADED))
+    run = await bench.finish(run_id)
+    assert run.reason == "VECTORS_PENDING"
+    assert chosen(run, "embedder") == ("", DOWN)
+
+
 async def test_no_heal_begins_while_the_mode_is_local(bench: Bench) -> None:
     bench.openai.server.down()
     run = await bench.ingest(TEXT)

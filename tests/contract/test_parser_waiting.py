@@ -33,6 +33,7 @@ from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity, semconv
 from waybill.runtime.errors import NotFound, Unavailable
+from waybill.vendors.patience import MOST_IN_VAIN
 
 WAITING = 1_000
 # As rows of 1,000 parses that were begun long ago and are looked at in an hour.
@@ -315,3 +316,81 @@ async def test_a_parse_waits_for_the_vendor_that_keeps_the_file_and_takes_no_pla
             far.is_down = False
             ended = await brought_to_end(runner, store, who, job.job_id)
     assert ended.state is JobState.SUCCEEDED
+
+
+class Restless(RemoteEngine):
+    """A vendor that is down until it is back."""
+
+    is_down = True
+    returns = 0
+
+    async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
+        if self.is_down:
+            facts = {semconv.VENDOR: self.capabilities.vendor}
+            raise Unavailable("VENDOR_UNREACHABLE", "No connection could be made.", facts)
+        return await super().begin(source, order, artifact)
+
+
+PUT_OFF = """
+update waybill_parser.jobs set in_vain = %s, look_at = now() + interval '1 hour' where job_id = %s
+"""
+
+
+async def put_off(database: MigratedPostgres, job_id: uuid.UUID, in_vain: int = 1) -> None:
+    """Says of a job that it is put off for an hour."""
+    async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
+        await connection.execute(PUT_OFF, [in_vain, job_id])
+
+
+async def test_what_a_vendor_has_put_off_is_taken_up_when_it_is_back(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), Restless()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        with identity.acting_as(who):
+            job = await created(store, near, who, b"# far away")
+            runner = runner_of(store, near, engine, returns=lambda: engine.returns)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            waiting = await store.get(who.tenant, job.job_id)
+            assert (waiting.state.final, waiting.leased, waiting.in_vain) == (False, False, 1)
+            assert (waiting.failed_vendor, waiting.reason) == ("llamaparse", "VENDOR_UNREACHABLE")
+            await put_off(database, job.job_id)
+            async with runner.running(1):
+                engine.is_down, engine.returns = False, 1
+
+                async def begun() -> bool:
+                    return bool((await store.get(who.tenant, job.job_id)).parse_id)
+
+                await until(begun)
+            ended = await brought_to_end(runner, store, who, job.job_id)
+    assert (ended.state, ended.failed_vendor, ended.reason) == (JobState.SUCCEEDED, "", "")
+
+
+async def test_a_document_that_a_vendor_refuses_though_it_serves_is_not_waited_for_without_end(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), Restless()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        with identity.acting_as(who):
+            job = await created(store, near, who, b"# refused")
+            runner = runner_of(store, near, engine)
+            await put_off(database, job.job_id, MOST_IN_VAIN)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            ended = await store.get(who.tenant, job.job_id)
+    assert (ended.state, ended.reason) == (JobState.FAILED, "VENDOR_KEEPS_REFUSING")
+    assert "waybill retry" in ended.message
+    assert "No connection could be made." in ended.message
+
+
+async def test_tries_count_no_more_once_the_vendor_does_not_serve(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine = a_run(), Restless()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        with identity.acting_as(who):
+            job = await created(store, near, who, b"# down")
+            runner = runner_of(store, near, engine, lack=lambda: "VENDOR_UNREACHABLE")
+            await put_off(database, job.job_id, MOST_IN_VAIN)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            waiting = await store.get(who.tenant, job.job_id)
+    assert (waiting.state.final, waiting.in_vain) == (False, 0)

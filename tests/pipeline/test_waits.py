@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
+from grpc_health.v1 import health_pb2
 from structlog.testing import capture_logs
 
 from services.orchestrator.runs.durable import Step
@@ -21,15 +24,19 @@ from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waiting import WaitPoller
-from services.orchestrator.runs.waits import PARSE, Wait, Waits
+from services.orchestrator.runs.waits import PARSE, VENDOR, Wait, Waits
+from services.orchestrator.vendor_waits import Vendors, VendorWaits
 from tests.conftest import MigratedPostgres
 from tests.contract.test_vector_index import another_database
 from tests.pipeline.test_durable import House, Planned
 from tests.waiting import PATIENCE_SECONDS, until
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
+from waybill.common.v1.backend_service_pb2 import GetBackendResponse
 from waybill.runtime.errors import Unavailable
 from waybill.runtime.places import MIGRATIONS
 from waybill.runtime.postgres import Database
 from waybill.stack.migrate import migrate
+from waybill.vendors.patience import MOST_IN_VAIN
 
 pytestmark = pytest.mark.timeout(90)
 SOON, LATER = datetime.timedelta(seconds=5), datetime.timedelta(minutes=5)
@@ -298,3 +305,91 @@ async def test_runs_that_waited_under_the_release_before_have_their_rows(
             found = connection.execute("select run_id, left_behind, ref <> '' from waybill_runs.waits")
             rows = found.fetchall()
     assert sorted(rows) == sorted([(runs[0], True, True), (runs[0], False, True), (runs[1], False, False)])
+
+
+@dataclass
+class Refused(Planned):
+    """An ingestion whose one step meets a vendor that refuses it."""
+
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
+        async def wait(_: Row) -> int:
+            raise RunWaits(VENDOR, "storage", now(), reason="VENDOR_ERROR", message="It said no.")
+
+        await step("parse", int, wait)
+        return Ending()
+
+
+async def met(place: Place, run: RunRef, in_vain: int) -> None:
+    """A run that has met its vendor refusing so often begins again."""
+    query = "update waybill_runs.waits set in_vain = %s where run_id = %s"
+    async with place.owner.transaction(None) as connection:
+        await connection.execute(query, [in_vain, run.run_id])
+    await place.runs.wake(run)
+    await (await place.begin(place.orchestrator(), run, Refused({})))
+
+
+async def test_a_vendor_that_serves_and_refuses_is_not_waited_for_without_end(place: Place) -> None:
+    run = await place.run("p.md")
+    await (await place.begin(place.orchestrator(), run, Refused({})))
+    assert await place.state(run) == "WAITING_ON_VENDOR"
+    await met(place, run, MOST_IN_VAIN - 1)
+    assert await place.state(run) == "WAITING_ON_VENDOR"
+    await met(place, run, MOST_IN_VAIN)
+    row = await place.row(run)
+    assert (row["state"], row["reason"]) == ("FAILED", "VENDOR_KEEPS_REFUSING")
+    assert "It said no." in row["message"]
+    assert "waybill retry" in row["message"]
+
+
+class Peer:
+    """A service whose vendor serves or not, and whose mode is this."""
+
+    def __init__(self) -> None:
+        self.serves, self.mode = False, Mode.MODE_REAL
+
+    async def Check(self, request: object, timeout: float) -> health_pb2.HealthCheckResponse:  # noqa: N802
+        answers = health_pb2.HealthCheckResponse
+        return answers(status=answers.SERVING if self.serves else answers.NOT_SERVING)
+
+    async def GetBackend(self, request: object, timeout: float) -> GetBackendResponse:  # noqa: N802
+        return GetBackendResponse(choice=BackendChoice(mode=self.mode))
+
+    async def of(self, service: str) -> Mode:
+        return self.mode
+
+
+async def test_what_waits_for_a_vendor_is_due_when_that_is_back_or_the_mode_changes(place: Place) -> None:
+    """Whoever waits, and however long it was to be until the next look."""
+    run, waits, peer = await place.run("p.md"), place.waits(), Peer()
+    await (await place.begin(place.orchestrator(), run, Refused({})))
+    peers: Any = SimpleNamespace(healths={"storage": peer}, backends={"storage": peer})
+    modes: Any = peer
+    vendors = Vendors(peers, modes, waits, now)
+
+    async def put_off(in_vain: int = 0) -> None:
+        query = "update waybill_runs.waits set look_at = %s, in_vain = %s where run_id = %s"
+        async with place.owner.transaction(None) as connection:
+            await connection.execute(query, [now() + LATER, in_vain, run.run_id])
+
+    async def is_due() -> bool:
+        look_at = await place.look_at(run)
+        assert look_at is not None
+        return look_at <= now()
+
+    await put_off(7)
+    ((wait, row),) = await waits.claim_due(now() + 2 * LATER, 9, ())
+    assert wait.in_vain == 7
+    look_at = await VendorWaits(vendors, waits, now).look(wait, row)
+    assert look_at is not None
+    await waits.let_go(wait, now() + LATER)
+    await vendors.look()
+    assert not await is_due(), "it does not serve"
+    peer.mode = Mode.MODE_HYBRID
+    await vendors.look()
+    assert await is_due(), "the mode is another"
+    assert await VendorWaits(vendors, waits, now).look(wait, row) is not None, "storage has no stand-in"
+    await put_off()
+    peer.serves = True
+    await vendors.look()
+    assert await is_due(), "the vendor is back"
+    assert await VendorWaits(vendors, waits, now).look(wait, row) is None
