@@ -79,6 +79,11 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
         limit(text)
 
 
+def test_a_limit_below_a_nano_dollar_is_told_as_that() -> None:
+    with pytest.raises(typer.BadParameter, match="whole number of nano-dollars"):
+        limit("0.0000000001usd/day")
+
+
 @pytest.mark.parametrize("text", ["", "-1", "five", "1e3", "0.0000000001", "5usd", "nan"])
 def test_what_is_no_sum_of_dollars_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):

@@ -9,8 +9,12 @@ from tests.cli.conftest import Waybill
 from tests.cli.fakes import NASTY, Ledger, Orchestrator, make_run
 from tests.cli.test_commands import documented
 from tests.cli.test_ingest import make_folder
+from waybill.cli.plan import question
+from waybill.cli.planning import Planned
+from waybill.cli.sources import Source
 from waybill.ledger.v1.entry_pb2 import RunTotal
 from waybill.ledger.v1.plan_pb2 import Plan
+from waybill.orchestrator.v1.plan_pb2 import PlanResponse
 from waybill.runtime.errors import InvalidRequest
 
 
@@ -86,6 +90,15 @@ def test_ingest_asks_nobody_where_nobody_is(
     assert "PLAN_NOT_APPROVED" in result.stderr
     assert "--yes" in result.stderr
     assert not orchestrator.headers
+
+
+def test_what_is_agreed_to_is_without_the_files_that_are_refused() -> None:
+    def made(key: str, refused: InvalidRequest | None = None) -> Planned:
+        return Planned(Source(Path(key), key), None if refused else PlanResponse(), refused)
+
+    plans = [made("a.md"), made("b.md"), made("c.pdf", InvalidRequest("PDF_IS_BROKEN", "It is cut short."))]
+    assert question(plans) == "1 other cannot be ingested. Ingest 2 documents for $0.00?"
+    assert question(plans[:1]) == "Ingest 1 document for $0.00?"
 
 
 def test_a_bill_says_what_was_planned_and_how_it_differs(

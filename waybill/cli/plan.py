@@ -106,11 +106,16 @@ def agreed_plans(
         show_plans(screen, plans)
     if not (yes or sys.stdin.isatty()):
         raise Precondition("PLAN_NOT_APPROVED", "Nobody can be asked here whether the plan is good.")
-    good = sum(one.plan is not None for one in plans)
-    others = f" {len(plans) - good:,} of {len(plans):,} cannot be ingested." if good < len(plans) else ""
-    question = f"Ingest {counted(good, 'document')} for {money(total(plans))}?{others}"
-    agree(screen, question, yes, "Nothing was ingested.")
+    agree(screen, question(plans), yes, "Nothing was ingested.")
     return {one.source: one for one in plans}
+
+
+def question(plans: Sequence[Planned]) -> str:
+    """What somebody agrees to: a file that is refused is none of it."""
+    good = [one for one in plans if one.plan is not None]
+    refused = len(plans) - len(good)
+    beside = f"{counted(refused, 'other')} cannot be ingested. " if refused else ""
+    return f"{beside}Ingest {counted(len(good), 'document')} for {money(total(plans))}?"
 
 
 def money(total: Total) -> str:
