@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from google.protobuf.json_format import ParseDict
 from psycopg.types.json import Jsonb
 
 from services.orchestrator.runs.rows import Row
@@ -70,6 +71,17 @@ def lacks(row: Row) -> Mapping[str, str]:
     reasons = {row["reason"], *([VECTORS_PENDING] if row["embedded_chunks"] < row["chunks"] else [])}
     services = [HEALED_BY[reason] for reason in sorted(reasons)]
     return {service: row["backends"].get(service, {}).get("blocked_on", "") for service in services}
+
+
+def still_lacking(row: Row | None) -> Row:
+    """What a run's row says of a version that has every vector by now: it may have got them from a migration.
+
+    Empty where that lacks nothing.
+    """
+    if row is None or row["reason"] not in HEALED_BY:
+        return row or {}
+    pages = missing(ParseDict(row["reading"], Reading(), ignore_unknown_fields=True))
+    return {**row, "reason": PAGES_MISSING, "message": pages} if pages else {}
 
 
 def pending(chunks: int, message: str) -> str:

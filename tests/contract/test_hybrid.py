@@ -25,10 +25,12 @@ from tests.contract import makers_llamacloud
 from tests.contract.makers_embedder import KEY, SOON, at, failure
 from tests.contract.makers_llamacloud import quick
 from tests.contract.makers_services import Vendors, everything
+from tests.contract.makers_storage import unit_vector
 from tests.inprocess import channel
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.cost_pb2 import CostKind
+from waybill.common.v1.space_pb2 import Space
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -44,7 +46,13 @@ from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
 from waybill.sim.llamacloud.simulator import simulator as llamacloud_simulator
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
-from waybill.storage.v1.chunk_pb2 import Hit
+from waybill.storage.v1.chunk_pb2 import ChunkVector, Hit
+from waybill.storage.v1.document_index_service_pb2 import (
+    GetDocumentRequest,
+    PublishVersionRequest,
+    PutVectorsRequest,
+)
+from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
 
 if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -316,6 +324,24 @@ def test_a_heal_buys_vectors_of_the_versions_own_model_also_once_another_one_is_
 
     # The engine takes one start a loop.
     asyncio.run(check_healed(*asyncio.run(degraded())))
+
+
+async def test_the_same_content_again_lacks_no_vectors_that_a_migration_has_brought(bench: Bench) -> None:
+    bench.openai.server.down()
+    await bench.ingest(TEXT)
+    async with channel(bench.addresses["storage"]) as storage:
+        index = DocumentIndexServiceStub(storage)
+        asked = GetDocumentRequest(document_key="pumps.md")
+        found = (await index.GetDocument(asked, metadata=bench.headers)).document
+        request = PutVectorsRequest(
+            version_id=found.version_id,
+            space=Space(model="text-embedding-3-small", dimension=1536),
+            vectors=[ChunkVector(ordinal=0, values=unit_vector(1, 1536))],
+            publish=PublishVersionRequest(chunk_count=1),
+        )
+        await index.PutVectors(request, metadata=bench.headers)
+    again = await bench.ingest(TEXT)
+    assert (again.state, again.reason, again.message) == (Run.STATE_UNCHANGED, "", "")
 
 
 async def test_what_is_not_degraded_by_a_vendor_is_not_healed(bench: Bench) -> None:

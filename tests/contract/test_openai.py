@@ -78,6 +78,17 @@ async def test_a_file_that_is_empty_for_a_moment_leaves_the_keys_as_they_were(tm
     assert keys.current() == "sk-one"
 
 
+async def test_a_key_file_with_what_no_header_takes_changes_nothing_and_a_mark_of_its_encoding_is_no_key(
+    database: MigratedPostgres, sim: OpenAISimulator, tmp_path: Path
+) -> None:
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    async with embedder(database, dataclasses.replace(at(sim), keys=Keys([], file))) as bench:
+        for content in (KEY.encode("utf-8-sig"), "sk-“quoted”".encode(), b"sk-\x00", KEY.encode("utf-16")):
+            file.write_bytes(content)
+            await bench.vectors([f"After {content!r}."])
+
+
 @pytest.mark.parametrize("fault", ["O13", "O10", "O18", "O29", "O02"])
 async def test_a_key_is_in_no_log_span_or_error(
     database: MigratedPostgres,

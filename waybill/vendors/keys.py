@@ -17,8 +17,8 @@ log = structlog.get_logger()
 class Keys:
     """One key, or two while they are rotated; from the environment, or from a file that may change.
 
-    The file holds a key a line, the current one first. It is looked at before each request, and a file
-    that is missing or empty for a moment leaves the keys as they were.
+    The file holds a key a line, the current one first. It is looked at before each request. A file that is
+    missing or empty for a moment, or holds what is no key, leaves the keys as they were.
 
     Args:
         given: From the environment.
@@ -68,9 +68,14 @@ class Keys:
             seen = (found.st_mtime_ns, found.st_size, found.st_ino)
             if seen == self._seen and not again:
                 return
-            lines = self._file.read_text().split()
+            # Some editors put a mark of the encoding first.
+            lines = self._file.read_text("utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
             log.warning("the key file cannot be read", error=type(error).__name__)
+            return
+        if not all(key.isascii() and key.isprintable() for key in lines):
+            # No header takes it: each call would break before it is sent.
+            log.warning("the key file holds what is no key")
             return
         first, self._seen = self._seen is None, seen
         if lines and lines != self._keys:

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from services.orchestrator.degrading import HEALED_BY
+from services.orchestrator.degrading import HEALED_BY, still_lacking
 from services.orchestrator.runs.changes import Begun, Ended, write
 from services.orchestrator.runs.deleting import LOCK_SOURCE
 from services.orchestrator.runs.outcomes import RunWaits, StepFailed
@@ -174,7 +174,7 @@ class Runs:
                 "source_sha256": run.source_sha256,
                 "version_id": run.version_id,
             }
-            lacking = await (await connection.execute(LACKING, values)).fetchone() or {}
+            lacking = still_lacking(await (await connection.execute(LACKING, values)).fetchone())
             state = lacking.get("state", "UNCHANGED")
             row = await _insert(connection, run, state, "receive", ended_at, lacking)
             await note_past(connection, run.ref, "receive", run.created_at, ended_at)
