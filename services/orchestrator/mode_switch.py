@@ -87,7 +87,10 @@ class ModeSwitch:
                 "STORAGE_BACKEND, and start it again. Nothing was switched.",
             )
         if unknown := set(services) - set(SWITCHED):
-            raise InvalidRequest("INVALID_REQUEST", f"No service is called {sorted(unknown)[0][:50]!r}.")
+            raise InvalidRequest(
+                "INVALID_REQUEST",
+                f"No service is called {sorted(unknown)[0][:50]!r}. You can switch {', '.join(SWITCHED)}.",
+            )
 
     async def _able(self, services: Sequence[str], mode: Mode, kind: CostKind) -> dict[str, str]:
         """What each service says of its settings; all that they lack for a mode is told at once."""

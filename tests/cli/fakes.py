@@ -196,6 +196,7 @@ class Orchestrator(OrchestratorServiceServicer):
         self.runs: dict[str, Run] = {}
         self.endings: dict[str, Run] = {}
         self.headers: list[orchestrator.IngestRequest.Header] = []
+        self.coverage = Coverage(chunks=5, vectors=5)
         self.contents: dict[str, str] = {}
         self.metadata: dict[str, str | bytes] = {}
         self.hits: list[Hit] = []
@@ -341,7 +342,7 @@ class Orchestrator(OrchestratorServiceServicer):
         return orchestrator.SearchResponse(
             hits=self.hits[: request.limit],
             space=Space(model="local", dimension=256),
-            coverage=Coverage(chunks=5, vectors=5),
+            coverage=self.coverage,
         )
 
     def ListFileTypes(self, request: Any, context: Any) -> orchestrator.ListFileTypesResponse:

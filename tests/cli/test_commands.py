@@ -175,6 +175,21 @@ def test_ingest_has_the_documented_keys(waybill: Waybill, tmp_path: Path) -> Non
         assert list(json.loads(line)) == documented("ingest")
 
 
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_run_in_a_list_has_its_whole_id_and_its_times(
+    waybill: Waybill, orchestrator: Orchestrator, columns: int
+) -> None:
+    now = datetime.now(UTC)
+    run = make_run(1, state=Run.STATE_FAILED, reason="DOCUMENT_UNREADABLE")
+    run.create_time.FromDatetime(now - timedelta(minutes=4))
+    run.end_time.FromDatetime(now - timedelta(minutes=3))
+    orchestrator.has(run)
+    shown = waybill("runs", COLUMNS=str(columns)).stdout
+    assert run.run_id in shown
+    assert "4 min ago, took" in shown
+    assert max(map(cell_len, shown.splitlines())) <= columns
+
+
 def test_runs_come_newest_first_up_to_the_limit_over_pages(
     waybill: Waybill, orchestrator: Orchestrator
 ) -> None:

@@ -18,6 +18,8 @@ from tests.conftest import open_folder
 from waybill.cli.doctor import settings_in_force
 from waybill.cli.exits import Exit
 from waybill.cli.main import GROUPS, app
+from waybill.cli.plain import plain
+from waybill.cli.screen import quoted
 from waybill.stack import state
 from waybill.stack.home import Home
 from waybill.stack.process import Process
@@ -176,3 +178,35 @@ def test_a_tenant_that_no_call_can_carry_is_refused_here(
     result = waybill("runs", "--tenant", tenant)
     assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
     assert result.stderr.splitlines()[0].startswith("error: TENANT_INVALID: ")
+
+
+@pytest.mark.parametrize("line", ["--help", "ingest --help", "--version"])
+def test_help_and_version_end_as_any_command_where_the_reader_has_gone(line: str) -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    done = subprocess.run(
+        (*COMMAND, *line.split()), stdout=writable, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writable)
+    assert (done.returncode, done.stderr) == (Exit.PIPE_CLOSED, "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b.txt", "two  blanks.txt", "it's \u202egnp.exe", "tab\t'\\n' and \x1b[31m.txt", "\x9bé\u2028.md"],
+)
+def test_a_name_in_a_command_to_try_is_harmless_and_still_that_name(name: str) -> None:
+    words = quoted(name)
+    assert all(plain(one) == one for one in words if one != " ")
+    shown = subprocess.run(
+        ["bash", "-c", f"printf %s {words}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert shown.stdout.decode() == name
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"), [("ingest", "{PATH}..."), ("bill", "[ID]"), ("delete", "[DOCUMENT_KEY]")]
+)
+def test_a_usage_line_brackets_each_argument_once(command: str, usage: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).stdout
+    assert f"Usage: waybill {command} [OPTIONS] {usage} " in shown.replace("\n", " ")

@@ -102,3 +102,14 @@ def test_nothing_is_said_of_heals_where_nothing_is_lacking(
 ) -> None:
     orchestrator.hits = [make_hit()]
     assert "heal" not in waybill("search", "question").stderr
+
+
+def test_chunks_without_a_vector_are_told_with_both_ways_to_give_them_one(
+    waybill: Waybill, orchestrator: Orchestrator
+) -> None:
+    orchestrator.hits = [make_hit()]
+    orchestrator.coverage.vectors = 2
+    told = " ".join(waybill("search", "question").stderr.split())
+    assert "3 of 5 chunks are found by words alone" in told
+    assert "heal --all" in told
+    assert "another embedding model a new ingest" in told

@@ -20,7 +20,7 @@ from waybill.runtime.identity import DEFAULT_TENANT
 
 def bill(
     run_or_correlation_id: Annotated[
-        str, typer.Argument(metavar="[ID]", help="A run id or a correlation id; none: what days have cost.")
+        str, typer.Argument(metavar="ID", help="A run id or a correlation id; none: what days have cost.")
     ] = "",
     since: Annotated[
         str,

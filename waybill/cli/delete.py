@@ -30,7 +30,7 @@ _NAMED, _PAGE = 5, 200
 
 def delete(
     document_key: Annotated[
-        str, typer.Argument(metavar="[DOCUMENT_KEY]", help="As `waybill documents` shows it.")
+        str, typer.Argument(metavar="DOCUMENT_KEY", help="As `waybill documents` shows it.")
     ] = "",
     collection: Annotated[
         str, typer.Option("--collection", help="Where it is; without a key and --where: all of it.")

@@ -74,7 +74,7 @@ def doubts(
 def write_off(
     ids: Annotated[
         list[str],
-        typer.Argument(metavar="ID…", help="As `waybill doubts` shows them; the beginning is enough."),
+        typer.Argument(metavar="ID", help="As `waybill doubts` shows them; the beginning is enough."),
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why, for whoever reads the bill later.")],
     of: Annotated[

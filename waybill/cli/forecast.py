@@ -29,7 +29,7 @@ _OWED = (CostKind.COST_KIND_REAL, CostKind.COST_KIND_SIMULATED)
 
 def forecast(
     window: Annotated[
-        Window, typer.Argument(help=f"Up to whose end: {', '.join(Window)}.", metavar="[WINDOW]")
+        Window, typer.Argument(help=f"Up to whose end: {', '.join(Window)}.", metavar="WINDOW")
     ] = Window.MONTH,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,

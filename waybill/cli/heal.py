@@ -14,7 +14,7 @@ from waybill.cli.objects import run_object
 from waybill.cli.plain import plain
 from waybill.cli.plan import money, show_plans
 from waybill.cli.planning import PLAN_SECONDS, Planned, plan_object, total
-from waybill.cli.runs import show_shape, two_lines
+from waybill.cli.runs import run_lines, show_shape
 from waybill.cli.screen import Screen, counted
 from waybill.cli.session import Json, Tenant, reachable, session
 from waybill.cli.sources import Source
@@ -31,7 +31,7 @@ LEFT_ALONE = ("NOTHING_TO_HEAL", "VERSION_REPLACED", "DOCUMENT_NOT_FOUND")
 
 
 def heal(
-    run_id: Annotated[str, typer.Argument(metavar="[ID]", help="A run id.")] = "",
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run id.")] = "",
     everything: Annotated[
         bool, typer.Option("--all", help="All that a vendor or a budget has degraded.")
     ] = False,
@@ -57,7 +57,7 @@ def heal(
             screen.emit({"runs": [run_object(run) for run in healed]})
             return
         for run in healed:
-            screen.show(*two_lines(run, utc_now(), min(screen.out.width, 100)))
+            screen.show(*run_lines(run, utc_now(), min(screen.out.width, 100)))
         screen.note(f"{counted(len(healed), 'run')} taken up; {screen.command('runs')} follows them")
 
 

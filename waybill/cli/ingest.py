@@ -75,7 +75,7 @@ DEFAULT_ORDER = Order()
 
 
 def ingest(
-    paths: Annotated[list[str], typer.Argument(help="Files and folders.", metavar="PATH...")],
+    paths: Annotated[list[str], typer.Argument(help="Files and folders.", metavar="PATH")],
     collection: Annotated[
         str, typer.Option("--collection", help="Where they go; `default` unless named.")
     ] = "",

@@ -113,6 +113,12 @@ class _Commands(TyperGroup):
             reason = f"error: OUTPUT_FAILED: What was to be written cannot be: {error.strerror}."
             _say(reason, "next:  Make room, or write elsewhere; what the command did stays done.")
             code = Exit.REFUSED
+        except SystemExit as left:
+            # typer and its help leave with 1 where the reader of stdout has gone.
+            if not isinstance(left.__context__, BrokenPipeError):
+                raise
+            _close_output()
+            code = Exit.PIPE_CLOSED
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
@@ -145,7 +151,7 @@ app.add_typer(doubts.app, rich_help_panel="Runs, and what they cost")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"waybill {version('waybill')}\n")
+        print(f"waybill {version('waybill')}", flush=True)  # noqa: T201 before there is a screen
         raise typer.Exit
 
 

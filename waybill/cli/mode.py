@@ -42,7 +42,7 @@ _REQUESTS = {
 def mode(
     wanted: Annotated[
         Wanted | None,
-        typer.Argument(metavar="[MODE]", help="local, real, hybrid, simulator; default: as each is set."),
+        typer.Argument(metavar="MODE", help="local, real, hybrid, simulator; default: as each is set."),
     ] = None,
     services: Annotated[
         list[str] | None,

@@ -17,10 +17,11 @@ _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 def plain(text: str) -> str:
     """One line of text: blanks and line ends become a space, what a terminal obeys becomes visible."""
-    return "".join(map(_shown, re.sub(r"[ \t\r\n]+", " ", text))).strip()
+    return "".join(map(visible, re.sub(r"[ \t\r\n]+", " ", text))).strip()
 
 
-def _shown(character: str) -> str:
+def visible(character: str) -> str:
+    """A character as it is, or by its number where a terminal would obey it."""
     if character in _NEEDED or unicodedata.category(character) not in _OBEYED:
         return character
     number = ord(character)

@@ -37,7 +37,7 @@ from waybill.runtime.identity import DEFAULT_TENANT
 
 
 def plan(
-    paths: Annotated[list[str], typer.Argument(help="Files and folders.", metavar="PATH...")],
+    paths: Annotated[list[str], typer.Argument(help="Files and folders.", metavar="PATH")],
     collection: Annotated[
         str, typer.Option("--collection", help="Where they would go; `default` unless named.")
     ] = "",

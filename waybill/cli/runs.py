@@ -101,7 +101,7 @@ def show_runs(client: Client, screen: Screen, request: ListRunsRequest, limit: i
         screen.note(f"No such runs; {hint}")
     now = utc_now()
     for run in newest:
-        screen.show(*two_lines(run, now, min(screen.out.width, 100)))
+        screen.show(*run_lines(run, now, min(screen.out.width, 100)))
 
 
 def show_run(client: Client, screen: Screen, run_id: str) -> None:
@@ -142,17 +142,22 @@ def _states(named: Sequence[str], everything: bool) -> list[Any]:
     return [state for state in known.values() if state != Run.STATE_UNCHANGED]
 
 
-def two_lines(run: Run, now: datetime, width: int) -> Iterator[Text]:
-    """A run in a list."""
+def run_lines(run: Run, now: datetime, width: int) -> Iterator[Text]:
+    """A run in a list: two lines, or three where the width is too small for them."""
     state = Text(state_name(run), "green" if run.state in (Run.STATE_READY, Run.STATE_UNCHANGED) else "bold")
     accepted = run.create_time.ToDatetime(UTC)
     when = ago(now - accepted)
     if run.HasField("end_time"):
         when += f", took {spent(run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds())}"
-    yield spread(Text(f"{plain(run.run_id)}  {when}", "dim"), state, width)
+    head = Text(f"{plain(run.run_id)}  {when}", "dim")
+    # An id that is cut can be given to no command.
+    is_narrow = head.cell_len + 2 + state.cell_len > width
+    yield spread(Text(plain(run.run_id), "dim") if is_narrow else head, state, width)
     figures = Figures(run.cost_nano_usd, run.simulated_nano_usd)
     cost = figures.short() if figures != Figures() else ""
     chunks = counted(run.chunks, "chunk") if run.chunks else ""
     about = "  ".join(filter(None, (plain(run.reason or run.step), chunks, cost)))
     elsewhere = f"{run.collection}: " if run.collection not in ("", "default") else ""
     yield spread(f"  {plain(elsewhere + run.document_key)}", about, width)
+    if is_narrow:
+        yield Text(f"  {when}", "dim")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from waybill.cli.exits import advice
-from waybill.cli.plain import plain
+from waybill.cli.plain import plain, visible
 from waybill.runtime.errors import ServiceError
 
 _MOST_WIDTH = 100
@@ -111,8 +112,13 @@ def cut(text: str, width: int) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as a shell takes it."""
-    return shlex.quote(plain(name))
+    """A name as a shell takes it; `$'…'`, as bash and zsh have it, where `plain` would change the name."""
+    if plain(name) == name:
+        return shlex.quote(name)
+    escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+    # In `$'…'` \x9b is a byte; \u009b is the character.
+    shown = (re.sub(r"^\\x(?=[89a-f])", r"\\u00", visible(one)) for one in escaped)
+    return f"$'{''.join(shown)}'"
 
 
 def counted(number: int, noun: str) -> str:

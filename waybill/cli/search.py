@@ -92,7 +92,8 @@ def show_search(client: Client, screen: Screen, request: SearchRequest, explain:
     if coverage.vectors < coverage.chunks:
         screen.note(
             f"{coverage.chunks - coverage.vectors} of {coverage.chunks} chunks are found by words alone; "
-            f"those of degraded runs get their vectors by {screen.command('heal --all')}"
+            f"{screen.command('heal --all')} gives vectors to those of degraded runs, and to those of "
+            "another embedding model a new ingest of their files"
         )
     here = sum(PARSED_LOCALLY in hit.lacking for hit in answer.hits)
     if here:

@@ -57,7 +57,7 @@ app = typer.Typer(help="Stored files, by their keys: list, get, put, sign, rm.",
 
 @app.command("list")
 def list_objects(
-    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="How their keys begin.")] = "",
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="How their keys begin.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most of them.")] = 100,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
@@ -81,7 +81,7 @@ def list_objects(
 def get_object(
     key: Annotated[str, typer.Argument(metavar="KEY", help="As `waybill objects list` shows it.")],
     target: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="Where to; `-` is stdout; else the key's last part, here.")
+        str, typer.Argument(metavar="FILE", help="Where to; `-` is stdout; else the key's last part, here.")
     ] = "",
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
@@ -104,7 +104,7 @@ def get_object(
 @app.command("put")
 def put_object(
     source: Annotated[str, typer.Argument(metavar="FILE", help="What to store; `-` is stdin.")],
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="Its key; else the file's name.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Its key; else the file's name.")] = "",
     metadata: Annotated[
         list[str] | None,
         typer.Option("--metadata", metavar="KEY=VALUE", help="Kept with it; may be repeated."),
@@ -176,7 +176,7 @@ def sign_object(
 
 @app.command("rm")
 def remove_objects(
-    keys: Annotated[list[str], typer.Argument(metavar="KEY…", help="Their keys.")],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY", help="Their keys.")],
     tenant: Tenant = DEFAULT_TENANT,
     as_json: Json = False,
 ) -> None:
