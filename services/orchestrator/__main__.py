@@ -26,7 +26,7 @@ from services.orchestrator.mode_switch import ModeSwitch
 from services.orchestrator.modes import Modes
 from services.orchestrator.offers import Offers
 from services.orchestrator.parse_waits import ParseWaits
-from services.orchestrator.peers import connected
+from services.orchestrator.peers import Peers, connected
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.planning import Plans
 from services.orchestrator.runs import engine
@@ -86,14 +86,11 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         listing, searches = RunListing(database), Searches(spaces, peers)
         audit = Audit(to_ledger(peers.ledger))
         control = Control(runs, durable, pipeline, peers, Deletions(database), audit, modes)
-        budgets = BudgetWaits(peers, utc_now)
         vendors = Vendors(peers, modes, waits, utc_now)
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, utc_now),
             PARSE: ParseWaits(peers, modes, vendors, utc_now),
-            VENDOR: VendorWaits(vendors, waits, utc_now),
-            BUDGET: budgets,
-            HEAL: HealWaits(vendors, budgets, control.heal, utc_now),
+            **_waits_on_others(peers, vendors, waits, control),
         }
         await engine.launch(config, durable, pipeline)
         traces = Traces(runs, step_log, peers, database)
@@ -110,8 +107,14 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             modes=modes,
         )
         fills = SpaceFills(peers, f"orchestrator/{config.executor_id}", audit)
-        mode_servicer = ModeServicer(ModeSwitch(modes, peers, offers, audit, config.operator_tenant))
         migrations = SpaceMigrations(peers, spaces, searches, fills, audit, utc_now)
+        switch = ModeSwitch(modes, peers, offers, audit, config.operator_tenant)
+        rpcs: list[server.Rpcs] = [
+            (runs_rpc.add_OrchestratorServiceServicer_to_server, servicer),
+            (space_rpc.add_SpaceMigrationServiceServicer_to_server, SpaceMigrationServicer(migrations)),
+            (mode_rpc.add_ModeServiceServicer_to_server, ModeServicer(switch)),
+            (trace_service_pb2_grpc.add_TraceServiceServicer_to_server, TraceServicer(owner)),
+        ]
         try:
             async with (
                 durable.looking(),
@@ -122,21 +125,23 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
                 pruning(config.server.keep_days, partial(retention.turn, owner)),
             ):
                 yield server.Service(
-                    rpcs=[
-                        (runs_rpc.add_OrchestratorServiceServicer_to_server, servicer),
-                        (
-                            space_rpc.add_SpaceMigrationServiceServicer_to_server,
-                            SpaceMigrationServicer(migrations),
-                        ),
-                        (mode_rpc.add_ModeServiceServicer_to_server, mode_servicer),
-                        (trace_service_pb2_grpc.add_TraceServiceServicer_to_server, TraceServicer(owner)),
-                    ],
+                    rpcs=rpcs,
                     backends={"orchestrator/postgres": database.ping},
                     audit=audit,
                 )
         finally:
             await durable.drain()
             await asyncio.to_thread(engine.shut_down)
+
+
+def _waits_on_others(peers: Peers, vendors: Vendors, waits: Waits, control: Control) -> dict[str, Kind]:
+    """How a run waits for a vendor to serve again, or for room in a budget."""
+    budgets = BudgetWaits(peers, utc_now)
+    return {
+        VENDOR: VendorWaits(vendors, waits, utc_now),
+        BUDGET: budgets,
+        HEAL: HealWaits(vendors, budgets, control.heal, utc_now),
+    }
 
 
 if __name__ == "__main__":
