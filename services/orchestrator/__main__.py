@@ -106,7 +106,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
             peers=peers,
             modes=modes,
         )
-        fills = SpaceFills(peers, f"orchestrator/{config.executor_id}", audit)
+        fills = SpaceFills(peers, offers, f"orchestrator/{config.executor_id}", audit)
         migrations = SpaceMigrations(peers, spaces, searches, fills, audit, utc_now)
         switch = ModeSwitch(modes, peers, offers, audit, config.operator_tenant)
         rpcs: list[server.Rpcs] = [

@@ -91,6 +91,8 @@ def _document(found: indexed.Document, run: Row) -> Document:
         metadata=found.metadata,
         origin=found.origin,
         create_time=found.create_time,
+        backends=found.backends,
+        lacking=found.lacking,
     )
     for name in ("space", "publish_time"):
         if found.HasField(name):

@@ -16,6 +16,7 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 
 from services.orchestrator.chunks.packing import MESSAGE_BYTES
+from services.orchestrator.offers import Offers
 from services.orchestrator.peers import Peers, steady
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
@@ -49,15 +50,22 @@ class SpaceFills:
 
     Args:
         peers: The index, and the embedder.
+        offers: What the embedder says of its models.
         owner: The process, by a name that stays over its restart: it goes on with its own turns at once.
         audit: Told when searches have changed over.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, peers: Peers, owner: str, audit: Audit, clock: Callable[[], float] = time.monotonic
+        self,
+        peers: Peers,
+        offers: Offers,
+        owner: str,
+        audit: Audit,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._peers = peers
+        self._offers = offers
         self._owner = owner
         self._audit = audit
         self._clock = clock
@@ -109,7 +117,10 @@ class SpaceFills:
                 page = await steady(partial(self._peers.spaces.TakeUnfilled, take))
                 await self._buy(fill, page.texts)
                 take.page_token = page.next_page_token
-                ending.complete = not page.next_page_token
+                if not page.next_page_token:
+                    ask = partial(self._offers.asked, await self._offers.request(fill.other), EMBED_SECONDS)
+                    ending.backend.CopyFrom((await steady(ask)).choice)
+                    ending.complete = True
         except ServiceError as error:
             log.warning("a space is filled later", reason=error.reason, run_id=fill.run_id)
             ending.reason, ending.message = error.reason, error.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -23,11 +23,12 @@ from services.storage import (
 from services.storage.chunks import MAX_PAGE_BYTES, Chunk, Listing
 from services.storage.inventory import Wanted
 from services.storage.messages import CHUNK_FIELDS
+from services.storage.names import MAX_NAME_BYTES
 from services.storage.reach import Filter
 from services.storage.search import DEFAULT_LIMIT, Mode, Question
 from services.storage.spaces import Space
 from services.storage.versions import Beginning, Begun
-from waybill.common.v1 import backend_pb2, space_pb2
+from waybill.common.v1 import space_pb2
 from waybill.runtime import identity
 from waybill.runtime.errors import InvalidRequest, Precondition
 from waybill.runtime.identity import MAX_COLLECTION_BYTES, MAX_DOCUMENT_KEY_BYTES
@@ -35,9 +36,8 @@ from waybill.runtime.postgres import Connection, Database
 from waybill.runtime.wire import moment, page_place, page_size, page_token
 from waybill.storage.v1 import chunk_pb2, comparison_pb2, document_index_service_pb2_grpc, document_pb2
 from waybill.storage.v1 import document_index_service_pb2 as pb
-from waybill.vendors.choosing import EMBEDDER, PARSER, kept
 
-MAX_NAME_BYTES, MAX_ORIGIN_BYTES = 512, 4096
+MAX_ORIGIN_BYTES = 4096
 DEFAULT_PAGE, MAX_PAGE = 100, 200
 MAX_DOCUMENT_KEYS = 1_000
 MAX_KNOWN_SOURCES = 1_000
@@ -235,7 +235,7 @@ class DocumentIndexServicer(document_index_service_pb2_grpc.DocumentIndexService
             )
         if wanted.edition < 0:
             raise InvalidRequest("INVALID_REQUEST", "edition is 0, or a number that grows.")
-        backends = _backends(wanted.backends)
+        backends = names.backends(wanted.backends)
         version = publish.Wanted(
             version_id, wanted.chunk_count, wanted.edition, wanted.vectors_pending, backends
         )
@@ -323,18 +323,6 @@ def _question(request: pb.SearchRequest) -> Question:
 
 def _space(space: space_pb2.Space) -> Space:
     return Space(space.model, space.dimension, space.revision)
-
-
-def _backends(choices: Sequence[backend_pb2.BackendChoice]) -> dict[str, dict[str, str]]:
-    """Choices by service, as the version's row keeps them."""
-    for one in choices:
-        if one.service not in (PARSER, EMBEDDER) or one.mode not in backend_pb2.Mode.values():
-            raise InvalidRequest(
-                "INVALID_REQUEST", "backends are of parser and embedder, each in a mode of the enum's."
-            )
-        names.checked("backend", one.backend, MAX_NAME_BYTES)
-        names.checked("reason", one.reason, MAX_NAME_BYTES)
-    return kept(choices)
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:

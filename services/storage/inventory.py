@@ -19,7 +19,7 @@ Row = dict[str, Any]
 # Documents with what is published of them. The page is taken before the rest is joined to it.
 _JOINED = """
 select page.*, version_id, run_id, source_sha256, chunk_count, chunk_count - vector_count as pending_vectors,
-    published_at, model, dimension, revision
+    published_at, backends, model, dimension, revision
 from ({page}) page
 left join document_versions on version_id = current_version_id left join spaces using (space_id)
 order by collection, document_key

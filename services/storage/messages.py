@@ -39,6 +39,8 @@ def document(row: Row) -> document_pb2.Document:
         told.publish_time.CopyFrom(timestamp(row["published_at"]))
         for name in ("run_id", "source_sha256", "chunk_count", "pending_vectors"):
             setattr(told, name, row[name])
+        told.backends.extend(choices_of(row["backends"]))
+        told.lacking.extend(_lacking(told.backends, row["pending_vectors"] > 0))
     return told
 
 

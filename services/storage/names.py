@@ -1,10 +1,16 @@
-"""Names of collections and documents, as requests have them."""
+"""Names of collections, documents and backends, as requests have them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.limits import DEFAULT_COLLECTION
 from waybill.runtime.errors import InvalidRequest
 from waybill.runtime.identity import MAX_COLLECTION_BYTES, MAX_DOCUMENT_KEY_BYTES
+from waybill.vendors.choosing import EMBEDDER, PARSER, kept
+
+MAX_NAME_BYTES = 512
 
 
 def collection(text: str) -> str:
@@ -26,3 +32,15 @@ def checked(field: str, text: str, most_bytes: int) -> str:
             "INVALID_REQUEST", f"{field} has at most {most_bytes} bytes, and no NUL character."
         )
     return text
+
+
+def backends(choices: Sequence[BackendChoice]) -> dict[str, dict[str, str]]:
+    """Who did the work of a version by service, as its row keeps it. Raises InvalidRequest."""
+    for one in choices:
+        if one.service not in (PARSER, EMBEDDER) or one.mode not in Mode.values():
+            raise InvalidRequest(
+                "INVALID_REQUEST", "backends are of parser and embedder, each in a mode of the enum's."
+            )
+        checked("backend", one.backend, MAX_NAME_BYTES)
+        checked("reason", one.reason, MAX_NAME_BYTES)
+    return kept(choices)

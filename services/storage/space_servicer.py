@@ -105,6 +105,7 @@ class CollectionSpaceServicer(collection_space_service_pb2_grpc.CollectionSpaceS
             reason=names.checked("reason", request.reason, MAX_OWNER_BYTES),
             message=names.checked("message", request.message, MAX_WHY_BYTES),
             rest_seconds=max(0.0, request.rest.ToMilliseconds() / 1_000),
+            backends=names.backends([request.backend] if request.HasField("backend") else []),
         )
         collection = names.collection(request.collection)
         row, lacking = await switching.end_turn(self._database, _tenant(), collection, turn)

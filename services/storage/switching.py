@@ -7,10 +7,12 @@ collection's row change, so every search sees a whole space before and after.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import structlog
+from psycopg.types.json import Jsonb
 
 from services.storage import collection_spaces, filling, spaces
 from services.storage.collection_spaces import Row
@@ -82,9 +84,10 @@ _PUBLISHED = """
 from documents
 where documents.tenant = %(tenant)s and collection = %(collection)s and current_version_id = version_id
 """
-# Who filled the space is not known here, and was not who embedded the version.
+# Who filled the space is another one than who embedded the version.
 TAKE_ALONG = f"""
-update document_versions set space_id = %(space_id)s, backends = backends - 'embedder' {_PUBLISHED}
+update document_versions
+set space_id = %(space_id)s, backends = backends - 'embedder' || %(backends)s {_PUBLISHED}
 """  # noqa: S608 - a constant of ours
 # Those that were published without some.
 COUNT_VECTORS = f"""
@@ -137,13 +140,14 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How a turn ended; `rest_seconds` until the next one."""
+    """How a turn ended; `rest_seconds` until the next one; of a whole fill, who embeds in its space."""
 
     owner: str
     complete: bool
     reason: str
     message: str
     rest_seconds: float
+    backends: Mapping[str, Any]
 
 
 async def begin(connection: Connection, place: Place, searched: Space, ids: Ids) -> Row:
@@ -207,7 +211,7 @@ async def end_turn(database: Database, tenant: str, collection: str, turn: Turn)
         if row["owner"] != turn.owner or row["leased_until"] is None:
             return row, lacking
         if turn.complete and (row["state"] == "FILLING" or row["moving"]):
-            lacking = await _next(connection, row)
+            lacking = await _next(connection, row, turn.backends)
         told = {"reason": turn.reason, "message": turn.message, "rest": turn.rest_seconds}
         await connection.execute(END_TURN, told | {"tenant": tenant, "collection": collection})
         return await collection_spaces.row(connection, tenant, collection), lacking
@@ -262,7 +266,7 @@ async def drop(owner: Database) -> int:
             dropped += gone
 
 
-async def _next(connection: Connection, row: Row) -> int:
+async def _next(connection: Connection, row: Row, backends: Mapping[str, Any]) -> int:
     """FILLED, or over to the other space; answers how many chunks still lack a vector there."""
     where = row["tenant"], row["collection"]
     lacking = await filling.missing(connection, *where, row["other_space_id"])
@@ -272,7 +276,7 @@ async def _next(connection: Connection, row: Row) -> int:
         return lacking
     await connection.execute(FILLED, where)
     if row["moving"]:
-        await _swap(connection, {**row, "space_id": row["other_space_id"]})
+        await _swap(connection, {**row, "space_id": row["other_space_id"], "backends": Jsonb(dict(backends))})
         log.info("searches of a collection use another space", model=row["other_model"])
     return 0
 

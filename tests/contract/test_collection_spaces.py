@@ -96,8 +96,9 @@ class Bench:
             if not (token := page.next_page_token):
                 return bought
 
-    async def end(self, complete: bool = True, owner: str = ME) -> pb.EndFillTurnResponse:
-        return await self.call("EndFillTurn", owner=owner, complete=complete)  # type: ignore[no-any-return]
+    async def end(self, complete: bool = True, owner: str = ME, **fields: Any) -> pb.EndFillTurnResponse:
+        answer = await self.call("EndFillTurn", owner=owner, complete=complete, **fields)
+        return answer  # type: ignore[no-any-return]
 
     async def filled(self) -> None:
         """A migration whose new space is whole."""
@@ -106,11 +107,11 @@ class Bench:
         await self.fill()
         assert (await self.end()).collection_space.state == CollectionSpace.STATE_FILLED
 
-    async def moved(self) -> CollectionSpace:
+    async def moved(self, **fields: Any) -> CollectionSpace:
         """Searches change over."""
         await self.call("MoveSearches", moving=True)
         await self.claimed()
-        return (await self.end()).collection_space
+        return (await self.end(**fields)).collection_space
 
     async def search(self, text: str, space: Space, **changed: Any) -> index_pb.SearchResponse:
         vector = unit_vector(len(text), space.dimension)
@@ -196,7 +197,7 @@ async def test_searches_change_over_in_one_step_and_back(bench: Bench) -> None:
     assert (await bench.search("one", SPACE)).coverage.vectors == 2
 
 
-async def test_after_a_switch_a_hit_names_its_parser_and_no_embedder(bench: Bench) -> None:
+async def test_after_a_switch_a_hit_and_its_document_name_who_filled_the_space(bench: Bench) -> None:
     version_id = (await bench.index.begin()).version_id
     await bench.index.put_chunks(version_id, chunk(0, "harbour"))
     await bench.index.put_vectors(version_id, {0: unit_vector(0)})
@@ -207,9 +208,18 @@ async def test_after_a_switch_a_hit_names_its_parser_and_no_embedder(bench: Benc
     (before,) = (await bench.search("harbour", SPACE, query="harbour")).hits
     assert list(before.backends) == chosen
     await bench.filled()
-    await bench.moved()
+    filler = BackendChoice(service="embedder", backend="openai", reason="SPACE_KEPT", mode=Mode.MODE_LOCAL)
+    await bench.moved(backend=filler)
     (after,) = (await bench.search("harbour", NEW, query="harbour")).hits
-    assert list(after.backends) == chosen[:1]
+    assert list(after.backends) == [chosen[0], filler]
+    listed = await bench.index.stub.ListDocuments(
+        index_pb.ListDocumentsRequest(), metadata=bench.index.headers
+    )
+    assert [list(one.backends) for one in listed.documents] == [[chosen[0], filler]]
+    # A release before this one does not say who it was.
+    await bench.moved()
+    (back,) = (await bench.search("harbour", SPACE, query="harbour")).hits
+    assert list(back.backends) == chosen[:1]
 
 
 async def test_words_alone_are_searched_whatever_the_space_is(bench: Bench) -> None:

@@ -35,6 +35,7 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
+from waybill.orchestrator.v1.document_pb2 import Document
 from waybill.orchestrator.v1.mode_service_pb2_grpc import ModeServiceStub
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -148,6 +149,10 @@ class Bench:
         """What a question finds."""
         return await self.orchestrator.Search(pb.SearchRequest(query=query), metadata=self.headers)
 
+    async def documents(self) -> pb.ListDocumentsResponse:
+        """What is in the index."""
+        return await self.orchestrator.ListDocuments(pb.ListDocumentsRequest(), metadata=self.headers)
+
     async def embeddings(self, run_id: str) -> Sequence[Entry]:
         """A run's attempts to embed."""
         return await self.entries(run_id, "embed")
@@ -210,7 +215,7 @@ async def bench(database: MigratedPostgres, tmp_path: Path) -> AsyncIterator[Ben
         yield bench
 
 
-def chosen(told: Run | Hit, service: str) -> tuple[str, str]:
+def chosen(told: Run | Hit | Document, service: str) -> tuple[str, str]:
     """Who did the work of a service, and why."""
     (choice,) = [one for one in told.backends if one.service == service]
     return choice.backend, choice.reason
@@ -235,6 +240,11 @@ async def test_a_document_is_found_by_words_while_the_embedder_is_down_and_heale
     assert chosen(found.hits[0], "embedder") == ("", "VENDOR_UNREACHABLE")
     assert chosen(found.hits[0], "parser") == ("local", "PLAIN_TEXT")
     assert list(found.hits[0].lacking) == ["VECTORS_PENDING"]
+    (document,) = (await bench.documents()).documents
+    assert (chosen(document, "embedder"), list(document.lacking)) == (
+        ("", "VENDOR_UNREACHABLE"),
+        ["VECTORS_PENDING"],
+    )
     assert [e for e in await bench.embeddings(run.run_id) if e.state == Entry.STATE_SETTLED] == []
 
     bench.openai.server.up()

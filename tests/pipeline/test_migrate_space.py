@@ -22,7 +22,7 @@ from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import SetBudgetRequest
 from waybill.orchestrator.v1 import space_migration_service_pb2 as pb
-from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
+from waybill.orchestrator.v1.orchestrator_service_pb2 import ListDocumentsRequest, SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.space_migration_pb2 import FillPlan
 from waybill.stack.home import Home
@@ -167,6 +167,8 @@ def test_a_collection_goes_to_another_model_and_back_under_a_searcher(bench: Wor
     eventually(lambda: set(vectors(bench)) == {LARGE}, "the old vectors are dropped", pause_seconds=0.2)
     found_at = bench.client.orchestrator.Search(SearchRequest(query="penstock"))
     assert (found_at.space.model, found_at.coverage.vectors) == (LARGE, found_at.coverage.chunks)
+    listed = bench.client.orchestrator.ListDocuments(ListDocumentsRequest()).documents
+    assert [[one.backend for one in document.backends] for document in listed] == [["local", "openai"]] * 5
 
 
 def test_a_fill_goes_on_whatever_is_killed(bench: Workbench) -> None:

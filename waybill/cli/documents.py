@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from waybill.cli.durations import ago
+from waybill.cli.lacking import in_words
 from waybill.cli.objects import told
 from waybill.cli.paging import first, say_more
 from waybill.cli.pairs import pairs
@@ -26,12 +27,14 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from waybill.runtime.clock import utc_now
 from waybill.runtime.identity import DEFAULT_TENANT
+from waybill.runtime.semconv import LOCAL
 from waybill.storage.v1.chunk_pb2 import Chunk
 
 _STATES = {
-    Document.STATE_READY_DEGRADED: "READY_DEGRADED: less than the whole; see its run",
+    Document.STATE_READY_DEGRADED: "READY_DEGRADED: {}",
     Document.STATE_UNPUBLISHED: "UNPUBLISHED: no run has published it yet",
 }
+_MADE_BY = 4
 
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most of them.")]
 
@@ -101,25 +104,33 @@ def _documents(listed: Sequence[Document], width: int) -> Iterator[Text]:
     now = utc_now()
     for collection, some in groupby(listed, lambda document: document.collection):
         here = list(some)
-        lines = table(
-            ("key", "pages", "chunks", "size", "published"), (_row(one, now) for one in here), width
-        )
+        rows = [_row(one, now) for one in here]
+        header: tuple[str, ...] = ("key", "pages", "chunks", "size", "made by", "published")
+        if {row[_MADE_BY] for row in rows} <= {"", LOCAL}:  # which needs no saying
+            rows, header = [_without_makers(row) for row in rows], _without_makers(header)
+        lines = table(header, rows, width)
         yield Text(f"collection {plain(collection)}", "bold")
         yield next(lines)
         for document, line in zip(here, lines, strict=True):
             yield line
             if document.state in _STATES:
-                yield Text(f"  {_STATES[document.state]}", "yellow")
+                lacking = ", ".join(in_words(document.lacking, document.backends))
+                yield Text(f"  {plain(_STATES[document.state].format(lacking or 'see its run'))}", "yellow")
 
 
 def _row(document: Document, now: datetime) -> tuple[str, ...]:
     key = plain(document.document_key)
     if not document.HasField("publish_time"):
-        return key, "", "", "", ""
+        return key, "", "", "", "", ""
     published = ago(now - document.publish_time.ToDatetime(UTC))
     # A run that is gone knows neither pages nor bytes.
     known = (f"{document.pages:,}", sized(document.size_bytes)) if document.size_bytes else ("", "")
-    return key, known[0], f"{document.chunks:,}", known[1], published
+    makers = dict.fromkeys(one.backend or "nobody yet" for one in document.backends)
+    return key, known[0], f"{document.chunks:,}", known[1], plain(", ".join(makers)), published
+
+
+def _without_makers(row: tuple[str, ...]) -> tuple[str, ...]:
+    return (*row[:_MADE_BY], *row[_MADE_BY + 1 :])
 
 
 def _chunk(chunk: Chunk, width: int) -> Iterable[Text]:

@@ -10,6 +10,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from waybill.cli.lacking import in_words
 from waybill.cli.objects import hit_object, told
 from waybill.cli.pairs import pairs
 from waybill.cli.plain import plain
@@ -20,7 +21,7 @@ from waybill.limits import DEFAULT_COLLECTION
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.storage.v1.chunk_pb2 import Hit
-from waybill.vendors.choosing import EMBEDDER, PARSED_LOCALLY, PARSER, VECTORS_PENDING
+from waybill.vendors.choosing import PARSED_LOCALLY
 
 _MOST_CHARS = 320
 _MOST_PAGE = 1_000_000
@@ -126,23 +127,13 @@ def _show_hit(screen: Screen, rank: int, hit: Hit, explain: bool) -> None:
         screen.show(spread(Text(f"   also {plain(also.document_key)}", "dim"), f"page {also.page}", width))
     if hit.chunk.heading:
         screen.show(spread(Text(f"   {plain(hit.chunk.heading)}", "cyan"), "", width))
-    for lacking in _lacking(hit):
+    for lacking in in_words(hit.lacking, hit.backends):
         screen.show(spread(Text(f"   {plain(lacking)}", "yellow"), "", width))
     for line in hit.chunk.lead.splitlines()[:1]:
         screen.show(spread(Text(f"   {plain(line)}", "dim"), "", width))
     screen.out.print(Padding(_excerpt(hit), (0, 0, 0, 3)), width=width)
     if explain:
         screen.out.print(Padding(Text(_explained(hit), "dim"), (0, 0, 0, 3)), width=width)
-
-
-def _lacking(hit: Hit) -> Iterator[str]:
-    """What a vendor has not done of the hit's document, and why."""
-    why = {choice.service: f" ({choice.reason})" for choice in hit.backends}
-    words = {
-        PARSED_LOCALLY: f"read on this machine{why.get(PARSER, '')}",
-        VECTORS_PENDING: f"vectors pending{why.get(EMBEDDER, '')}",
-    }
-    return (words.get(reason, reason) for reason in hit.lacking)
 
 
 def _excerpt(hit: Hit) -> Text:

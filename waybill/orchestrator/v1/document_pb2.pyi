@@ -1,18 +1,19 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Document(_message.Message):
-    __slots__ = ("document_id", "collection", "document_key", "state", "version_id", "run_id", "source_sha256", "size_bytes", "pages", "chunks", "space", "metadata", "origin", "create_time", "publish_time")
+    __slots__ = ("document_id", "collection", "document_key", "state", "version_id", "run_id", "source_sha256", "size_bytes", "pages", "chunks", "space", "metadata", "origin", "create_time", "publish_time", "backends", "lacking")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Document.State]
@@ -45,6 +46,8 @@ class Document(_message.Message):
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    LACKING_FIELD_NUMBER: _ClassVar[int]
     document_id: str
     collection: str
     document_key: str
@@ -60,4 +63,6 @@ class Document(_message.Message):
     origin: str
     create_time: _timestamp_pb2.Timestamp
     publish_time: _timestamp_pb2.Timestamp
-    def __init__(self, document_id: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., state: _Optional[_Union[Document.State, str]] = ..., version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., publish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    backends: _containers.RepeatedCompositeFieldContainer[_backend_pb2.BackendChoice]
+    lacking: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, document_id: _Optional[str] = ..., collection: _Optional[str] = ..., document_key: _Optional[str] = ..., state: _Optional[_Union[Document.State, str]] = ..., version_id: _Optional[str] = ..., run_id: _Optional[str] = ..., source_sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., chunks: _Optional[int] = ..., space: _Optional[_Union[_space_pb2.Space, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., origin: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., publish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[_backend_pb2.BackendChoice, _Mapping]]] = ..., lacking: _Optional[_Iterable[str]] = ...) -> None: ...

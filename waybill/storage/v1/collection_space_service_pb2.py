@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from waybill.common.v1 import access_pb2 as waybill_dot_common_dot_v1_dot_access__pb2
+from waybill.common.v1 import backend_pb2 as waybill_dot_common_dot_v1_dot_backend__pb2
 from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__pb2
 from waybill.storage.v1 import collection_space_pb2 as waybill_dot_storage_dot_v1_dot_collection__space__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1waybill/storage/v1/collection_space_service.proto\x12\x12waybill.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1dwaybill/common/v1/space.proto\x1a)waybill/storage/v1/collection_space.proto\"/\n\x19GetCollectionSpaceRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"[\n\x1aGetCollectionSpaceResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"R\n\x13MeasureSpaceRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\"{\n\x14MeasureSpaceResponse\x12\x31\n\x07measure\x18\x01 \x01(\x0b\x32 .waybill.storage.v1.SpaceMeasure\x12\x30\n\x0emost_chunks_in\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\"\x8b\x01\n\x10\x42\x65ginFillRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12*\n\x08searched\x18\x03 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x04 \x01(\t\"R\n\x11\x42\x65ginFillResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"K\n\x10\x43laimFillRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"b\n\x11\x43laimFillResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12=\n\x10\x63ollection_space\x18\x02 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"f\n\x13TakeUnfilledRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x12\n\npage_token\x18\x03 \x01(\t\"p\n\x14TakeUnfilledResponse\x12/\n\x05texts\x18\x01 \x03(\x0b\x32 .waybill.storage.v1.UnfilledText\x12\x0e\n\x06reused\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x85\x01\n\x15PutTextVectorsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12/\n\x07vectors\x18\x03 \x03(\x0b\x32\x1e.waybill.storage.v1.TextVector\"(\n\x16PutTextVectorsResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x05\"\x93\x01\n\x12\x45ndFillTurnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\'\n\x04rest\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"l\n\x13\x45ndFillTurnResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\x12\x16\n\x0emissing_chunks\x18\x02 \x01(\x03\"9\n\x13MoveSearchesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06moving\x18\x02 \x01(\x08\"U\n\x14MoveSearchesResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"\'\n\x11\x46inishFillRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"S\n\x12\x46inishFillResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace2\xe1\x07\n\x16\x43ollectionSpaceService\x12|\n\x12GetCollectionSpace\x12-.waybill.storage.v1.GetCollectionSpaceRequest\x1a..waybill.storage.v1.GetCollectionSpaceResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12j\n\x0cMeasureSpace\x12\'.waybill.storage.v1.MeasureSpaceRequest\x1a(.waybill.storage.v1.MeasureSpaceResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12\x61\n\tBeginFill\x12$.waybill.storage.v1.BeginFillRequest\x1a%.waybill.storage.v1.BeginFillResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x61\n\tClaimFill\x12$.waybill.storage.v1.ClaimFillRequest\x1a%.waybill.storage.v1.ClaimFillResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12j\n\x0cTakeUnfilled\x12\'.waybill.storage.v1.TakeUnfilledRequest\x1a(.waybill.storage.v1.TakeUnfilledResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12p\n\x0ePutTextVectors\x12).waybill.storage.v1.PutTextVectorsRequest\x1a*.waybill.storage.v1.PutTextVectorsResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12g\n\x0b\x45ndFillTurn\x12&.waybill.storage.v1.EndFillTurnRequest\x1a\'.waybill.storage.v1.EndFillTurnResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12j\n\x0cMoveSearches\x12\'.waybill.storage.v1.MoveSearchesRequest\x1a(.waybill.storage.v1.MoveSearchesResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x64\n\nFinishFill\x12%.waybill.storage.v1.FinishFillRequest\x1a&.waybill.storage.v1.FinishFillResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1waybill/storage/v1/collection_space_service.proto\x12\x12waybill.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ewaybill/common/v1/access.proto\x1a\x1fwaybill/common/v1/backend.proto\x1a\x1dwaybill/common/v1/space.proto\x1a)waybill/storage/v1/collection_space.proto\"/\n\x19GetCollectionSpaceRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"[\n\x1aGetCollectionSpaceResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"R\n\x13MeasureSpaceRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\"{\n\x14MeasureSpaceResponse\x12\x31\n\x07measure\x18\x01 \x01(\x0b\x32 .waybill.storage.v1.SpaceMeasure\x12\x30\n\x0emost_chunks_in\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\"\x8b\x01\n\x10\x42\x65ginFillRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12*\n\x08searched\x18\x03 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x0e\n\x06run_id\x18\x04 \x01(\t\"R\n\x11\x42\x65ginFillResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"K\n\x10\x43laimFillRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"b\n\x11\x43laimFillResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12=\n\x10\x63ollection_space\x18\x02 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"f\n\x13TakeUnfilledRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12\x12\n\npage_token\x18\x03 \x01(\t\"p\n\x14TakeUnfilledResponse\x12/\n\x05texts\x18\x01 \x03(\x0b\x32 .waybill.storage.v1.UnfilledText\x12\x0e\n\x06reused\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x85\x01\n\x15PutTextVectorsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\x05space\x18\x02 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12/\n\x07vectors\x18\x03 \x03(\x0b\x32\x1e.waybill.storage.v1.TextVector\"(\n\x16PutTextVectorsResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x05\"\xc6\x01\n\x12\x45ndFillTurnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\'\n\x04rest\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x07\x62\x61\x63kend\x18\x07 \x01(\x0b\x32 .waybill.common.v1.BackendChoice\"l\n\x13\x45ndFillTurnResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\x12\x16\n\x0emissing_chunks\x18\x02 \x01(\x03\"9\n\x13MoveSearchesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06moving\x18\x02 \x01(\x08\"U\n\x14MoveSearchesResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace\"\'\n\x11\x46inishFillRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"S\n\x12\x46inishFillResponse\x12=\n\x10\x63ollection_space\x18\x01 \x01(\x0b\x32#.waybill.storage.v1.CollectionSpace2\xe1\x07\n\x16\x43ollectionSpaceService\x12|\n\x12GetCollectionSpace\x12-.waybill.storage.v1.GetCollectionSpaceRequest\x1a..waybill.storage.v1.GetCollectionSpaceResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12j\n\x0cMeasureSpace\x12\'.waybill.storage.v1.MeasureSpaceRequest\x1a(.waybill.storage.v1.MeasureSpaceResponse\"\x07\x90\x02\x01\x88\xce\x18\x01\x12\x61\n\tBeginFill\x12$.waybill.storage.v1.BeginFillRequest\x1a%.waybill.storage.v1.BeginFillResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x61\n\tClaimFill\x12$.waybill.storage.v1.ClaimFillRequest\x1a%.waybill.storage.v1.ClaimFillResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12j\n\x0cTakeUnfilled\x12\'.waybill.storage.v1.TakeUnfilledRequest\x1a(.waybill.storage.v1.TakeUnfilledResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12p\n\x0ePutTextVectors\x12).waybill.storage.v1.PutTextVectorsRequest\x1a*.waybill.storage.v1.PutTextVectorsResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12g\n\x0b\x45ndFillTurn\x12&.waybill.storage.v1.EndFillTurnRequest\x1a\'.waybill.storage.v1.EndFillTurnResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12j\n\x0cMoveSearches\x12\'.waybill.storage.v1.MoveSearchesRequest\x1a(.waybill.storage.v1.MoveSearchesResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x12\x64\n\nFinishFill\x12%.waybill.storage.v1.FinishFillRequest\x1a&.waybill.storage.v1.FinishFillResponse\"\x07\x90\x02\x02\x88\xce\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,42 +54,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLLECTIONSPACESERVICE'].methods_by_name['MoveSearches']._serialized_options = b'\220\002\002\210\316\030\001'
   _globals['_COLLECTIONSPACESERVICE'].methods_by_name['FinishFill']._loaded_options = None
   _globals['_COLLECTIONSPACESERVICE'].methods_by_name['FinishFill']._serialized_options = b'\220\002\002\210\316\030\001'
-  _globals['_GETCOLLECTIONSPACEREQUEST']._serialized_start=211
-  _globals['_GETCOLLECTIONSPACEREQUEST']._serialized_end=258
-  _globals['_GETCOLLECTIONSPACERESPONSE']._serialized_start=260
-  _globals['_GETCOLLECTIONSPACERESPONSE']._serialized_end=351
-  _globals['_MEASURESPACEREQUEST']._serialized_start=353
-  _globals['_MEASURESPACEREQUEST']._serialized_end=435
-  _globals['_MEASURESPACERESPONSE']._serialized_start=437
-  _globals['_MEASURESPACERESPONSE']._serialized_end=560
-  _globals['_BEGINFILLREQUEST']._serialized_start=563
-  _globals['_BEGINFILLREQUEST']._serialized_end=702
-  _globals['_BEGINFILLRESPONSE']._serialized_start=704
-  _globals['_BEGINFILLRESPONSE']._serialized_end=786
-  _globals['_CLAIMFILLREQUEST']._serialized_start=788
-  _globals['_CLAIMFILLREQUEST']._serialized_end=863
-  _globals['_CLAIMFILLRESPONSE']._serialized_start=865
-  _globals['_CLAIMFILLRESPONSE']._serialized_end=963
-  _globals['_TAKEUNFILLEDREQUEST']._serialized_start=965
-  _globals['_TAKEUNFILLEDREQUEST']._serialized_end=1067
-  _globals['_TAKEUNFILLEDRESPONSE']._serialized_start=1069
-  _globals['_TAKEUNFILLEDRESPONSE']._serialized_end=1181
-  _globals['_PUTTEXTVECTORSREQUEST']._serialized_start=1184
-  _globals['_PUTTEXTVECTORSREQUEST']._serialized_end=1317
-  _globals['_PUTTEXTVECTORSRESPONSE']._serialized_start=1319
-  _globals['_PUTTEXTVECTORSRESPONSE']._serialized_end=1359
-  _globals['_ENDFILLTURNREQUEST']._serialized_start=1362
-  _globals['_ENDFILLTURNREQUEST']._serialized_end=1509
-  _globals['_ENDFILLTURNRESPONSE']._serialized_start=1511
-  _globals['_ENDFILLTURNRESPONSE']._serialized_end=1619
-  _globals['_MOVESEARCHESREQUEST']._serialized_start=1621
-  _globals['_MOVESEARCHESREQUEST']._serialized_end=1678
-  _globals['_MOVESEARCHESRESPONSE']._serialized_start=1680
-  _globals['_MOVESEARCHESRESPONSE']._serialized_end=1765
-  _globals['_FINISHFILLREQUEST']._serialized_start=1767
-  _globals['_FINISHFILLREQUEST']._serialized_end=1806
-  _globals['_FINISHFILLRESPONSE']._serialized_start=1808
-  _globals['_FINISHFILLRESPONSE']._serialized_end=1891
-  _globals['_COLLECTIONSPACESERVICE']._serialized_start=1894
-  _globals['_COLLECTIONSPACESERVICE']._serialized_end=2887
+  _globals['_GETCOLLECTIONSPACEREQUEST']._serialized_start=244
+  _globals['_GETCOLLECTIONSPACEREQUEST']._serialized_end=291
+  _globals['_GETCOLLECTIONSPACERESPONSE']._serialized_start=293
+  _globals['_GETCOLLECTIONSPACERESPONSE']._serialized_end=384
+  _globals['_MEASURESPACEREQUEST']._serialized_start=386
+  _globals['_MEASURESPACEREQUEST']._serialized_end=468
+  _globals['_MEASURESPACERESPONSE']._serialized_start=470
+  _globals['_MEASURESPACERESPONSE']._serialized_end=593
+  _globals['_BEGINFILLREQUEST']._serialized_start=596
+  _globals['_BEGINFILLREQUEST']._serialized_end=735
+  _globals['_BEGINFILLRESPONSE']._serialized_start=737
+  _globals['_BEGINFILLRESPONSE']._serialized_end=819
+  _globals['_CLAIMFILLREQUEST']._serialized_start=821
+  _globals['_CLAIMFILLREQUEST']._serialized_end=896
+  _globals['_CLAIMFILLRESPONSE']._serialized_start=898
+  _globals['_CLAIMFILLRESPONSE']._serialized_end=996
+  _globals['_TAKEUNFILLEDREQUEST']._serialized_start=998
+  _globals['_TAKEUNFILLEDREQUEST']._serialized_end=1100
+  _globals['_TAKEUNFILLEDRESPONSE']._serialized_start=1102
+  _globals['_TAKEUNFILLEDRESPONSE']._serialized_end=1214
+  _globals['_PUTTEXTVECTORSREQUEST']._serialized_start=1217
+  _globals['_PUTTEXTVECTORSREQUEST']._serialized_end=1350
+  _globals['_PUTTEXTVECTORSRESPONSE']._serialized_start=1352
+  _globals['_PUTTEXTVECTORSRESPONSE']._serialized_end=1392
+  _globals['_ENDFILLTURNREQUEST']._serialized_start=1395
+  _globals['_ENDFILLTURNREQUEST']._serialized_end=1593
+  _globals['_ENDFILLTURNRESPONSE']._serialized_start=1595
+  _globals['_ENDFILLTURNRESPONSE']._serialized_end=1703
+  _globals['_MOVESEARCHESREQUEST']._serialized_start=1705
+  _globals['_MOVESEARCHESREQUEST']._serialized_end=1762
+  _globals['_MOVESEARCHESRESPONSE']._serialized_start=1764
+  _globals['_MOVESEARCHESRESPONSE']._serialized_end=1849
+  _globals['_FINISHFILLREQUEST']._serialized_start=1851
+  _globals['_FINISHFILLREQUEST']._serialized_end=1890
+  _globals['_FINISHFILLRESPONSE']._serialized_start=1892
+  _globals['_FINISHFILLRESPONSE']._serialized_end=1975
+  _globals['_COLLECTIONSPACESERVICE']._serialized_start=1978
+  _globals['_COLLECTIONSPACESERVICE']._serialized_end=2971
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from waybill.common.v1 import access_pb2 as _access_pb2
+from waybill.common.v1 import backend_pb2 as _backend_pb2
 from waybill.common.v1 import space_pb2 as _space_pb2
 from waybill.storage.v1 import collection_space_pb2 as _collection_space_pb2
 from google.protobuf.internal import containers as _containers
@@ -111,20 +112,22 @@ class PutTextVectorsResponse(_message.Message):
     def __init__(self, chunks: _Optional[int] = ...) -> None: ...
 
 class EndFillTurnRequest(_message.Message):
-    __slots__ = ("collection", "owner", "complete", "reason", "message", "rest")
+    __slots__ = ("collection", "owner", "complete", "reason", "message", "rest", "backend")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     REST_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
     collection: str
     owner: str
     complete: bool
     reason: str
     message: str
     rest: _duration_pb2.Duration
-    def __init__(self, collection: _Optional[str] = ..., owner: _Optional[str] = ..., complete: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., rest: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    backend: _backend_pb2.BackendChoice
+    def __init__(self, collection: _Optional[str] = ..., owner: _Optional[str] = ..., complete: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., rest: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., backend: _Optional[_Union[_backend_pb2.BackendChoice, _Mapping]] = ...) -> None: ...
 
 class EndFillTurnResponse(_message.Message):
     __slots__ = ("collection_space", "missing_chunks")

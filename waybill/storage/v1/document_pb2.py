@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from waybill.common.v1 import backend_pb2 as waybill_dot_common_dot_v1_dot_backend__pb2
 from waybill.common.v1 import space_pb2 as waybill_dot_common_dot_v1_dot_space__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!waybill/storage/v1/document.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwaybill/common/v1/space.proto\"\xbd\x03\n\x08\x44ocument\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x03 \x01(\t\x12\x12\n\nversion_id\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x07 \x01(\x05\x12\'\n\x05space\x18\x08 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12<\n\x08metadata\x18\t \x03(\x0b\x32*.waybill.storage.v1.Document.MetadataEntry\x12\x0e\n\x06origin\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpublish_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fpending_vectors\x18\r \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\nCollection\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tdocuments\x18\x02 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!waybill/storage/v1/document.proto\x12\x12waybill.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwaybill/common/v1/backend.proto\x1a\x1dwaybill/common/v1/space.proto\"\x82\x04\n\x08\x44ocument\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x14\n\x0c\x64ocument_key\x18\x03 \x01(\t\x12\x12\n\nversion_id\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\t\x12\x13\n\x0b\x63hunk_count\x18\x07 \x01(\x05\x12\'\n\x05space\x18\x08 \x01(\x0b\x32\x18.waybill.common.v1.Space\x12<\n\x08metadata\x18\t \x03(\x0b\x32*.waybill.storage.v1.Document.MetadataEntry\x12\x0e\n\x06origin\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpublish_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fpending_vectors\x18\r \x01(\x05\x12\x32\n\x08\x62\x61\x63kends\x18\x0e \x03(\x0b\x32 .waybill.common.v1.BackendChoice\x12\x0f\n\x07lacking\x18\x0f \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\nCollection\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tdocuments\x18\x02 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DOCUMENT_METADATAENTRY']._loaded_options = None
   _globals['_DOCUMENT_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_DOCUMENT']._serialized_start=122
-  _globals['_DOCUMENT']._serialized_end=567
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=520
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=567
-  _globals['_COLLECTION']._serialized_start=569
-  _globals['_COLLECTION']._serialized_end=636
+  _globals['_DOCUMENT']._serialized_start=155
+  _globals['_DOCUMENT']._serialized_end=669
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=622
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=669
+  _globals['_COLLECTION']._serialized_start=671
+  _globals['_COLLECTION']._serialized_end=738
 # @@protoc_insertion_point(module_scope)
