@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from contextlib import ExitStack, nullcontext
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,28 @@ def test_every_missing_setting_is_named_in_one_message() -> None:
     assert caught.value.reason == "SETTING_MISSING"
     for name in ("OPENAI_API_KEY", "LLAMA_CLOUD_API_KEY", "SUPABASE_KEY", "SUPABASE_URL"):
         assert f"{name} is not set, which " in caught.value.message
+
+
+@pytest.mark.parametrize("local", [name for n in range(1, 4) for name in combinations(REAL, n)], ids=" ".join)
+def test_production_names_every_local_backend_at_once_with_the_keys_that_others_lack(
+    local: tuple[str, ...],
+) -> None:
+    given = {"WAYBILL_ENV": "production"} | REAL | dict.fromkeys(local, "local")
+    with pytest.raises(Precondition) as caught:
+        before.check(given, "local")
+    assert caught.value.reason == ("LOCAL_REFUSED" if len(local) == len(REAL) else "SETTING_MISSING")
+    for name, vendor_name in REAL.items():
+        assert (f"{name} is 'local', which WAYBILL_ENV=production refuses" in caught.value.message) == (
+            name in local
+        )
+        assert (f"{name}={vendor_name} needs" in caught.value.message) == (name not in local)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "simulator"])
+def test_production_names_what_a_mode_would_do_without_vendors_before_anything_is_started(mode: str) -> None:
+    with pytest.raises(Precondition) as caught:
+        before.check({"WAYBILL_ENV": "production"}, mode)
+    assert ("PARSER_BACKEND is not set" if mode == "hybrid" else "'simulator'") in caught.value.message
 
 
 def test_nothing_is_asked_of_local_engines_and_simulators() -> None:

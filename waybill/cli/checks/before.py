@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from waybill.cli.checks.check import Check, Given, works
 from waybill.cli.checks.every import CHECKS
 from waybill.cli.checks.finding import Finding, State
+from waybill.runtime.config import Settings
 from waybill.runtime.errors import Credential, Precondition, Unavailable
-from waybill.runtime.settings import MODE
-from waybill.settings import SETTINGS
+from waybill.runtime.settings import ENV, MODE
+from waybill.settings import EMBEDDER_BACKEND, PARSER_BACKEND, SETTINGS
+from waybill.supabase_settings import STORAGE_BACKEND
 
 # Long enough for a slow network's names and a lost packet or two.
 SECONDS = 8.0
@@ -36,15 +38,18 @@ def check(environ: Mapping[str, str], mode: str, seconds: float = SECONDS) -> No
         seconds: In all, for the vendors' hosts.
 
     Raises:
-        Precondition: SETTING_MISSING, with every setting that is, and what may be meant for it.
+        Precondition: SETTING_MISSING, with every setting that is, and what may be meant for it;
+            LOCAL_REFUSED, production wants vendors. Either names all that is wrong.
         Unavailable: VENDOR_UNREACHABLE, nobody answers there.
         Credential: VENDOR_KEY_REFUSED.
     """
-    if mode == "simulator":
-        return
-    chosen = {one: given for one in CHECKS if (given := _given(one, environ, mode)) is not None}
+    refused = _refused({**environ, MODE.name: mode})
+    asked = () if mode == "simulator" else CHECKS
+    chosen = {one: given for one in asked if (given := _given(one, environ, mode)) is not None}
     if lacking := [text for one, given in chosen.items() for text in _lacking(one, given, environ)]:
-        raise Precondition("SETTING_MISSING", f"Nothing was started. {' '.join(lacking)}")
+        raise Precondition("SETTING_MISSING", f"Nothing was started. {' '.join([*refused, *lacking])}")
+    if refused:
+        raise Precondition("LOCAL_REFUSED", f"Nothing was started. {' '.join(refused)}")
     faults = _faults(list(chosen), environ, seconds)
     if not faults:
         return
@@ -53,6 +58,16 @@ def check(environ: Mapping[str, str], mode: str, seconds: float = SECONDS) -> No
     if any(fault.check.endswith(_REACHABILITY) for fault in faults.values()):
         raise Unavailable("VENDOR_UNREACHABLE", text)
     raise Credential("VENDOR_KEY_REFUSED", text)
+
+
+def _refused(environ: Mapping[str, str]) -> Sequence[str]:
+    """What production refuses of the backends. Each service would name its own alone, start by start."""
+    settings = Settings(environ)
+    if settings.text(ENV) != "production":
+        return []
+    for setting in (STORAGE_BACKEND, PARSER_BACKEND, EMBEDDER_BACKEND):
+        settings.backend(setting)
+    return [f"{fault}." for fault in dict.fromkeys(settings.faults)]
 
 
 def _given(one: Check, environ: Mapping[str, str], mode: str) -> Given | None:
