@@ -25,7 +25,7 @@ from waybill.orchestrator.v1 import orchestrator_service_pb2, space_migration_se
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.parser.v1 import parser_service_pb2
-from waybill.runtime.channel import send
+from waybill.runtime.channel import send, write
 from waybill.storage.v1 import (
     collection_space_service_pb2,
     document_index_service_pb2,
@@ -71,9 +71,12 @@ async def answer(
         "stream" if method.server_streaming else "unary",
     )
     call = getattr(channel, "_".join(shape))(path)
-    request = pieces(*sent) if method.client_streaming else sent[0]
-    calling = call(request, timeout=0.5, metadata=TENANT)
+    said = {"timeout": 0.5, "metadata": TENANT}
+    calling = call(**said) if method.client_streaming else call(sent[0], **said)
     try:
+        if method.client_streaming:
+            # Given the iterator, grpc.aio cancels a call whose time is over between two messages.
+            await write(calling, pieces(*sent))
         if method.server_streaming:
             async for _ in calling:
                 pass
