@@ -1,10 +1,11 @@
 # Everything is relative to this folder, so that its own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: bench-ledger bench-reports bench-objects bench-search eval-search help demo picture up up-docker down status test scenarios load bench bench-vendor eval-read soak soak-outages lint proto proto-check lock wheel configuration call clean run-env dev-env
+.PHONY: bench-ledger bench-reports bench-objects bench-search eval-search help demo picture up up-docker down status test test-slow scenarios load bench bench-vendor eval-read soak soak-outages lint proto proto-check lock wheel configuration call clean run-env dev-env
 MAKEFLAGS += --no-print-directory
 PYTHON ?=
 export PYTHON SVC METHOD DATA TENANT
 export BUF_CACHE_DIR = $(CURDIR)/.venv/buf
+WORKERS ?= 2
 BIN := .venv/bin
 CODE := waybill services tests bench evals
 BUF := $(BIN)/buf
@@ -32,8 +33,13 @@ down: run-env ## stop the stack; the data stays
 status: run-env ## show every program of the stack
 	@$(BIN)/waybill status
 
-test: dev-env ## the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test: dev-env ## the tests, but for the slow ones (ARGS="tests/unit -k name": these, slow or not)
+	@$(PYTEST) $(if $(ARGS),$(ARGS),-m "not slow")
+
+test-slow: dev-env ## the rest: kills, stacks of their own, whole tables of faults; .ci/run has both
+	@$(PYTEST) -m slow
 
 scenarios: dev-env ## the predecessor's 24 scenarios, local and against simulators at its latencies: its own table
 	@$(BIN)/python -m pytest tests/scenarios/test_scenarios.py $(ARGS)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import MigratedPostgres
 from tests.soak.holders import Soak, ledger_environment
+
+pytestmark = pytest.mark.slow
 
 
 def test_no_budget_loses_or_keeps_a_nano_dollar_of_callers_that_were_killed(

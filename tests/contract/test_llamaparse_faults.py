@@ -13,6 +13,8 @@ from tests.contract.llamaparse_faults import CANCELLED, HURRIED, ROWS, Row
 from tests.contract.makers_faults import Outcome, hurried_stage, stage
 from tests.contract.makers_llamaparse import Hurry
 
+pytestmark = pytest.mark.slow
+
 GROUPS = [[*rows] for _, rows in itertools.groupby(ROWS, lambda row: int(row.name[1:]) // 6)]
 
 

@@ -28,7 +28,10 @@ from waybill.stack.ports import free_ports
 
 CHECKOUT = Path(__file__).parents[2]
 DOCUMENT_BYTES, MOST_GROWTH_BYTES = 200_000_000, 50_000_000
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory"),
+]
 
 
 @contextmanager

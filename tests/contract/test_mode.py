@@ -44,6 +44,8 @@ from waybill.runtime.channel import send
 from waybill.runtime.identity import DEFAULT_TENANT
 from waybill.runtime.postgres import Database
 
+pytestmark = pytest.mark.slow
+
 OPERATOR = ((semconv.TENANT_HEADER, DEFAULT_TENANT),)
 SIMULATED, REAL_MONEY = CostKind.COST_KIND_SIMULATED, CostKind.COST_KIND_REAL
 

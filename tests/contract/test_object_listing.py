@@ -15,6 +15,8 @@ from waybill.runtime.wire import page_token
 from waybill.storage.v1 import object_storage_service_pb2 as pb
 from waybill.storage.v1.object_pb2 import Object
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["storage"]
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND

@@ -28,7 +28,10 @@ LARGE_BYTES = {"local": 512_000_000, "supabase": 192_000_000}
 MOST_GROWTH_BYTES = {"local": 16_000_000, "supabase": 20_000_000}
 TRIES = 3
 PIECE = bytes(1_000_000)
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory"),
+]
 
 
 @dataclass(frozen=True)

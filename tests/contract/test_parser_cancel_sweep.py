@@ -33,6 +33,8 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.runtime import identity
 
+pytestmark = pytest.mark.slow
+
 
 class Counted:
     """Anything whose every method is first counted."""

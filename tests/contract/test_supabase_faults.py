@@ -41,6 +41,8 @@ from waybill.vendors.health import VendorHealth
 if TYPE_CHECKING:
     from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW, OTHER = b"old" * 30_000, b"newer" * 20_000, b"other" * 20_000
 BIG = b"large" * (PART_BYTES // 4)
 SILENCE_SECONDS = 0.4

@@ -30,6 +30,8 @@ from waybill.runtime.telemetry import Telemetry
 from waybill.stack.migrate import migrate
 from waybill.storage.v1 import document_index_service_pb2 as pb
 
+pytestmark = pytest.mark.slow
+
 THIS = "20261127000008"
 BY_INDEX_ALONE = f"?options={quote('-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off')}"
 INDEXES = """

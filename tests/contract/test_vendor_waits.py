@@ -23,7 +23,7 @@ from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.supabase.simulator import SupabaseSimulator
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 # Of a parse, until it is let come.
 A_WHILE = 600.0
 WAITING, READY = Run.STATE_WAITING_ON_VENDOR, Run.STATE_READY

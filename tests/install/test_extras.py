@@ -9,6 +9,8 @@ import pytest
 from tests.install.conftest import installed
 from waybill.settings import FIXED_PORTS
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_command_line_alone_does_what_needs_no_stack_and_says_what_the_rest_needs(
     wheel: Path, tmp_path: Path

@@ -14,6 +14,8 @@ from tests.conftest import open_folder
 from tests.install.conftest import Environment, installed
 from waybill.runtime.places import ROOT
 
+pytestmark = pytest.mark.slow
+
 PLAIN = "def test_of_ones_own() -> None: pass\n"
 WITH_SIMULATOR = "def test_of_a_simulator(openai_simulator) -> None: assert openai_simulator.base_url\n"
 HEAVY = """

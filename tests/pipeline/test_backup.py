@@ -19,7 +19,7 @@ from waybill.settings import DATABASE_ADMIN_URL
 from waybill.stack.home import Home
 from waybill.stack.postgres import binaries
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TEXT = b"# Weir\n\n" + b"The weir keeper opens the sluice at low water. " * 60
 TENANT = "acme"
 

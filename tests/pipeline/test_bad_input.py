@@ -33,6 +33,8 @@ from waybill.runtime.errors import (
 from waybill.stack import state
 from waybill.storage.v1.object_storage_service_pb2 import StatObjectRequest
 
+pytestmark = pytest.mark.slow
+
 FAILING = [
     ("locked.pdf", hostile_pdfs.encrypted, "PDF_IS_PROTECTED"),
     ("cut.pdf", hostile_pdfs.truncated, "PDF_IS_BROKEN"),

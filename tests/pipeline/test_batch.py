@@ -29,6 +29,8 @@ from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.vendors.registry import OPENAI
 
+pytestmark = pytest.mark.slow
+
 FULL, HALF = "text-embedding-3-small", "text-embedding-3-small batch"
 # Small requests, so that a document of a few chunks is a batch of several lines.
 REQUEST_TOKENS = "400"

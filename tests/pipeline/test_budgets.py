@@ -24,6 +24,8 @@ from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.vendors.registry import OPENAI
 
+pytestmark = pytest.mark.slow
+
 # The ledger's clock is Postgres's, which nobody moves: instead the day that was spent moves a day back.
 A_DAY_PASSES = """
 delete from waybill_ledger.budget_alerts where tenant = '{tenant}';

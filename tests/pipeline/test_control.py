@@ -24,6 +24,8 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition
 from waybill.storage.v1.object_storage_service_pb2 import StatObjectRequest
 
+pytestmark = pytest.mark.slow
+
 TEXT = b"# Ferry\n\n" + b"The ferry leaves at noon from the north pier. " * 40
 STUCK = "stick"
 # Where a run is held still.

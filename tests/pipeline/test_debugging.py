@@ -13,6 +13,8 @@ from tests.pipeline.workbench import Workbench
 from tests.waiting import PATIENCE_SECONDS
 from waybill.stack import probe, state
 
+pytestmark = pytest.mark.slow
+
 BUF = Path(sys.executable).with_name("buf")
 SERVICES: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     "orchestrator": {"waybill.orchestrator.v1.OrchestratorService": ("ListRuns", {})},

@@ -17,6 +17,8 @@ from waybill.stack import operate, state
 from waybill.stack.home import Home
 from waybill.stack.process import Process
 
+pytestmark = pytest.mark.slow
+
 
 def processes(home: Home) -> list[Process]:
     found = state.read(home)

@@ -6,6 +6,8 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.pipeline.workbench import Workbench
 from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
@@ -13,6 +15,8 @@ from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.stack import state
 from waybill.stack.process import Process
+
+pytestmark = pytest.mark.slow
 
 
 def terminate(bench: Workbench, name: str) -> Process:

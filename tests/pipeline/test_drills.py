@@ -31,6 +31,7 @@ from waybill.stack.home import Home
 from waybill.storage.v1.object_storage_service_pb2 import StatObjectRequest
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="limits and mounts of Linux"),
     pytest.mark.timeout(300),  # a stack of its own, with a clock in between, takes its time to start
 ]

@@ -12,6 +12,8 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetRunRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 
+pytestmark = pytest.mark.slow
+
 TEXT = b"# Lock\n\n" + b"The lower gate opens when the pound is full. " * 40
 SETTLED, DOUBT, RELEASED = Entry.STATE_SETTLED, Entry.STATE_IN_DOUBT, Entry.STATE_RELEASED
 READY, FAILED = Run.STATE_READY, Run.STATE_FAILED

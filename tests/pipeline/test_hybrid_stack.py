@@ -29,6 +29,8 @@ from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 
+pytestmark = pytest.mark.slow
+
 # Each seed takes some ten seconds: without the variable there are two.
 FEW = SEEDS if "WAYBILL_KILL_SEEDS" in os.environ else range(1)
 # Of `make soak-outages`, which has more: the keys of both are refused in the middle of a publication.

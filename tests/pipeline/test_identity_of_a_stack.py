@@ -27,6 +27,8 @@ from waybill.sim.remote import Remote
 from waybill.stack import exposing, operate, ports
 from waybill.stack.home import Home
 
+pytestmark = pytest.mark.slow
+
 # None of the names of loopback, and yet nobody else's: what listens there listens beyond loopback.
 BEYOND = "127.0.0.2"
 TEXT = b"# Otters\n\nOtters sleep holding hands.\n"

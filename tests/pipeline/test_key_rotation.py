@@ -41,6 +41,8 @@ from waybill.stack import probe
 from waybill.stack.home import Home
 from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE, VENDORS, Vendor
 
+pytestmark = pytest.mark.slow
+
 PREFIX = {OPENAI.name: "sk-", LLAMAPARSE.name: "llx-", SUPABASE.name: "sb_secret_"}
 RUNS, SEARCHERS = 12, 2
 

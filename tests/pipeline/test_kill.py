@@ -17,6 +17,8 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.leases import LEASE_SECONDS
 from waybill.stack.home import Home
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 FILES = sorted(DOCUMENTS.iterdir())
 LIST = ListRunsRequest()

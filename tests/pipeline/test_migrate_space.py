@@ -28,6 +28,8 @@ from waybill.orchestrator.v1.space_migration_pb2 import FillPlan
 from waybill.stack.home import Home
 from waybill.storage.v1.collection_space_pb2 import CollectionSpace
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = "text-embedding-3-small", "text-embedding-3-large"
 NANO_USD_OF_LARGE = 130  # a token
 

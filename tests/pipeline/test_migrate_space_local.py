@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.local_models import needs_sentences
 from tests.pipeline.test_migrate_space import (
     document,
@@ -19,6 +21,8 @@ from tests.waiting import eventually
 from waybill.orchestrator.v1 import space_migration_service_pb2 as pb
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.storage.v1.collection_space_pb2 import CollectionSpace
+
+pytestmark = pytest.mark.slow
 
 WORDS, SENTENCES = "wordllama-l2-supercat", "universal-sentence-encoder-multilingual-3"
 

@@ -28,6 +28,8 @@ from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.vendors.registry import LLAMAPARSE, OPENAI
 
+pytestmark = pytest.mark.slow
+
 SELDOM_SECONDS = 0.5
 
 

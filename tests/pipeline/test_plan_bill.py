@@ -30,6 +30,8 @@ from waybill.runtime.errors import Precondition
 from waybill.stack.home import Home
 from waybill.vendors.registry import LLAMAPARSE
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
 GOOD = (Run.STATE_READY, Run.STATE_READY_DEGRADED)
 

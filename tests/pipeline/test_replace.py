@@ -16,6 +16,8 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.errors import Unavailable
 
+pytestmark = pytest.mark.slow
+
 EDITIONS = 50
 SECTIONS = 3
 QUESTION = SearchRequest(query="which edition of the tide table says when high water is", limit=20)

@@ -21,6 +21,8 @@ from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.stack.home import Home
 from waybill.vendors.registry import OPENAI
 
+pytestmark = pytest.mark.slow
+
 STATES = Entry.STATE_IN_DOUBT, Entry.STATE_SETTLED
 
 

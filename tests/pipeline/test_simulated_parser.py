@@ -28,6 +28,8 @@ from waybill.stack.home import Home
 from waybill.stack.ports import free_ports
 from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = 3
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "documents").iterdir())
 # Plain text is read here.

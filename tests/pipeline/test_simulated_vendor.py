@@ -20,6 +20,8 @@ from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.vendors.registry import OPENAI
 
+pytestmark = pytest.mark.slow
+
 KEY = OPENAI.simulator_key
 HALF_PRECISION = 2e-3
 

@@ -31,7 +31,10 @@ CROWD = 60
 CLIENTS = 8
 # The orchestrator's own settings: runs of one tenant, and of all.
 TENANT_RUNS, RUNS = 12, 16
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak of a process's memory"),
+]
 
 
 @pytest.fixture(scope="module")

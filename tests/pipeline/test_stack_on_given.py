@@ -27,7 +27,7 @@ from waybill.settings import DATABASE_ADMIN_URL
 from waybill.stack import operate, process, state
 from waybill.stack.home import Home
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TEXT = b"# Sluice\n\n" + b"The sluice is opened at low water by two people. " * 40
 UNDER_WAY = "parser.parse.under_way"
 OURS = {"dbos", "supabase_migrations", "waybill_index", "waybill_ledger", "waybill_parser", "waybill_runs"}

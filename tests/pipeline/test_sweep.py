@@ -10,6 +10,8 @@ from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.run_pb2 import Run
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = 5
 
 

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.pipeline.workbench import Workbench
 from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.run_pb2 import Run
+
+pytestmark = pytest.mark.slow
 
 READY, UNCHANGED = Run.STATE_READY, Run.STATE_UNCHANGED
 PROGRAMS = ("orchestrator", "parser", "embedder", "storage", "ledger", "postgres")

@@ -20,6 +20,8 @@ from tests.waiting import eventually
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.stack.home import Home
 
+pytestmark = pytest.mark.slow
+
 HANDBOOK = next((Path(__file__).parents[2] / "examples" / "documents").glob("*.pdf"))
 
 SETTINGS = {"OTEL_METRICS_EXPORTER": "none", "PARSER_BACKEND": "local", "STORAGE_BACKEND": "local"}

@@ -18,6 +18,8 @@ from waybill.sim.remote import Remote
 from waybill.stack.home import Home
 from waybill.stack.probe import NOT_SERVING, SERVING
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = dict.fromkeys(VENDOR, 0.0)
 # So long is waited for what must fail; what works has the patience of any test.
 DEAD_SECONDS = 10.0

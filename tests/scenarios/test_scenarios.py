@@ -7,6 +7,8 @@ import pytest
 from tests.scenarios.scenarios import SCENARIOS, Scenario
 from tests.scenarios.stand import LIVE, LOCAL, SIMULATOR, Stand
 
+pytestmark = pytest.mark.slow
+
 MODES = (LOCAL, SIMULATOR, LIVE)
 
 
