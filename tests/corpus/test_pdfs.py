@@ -24,7 +24,7 @@ def known(key: str) -> object:
     return pytest.param(key, marks=marks)
 
 
-PDFS = Documents("pypdf", "pikepdf", "pdfminer.six", wanted=is_wanted)
+PDFS = Documents("pypdf", "pikepdf", "pdfminer.six", "auto-multiple-choice-doc-pdf", wanted=is_wanted)
 
 
 @pytest.mark.parametrize("key", list(map(known, PDFS.expected)))

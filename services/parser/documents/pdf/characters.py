@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+import unicodedata
 from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,14 @@ _TOKEN = re.compile("[^\t \xa0\u2000-\u200a\u3000]+")
 _DIGITS = re.compile("[0-9](?=[0-9])")
 _RAISED = 0.2  # em that an exponent stands above its base
 _UNCLEAN = re.compile(r"[^\t\n\f\r -~]")
+# TeX's older fonts have an accent as a sign of its own, drawn over the letter that follows it.
+_ACCENTS = {
+    "`": "\u0300", "\xb4": "\u0301", "\u02c6": "\u0302", "\u02dc": "\u0303", "\xaf": "\u0304",
+    "\u02d8": "\u0306", "\u02d9": "\u0307", "\xa8": "\u0308", "\u02da": "\u030a", "\u02dd": "\u030b",
+    "\u02c7": "\u030c",
+}  # fmt: skip
+_ACCENTED = re.compile(f"([{''.join(_ACCENTS)}])([A-Za-z\u0131\u0237])")
+_DOTTED = {"\u0131": "i", "\u0237": "j"}
 _FARTHEST = 1e6  # points; what stands farther off stands nowhere
 _STRAIGHT_DEGREES = 10  # a scan lies a little askew
 _EXACT = 0.002  # of a direction's cosine or sine
@@ -164,7 +173,18 @@ class Characters:
             token = "".join(
                 unit for at, unit in enumerate(token, start) if unit != SOFT_HYPHEN or self._is_wide(at)
             )
+        elif _ACCENTED.search(token):
+            token = _ACCENTED.sub(lambda found: self._accented(found, start), token)
         return cleaned(token)
+
+    def _accented(self, found: re.Match[str], start: int) -> str:
+        """The letter with its accent, where the two stand over each other: else the sign is an apostrophe."""
+        accent, letter = found.groups()
+        whole = unicodedata.normalize("NFC", _DOTTED.get(letter, letter) + _ACCENTS[accent])
+        (left, right), (begin, _) = (
+            self._level_extent(at, at) for at in (start + found.start(), start + found.end() - 1)
+        )
+        return whole if len(whole) == 1 and begin < (left + right) / 2 else found[0]
 
     def _level_extent(self, first: int, last: int) -> tuple[float, float]:
         rect = self._rect
