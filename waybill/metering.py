@@ -314,10 +314,16 @@ class Meter:
         )
 
     async def _held(self, request: ledger_service_pb2.HoldRequest) -> entry_pb2.Entry:
+        seconds = deadline.remaining_seconds(HOLD_SECONDS)
         try:
-            response = await self._ledger.Hold(request, timeout=deadline.remaining_seconds(HOLD_SECONDS))
+            response = await self._ledger.Hold(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
-            raise from_status(error) from error
+            failure = from_status(error)
+            if isinstance(failure, Deadline) and seconds == HOLD_SECONDS:
+                # Its time, and not the caller's: whoever waits for a service that is away waits for this one.
+                said = f"The ledger has not answered for {HOLD_SECONDS:.0f} s; nothing is bought without it."
+                raise Unavailable("LEDGER_UNAVAILABLE", f"{said} Start it again.") from error
+            raise failure from error
         return response.entry
 
     async def _let_go(self, held: asyncio.Task[entry_pb2.Entry], entry_id: str) -> None:

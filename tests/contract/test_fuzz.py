@@ -26,6 +26,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from waybill.parser.v1 import parser_service_pb2
 from waybill.runtime.channel import send, write
+from waybill.runtime.errors import from_status
 from waybill.storage.v1 import (
     collection_space_service_pb2,
     document_index_service_pb2,
@@ -83,6 +84,8 @@ async def answer(
         else:
             await calling
     except grpc.aio.AioRpcError as error:
+        if from_status(error).reason == "ANSWER_LOST":
+            return grpc.StatusCode.UNAVAILABLE, ""  # by grpc.aio: the server's own is not known
         return error.code(), error.details() or ""
     return grpc.StatusCode.OK, ""
 

@@ -23,7 +23,7 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import (
 from waybill.metering import Meter
 from waybill.purchases import Purchase
 from waybill.refusals import refusals_of
-from waybill.runtime import identity, semconv
+from waybill.runtime import deadline, identity, semconv
 from waybill.runtime.errors import (
     Deadline,
     InvalidRequest,
@@ -207,6 +207,22 @@ async def test_a_settlement_waits_for_a_ledger_that_restarts(how: ServiceError) 
     async with metered(ledger) as meter, meter.attempt(PURCHASE) as attempt:
         attempt.settle(10)
     assert ledger.said == ["hold 10", "quantity 10"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"), [(None, "LEDGER_UNAVAILABLE"), (120.0, "LEDGER_UNAVAILABLE"), (5.0, "SILENT")]
+)
+async def test_a_ledger_that_is_silent_is_away_unless_the_callers_own_time_is_over(
+    seconds: float | None, reason: str
+) -> None:
+    """A run waits for a service that is away; one whose time is over has ended."""
+    async with metered(FakeLedger(hold_error=Deadline("SILENT", "Repeat."))) as meter:
+        if seconds is not None:
+            deadline.start(seconds)
+        with pytest.raises(ServiceError) as caught:
+            async with meter.attempt(PURCHASE):
+                pytest.fail("nothing is bought without a hold")
+    assert (caught.value.reason, isinstance(caught.value, Deadline)) == (reason, reason == "SILENT")
 
 
 async def test_no_call_is_made_without_a_hold() -> None:

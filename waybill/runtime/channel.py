@@ -73,10 +73,6 @@ async def reading(call: Any) -> AsyncIterator[Any]:
         call.cancel()
 
 
-# What grpc.aio makes of a write after the server's end, in place of the status that comes a moment later.
-_STATUS_LOST = "Internal error from Core"
-
-
 async def send(call: Any, messages: AsyncIterator[Any]) -> Any:
     """Sends a request stream and answers the response.
 
@@ -88,23 +84,13 @@ async def send(call: Any, messages: AsyncIterator[Any]) -> Any:
 
 
 async def write(call: Any, messages: AsyncIterator[Any]) -> None:
-    """Sends a request stream, as `send` does, of a call whose response is a stream, too.
-
-    Raises:
-        grpc.aio.AioRpcError: The call has ended; UNAVAILABLE where grpc.aio has lost the server's status.
-    """
+    """Sends a request stream, as `send` does, of a call whose response is a stream, too."""
     try:
         async for message in messages:
             await call.write(message)
         await call.done_writing()
     except asyncio.InvalidStateError:
         pass  # the server has answered before the end; the status below says what
-    except grpc.aio.AioRpcError as error:
-        if error.details() != _STATUS_LOST:
-            raise
-        said = "The server ended the call while it was still sent; its reason is lost. Repeat the call."
-        metadata = error.initial_metadata(), error.trailing_metadata()
-        raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, *metadata, said) from error
     except BaseException:
         call.cancel()
         raise
