@@ -19,6 +19,7 @@ from waybill.runtime.clock import utc_today
 from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota
 from waybill.runtime.identity import Caller
 from waybill.runtime.postgres import Connection, Database
+from waybill.runtime.semconv import LOCAL
 
 MOST_LINES = 100_000
 # What entries count in; a quantity of anything else would be held against another unit's.
@@ -152,7 +153,7 @@ class Invoices:
         if len(lines) > MOST_LINES:
             raise Quota("TOO_MANY_LINES", f"An invoice has at most {MOST_LINES:,} lines. Split the file.")
         if file.vendor not in self._prices.vendors:
-            known = ", ".join(sorted(self._prices.vendors - {"local"}))
+            known = ", ".join(sorted(self._prices.vendors - {LOCAL}))
             raise InvalidRequest(
                 "INVALID_REQUEST",
                 f"{file.vendor[:40]!r} sells nothing here. A vendor is one of: {known}.",

@@ -97,6 +97,7 @@ class Runner:
         try:
             async with (
                 repeating("leases of parse jobs", self._keep, BEAT_SECONDS),
+                repeating("parse jobs that a vendor put off", self._take_up, BEAT_SECONDS),
                 repeating("parse jobs", self._take, BEAT_SECONDS, self._woken),
                 self._charges.running(),
             ):
@@ -230,14 +231,8 @@ class Runner:
         if self._more_wait or (job is not None and job.open and job.look_at is None):
             self.wake()
 
-    async def _keep(self) -> None:
-        """Renews what is worked on, and stops what is another's by now or was cancelled there.
-
-        Takes up what the vendor had put off that is back.
-        """
-        async with self._claiming:
-            works = dict(self._works)
-            kept, self._suspect_waits = await self._jobs.keep({*works, *self._forgetting})
+    async def _take_up(self) -> None:
+        """Makes due what a vendor had put off that is back. Storage may be slow to say so: no lease waits."""
         if (returns := self._returns()) != self._seen_returns:
             await self._jobs.hasten_all(self._vendor)
             self._seen_returns = returns
@@ -245,6 +240,12 @@ class Runner:
         if await self._objects.vendor_back():
             await self._jobs.hasten_all(vendor_of(STORAGE))
             self.wake()
+
+    async def _keep(self) -> None:
+        """Renews what is worked on, and stops what is another's by now or was cancelled there."""
+        async with self._claiming:
+            works = dict(self._works)
+            kept, self._suspect_waits = await self._jobs.keep({*works, *self._forgetting})
         for job_id, work in works.items():
             if job_id not in kept or kept[job_id].state is JobState.CANCELLED:
                 work.stop()

@@ -97,8 +97,10 @@ class Bench:
                 return bought
 
     async def end(self, complete: bool = True, owner: str = ME, **fields: Any) -> pb.EndFillTurnResponse:
-        answer = await self.call("EndFillTurn", owner=owner, complete=complete, **fields)
-        return answer  # type: ignore[no-any-return]
+        answer: pb.EndFillTurnResponse = await self.call(
+            "EndFillTurn", owner=owner, complete=complete, **fields
+        )
+        return answer
 
     async def filled(self) -> None:
         """A migration whose new space is whole."""

@@ -347,11 +347,11 @@ class Peer:
     def __init__(self) -> None:
         self.serves, self.mode = False, Mode.MODE_REAL
 
-    async def Check(self, request: object, timeout: float) -> health_pb2.HealthCheckResponse:  # noqa: N802
+    async def Check(self, request: object, timeout: float) -> health_pb2.HealthCheckResponse:  # noqa: N802 - gRPC's name
         answers = health_pb2.HealthCheckResponse
         return answers(status=answers.SERVING if self.serves else answers.NOT_SERVING)
 
-    async def GetBackend(self, request: object, timeout: float) -> GetBackendResponse:  # noqa: N802
+    async def GetBackend(self, request: object, timeout: float) -> GetBackendResponse:  # noqa: N802 - gRPC's name
         return GetBackendResponse(choice=BackendChoice(mode=self.mode))
 
     async def of(self, service: str) -> Mode:
