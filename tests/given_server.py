@@ -111,6 +111,7 @@ def _door(port: int, tls: Certificates) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tls.certificate, tls.key)
     context.set_alpn_protocols(["postgresql"])
+    context.sslsocket_class = _Closed
 
     class Door(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -140,6 +141,13 @@ def _door(port: int, tls: Certificates) -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class _Closed(ssl.SSLSocket):
+    """Closed when nobody holds it: `wrap_socket` drops it open where the caller has reset the connection."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class _Server(socketserver.ThreadingTCPServer):
