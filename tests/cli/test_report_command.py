@@ -38,6 +38,8 @@ def a_line(**fields: object) -> ReportLine:
     ("since", "until", "first", "last"),
     [
         ("today", "", "2026-11-27", "2026-11-27"),
+        ("", "", "2026-11-27", "2026-11-27"),
+        ("", "2024-02-29", "2024-02-29", "2024-02-29"),
         ("yesterday", "yesterday", "2026-11-26", "2026-11-26"),
         ("7d", "", "2026-11-21", "2026-11-27"),
         ("2026-11-01", "2026-11-30", "2026-11-01", "2026-11-30"),
@@ -56,6 +58,11 @@ def test_days_are_named_as_people_do_and_seven_are_seven(
 def test_what_names_no_days_is_refused(since: str, until: str) -> None:
     with pytest.raises(typer.BadParameter):
         days(since, until, TODAY)
+
+
+def test_an_end_that_has_not_come_is_told_by_the_name_of_its_own_option() -> None:
+    with pytest.raises(typer.BadParameter, match=r"^--until 2026-12-05 has not begun: .* --since\.$"):
+        days("", "2026-12-05", TODAY)
 
 
 def test_each_of_seven_days_is_a_row_also_where_nothing_was_bought(waybill: Waybill, ledger: Ledger) -> None:
@@ -189,6 +196,18 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(waybill: Waybill, ledger: Led
     assert [row["document"] for row in rows] == ["'=HYPERLINK(1)", "plain.md", "'＝1+1", 'a,"b"\n=c']
     assert (rows[1]["model"], rows[2]["collection"]) == ("'@SUM(1)", "'\n=1")
     assert rows[0]["settled_nano_usd"] == "22000"
+
+
+@pytest.mark.parametrize("by", ["day", "document", "run", "tenant", "service", "model", "collection"])
+def test_each_column_of_a_csv_is_there_once_and_names_its_group(
+    waybill: Waybill, ledger: Ledger, by: str
+) -> None:
+    group = {"day": str(datetime.now(UTC).date()), "model": "openai ada"}.get(by, "some name")
+    ledger.report = ReportResponse(lines=[a_line(group=group, model="ada")])
+    header, row = csv.reader(io.StringIO(waybill("bill", "--by", by, "--csv").stdout))
+    assert len(header) == len(set(header))
+    assert row[header.index(by)] == ("ada" if by == "model" else group)
+    assert (row[header.index("vendor")], row[header.index("model")]) == ("openai", "ada")
 
 
 def test_an_id_and_days_are_not_asked_for_together(waybill: Waybill, ledger: Ledger) -> None:

@@ -33,7 +33,7 @@ def audit(
     """List who did what, newest first: budgets, cancels, deletions, links, keys, and calls refused."""
     request = ListAuditRequest(action=action, target=target)
     if since or until:
-        asked = days(since or until, until, utc_today())
+        asked = days(since, until, utc_today())
         request.since.FromDatetime(asked.since)
         request.until.FromDatetime(asked.until)
     with session(tenant, as_json) as here:

@@ -62,7 +62,7 @@ def bill(
         raise typer.BadParameter("--csv, --focus and --json are forms of the same: name one.")
     if focus and by not in (None, By.DAY):
         raise typer.BadParameter("--focus has a row for each day: leave --by out.")
-    asked = days(since or until or "today", until, utc_today())
+    asked = days(since, until, utc_today())
     with session(tenant, as_json) as here:
         report = report_of(reachable(here.client, "ledger"), asked, By.DAY if focus else by or By.MODEL)
         if focus:

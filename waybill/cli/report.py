@@ -112,10 +112,18 @@ def _line_object(line: ReportLine) -> Shape:
 
 def as_csv(report: Report) -> str:
     """A report as CSV, safe to open in a spreadsheet; money in integer nano-USD."""
-    names = {name: name for name in _line_object(ReportLine())} | {"group": report.by.value}
-    rows = [_line_object(line) for line in report.lines]
-    named = [{names[name]: value for name, value in row.items()} for row in rows]
-    return csv_text(list(names.values()), named)
+    return csv_text(
+        list(_csv_row(report.by, ReportLine())), (_csv_row(report.by, one) for one in report.lines)
+    )
+
+
+def _csv_row(by: By, line: ReportLine) -> Shape:
+    """A line as JSON has it; what it is a sum over is the column of that name, which no other one has."""
+    row = _line_object(line)
+    group = row.pop("group")
+    if by is By.MODEL:  # it is the vendor and the model, which have columns
+        return row
+    return {**row, by.value: group} if by.value in row else {by.value: group, **row}
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:

@@ -36,15 +36,16 @@ class Days:
 
 
 def days(since: str, until: str, today: date) -> Days:
-    """The days that two options name; `7d` are seven, today among them.
+    """The days that two options name; `7d` are seven, today among them. An end alone is one day.
 
     Raises:
         typer.BadParameter: They name none.
     """
-    first = _day(since, today, "--since")
-    if first > today:
-        raise typer.BadParameter(f"--since {first} has not begun: today is {today} (UTC).")
     last = _day(until, today, "--until") if until else today
+    first = _day(since, today, "--since") if since else last
+    if first > today:
+        option, also = ("--since", "") if since else ("--until", " Also name the day to begin with: --since.")
+        raise typer.BadParameter(f"{option} {first} has not begun: today is {today} (UTC).{also}")
     if last < first:
         raise typer.BadParameter(f"--until {last} lies before --since {first}.")
     if (last - first).days >= MOST_DAYS:
