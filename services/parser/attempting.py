@@ -23,8 +23,9 @@ when it is time to look. The same holds while the engine cannot be asked.
 Where there is nothing to buy, as the count has read all, steps 2 to 5 and 8 are left out.
 
 Step 6 does not involve the engine. It is repeated while this process has the pages. If it fails for good, the
-attempt is settled all the same. While the vendor that keeps the files is away, the job is let go of, and its
-pages are taken from the engine again later.
+attempt is settled all the same, and the job FAILED; its parse is kept at the engine, and the next job of the
+content is this one again. While the vendor that keeps the files is away, the job is let go of, and its pages
+are taken from the engine again later.
 
 A cancelled job with an entry id on its row was cut off before step 7. Its parse is cancelled, its artifact is
 deleted, and its entry ends as the engine charges. Only then is the id taken off the row.
@@ -87,6 +88,14 @@ class GoesOn(Exception):
         super().__init__()
         self.seconds = seconds
         self.pages_done = pages_done
+        self.error = error
+
+
+class LeftThere(Exception):
+    """The job ends without its parse, which the engine keeps, or may keep: another job goes on with that."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__()
         self.error = error
 
 
@@ -173,6 +182,8 @@ class Attempts:
             return await self._fail(job, error)
         except PutOff as off:
             return await self._put_off(job, off.error, lacked=lacked)
+        except LeftThere as left:
+            return await self._fail(job, left.error, kept=True)
         except (Superseded, GoesOn):
             raise
         except PlaceNeeded:
@@ -205,16 +216,22 @@ class Attempts:
         return await self._jobs.set_aside(job, seconds, job.pages_done, put_off_by=error, in_vain=in_vain)
 
     async def _give_up(self, job: Job, error: ServiceError) -> Job:
-        """Ends a job whose neighbour stayed away; nobody will go on with an attempt that was cut off."""
+        """Ends a job whose neighbour stayed away; its parse is kept for the next one of the content."""
         if job.buys:
             try:
                 await self._end(job, None, error.reason)
             except (Unavailable, Deadline) as away:  # the ledger's
                 log.warning("a hold is left to expire", entry_id=job.entry_id, reason=away.reason)
-        return await self._fail(job, error)
+        return await self._fail(job, error, kept=True)
 
-    async def _fail(self, job: Job, error: ServiceError) -> Job:
-        """Ends a job; where it is not known what its attempt did at the engine, that is asked later."""
+    async def _fail(self, job: Job, error: ServiceError, *, kept: bool = False) -> Job:
+        """Ends a job; where it is not known what its attempt did at the engine, that is asked later.
+
+        Args:
+            job: As it was claimed.
+            error: Why.
+            kept: The document is not at fault: a parse that its engine keeps is taken up by the next job.
+        """
         blocked_on = error.metadata.get(semconv.BLOCKED_ON, "")
         nothing = bool(blocked_on) or refused_for_nothing(error, self._vendor)
         known = nothing or not self._engine.capabilities.keeps_parses
@@ -225,6 +242,7 @@ class Attempts:
             in_doubt=not known,
             blocked_on=blocked_on,
             failed_vendor=refused_by_vendor(error),
+            kept=kept and self._engine.capabilities.keeps_parses,
         )
 
     async def _earlier_result(self, job: Job) -> Reading | None:
@@ -263,7 +281,7 @@ class Attempts:
             if self._now() > given_up:
                 # Final here; what it has cost is asked on.
                 await self._end(job, None, CUT_OFF)
-                raise Precondition(error.reason, error.message) from error
+                raise LeftThere(Precondition(error.reason, error.message)) from error
             log.info("a parse cannot be asked for", parse_id=job.parse_id, reason=error.reason)
             again = max(error.retry_after_seconds or 0.0, AGAIN_SECONDS)
             raise GoesOn(again, job.pages_done, error) from error
@@ -343,7 +361,7 @@ class Attempts:
         Raises:
             GoesOn: It has not.
             PutOff: The vendor that keeps the files is away.
-            Precondition: RESULT_NOT_STORED, it is paid for.
+            LeftThere: RESULT_NOT_STORED, it is paid for.
         """
         if parse.stage is Stage.RUNNING:
             if job.ends_by is None or self._now() < job.ends_by:
@@ -362,11 +380,12 @@ class Attempts:
                 attempt.leave()
                 raise
             attempt.settle(reading.paid_pages)
-            raise Precondition(
+            unstored = Precondition(
                 "RESULT_NOT_STORED",
                 f"The document was parsed, and is paid for, but its result was not stored: {error.message} "
-                "Mend that and ingest it again.",
-            ) from error
+                "Mend that, then `waybill retry`: while the vendor keeps the parse, it is not bought again.",
+            )
+            raise LeftThere(unstored) from error
         attempt.settle(reading.paid_pages)
         return reading
 

@@ -1,7 +1,8 @@
 """What engines charged for parses in the end: asked after a job's end, and written to the ledger.
 
 An engine that keeps parses may tell its charge late, or have a parse of which we do not know. Each ended job
-that had one is asked for here until the charge is known; then the engine forgets the parse.
+that had one is asked for here until the charge is known; then the engine forgets the parse. One that the next
+job of the content takes up is not forgotten before GIVEN_UP_AFTER.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class Charges:
         parse = Parse(job.parse_id, Stage.ENDED) if job.parse_id else await self._found(job)
         if parse is None:
             return True
-        if parse.stage is Stage.RUNNING:
+        kept = job.kept and not last
+        if parse.stage is Stage.RUNNING and not kept:
             # The job has ended without it.
             await self._engine.cancel(parse.id, order_of(job))
         charge = await self._engine.charge(parse.id)
@@ -106,7 +108,7 @@ class Charges:
             # The engine forgets the parse below. After that, its list cannot tell that a parse never began.
             with suppress(NotFound):
                 await self._meter.note_doubt(job.charge_of, "CHARGE_NOT_TOLD", final=True)
-        if charge is not None or last:
+        if not kept and (charge is not None or last):
             await self._engine.forget(parse.id, order_of(job))
             return True
         return False

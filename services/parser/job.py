@@ -91,6 +91,7 @@ class Job(NewJob):
         deaths: Processes that have died while they worked on it.
         charge_of: The entry whose charge its engine has still to tell; empty where none is.
         leased: Whether a process works on it, or did until it died.
+        kept: Of a job that FAILED: the next one of the content takes up its parse, which its engine keeps.
     """
 
     job_id: uuid.UUID
@@ -114,6 +115,7 @@ class Job(NewJob):
     deaths: int
     charge_of: str
     leased: bool
+    kept: bool
 
     @property
     def open(self) -> bool:
@@ -191,4 +193,5 @@ def job_of(row: Mapping[str, Any]) -> Job:
         deaths=row["deaths"],
         charge_of=str(row["charge_of"] or ""),
         leased=row["leased_until"] is not None,
+        kept=row["kept"],
     )

@@ -17,6 +17,19 @@ values (%(job_id)s, %(tenant)s, %(source_key)s, %(source_sha256)s, %(filename)s,
     %(hybrid)s)
 on conflict (tenant, source_sha256, tier, revision) where state not in ('FAILED', 'CANCELLED') do nothing
 """
+# A job that failed, and whose parse is kept at the engine, goes on: nothing is bought twice. Others of the
+# content are locked with it, so that none fails between this and an INSERT behind it.
+TAKE_UP = """
+with same as (
+    select job_id, state, kept, ended_at from waybill_parser.jobs
+    where source_sha256 = %(source_sha256)s and tier = %(tier)s and revision = %(revision)s
+    order by job_id for update)
+update waybill_parser.jobs set state = 'QUEUED', kept = false, reason = '', message = '', failed_vendor = '',
+    in_vain = 0, ended_at = null, charge_of = null, charge_at = null, hybrid = %(hybrid)s,
+    ends_by = greatest(ends_by, now())
+where job_id = (select job_id from same where kept order by ended_at desc limit 1)
+    and not exists (select from same where state not in ('FAILED', 'CANCELLED'))
+"""
 SELECT_LIVING = """
 select * from waybill_parser.jobs
 where source_sha256 = %(source_sha256)s and tier = %(tier)s and revision = %(revision)s
@@ -24,7 +37,7 @@ where source_sha256 = %(source_sha256)s and tier = %(tier)s and revision = %(rev
 """
 SELECT_ALL_LIVING = """
 select * from waybill_parser.jobs
-where source_sha256 = %(source_sha256)s and state not in ('FAILED', 'CANCELLED')
+where source_sha256 = %(source_sha256)s and (kept or state not in ('FAILED', 'CANCELLED'))
 """
 SELECT_BOUGHT = """
 select * from waybill_parser.jobs
@@ -77,10 +90,12 @@ where source_sha256 = %(source_sha256)s and (charge_of = %(entry_id)s
 """
 FORGET = "delete from waybill_parser.jobs where job_id = any(%(job_ids)s)"
 # Of a job that ends: what its engine charged is asked from now on, where the engine has a parse of it.
-CHARGED_LATER = """
-charge_of = case when parse_id <> '' or (%(in_doubt)s and expected_pages > 0) then entry_id end,
-charge_at = case when (parse_id <> '' or (%(in_doubt)s and expected_pages > 0)) and entry_id is not null
-    then now() + interval '5 seconds' end"""
+_HAS_PARSE = "(entry_id is not null and (parse_id <> '' or (%(in_doubt)s and expected_pages > 0)))"
+CHARGED_LATER = f"""
+charge_of = case when {_HAS_PARSE} then entry_id end,
+charge_at = case when {_HAS_PARSE} then now() + interval '5 seconds' end"""
+# Of one that fails with a parse that a later one may take up.
+KEPT = f"kept = %(kept)s and {_HAS_PARSE}"
 CHARGE_DUE = """
 update waybill_parser.jobs
 set charge_at = now() + greatest(interval '5 seconds', least((now() - ended_at) / 2, interval '1 hour'))
@@ -97,4 +112,6 @@ HASTEN_ALL = """
 update waybill_parser.jobs set look_at = now()
 where failed_vendor = %(vendor)s and state = 'RUNNING' and look_at > now() and leased_until is null
 """
-CHARGE_KNOWN = "update waybill_parser.jobs set charge_of = null, charge_at = null where job_id = %(job_id)s"
+CHARGE_KNOWN = """
+update waybill_parser.jobs set charge_of = null, charge_at = null, kept = false where job_id = %(job_id)s
+"""

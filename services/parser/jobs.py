@@ -50,7 +50,10 @@ class Jobs:
         )
 
     async def create(self, new: NewJob) -> Job:
-        """A new job, or the tenant's living one for the same content, tier and revision."""
+        """A new job, or the tenant's for the same content, tier and revision: living, or with a kept parse.
+
+        The latter goes on as if it had been interrupted.
+        """
         values = {
             "job_id": uuid.uuid4(),
             **{name: getattr(new.caller, name) for name in CALLER},
@@ -68,6 +71,7 @@ class Jobs:
         }
         for _ in range(3):
             async with self._database.transaction(new.caller.tenant) as connection:
+                await connection.execute(sql.TAKE_UP, values)
                 await connection.execute(sql.INSERT, values)
                 # A statement of its own: only then does it see what another transaction has just inserted.
                 row = await (await connection.execute(sql.SELECT_LIVING, values)).fetchone()
@@ -218,6 +222,7 @@ class Jobs:
         in_doubt: bool = False,
         blocked_on: str = "",
         failed_vendor: str = "",
+        kept: bool = False,
     ) -> Job:
         """Ends a job without a result. Raises Superseded.
 
@@ -228,17 +233,19 @@ class Jobs:
             in_doubt: Whether nobody knows what the engine has of its attempt.
             blocked_on: The budget that refused it, as semconv.BLOCKED_ON.
             failed_vendor: The vendor that did not serve.
+            kept: See Job; only where the engine has a parse of its attempt, or may have one.
         """
         return await self._change(
             job,
             "state = 'FAILED', ended_at = clock_timestamp(), leased_until = null, look_at = null, "
             "reason = %(reason)s, message = %(message)s, blocked_on = %(blocked_on)s, "
-            f"failed_vendor = %(failed_vendor)s, {sql.CHARGED_LATER}",
+            f"failed_vendor = %(failed_vendor)s, {sql.KEPT}, {sql.CHARGED_LATER}",
             reason=reason,
             message=message,
             in_doubt=in_doubt,
             blocked_on=blocked_on,
             failed_vendor=failed_vendor,
+            kept=kept,
         )
 
     async def queue_again(self, job: Job) -> Job:

@@ -9,6 +9,6 @@ JOBS = """
 delete from jobs where ctid = any(array(
     select ctid from jobs
     where ended_at < now() - make_interval(days => %(days)s) and leased_until is null
-        and (state = 'FAILED' or (state = 'CANCELLED' and entry_id is null))
+        and ((state = 'FAILED' and not kept) or (state = 'CANCELLED' and entry_id is null))
     limit %(rows)s))
 """

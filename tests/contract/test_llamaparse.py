@@ -6,6 +6,7 @@ import datetime
 import tempfile
 import uuid
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from services.parser.backends.port import Order, Source
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact
+from services.storage.backends.local import LocalObjects
 from tests import office_files, raw_pdfs
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import SOON, at, quick
@@ -25,6 +27,7 @@ from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import identity
+from waybill.runtime.errors import InvalidRequest
 from waybill.sim.llamacloud.simulator import simulator
 from waybill.vendors.calls import Calls
 from waybill.vendors.limiter import Limiter
@@ -62,6 +65,43 @@ async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
         assert operations(sim).count("files.create") == operations(sim).count("parse.create") == 1
         assert "files.delete" in operations(sim)
         assert not [one.violation for one in sim.journal if one.violation]
+
+
+async def test_a_parse_whose_result_was_not_stored_is_taken_up_and_not_bought_again(
+    database: MigratedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any) -> NoReturn:
+        raise InvalidRequest("STORAGE_REFUSES", "It takes nothing.")
+
+    async with (
+        simulator(quick()) as sim,
+        neighbours(database, tmp_path) as near,
+        llamaparse(database, near, at(sim)) as stub,
+    ):
+        with identity.acting_as(a_run()):
+            there = await begun(stub, near, "tides.html", HTML)
+            with monkeypatch.context() as patch:
+                patch.setattr(LocalObjects, "put", refuse)
+                failed = await final(stub, there.job_id)
+            assert (failed.state, failed.reason) == (ParseJob.STATE_FAILED, "RESULT_NOT_STORED")
+            assert "waybill retry" in failed.message
+
+            async def charged() -> bool:
+                return owed(await near.entries()) == sim.invoice.total_nano_usd > 0
+
+            await until(charged)
+            again = await parsed_there(stub, near, "tides.html", HTML)
+            assert (again.job_id, again.state) == (there.job_id, ParseJob.STATE_SUCCEEDED)
+            assert (again.reason, again.page_count) == ("", 2)
+            assert len(await near.result(again.result_key)) == 2
+            (entry,) = await near.entries()
+            assert (entry.state, owed([entry])) == (Entry.STATE_SETTLED, sim.invoice.total_nano_usd)
+            assert sim.jobs_created == 1
+
+            async def forgotten() -> bool:
+                return operations(sim)[-1] == "parse.delete"
+
+            await until(forgotten)
 
 
 async def test_a_document_that_may_go_on_after_its_last_bought_page_says_so(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -14,12 +15,14 @@ import pytest
 from services.parser.backends.llamaparse.answers import Status, VendorJob
 from services.parser.backends.llamaparse.looks import MOST, Looks
 from services.parser.backends.port import Order, Parse, Source, Stage
-from services.parser.job import JobState
-from services.parser.jobs import LEAST_SECONDS
+from services.parser.charging import GIVEN_UP_AFTER, Charges
+from services.parser.job import Job, JobState
+from services.parser.jobs import LEAST_SECONDS, Jobs
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
+    Neighbours,
     RemoteEngine,
     a_run,
     brought_to_end,
@@ -29,9 +32,12 @@ from tests.contract.makers_parser import (
     neighbours,
     runner_of,
 )
+from tests.inprocess import Recorder
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
+from waybill.metering import Meter
 from waybill.runtime import identity, semconv
+from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import NotFound, Unavailable
 from waybill.vendors.patience import MOST_IN_VAIN
 
@@ -394,3 +400,81 @@ async def test_tries_count_no_more_once_the_vendor_does_not_serve(
             await runner.begin(await claimed(store, who, job.job_id)).task
             waiting = await store.get(who.tenant, job.job_id)
     assert (waiting.state.final, waiting.in_vain) == (False, 0)
+
+
+async def run_out(engine: RemoteEngine) -> None:
+    """Looks at the engine's first parse until that has ended."""
+    while (await engine.look("pjb-0")).stage is Stage.RUNNING:
+        pass
+
+
+async def charges_asked(
+    database: MigratedPostgres,
+    near: Neighbours,
+    store: Jobs,
+    engine: RemoteEngine,
+    job: Job,
+    later: datetime.timedelta = datetime.timedelta(0),
+) -> None:
+    """Asks for the charge of a job, so much later."""
+    async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
+        # Before what other tests have left.
+        due = "update waybill_parser.jobs set charge_at = 'epoch' where job_id = %s"
+        await connection.execute(due, [job.job_id])
+    meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
+    await Charges(store, engine, meter, lambda: utc_now() + later).turn()
+
+
+class Stingy(Objects):
+    """Objects at a vendor that serves, and yet takes no result."""
+
+    refuses = True
+
+    async def put(self, key: str, file: BinaryIO, content_type: str) -> None:
+        if self.refuses:
+            raise Unavailable("VENDOR_ERROR", "Not this one.", {semconv.VENDOR: "supabase"})
+        await super().put(key, file, content_type)
+
+
+async def test_a_parse_whose_result_the_vendor_refuses_for_an_hour_is_kept_for_the_next_try(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine, content = a_run(), RemoteEngine(), b"# paid\fp"
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        stingy = Stingy(near.storage)
+        with identity.acting_as(who):
+            job = await created(store, near, who, content)
+            runner = runner_of(store, near, engine, objects=stingy)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            await run_out(engine)
+            await put_off(database, job.job_id, MOST_IN_VAIN)
+            failed = await brought_to_end(runner, store, who, job.job_id)
+            assert (failed.state, failed.kept) == (JobState.FAILED, True)
+            await charges_asked(database, near, store, engine, failed)
+            assert await engine.look(failed.parse_id), "its charge is known, and it is not forgotten"
+            stingy.refuses = False
+            again = await created(store, near, who, content)
+            assert (again.job_id, again.state, again.kept) == (job.job_id, JobState.QUEUED, False)
+            ended = await brought_to_end(runner, store, who, again.job_id)
+            assert (ended.state, ended.page_count) == (JobState.SUCCEEDED, 2)
+            assert await near.ends() == [(Entry.STATE_SETTLED, 2)]
+        assert len(engine.begun) == 1
+
+
+async def test_a_kept_parse_that_nobody_takes_up_is_forgotten_and_bought_anew(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    who, engine, content = a_run(), RemoteEngine(), b"# left\fp"
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        with identity.acting_as(who):
+            job = await created(store, near, who, content)
+            runner = runner_of(store, near, engine)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            await run_out(engine)
+            taken = await claimed(store, who, job.job_id)
+            failed = await store.fail(taken, "RESULT_NOT_STORED", "Mend it.", kept=True)
+            assert failed.kept
+            await charges_asked(database, near, store, engine, failed, GIVEN_UP_AFTER)
+            with pytest.raises(NotFound):
+                await engine.look("pjb-0")
+            assert (await created(store, near, who, content)).job_id != job.job_id
