@@ -41,8 +41,18 @@ def settled(look: Callable[[], list[str]], seconds: float = PATIENCE_SECONDS) ->
     return []
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
+async def turns(count: int = 1) -> None:
+    """So many turns of the loop: in each, every task that can go on does; nothing outside is waited for."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(
+    holds: Callable[[], bool | Awaitable[bool]],
+    seconds: float = PATIENCE_SECONDS,
+    pause_seconds: float = PAUSE_SECONDS,
+) -> None:
     """The same without a word, beside a running loop; the condition may ask a service each time."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(seconds):
         while not (answer if isinstance(answer := holds(), bool) else await answer):  # noqa: ASYNC110 - no event
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(pause_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -31,8 +32,9 @@ from waybill.stack import ports
 if TYPE_CHECKING:
     from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceAsyncStub
 
-# How long nothing may happen until the time of the parse is over.
-PATIENCE_SECONDS = 15.0
+# What a job says that lasts as long as it may; after how long, here, that time is over.
+LASTING = frozenset({"VENDOR_RESULT_MISSING", "VENDOR_ANSWER_INVALID", "VENDOR_STUCK"})
+LASTS_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +88,26 @@ class Stage:
             if cancel:
                 await until(lambda: self._is_there(job.job_id))
                 await self.stub.CancelParseJob(CancelParseJobRequest(job_id=job.job_id))
-            job = await self._ended(job.job_id, who)
+            job = await self._ended(job.job_id, who, row.answer in LASTING)
             await told(self.database, who)
             return _outcome(job, before, Seen.of(sim), await self.near.entries())
 
-    async def _ended(self, job_id: str, who: identity.Caller) -> ParseJob:
-        """The job at its end; where nothing happens for long, its time is over."""
+    async def _ended(self, job_id: str, who: identity.Caller, lasts: bool) -> ParseJob:
+        """The job at its end; of one that would last, the time is over after a while."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        async with asyncio.timeout(180):
-            while (
-                job := (await self.stub.GetParseJob(GetParseJobRequest(job_id=job_id))).job
-            ).state not in FINAL:
-                if clock() - began > PATIENCE_SECONDS and job.HasField("look_at"):
-                    await time_is_over(self.database, who)
-                await looked_at(self.database, who)
-                await asyncio.sleep(0.1)
-        return job
+
+        async def has_ended() -> bool:
+            job = await self._job(job_id)
+            if job.state in FINAL:
+                return True
+            if lasts and clock() - began > LASTS_SECONDS and job.HasField("look_at"):
+                await time_is_over(self.database, who)
+            await looked_at(self.database, who)
+            return False
+
+        await until(has_ended, seconds=180, pause_seconds=0.1)
+        return await self._job(job_id)
 
     async def _is_there(self, job_id: str) -> bool:
         return (await self._job(job_id)).HasField("look_at")
@@ -197,10 +202,12 @@ async def time_is_over(database: MigratedPostgres, who: identity.Caller) -> None
 
 
 async def told(database: MigratedPostgres, who: identity.Caller) -> None:
-    """Asks for the charge until it is known, or is given up."""
-    for turn in range(60):
-        if turn == 30:
+    """Asks for the charge until it is known; what is not told in many asks is given up."""
+    asks = itertools.count(1)
+
+    async def is_known() -> bool:
+        if next(asks) == 30:
             await _update(database, who, "ended_at = now() - interval '3 days' where charge_of is not null")
-        if not await _update(database, who, "charge_at = now() where charge_of is not null"):
-            return
-        await asyncio.sleep(0.3)
+        return not await _update(database, who, "charge_at = now() where charge_of is not null")
+
+    await until(is_known, pause_seconds=0.3)

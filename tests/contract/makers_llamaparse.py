@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,7 +21,7 @@ from tests.conftest import MigratedPostgres
 from tests.contract.makers_llamacloud import SOON
 from tests.contract.makers_parser import Neighbours, job_request
 from tests.inprocess import Recorder, channel, served, server_config
-from tests.waiting import until
+from tests.waiting import turns, until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.parser.v1.parser_service_pb2 import GetParseJobRequest
@@ -52,7 +51,7 @@ class Hurry:
 
     async def sleep(self, seconds: float) -> None:
         self.seconds += seconds
-        await asyncio.sleep(0)
+        await turns()
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from tests.contract.makers_services import everything
 from tests.contract.test_fuzz import CONTRACTS, pieces, rpcs
 from tests.inprocess import Recorder
 from tests.issuer import Issuer, Key
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import until
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     GetRunRequest,
     IngestRequest,
@@ -80,10 +80,13 @@ async def ingested(stub: Any, metadata: Metadata) -> Run:
     header = IngestRequest.Header(document_key=KEY, filename=KEY, size_bytes=len(CONTENT), sha256=SHA256)
     call = stub.Ingest(metadata=metadata)
     run: Run = (await send(call, pieces(IngestRequest(header=header), IngestRequest(data=CONTENT)))).run
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while run.state in (Run.STATE_QUEUED, Run.STATE_RUNNING):
-            await asyncio.sleep(0.05)
-            run = (await stub.GetRun(GetRunRequest(run_id=run.run_id), metadata=metadata)).run
+
+    async def has_ended() -> bool:
+        nonlocal run
+        run = (await stub.GetRun(GetRunRequest(run_id=run.run_id), metadata=metadata)).run
+        return run.state not in (Run.STATE_QUEUED, Run.STATE_RUNNING)
+
+    await until(has_ended)
     assert run.state in (Run.STATE_READY, Run.STATE_UNCHANGED), run
     return run
 

@@ -18,7 +18,7 @@ from services.embedder.backends.openai_client import opened
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import KEY, at, embedder, new_run
 from tests.inprocess import Recorder, someone
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity, semconv
 from waybill.sim.limits import Limits
@@ -156,9 +156,7 @@ async def test_a_question_is_answered_while_ingests_have_every_place(
                 asyncio.create_task(bench.vectors([f"text {number}"]))
                 for number in range(config.concurrency + 1)
             ]
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while _sent(sim) < config.concurrency:  # noqa: ASYNC110 - a journal has no event
-                    await asyncio.sleep(0.01)
+            await until(lambda: _sent(sim) >= config.concurrency)
         sim.faults.heal()
         with identity.acting_as(someone(who.tenant)):
             await bench.vectors(["a question"], timeout=PATIENCE_SECONDS)
@@ -220,9 +218,7 @@ async def test_a_caller_that_goes_away_stops_the_request(sim: OpenAISimulator) -
     async with opened(config) as client:
         backend = OpenAIEmbedder(config, Limiter("openai", 8), client)
         task = asyncio.create_task(backend.embed(TEXTS, "attempt-1"))
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not sim.journal:  # noqa: ASYNC110 - a journal has no event
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(sim.journal))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -33,7 +33,7 @@ from tests.contract.makers_parser import (
     runner_of,
 )
 from tests.inprocess import Recorder
-from tests.waiting import until
+from tests.waiting import turns, until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.metering import Meter
 from waybill.runtime import identity, semconv
@@ -271,7 +271,7 @@ async def test_many_looks_are_one_request() -> None:
     await door.acquire()
     ids = [str(uuid.uuid4()) for _ in range(MOST + 20)]
     asking = [asyncio.create_task(looks.at(one)) for one in ids]
-    await asyncio.sleep(0)
+    await turns()
     asking[0].cancel()
     door.release()
     found = await asyncio.gather(*asking[1:])

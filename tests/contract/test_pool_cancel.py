@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from psycopg.pq import TransactionStatus
 
+from tests import waiting
 from tests.conftest import MigratedPostgres
 from waybill.runtime.postgres import Database
+
+# After so long without a yield to the loop, psycopg yields though a statement is complete.
+BUSY_SECONDS = 0.005
 
 
 @pytest.mark.parametrize("turns", range(1, 6))
@@ -18,10 +23,10 @@ async def test_a_transaction_names_its_tenant_after_one_that_was_cancelled(
     pool = await Database.open(database.url("storage"), max_size=1)
     try:
         await pool.ping()
-        await asyncio.sleep(0.01)  # longer than psycopg lets a completed statement go without yielding
+        idle_at = time.monotonic()
+        await waiting.until(lambda: time.monotonic() - idle_at > BUSY_SECONDS)
         task = asyncio.create_task(pool.ping())
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await waiting.turns(turns)
         task.cancel()
         await asyncio.wait([task])
         async with pool.transaction("acme") as connection:

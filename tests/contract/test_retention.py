@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,6 +17,7 @@ from services.orchestrator.retention import STATEMENTS
 from services.orchestrator.runs import engine
 from services.parser.retention import JOBS
 from services.storage.sweep import FORGET
+from tests import waiting
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_fuzz import CONTENT, SHA256
 from tests.contract.makers_services import everything
@@ -237,6 +237,5 @@ async def test_zero_days_keep_everything_and_others_begin_at_once() -> None:
 
     for keep_days in (0, KEEP_DAYS):
         async with pruning(keep_days, turn):
-            for _ in range(3):
-                await asyncio.sleep(0)
+            await waiting.turns(3)
     assert turns == [KEEP_DAYS]

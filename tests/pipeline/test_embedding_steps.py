@@ -16,6 +16,7 @@ from services.orchestrator.steps.answers import Cut
 from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY
 from services.orchestrator.steps.embedding import Embedding as EmbedStep
 from tests.inprocess import AsSet, someone
+from tests.waiting import turns
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.embedder.v1.embedding_pb2 import Embedding
@@ -114,7 +115,7 @@ async def test_a_document_of_a_hundred_batches_stands_before_no_other_tenant_or_
             made = cut(name, batches)
             for batch in made.batches:
                 group.create_task(embed(steps, made, batch, tenant, name))
-        await asyncio.sleep(0)
+        await turns()
         neighbours.let_go.set()
     order = neighbours.versions
     assert len(order) == 102

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import waiting
 from tests.sim.raw import KEY, SMALL, ask, embed
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.sim.llamacloud.simulator import simulator as llamacloud
@@ -70,8 +71,7 @@ async def test_no_connection_outlives_an_outage_that_began_while_it_was_accepted
 ) -> None:
     with socket.create_connection(("127.0.0.1", sim.server.port)) as client:
         client.setblocking(False)
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await waiting.turns(turns)
         sim.server.down()
         async with asyncio.timeout(PATIENCE_SECONDS):
             with contextlib.suppress(ConnectionError):

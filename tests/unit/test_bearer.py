@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests.issuer import AUDIENCE, ISSUER, LEGACY_SECRET, Issuer, Key, good_claims
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import until
 from waybill.runtime.bearer import LEEWAY_SECONDS, MOST_CHARS, REMEMBERED, Tokens
 from waybill.runtime.errors import Credential, Unavailable
 from waybill.runtime.identity import Bearer
@@ -217,9 +217,7 @@ async def test_a_key_that_was_taken_back_ends_its_tokens_though_they_were_good()
     await tokens.verify(token)
     issuer.keys = [new]
     clock[0] = 11.0
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while keys.present("old"):  # noqa: ASYNC110 the fetch is in the background
-            await asyncio.sleep(0.01)
+    await until(lambda: not keys.present("old"))
     assert (await refusal(tokens, token)).reason == "TOKEN_KEY_UNKNOWN"
 
 

@@ -13,7 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from tests.inprocess import Recorder, of_service, served
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import until
 from waybill.runtime import errors
 from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.call_limit import MOST_CALLS, CallLimit
@@ -83,9 +83,7 @@ async def test_uploads_that_went_silent_keep_neither_other_tenants_nor_health_ou
 
 async def _done(calls: list[Any], count: int) -> AsyncIterator[Any]:
     """The calls that have ended, once they are so many."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while sum(call.done() for call in calls) < count:  # noqa: ASYNC110  (no event counts calls)
-            await asyncio.sleep(0.01)
+    await until(lambda: sum(call.done() for call in calls) >= count)
     for call in calls:
         if call.done():
             yield call

@@ -11,6 +11,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from tests.conftest import MigratedPostgres
+from tests.waiting import turns
 from waybill.runtime.postgres import Connection, Database
 
 
@@ -28,7 +29,7 @@ class ForgetfulPool:
 async def test_a_cancellation_that_the_pool_drops_is_obeyed_all_the_same() -> None:
     database = Database(cast("AsyncConnectionPool[Connection]", ForgetfulPool()), 1)
     task = asyncio.create_task(database.ping())
-    await asyncio.sleep(0)
+    await turns()
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, turns
 from waybill.runtime.fair import Places
 
 Want = tuple[str, str]
@@ -24,7 +24,7 @@ async def order(places: Places, wants: Sequence[Want]) -> list[Want]:
     async with asyncio.TaskGroup() as group, places.turn("first"):
         for want in wants:
             group.create_task(work(want))
-        await asyncio.sleep(0)
+        await turns()
     return served
 
 
@@ -47,7 +47,7 @@ async def test_no_more_are_at_it_than_there_are_places() -> None:
         async with places.turn(f"tenant {number % 4}", str(number % 5)):
             at_it += 1
             most = max(most, at_it)
-            await asyncio.sleep(0)
+            await turns()
             at_it -= 1
 
     await asyncio.gather(*(work(number) for number in range(50)))
@@ -64,7 +64,7 @@ async def test_a_place_is_not_lost_with_who_waited_for_it(given: bool) -> None:
 
     async with places.turn("acme"):
         waiting = asyncio.create_task(take())
-        await asyncio.sleep(0)
+        await turns()
         if not given:
             waiting.cancel()
     waiting.cancel()

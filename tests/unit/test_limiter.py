@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.inprocess import someone
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, turns
 from waybill.runtime import deadline, identity
 from waybill.runtime.errors import Quota
 from waybill.vendors.limiter import Limiter
@@ -27,8 +27,7 @@ class Time:
         alarm = self.now + seconds
         self._alarms.append(alarm)
         while self.now < alarm:
-            for _ in range(20):  # whoever can go on without this clock does
-                await asyncio.sleep(0)
+            await turns(20)  # whoever can go on without this clock does
             if alarm == min(self._alarms):
                 self.now = max(self.now, alarm)
         self._alarms.remove(alarm)
@@ -52,8 +51,7 @@ def asking(tenant: str = "local") -> Iterator[None]:
 
 async def settled() -> None:
     """Everything that was begun has come as far as it can."""
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await turns(10)
 
 
 async def take(limits: Limiter, tokens: int = 1, name: str = "", order: list[str] | None = None) -> None:
@@ -203,7 +201,7 @@ async def test_no_more_than_the_concurrency_are_under_way() -> None:
         async with limits.turn(1):
             under_way += 1
             most = max(most, under_way)
-            await asyncio.sleep(0)
+            await turns()
             under_way -= 1
 
     await asyncio.gather(*[send() for _ in range(20)])

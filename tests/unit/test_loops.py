@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.storage.sweep import Patience, Sweeper
+from tests import waiting
 from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime.errors import Precondition, Unavailable
 from waybill.runtime.loops import repeating
@@ -96,7 +97,7 @@ async def test_leaving_the_block_cancels_a_turn_and_waits_for_its_end() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0)
+            await waiting.turns()
             ended = True
 
     async with repeating("test", turn, 0.0), asyncio.timeout(PATIENCE_SECONDS):
@@ -108,7 +109,6 @@ async def test_the_sweeper_outlives_a_broken_statement() -> None:
     database = BrokenOnce()
     sweeper = Sweeper(cast("Database", database), Patience(superseded_seconds=0))
     async with sweeper.running(), asyncio.timeout(PATIENCE_SECONDS):
-        while database.asked == 0:  # noqa: ASYNC110  (the first turn has no event of its own)
-            await asyncio.sleep(0)
+        await waiting.until(lambda: database.asked > 0)
         sweeper.wake()
         await database.again.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import tempfile
@@ -21,7 +22,7 @@ from services.parser.documents.tesseract import Tesseract, installed
 from services.parser.pages import Artifact, Mark, Page, load
 from tests import raw_pdfs
 from tests.raw_pdfs import shown
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import until
 
 HEAD = r"level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n"
 ROWS = (
@@ -70,7 +71,9 @@ async def read_in(sandbox: Sandbox, pdf: bytes) -> list[Page]:
 
 
 def descendants(pid: int) -> list[int]:
-    children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    children: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return children + [below for child in children for below in descendants(child)]
 
 
@@ -107,9 +110,7 @@ async def test_a_cancelled_reading_leaves_no_process(folder: Path) -> None:
         await sandbox.check()
         (pid,) = sandbox.pids
         task = asyncio.create_task(read_in(sandbox, raw_pdfs.document([DRAWING])))
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(descendants(pid)) < 3:  # noqa: ASYNC110 - the kernel does not call
-                await asyncio.sleep(0.001)
+        await until(lambda: len(descendants(pid)) >= 3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert (sandbox.pids, descendants(pid)) == ([pid], [])

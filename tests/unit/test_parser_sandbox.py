@@ -30,7 +30,7 @@ from services.parser.documents.reading import answers
 from services.parser.documents.sandbox import Sandbox
 from services.parser.pages import Artifact, Mark, Page, Reading, load
 from tests import hostile_pdfs
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import eventually, until
 from waybill.runtime.errors import ServiceError
 
 # Half the usual, so that what grows without end is stopped sooner.
@@ -74,10 +74,8 @@ def children_of(pid: int) -> list[int]:
 
 async def child_of(pid: int) -> int:
     """The child, as soon as there is one."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (children := children_of(pid)):  # noqa: ASYNC110 - the kernel does not call
-            await asyncio.sleep(0.001)
-    return children[0]
+    await until(lambda: bool(children_of(pid)))
+    return children_of(pid)[0]
 
 
 def is_alive(pid: int) -> bool:

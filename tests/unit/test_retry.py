@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.waiting import turns
 from waybill.runtime import deadline
 from waybill.runtime.errors import (
     Credential,
@@ -166,7 +167,7 @@ async def test_only_one_call_tries_a_vendor_that_was_down() -> None:
         return "good"
 
     trial = asyncio.create_task(breaker.call(slow))
-    await asyncio.sleep(0)
+    await turns()
     with pytest.raises(Precondition, match="LOST"):
         await breaker.call(Vendor("good").call)
     answer.set()
@@ -180,7 +181,7 @@ async def test_a_cancelled_try_lets_the_next_one_try() -> None:
     await fail(breaker, LOST)
     time.now = 1.0
     trial = asyncio.create_task(breaker.call(asyncio.Event().wait))
-    await asyncio.sleep(0)
+    await turns()
     trial.cancel()
     await asyncio.gather(trial, return_exceptions=True)
     assert await breaker.call(Vendor("good").call) == "good"

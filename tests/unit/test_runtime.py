@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from tests.inprocess import Recorder, channel, of_service, served, someone
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, turns, until
 from waybill.common.v1.space_pb2 import Space
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest, EmbedResponse
 from waybill.embedder.v1.embedder_service_pb2_grpc import (
@@ -61,7 +61,7 @@ class Endless(EmbedderServiceServicer):
         try:
             while True:
                 yield EmbedResponse(space=Space(dimension=1))
-                await asyncio.sleep(0)
+                await turns()
         finally:
             self.stopped.set()
 
@@ -83,9 +83,7 @@ async def failure(call: Awaitable[object]) -> ServiceError:
 
 
 async def ended(recorder: Recorder, count: int) -> list[Any]:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while len(recorder.exporter.get_finished_spans()) < count:  # noqa: ASYNC110  (an exporter has no event)
-            await asyncio.sleep(0.01)
+    await until(lambda: len(recorder.exporter.get_finished_spans()) >= count)
     return list(recorder.exporter.get_finished_spans())
 
 
