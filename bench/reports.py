@@ -1,4 +1,4 @@
-"""How long each report takes over many entries, beside the same sums in SQL by hand, in turn.
+"""How long each report takes over many entries, beside the same sums in SQL by hand, in turn; and an invoice.
 
 python -m bench.reports [--entries 1000000] [--rounds 3]
 """
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import psycopg
 
+from bench import invoices
 from evals.database import migrated
 from services.ledger.reports import GROUPS, ORDER, Reports, Span
 from waybill.runtime.identity import Caller
@@ -71,17 +72,20 @@ def main() -> None:
         admin.execute(LOAD, values)
         admin.execute(CORRECT, {})
         admin.execute("vacuum analyze waybill_ledger.entries, waybill_ledger.adjustments")
-        times = asyncio.run(_measured(urls.admin, admin, asked.rounds))
+        times, reconciled = asyncio.run(_measured(urls.admin, admin, asked.rounds))
     print(f"| report over {asked.entries:,} entries | lines | s, median | s by hand | × by hand |")
     print("|---|---:|---:|---:|---:|")
     for what, (lines, seconds, by_hand) in times.items():
         print(f"| {what} | {lines:,} | {seconds:.2f} | {by_hand:.2f} | {seconds / by_hand:.2f} |")
+    print("\n| `waybill reconcile --adjust` | of | s |\n|---|---:|---:|")
+    for what, count, seconds in reconciled:
+        print(f"| {what} | {count:,} | {seconds:.1f} |")
 
 
 async def _measured(
     admin_url: str, admin: psycopg.Connection, rounds: int
-) -> Mapping[str, tuple[int, float, float]]:
-    """Lines, medians of a report with all its pages, and of the same by hand."""
+) -> tuple[Mapping[str, tuple[int, float, float]], list[tuple[str, int, float]]]:
+    """Lines, medians of a report with all its pages, and of the same by hand; and of an invoice, once."""
     database = await Database.open(_as(admin_url, "waybill_ledger"))
     owner = await Database.open(_as(admin_url, "waybill_ledger_owner"))
     reports = Reports(database, owner, OPERATOR)
@@ -100,9 +104,10 @@ async def _measured(
             pairs.append((time.perf_counter() - began, _by_hand(admin, tenant, span, by)))
         ours, hand = zip(*pairs, strict=True)
         found[what] = lines, statistics.median(ours), statistics.median(hand)
+    reconciled = [one async for one in invoices.measured(admin, database, owner)]
     await database.close()
     await owner.close()
-    return found
+    return found, reconciled
 
 
 async def _pages(reports: Reports, tenant: str, span: Span, by: str) -> int:

@@ -64,7 +64,7 @@ async def build(config: LedgerConfig, telemetry: Telemetry) -> AsyncIterator[ser
             config.webhook.secrets.audited(told, "alert webhook")
         egress = Egress(database, config.prices, alerts)
         invoices = Invoices(owner, config.prices, config.operator_tenant)
-        applying = Applying(owner, entries, config.prices)
+        applying = Applying(owner, entries, config.prices, alerts)
         reports = Reports(database, owner, config.operator_tenant)
         yield server.Service(
             rpcs=[

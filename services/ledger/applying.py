@@ -6,7 +6,9 @@ import datetime
 from contextlib import suppress
 from dataclasses import dataclass
 
-from services.ledger.comparing import IN_WINDOW, named, sums
+from services.ledger.alerts import Alerts
+from services.ledger.comparing import IN_WINDOW, sums, to_follow
+from services.ledger.correcting import correct
 from services.ledger.drift import Sum
 from services.ledger.entries import Entries
 from services.ledger.invoices import find
@@ -16,8 +18,8 @@ from waybill.runtime.clock import Now, utc_now
 from waybill.runtime.errors import Conflict
 from waybill.runtime.postgres import Database
 
-# In one call: each is a transaction of its own.
-AT_ONCE = 500
+# In one call, which walks the whole invoice for them.
+AT_ONCE = 5_000
 # A vendor's day is whole by then.
 DAY_IS_WHOLE_AFTER = datetime.timedelta(days=2)
 
@@ -51,6 +53,7 @@ class Applying:
         owner: Every tenant: for the operator alone.
         entries: What ends and corrects entries.
         prices: As comparing needs them.
+        alerts: Is told of thresholds that were reached.
         now: The time.
     """
 
@@ -59,23 +62,28 @@ class Applying:
         owner: Database,
         entries: Entries,
         prices: PriceTable,
+        alerts: Alerts,
         now: Now = utc_now,
     ) -> None:
         self._owner = owner
         self._entries = entries
         self._prices = prices
+        self._alerts = alerts
         self._now = now
 
     async def apply(self, invoice_id: str) -> Applied:
         """Changes up to AT_ONCE entries; a repeat goes on. Raises NotFound INVOICE_NOT_FOUND."""
         async with self._owner.transaction(None, snapshot=True) as connection:
             invoice = await find(connection, invoice_id)
-            rows = [row for row in await named(connection, invoice) if row["state"] != "HELD"]
+            invoiced = await to_follow(connection, invoice, AT_ONCE + 1)
             day_sums = await sums(connection, self._prices, invoice) if invoice["first_day"] else []
-        applied = Applied(more=len(rows) > AT_ONCE)
+        applied = Applied(more=len(invoiced) > AT_ONCE)
         reason = f"invoice {invoice['name'] or invoice['sha256'][:12]}"
-        for row in rows[:AT_ONCE]:
-            await self._follow(row, reason, applied)
+        if invoiced:
+            async with self._owner.transaction(None) as connection:
+                done = await correct(connection, dict(invoiced[:AT_ONCE]), reason)
+            self._alerts.tell(done.alerts)
+            applied.settled, applied.adjusted = done.settled, done.adjusted
         for one in day_sums:
             if applied.count >= AT_ONCE:
                 applied.more = True
@@ -85,14 +93,6 @@ class Applying:
             elif one.no_doubt_charged and self._is_whole(one.day):
                 await self._end_doubts(invoice, one, applied, charged=False)
         return applied
-
-    async def _follow(self, row: Row, reason: str, applied: Applied) -> None:
-        tenant, entry_id = row["tenant"], str(row["entry_id"])
-        changed = await self._entries.correct(tenant, entry_id, row["invoiced"], reason)
-        if row["state"] == "IN_DOUBT":
-            applied.settled += 1
-        elif changed:
-            applied.adjusted += 1
 
     async def _end_doubts(self, invoice: Row, one: Sum, applied: Applied, *, charged: bool) -> None:
         """Ends a day's doubts alike; one that has ended meanwhile stays as it is."""

@@ -23,7 +23,8 @@ KNOWN = f"(case when e.state = 'SETTLED' then e.reported_nano_usd else 0 end + {
 NAMED = f"""
 with {MATCHED}, summed as (
     select matched_id, count(*) as lines, min(line) as line, min(day) as line_day,
-        sum(charged)::bigint as invoiced, sum(quantity)::bigint as invoiced_quantity, max(unit) as line_unit
+        greatest(sum(charged), 0)::bigint as invoiced, sum(quantity)::bigint as invoiced_quantity,
+        max(unit) as line_unit
     from matched group by matched_id
 )
 select * from (
@@ -33,6 +34,7 @@ select * from (
 where state in ('IN_DOUBT', 'HELD') or invoiced <> known
 order by held_at, entry_id
 """  # noqa: S608  (constants only)
+TO_FOLLOW = f"select entry_id, invoiced from ({NAMED}) named where state <> 'HELD' limit %(most)s"  # noqa: S608
 UNMATCHED = f"""
 with {MATCHED}
 select l.* from waybill_ledger.invoice_lines l
@@ -87,9 +89,10 @@ async def compared(connection: Connection, prices: PriceTable, invoice_id: str) 
     return found + [_of_one(row, "NOT_INVOICED", 0) for row in await _rows(connection, NOT_INVOICED, invoice)]
 
 
-async def named(connection: Connection, invoice: Row) -> Sequence[Row]:
-    """Entries that lines name, and about which they say something else or something new."""
-    return await _rows(connection, NAMED, invoice)
+async def to_follow(connection: Connection, invoice: Row, most: int) -> Sequence[tuple[str, int]]:
+    """Entries that an invoice charges otherwise, or that are in doubt, and how much it charges for each."""
+    rows = await _rows(connection, TO_FOLLOW, {**invoice, "most": most})
+    return [(str(row["entry_id"]), row["invoiced"]) for row in rows]
 
 
 async def sums(connection: Connection, prices: PriceTable, invoice: Row) -> list[Sum]:

@@ -239,18 +239,6 @@ class Entries:
                 await change.connection.execute(REFER, found)
             return {**found, "adjusted_nano_usd": found["adjusted_nano_usd"] + more}
 
-    async def correct(self, tenant: str, entry_id: str, nano_usd: int, reason: str) -> bool:
-        """An invoice has so much for it; says whether that is more or less than was known.
-
-        Raises:
-            NotFound: ENTRY_NOT_FOUND.
-        """
-        async with self._changing(tenant, entry_id) as change:
-            found = await find(change.connection, entry_id)
-            charged = {"model": found["model"], "unit": "nano_usd", "quantity": nano_usd, "reason": reason}
-            _, more = await _charged(change, found, nano_usd, charged)
-            return more != 0
-
     async def _insert(self, tenant: str, values: dict[str, Any]) -> Row:
         """Inserts with the next attempt number, or answers the entry that has this id already."""
         earlier: list[Row] = []

@@ -22,12 +22,14 @@ from tests.conftest import MigratedPostgres
 from tests.contract import makers_embedder
 from tests.contract.makers_ledger import hold, refused
 from tests.contract.test_asking import parses
+from tests.contract.test_ledger_budgets import budget
 from tests.inprocess import someone
 from tests.waiting import until
 from waybill.cli.invoices.reading import read
 from waybill.cli.reconcile import _Parts
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.ledger.v1.audit_pb2 import ListAuditRequest
+from waybill.ledger.v1.budget_pb2 import Budget
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.invoice_pb2 import (
     ApplyInvoiceRequest,
@@ -37,7 +39,14 @@ from waybill.ledger.v1.invoice_pb2 import (
     ImportInvoiceResponse,
     ListDriftRequest,
 )
-from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest, SettleRequest, WriteOffRequest
+from waybill.ledger.v1.ledger_service_pb2 import (
+    GetBudgetRequest,
+    ListBudgetAlertsRequest,
+    ListEntriesRequest,
+    SetBudgetRequest,
+    SettleRequest,
+    WriteOffRequest,
+)
 from waybill.runtime import identity
 from waybill.sim.openai.settings import OpenAISettings
 from waybill.sim.openai.simulator import OpenAISimulator, simulator
@@ -328,6 +337,35 @@ async def test_lines_that_name_entries_are_written_on_them_and_followed_by_adjus
     assert [entries[one].reported_nano_usd for one in named] == [20_000] * 4
     assert [entries[one].adjusted_nano_usd for one in named] == [0, 5_000, 20_000, 0]
     assert entries[doubted.entry_id].state == Entry.STATE_SETTLED
+
+
+async def test_many_corrections_of_one_call_count_in_budgets_and_alerts_as_each_alone_would(
+    books: Books,
+) -> None:
+    wanted = budget(150_000, run_id=books.who.run_id, period=Budget.PERIOD_RUN)
+    with identity.acting_as(books.who):
+        asked = GetBudgetRequest(
+            budget_id=(await books.ledger.SetBudget(SetBudgetRequest(budget=wanted))).budget.budget_id
+        )
+    dearer, cheaper, refunded = [(await books.settled(1000)).entry_id for _ in range(3)]
+    given_up, doubted = [(await books.doubted(1000)).entry_id for _ in range(2)]
+    with identity.acting_as(books.who):
+        await books.ledger.WriteOff(WriteOffRequest(entry_id=given_up, reason="old"))
+    charged = {dearer: 155_000, cheaper: 15_000, refunded: -1, given_up: 3, doubted: 12_000}
+    rows = [f"{entry_id},{amount / 1e9:.9f}" for entry_id, amount in charged.items()]
+    answer = await books.brought(books.csv(*rows, columns="entry_id,usd"))
+    assert sum(more for _, more in told(await books.drift(answer))) == sum(charged.values()) + 1 - 60_000
+    assert await books.followed(answer) == (4, 1, 0)
+    assert await books.followed(answer) == (0, 0, 0)
+    found = {entry.entry_id: entry for entry in await books.entries()}
+    known = [found[one].reported_nano_usd + found[one].adjusted_nano_usd for one in charged]
+    # A refund leaves nothing to pay, and no less.
+    assert known == [155_000, 15_000, 0, 3, 12_000]
+    with identity.acting_as(books.who):
+        window = (await books.ledger.GetBudget(asked)).budget.window
+        alerts = (await books.ledger.ListBudgetAlerts(ListBudgetAlertsRequest())).alerts
+    assert (window.used, window.held, window.in_doubt) == (sum(known), 0, 0)
+    assert [alert.threshold for alert in alerts] == [80]
 
 
 async def test_a_file_that_cannot_be_right_leaves_nothing(books: Books) -> None:

@@ -33,7 +33,7 @@ from waybill.runtime.identity import DEFAULT_TENANT
 
 AT_ONCE = 1_000
 MOST_SHOWN = 200
-# A hundred thousand lines, or five hundred corrections, on a busy machine.
+# A hundred thousand lines, or some thousand corrections, on a busy machine.
 SECONDS = 300.0
 
 WHY = {
