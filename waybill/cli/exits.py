@@ -41,6 +41,7 @@ class Advice:
 
 
 _STATUS = "`waybill status` shows which service is not SERVING; repeat the command once all are."
+_VENDOR = "Repeat it in a minute; `waybill doctor` says how the vendor's last calls ended, and what mends it."
 _LATER = "Give it more time, such as `--within 10m`."
 _RUNS = "`waybill runs` lists this tenant's runs; another tenant's need --tenant."
 
@@ -72,6 +73,11 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.UNAVAILABLE, "VENDOR_UNREACHABLE"): Advice(
         Exit.NOT_REACHABLE, "`waybill doctor` asks again, and says what mends it."
     ),
+    # The service itself may be SERVING: somebody answers.
+    (StatusCode.UNAVAILABLE, "VENDOR_RATE_LIMITED"): Advice(Exit.NOT_REACHABLE, _VENDOR),
+    (StatusCode.UNAVAILABLE, "VENDOR_ERROR"): Advice(Exit.NOT_REACHABLE, _VENDOR),
+    (StatusCode.UNAVAILABLE, "VENDOR_TIMEOUT"): Advice(Exit.NOT_REACHABLE, _VENDOR),
+    (StatusCode.UNAVAILABLE, "VENDOR_CONNECTION_LOST"): Advice(Exit.NOT_REACHABLE, _VENDOR),
     (StatusCode.NOT_FOUND, ""): Advice(Exit.NOT_FOUND, _RUNS),
     (StatusCode.NOT_FOUND, "SERVICE_UNKNOWN"): Advice(Exit.NOT_FOUND, "Name one of those."),
     (StatusCode.NOT_FOUND, "METHOD_UNKNOWN"): Advice(Exit.NOT_FOUND, "Name one of those."),
@@ -143,6 +149,10 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     ),
     (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"): Advice(Exit.QUOTA, "Repeat it a little later."),
     (StatusCode.RESOURCE_EXHAUSTED, ""): Advice(Exit.QUOTA, "Ask for less, or repeat later."),
+    (StatusCode.RESOURCE_EXHAUSTED, "VENDOR_RATE_LIMITED"): Advice(Exit.QUOTA, _VENDOR),
+    (StatusCode.RESOURCE_EXHAUSTED, "VENDOR_QUOTA_EXHAUSTED"): Advice(
+        Exit.QUOTA, "Raise the limit at the vendor, or add credit there, then repeat it."
+    ),
     (StatusCode.RESOURCE_EXHAUSTED, "BUDGET_EXCEEDED"): Advice(
         Exit.QUOTA, "`waybill budget list` shows what is left; `waybill budget set` raises a limit."
     ),

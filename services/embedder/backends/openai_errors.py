@@ -62,7 +62,8 @@ def of_response(response: httpx2.Response) -> ServiceError:
                 "VENDOR_MODEL_UNKNOWN", "OpenAI knows no such model for this key. Mend OPENAI_MODEL.", facts
             )
         case 429 if code in NEVER_AGAIN:
-            return Quota("VENDOR_QUOTA_EXHAUSTED", f"OpenAI's account is at its limit: {code}.", facts)
+            text = f"OpenAI's account is at its limit: {code}. Raise it, or add credit, there; then repeat."
+            return Quota("VENDOR_QUOTA_EXHAUSTED", text, facts)
         case 429:
             return Quota("VENDOR_RATE_LIMITED", "OpenAI's rate limit is reached.", facts, wait or 0.0)
     if status in (408, 409) or status >= 500:

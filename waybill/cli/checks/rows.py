@@ -1,4 +1,4 @@
-"""What of the database only its rows and catalogue tell: migrations, row-level security, and its clock."""
+"""What only the database's rows and catalogue tell: migrations, row-level security, its clock, and calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from waybill.cli.checks import calls
 from waybill.cli.checks.clock import skewed
 from waybill.cli.checks.finding import Finding, State
 from waybill.runtime import schema
@@ -49,6 +50,7 @@ def findings(home: Home, found: StackState) -> Iterator[Finding]:
     try:
         with psycopg.connect(asking_url(home, found), connect_timeout=SECONDS) as connection:
             yield from of_connection(connection, migrations_folder(os.environ))
+            yield from calls.findings(connection)
     except psycopg.Error as error:
         # Whether it answers at all is the database's own row.
         yield Finding("migrations", State.SKIPPED, f"not told: {type(error).__name__}")
