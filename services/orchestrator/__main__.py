@@ -36,8 +36,9 @@ from services.orchestrator.runs.listing import RunListing
 from services.orchestrator.runs.step_log import StepLog
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.waiting import Kind, WaitPoller
-from services.orchestrator.runs.waits import BATCH, BUDGET, HEAL, PARSE, VENDOR, Waits
+from services.orchestrator.runs.waits import BATCH, BUDGET, HEAL, PARSE, SERVICE, VENDOR, Waits
 from services.orchestrator.searches import Searches
+from services.orchestrator.service_waits import Services, ServiceWaits
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.space_fills import SpaceFills
 from services.orchestrator.space_migrations import SpaceMigrations
@@ -77,7 +78,8 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         modes = Modes(database, owner, peers)
         offers = Offers(peers, modes, local_over_budget=config.local_over_budget)
         step_log, spaces = StepLog(database), Spaces(peers, offers)
-        durable = Durable(runs, step_log, engine.unqueue)
+        services = Services(peers.healths)
+        durable = Durable(runs, step_log, engine.unqueue, services.away)
         jobs = BatchJobs(database)
         batches = BatchTier(peers, runs, spaces, jobs, utc_now)
         embedding = Embedding(peers, spaces)
@@ -90,6 +92,7 @@ async def build(config: OrchestratorConfig, telemetry: Telemetry) -> AsyncIterat
         kinds: dict[str, Kind] = {
             BATCH: BatchWaits(peers, jobs, batches, utc_now),
             PARSE: ParseWaits(peers, modes, vendors, utc_now),
+            SERVICE: ServiceWaits(services, waits, utc_now),
             **_waits_on_others(peers, vendors, waits, control),
         }
         await engine.launch(config, durable, pipeline)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from services.orchestrator.chunks.cutting import Block, Page
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
-from waybill.runtime.errors import VendorContract
+from waybill.runtime.errors import Deadline, VendorContract
 from waybill.runtime.retry import insist
 from waybill.storage.v1.object_storage_service_pb2 import GetObjectRequest
 
@@ -49,7 +49,7 @@ async def pieces(
     while offset < size:
         read = partial(_range, objects, key, offset)
         patience = deadline.remaining_seconds(patience_seconds) or 0.0
-        piece, size = await insist(read, seconds=patience)
+        piece, size = await insist(read, seconds=patience, also=(Deadline,))
         if not piece:
             raise _incomplete()
         offset += len(piece)

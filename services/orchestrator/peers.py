@@ -17,6 +17,7 @@ from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from waybill.parser.v1.parser_service_pb2_grpc import ParserServiceStub
 from waybill.runtime import deadline
 from waybill.runtime.channel import connect
+from waybill.runtime.errors import Deadline, ServiceError
 from waybill.runtime.retry import insist
 from waybill.storage.v1.collection_space_service_pb2_grpc import CollectionSpaceServiceStub
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
@@ -46,7 +47,7 @@ class Peers:
     embedder: EmbedderServiceAsyncStub
     ledger: LedgerServiceAsyncStub
     spaces: CollectionSpaceServiceAsyncStub
-    # Of the services with vendors, by service; the library has no types.
+    # By service; the library has no types.
     healths: Mapping[str, Any]
     # Of parser, embedder and storage.
     backends: Mapping[str, BackendServiceAsyncStub]
@@ -76,6 +77,7 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
                 "parser": HealthStub(parser),
                 "embedder": HealthStub(embedder),
                 "storage": HealthStub(storage),
+                "ledger": HealthStub(ledger),
             },
             backends={
                 "parser": BackendServiceStub(parser),
@@ -85,13 +87,17 @@ async def connected(config: OrchestratorConfig, tracer: Tracer) -> AsyncIterator
         )
 
 
-async def steady(operation: Callable[[], Awaitable[T]]) -> T:
+async def steady(
+    operation: Callable[[], Awaitable[T]], also: tuple[type[ServiceError], ...] = (Deadline,)
+) -> T:
     """A call that waits out a restart of its service, within the deadline.
 
     Args:
         operation: Harmless when repeated.
+        also: A service that is not there is silent until the call's own time is over. Not of what is bought,
+            and may be long under way.
 
     Raises:
         ServiceError: Also for a failed gRPC call, translated.
     """
-    return await insist(operation, seconds=deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0)
+    return await insist(operation, seconds=deadline.remaining_seconds(PATIENCE_SECONDS) or 0.0, also=also)

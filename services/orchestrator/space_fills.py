@@ -137,7 +137,7 @@ class SpaceFills:
 
     async def _request(self, fill: CollectionSpace, texts: Sequence[UnfilledText]) -> None:
         async with self._in_flight:
-            values = await steady(partial(self._vectors, fill.other, [text.text for text in texts]))
+            values = await steady(partial(self._vectors, fill.other, [text.text for text in texts]), also=())
             named = [
                 TextVector(sha256=text.sha256, values=one) for text, one in zip(texts, values, strict=True)
             ]

@@ -8,7 +8,7 @@ import datetime
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -42,6 +42,11 @@ Body = Callable[[Row], Awaitable[int | Noted[int]]]
 
 async def nothing(_: str) -> None:
     """Nobody waits in the engine's queue."""
+
+
+async def nobody() -> Sequence[str]:
+    """All services answer."""
+    return ()
 
 
 async def done(_: Row) -> int:
@@ -138,7 +143,15 @@ class House:
     tenant: str
 
     def orchestrator(self, unqueue: Callable[[str], Awaitable[None]] = nothing) -> Durable:
-        return Durable(self.runs, self.steps, unqueue)
+        return Durable(self.runs, self.steps, unqueue, nobody)
+
+    def missing(self, *away: str) -> Durable:
+        """One that finds these services away, and has no patience."""
+
+        async def found() -> Sequence[str]:
+            return away
+
+        return Durable(self.runs, self.steps, nothing, found, patience_seconds=0.001)
 
     async def run(self, key: str = "a.md", **columns: object) -> RunRef:
         now = datetime.datetime.now(datetime.UTC)

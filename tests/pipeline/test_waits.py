@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import psycopg
 import pytest
 from grpc_health.v1 import health_pb2
@@ -22,9 +23,10 @@ from services.orchestrator.runs.durable import Step
 from services.orchestrator.runs.outcomes import Ending, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.step_log import StepLog
-from services.orchestrator.runs.store import Runs
+from services.orchestrator.runs.store import MOST_REFUSED, Runs
 from services.orchestrator.runs.waiting import WaitPoller
-from services.orchestrator.runs.waits import PARSE, VENDOR, Wait, Waits
+from services.orchestrator.runs.waits import PARSE, SERVICE, VENDOR, Wait, Waits
+from services.orchestrator.service_waits import Services, ServiceWaits
 from services.orchestrator.vendor_waits import Vendors, VendorWaits
 from tests.conftest import MigratedPostgres
 from tests.contract.test_vector_index import another_database
@@ -32,7 +34,7 @@ from tests.pipeline.test_durable import House, Planned
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.backend_service_pb2 import GetBackendResponse
-from waybill.runtime.errors import Unavailable
+from waybill.runtime.errors import Deadline, ServiceError, Unavailable
 from waybill.runtime.places import MIGRATIONS
 from waybill.runtime.postgres import Database
 from waybill.stack.migrate import migrate
@@ -393,3 +395,106 @@ async def test_what_waits_for_a_vendor_is_due_when_that_is_back_or_the_mode_chan
     await vendors.look()
     assert await is_due(), "the vendor is back"
     assert await VendorWaits(vendors, waits, now).look(wait, row) is None
+
+
+@dataclass
+class Misses(Planned):
+    """An ingestion whose one step fails so, as long as there is an error."""
+
+    error: ServiceError | None = None
+
+    async def ingest(self, run: RunRef, step: Step) -> Ending:
+        async def body(_: Row) -> int:
+            if self.error:
+                raise self.error
+            return 1
+
+        await step("parse", int, body)
+        return Ending()
+
+
+SILENT = Deadline("DEADLINE_EXCEEDED", "Deadline Exceeded")
+RESTARTING = Unavailable("UNAVAILABLE", "Socket closed")
+# As that of gRPC for a service that is not there.
+NOBODY = grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+class Service:
+    """One that answers or not, and says how often it was asked."""
+
+    def __init__(self, *, there: bool = False) -> None:
+        self.there, self.asked = there, 0
+
+    async def Check(self, request: object, timeout: float) -> None:  # noqa: N802 - gRPC's name
+        self.asked += 1
+        if not self.there:
+            raise NOBODY
+
+
+@pytest.mark.parametrize("error", [SILENT, RESTARTING], ids=lambda error: error.reason)
+async def test_a_run_outlives_a_service_of_ours_however_long_it_is_away(
+    place: Place, error: ServiceError
+) -> None:
+    run, ingestion, storage, ledger = (
+        await place.run("p.md"), Misses({}, error=error), Service(), Service(there=True),
+    )  # fmt: skip
+    await (await place.begin(place.missing("storage"), run, ingestion))
+    row = await place.row(run)
+    assert (row["state"], row["reason"]) == ("WAITING_ON_VENDOR", "SERVICE_AWAY")
+    assert "storage" in row["message"]
+    waits, time = place.waits(), 0.0
+    kind = ServiceWaits(Services({"storage": storage, "ledger": ledger}, lambda: time), waits, now)
+    ((wait, found),) = await waits.claim_due(now() + LATER, 9, ())
+    assert await kind.look(wait, found) is not None
+    assert await kind.look(wait, found) is not None
+    assert (storage.asked, ledger.asked) == (1, 1), "a thousand that wait ask no more"
+    await waits.let_go(wait, now())
+    storage.there, time = True, 3600.0
+    async with WaitPoller(place.runs, waits, {SERVICE: kind}, now).running():
+
+        async def woken() -> bool:
+            return await place.state(run) == "QUEUED"
+
+        await until(woken)
+    ingestion.error = None
+    await (await place.begin(place.missing(), run, ingestion))
+    row = await place.row(run)
+    assert (row["state"], row["reason"], row["message"], row["starts"]) == ("READY", "", "", 1)
+
+
+async def test_a_service_that_answers_and_refuses_is_not_waited_for_without_end(place: Place) -> None:
+    run, ingestion = await place.run("p.md"), Misses({}, error=Unavailable("DISK_UNUSABLE", "Make room."))
+    for _ in range(MOST_REFUSED):
+        await (await place.begin(place.missing(), run, ingestion))
+        row = await place.row(run)
+        assert (row["state"], row["reason"]) == ("WAITING_ON_VENDOR", "DISK_UNUSABLE")
+        await place.runs.wake(run)
+    await (await place.begin(place.missing(), run, ingestion))
+    row = await place.row(run)
+    assert (row["state"], row["reason"], row["message"]) == ("FAILED", "DISK_UNUSABLE", "Make room.")
+
+
+async def test_a_call_that_is_too_slow_while_all_services_answer_fails_its_run(place: Place) -> None:
+    run = await place.run("p.md")
+    await (await place.begin(place.missing(), run, Misses({}, error=SILENT)))
+    row = await place.row(run)
+    assert (row["state"], row["reason"]) == ("FAILED", "DEADLINE_EXCEEDED")
+
+
+async def test_a_run_that_waits_for_a_service_is_cancelled_and_one_that_is_late_is_woken_to_expire(
+    place: Place,
+) -> None:
+    run, complete_by = await place.run("p.md"), now() + LATER
+    await (await place.begin(place.missing("ledger"), run, Misses({}, error=SILENT)))
+    await place.orchestrator().cancel(run, Planned({}))
+    assert await place.state(run) == "CANCELLED"
+    late = await place.run("q.md", complete_by=complete_by)
+    await (await place.begin(place.missing("ledger"), late, Misses({}, error=SILENT)))
+    waits = place.waits()
+    kind = ServiceWaits(Services({"ledger": Service()}), waits, lambda: complete_by + SOON)
+    async with WaitPoller(place.runs, waits, {SERVICE: kind}, lambda: complete_by + SOON).running():
+
+        async def woken() -> bool:
+            return await place.state(late) == "QUEUED"
+
+        await until(woken)

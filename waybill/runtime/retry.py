@@ -22,13 +22,13 @@ _awaited: ContextVar[list[Unavailable] | None] = ContextVar("waybill_awaited", d
 
 
 async def insist(
-    operation: Callable[[], Awaitable[T]], *, seconds: float, also: tuple[type[ServiceError], ...] = ()
+    operation: Callable[[], Awaitable[T]], *, seconds: float | None, also: tuple[type[ServiceError], ...] = ()
 ) -> T:
     """Repeats an idempotent operation while one of our own services is away, with back-off up to 1 s.
 
     Args:
         operation: Must be harmless when repeated.
-        seconds: When to give up; the last error travels then.
+        seconds: When to give up; the last error travels then. None: never.
         also: Other errors to repeat at: Deadline, where each call has a short one of its own.
 
     Raises:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +36,7 @@ from services.orchestrator.runs.outcomes import (
     broken,
     expired,
     failed,
+    for_services,
     in_time,
 )
 from services.orchestrator.runs.parts import Part, Parts
@@ -46,13 +47,14 @@ from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.turns import Turns
 from waybill.runtime import deadline, faults
 from waybill.runtime.clock import utc_now
-from waybill.runtime.errors import ServiceError
+from waybill.runtime.errors import Deadline, ServiceError, Unavailable
 from waybill.runtime.loops import repeating
 from waybill.runtime.retry import insist
 
 # From this start on a run is a suspect: it may be what kills the process.
 SUSPECT_STARTS = 3
-# How long a database that is away is waited for; by a process that drains, hardly.
+# How long a step is repeated that misses a service of ours; then its run waits, and takes up no place. Our
+# database is waited for without end, but by a process that drains.
 PATIENCE_SECONDS, DRAIN_SECONDS = 600.0, 3.0
 # How long a run that is late waits for its work elsewhere to stop: a vendor may be away for hours.
 STOP_SECONDS = 10.0
@@ -119,12 +121,23 @@ class Durable:
         runs: Their rows.
         steps: The rows of their steps.
         unqueue: Takes an execution out of the engine's queue, by its name.
+        away: Names the services of ours that do not answer.
+        patience_seconds: How long a step is repeated that misses one.
     """
 
-    def __init__(self, runs: Runs, steps: StepLog, unqueue: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        steps: StepLog,
+        unqueue: Callable[[str], Awaitable[None]],
+        away: Callable[[], Awaitable[Sequence[str]]],
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._runs = runs
         self._steps = steps
         self._unqueue = unqueue
+        self._away = away
+        self._patience_seconds = patience_seconds
         self._turns = Turns()
         # By document and content.
         self._same: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
@@ -195,7 +208,7 @@ class Durable:
 
     async def _execute(self, execution: _Execution) -> None:
         run, workflow = execution.run, execution.workflow
-        row = await insist(partial(self._runs.find, run), seconds=PATIENCE_SECONDS)
+        row = await insist(partial(self._runs.find, run), seconds=None)
         if not _is_executed_by(row, workflow):
             return
         if row["alone_starts"]:
@@ -236,7 +249,7 @@ class Durable:
         except RunWaits as waits:
             wait = partial(self._runs.wait, execution.run, execution.workflow, waits, execution.ended)
             try:
-                await insist(wait, seconds=PATIENCE_SECONDS)
+                await insist(wait, seconds=None)
             except StepFailed as error:
                 await self._change(execution, vars(await self._badly(execution, row, error)))
         else:
@@ -274,7 +287,7 @@ class Durable:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _change(
-        self, execution: _Execution, columns: Mapping[str, Any], seconds: float = PATIENCE_SECONDS
+        self, execution: _Execution, columns: Mapping[str, Any], seconds: float | None = None
     ) -> None:
         """Changes a run's row as long as this is how it is executed, whenever the database is back."""
         change = partial(self._runs.change, execution.run, workflow=execution.workflow, ended=execution.ended)
@@ -295,15 +308,21 @@ class Durable:
         """A `Step`, again while something that it needs is away."""
         execution.under_way += 1
         try:
-            outcome = await insist(partial(self._once, execution, name, body), seconds=PATIENCE_SECONDS)
+            outcome = await insist(partial(self._once, execution, name, body), seconds=self._patience_seconds)
         except ServiceError as error:
             outcome = failed(error)
+            if waits := for_services(error, await self._services_away(error)):
+                raise waits from error
         finally:
             execution.under_way -= 1
         if "failed" in outcome:
             raise StepFailed(**outcome["failed"])
         value = outcome["value"]
         return kind(**value) if isinstance(value, dict) else kind(value)
+
+    async def _services_away(self, error: ServiceError) -> Sequence[str]:
+        """Those that may be why a step has failed so."""
+        return await self._away() if isinstance(error, Unavailable | Deadline) else ()
 
     async def _once(self, execution: _Execution, name: str, body: Body[Any]) -> Outcome:
         run = execution.run

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import structlog
 
 from services.orchestrator.runs.rows import Outcome
-from services.orchestrator.runs.waits import BUDGET, VENDOR
+from services.orchestrator.runs.waits import BUDGET, SERVICE, VENDOR
 from waybill.runtime import deadline, semconv
 from waybill.runtime.clock import utc_now
-from waybill.runtime.errors import ServiceError, Unavailable
+from waybill.runtime.errors import Deadline, ServiceError, Unavailable
 from waybill.runtime.retry import noting
 from waybill.vendors.choosing import waited_for
 
@@ -64,7 +64,7 @@ class Noted(Generic[T]):
 
 @dataclasses.dataclass
 class RunWaits(Exception):
-    """A step's work is with a vendor that takes its time or does not serve, or a budget does not allow it.
+    """A step's work is with a vendor, or waits for one, or for a service of ours, or for a budget.
 
     The run lets go of its place until it is woken.
 
@@ -95,7 +95,7 @@ async def in_time(body: Callable[[], Awaitable[Any]], seconds: float | None) -> 
     """Runs a step's body for so long at most; late, it is EXPIRED, and says what it waited for to the end.
 
     Raises:
-        Unavailable, RunWaits: As `outcome_of`.
+        Unavailable, Deadline, RunWaits: As `outcome_of`.
     """
     with noting() as awaited:
         try:
@@ -110,7 +110,7 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
     """Runs a step's body under a deadline.
 
     Raises:
-        Unavailable: It is worth a repeat; no other error leaves.
+        Unavailable, Deadline: Worth a repeat, or a wait; no other error leaves.
         RunWaits: The body raised it, a vendor that it needs does not serve, or a budget refused what it
             wanted to buy.
     """
@@ -127,7 +127,7 @@ async def outcome_of(body: Callable[[], Awaitable[Any]], seconds: float | None) 
             raise _blocked(error) from error
         if service := waited_for(error):
             raise _away(service, error) from error
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | Deadline):
             raise
         return failed(error)
     except Exception as error:
@@ -160,6 +160,22 @@ def _away(service: str, error: ServiceError) -> RunWaits:
     now = utc_now()
     log.info("run waits for a vendor", service=service, reason=error.reason)
     return RunWaits(VENDOR, service, now, reason=error.reason, message=error.message)
+
+
+def for_services(error: ServiceError, away: Sequence[str]) -> RunWaits | None:
+    """The wait of a step that services of ours have failed; None where repeating it later mends nothing.
+
+    Args:
+        error: The last one, after much patience.
+        away: Those that do not answer.
+    """
+    if away:
+        text = "The run goes on by itself once there is one; `waybill status` tells more."
+        error = Unavailable("SERVICE_AWAY", f"No answer from {' and '.join(away)}. {text}")
+    elif semconv.VENDOR in error.metadata or not isinstance(error, Unavailable):
+        return None
+    log.info("run waits for services of ours", away=away, reason=error.reason)
+    return RunWaits(SERVICE, "", utc_now(), reason=error.reason, message=error.message)
 
 
 def failed(error: ServiceError) -> Outcome:

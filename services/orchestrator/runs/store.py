@@ -23,7 +23,7 @@ from services.orchestrator.runs.rows import (
     run_not_found,
 )
 from services.orchestrator.runs.step_log import cut_off, note_past
-from services.orchestrator.runs.waits import HEAL, VENDOR, in_vain, put
+from services.orchestrator.runs.waits import HEAL, SERVICE, VENDOR, in_vain, put
 from services.orchestrator.runs.watches import Watches
 from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Conflict, Precondition, Quota
@@ -32,6 +32,8 @@ from waybill.vendors.choosing import vendor_of
 from waybill.vendors.patience import MOST_IN_VAIN, again_after, keeps_refusing
 
 QUEUE_FULL_SECONDS = 2.0
+# Tries of a step, ten minutes each, that services of ours refuse though they answer.
+MOST_REFUSED = 6
 
 INSERT = """
 insert into waybill_runs.runs (
@@ -246,7 +248,7 @@ class Runs:
             ended: A step beside the one that waits, whose end is to be noted in any case.
 
         Raises:
-            StepFailed: Its vendor works, and has refused it for so long that it waits no longer; nothing is
+            StepFailed: Its vendor, or a service of ours, works, and has refused it for an hour; nothing is
                 written.
         """
         columns = {"state": waits.state, "reason": waits.reason, "message": waits.message}
@@ -254,11 +256,9 @@ class Runs:
         async with self._database.transaction(ref.tenant) as connection:
             row = await write(connection, ref, columns, workflow=workflow, ended=ended)
             if row is not None:
-                if waits.kind == VENDOR:
-                    vain = await in_vain(connection, ref, waits.ref)
-                    if vain > MOST_IN_VAIN:
-                        error = keeps_refusing(vendor_of(waits.ref), waits.message)
-                        raise StepFailed(error.reason, error.message)
+                if waits.kind in (VENDOR, SERVICE):
+                    vain = await in_vain(connection, ref, waits.kind, waits.ref)
+                    _check_patience(waits, vain)
                     look_at = now + datetime.timedelta(seconds=again_after(vain))
                 look_at = min(look_at, row["complete_by"] or look_at)
                 await put(connection, ref, waits.kind, waits.ref, now=now, look_at=look_at, in_vain=vain)
@@ -368,6 +368,15 @@ def check_not_ended(row: Row) -> None:
     else:
         return
     raise Precondition("NOTHING_TO_HEAL", text)
+
+
+def _check_patience(waits: RunWaits, in_vain: int) -> None:
+    """Raises StepFailed once what is there has refused a run for an hour."""
+    if waits.kind == SERVICE and in_vain > MOST_REFUSED:
+        raise StepFailed(waits.reason, waits.message)
+    if waits.kind == VENDOR and in_vain > MOST_IN_VAIN:
+        error = keeps_refusing(vendor_of(waits.ref), waits.message)
+        raise StepFailed(error.reason, error.message)
 
 
 def _reused() -> Conflict:

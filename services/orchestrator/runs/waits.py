@@ -18,7 +18,7 @@ from services.orchestrator.runs.rows import Row, RunRef
 from waybill.runtime.leases import LEASE_SECONDS, Leases
 from waybill.runtime.postgres import Connection, Database
 
-BATCH, PARSE, VENDOR, BUDGET, HEAL = "batch", "parse", "vendor", "budget", "heal"
+BATCH, PARSE, VENDOR, SERVICE, BUDGET, HEAL = "batch", "parse", "vendor", "service", "budget", "heal"
 
 PUT = """
 insert into waybill_runs.waits (tenant, run_id, kind, ref, left_behind, created_at, look_at, in_vain)
@@ -27,10 +27,10 @@ on conflict (run_id, kind, ref) do update
     set left_behind = excluded.left_behind, look_at = excluded.look_at, in_vain = excluded.in_vain
 """
 
-# Of a vendor that a run is about to wait for again. A step that has ended since it was woken is a success.
+# Of what a run is about to wait for again. A step that has ended since it was woken is a success.
 IN_VAIN = """
 select in_vain from waybill_runs.waits
-where run_id = %(run_id)s and kind = 'vendor' and ref = %(ref)s and not exists (
+where run_id = %(run_id)s and kind = %(kind)s and ref = %(ref)s and not exists (
     select from waybill_runs.steps
     where steps.run_id = waits.run_id and steps.status = 'OK' and steps.ended_at > waits.look_at)
 """
@@ -135,7 +135,7 @@ class Waits:
             await connection.execute(statement.encode(), values)
 
     async def away(self, wait: Wait) -> None:
-        """The vendor that a run waits for does not serve: the run's last try says nothing of the next."""
+        """What a run waits for is away: the run's last try says nothing of the next."""
         if wait.in_vain:
             async with self._database.transaction(wait.run.tenant) as connection:
                 await connection.execute(AWAY, [wait.wait_id])
@@ -173,12 +173,12 @@ async def put(
     Args:
         connection: In the transaction that makes it so.
         run: Whose it is.
-        kind: BATCH, PARSE, VENDOR, BUDGET or HEAL.
+        kind: BATCH, PARSE, VENDOR, SERVICE, BUDGET or HEAL.
         ref: Which one.
         now: In UTC.
         look_at: When it is looked at next.
         left_behind: The run goes on without it.
-        in_vain: Tries in a row that began while this vendor served, and met it refusing.
+        in_vain: Tries in a row that began while this vendor, or service, was there, and met it refusing.
     """
     values = {
         "tenant": run.tenant,
@@ -195,9 +195,10 @@ async def put(
         await connection.execute(LEAVE_OTHERS, values)
 
 
-async def in_vain(connection: Connection, run: RunRef, ref: str) -> int:
-    """How often a run has met a vendor refusing though it serves, in a row, this time counted."""
-    row = await (await connection.execute(IN_VAIN, {"run_id": run.run_id, "ref": ref})).fetchone()
+async def in_vain(connection: Connection, run: RunRef, kind: str, ref: str) -> int:
+    """How often a run has met one that is there and refuses, in a row, this time counted."""
+    values = {"run_id": run.run_id, "kind": kind, "ref": ref}
+    row = await (await connection.execute(IN_VAIN, values)).fetchone()
     return 1 if row is None else int(row["in_vain"]) + 1
 
 

@@ -131,7 +131,7 @@ class Embedding:
         try:
             if chunks:
                 async with self._embedding:
-                    await steady(partial(self._buy, space, chunks, bought))
+                    await steady(partial(self._buy, space, chunks, bought), also=())
         except GoesOnWithout as vendor:
             return bought, vendor
         except ServiceError:
