@@ -15,6 +15,8 @@ from services.embedder.config import OPENAI_DIMENSIONS
 from services.embedder.embedding import Embeddings
 from waybill.common.v1.space_pb2 import Space
 from waybill.runtime.errors import Precondition
+from waybill.runtime.semconv import LOCAL
+from waybill.vendors.registry import OPENAI
 
 # Each holds a model, and anybody who may embed can name one. The one least recently asked for makes room.
 MOST_MODELS = 8
@@ -76,7 +78,7 @@ class Spaces:
                 return one
         found = await self.named(space.model, space.dimension)
         if found.space != space:
-            raise _not_served(space.model, space.dimension, found.space)
+            raise self._not_served(space.model, space.dimension, found.space)
         return found
 
     async def named(self, model: str, dimension: int = 0) -> Embeddings:
@@ -95,7 +97,7 @@ class Spaces:
                 # A local model takes a second of CPU to load.
                 found = await asyncio.to_thread(self._make, model, dimension)
             if found is None:
-                raise _not_served(model, dimension, own)
+                raise self._not_served(model, dimension, own)
             if len(self._made) >= MOST_MODELS:
                 del self._made[next(iter(self._made))]
             self._made[key] = found
@@ -104,6 +106,25 @@ class Spaces:
     def _make(self, model: str, dimension: int) -> Embeddings | None:
         made = (make(model, dimension) for make in self._makers)
         return next((one for one in made if one is not None), None)
+
+    def _not_served(self, model: str, dimension: int, served: Space) -> Precondition:
+        asked = f"{model[:100]}{f' with {dimension} dimensions' if dimension else ''}"
+        return Precondition(
+            "SPACE_MISMATCH",
+            f"The embedder does not serve {asked!r}; it is set to {served.model} with {served.dimension}"
+            f" dimensions, and serves other models of that backend. {self._mend(model)}",
+            {"model": served.model, "dimension": str(served.dimension), "revision": served.revision},
+        )
+
+    def _mend(self, model: str) -> str:
+        if model in OPENAI_DIMENSIONS and OPENAI.name not in self.backends:
+            return (
+                "That is OpenAI's: set EMBEDDER_ALSO=openai and its key beside your other settings, then"
+                " `waybill restart`."
+            )
+        if model_named(model) is not None and LOCAL not in self.backends:
+            return "That is made on this machine, which WAYBILL_ENV=production refuses."
+        return "Another backend's: set EMBEDDER_ALSO."
 
 
 def openai_dimension(model: str, dimension: int, like: str) -> int:
@@ -131,13 +152,3 @@ def local_backend(model: str, dimension: int) -> EmbeddingBackend | None:
     name = model_named(model)
     found = None if name is None else LocalEmbedder(name)
     return found if found and dimension in (0, found.space.dimension) else None
-
-
-def _not_served(model: str, dimension: int, served: Space) -> Precondition:
-    asked = f"{model[:100]}{f' with {dimension} dimensions' if dimension else ''}"
-    return Precondition(
-        "SPACE_MISMATCH",
-        f"The embedder does not serve {asked!r}; it is set to {served.model} with {served.dimension}"
-        " dimensions, and serves other models of that backend. Another backend's: set EMBEDDER_ALSO.",
-        {"model": served.model, "dimension": str(served.dimension), "revision": served.revision},
-    )

@@ -93,7 +93,11 @@ class SpaceMigrations:
         return begun
 
     async def get(self, collection: str) -> tuple[CollectionSpace, FillPlan | None]:
-        """Where it stands, and what the other space lacks. Raises NotFound: MIGRATION_NOT_FOUND."""
+        """Where it stands, and what the other space lacks; None where that cannot be told, with the reason.
+
+        Raises:
+            NotFound: MIGRATION_NOT_FOUND.
+        """
         ask = GetCollectionSpaceRequest(collection=collection)
         answer = await steady(partial(self._peers.spaces.GetCollectionSpace, ask))
         if not answer.HasField("collection_space"):
@@ -104,14 +108,22 @@ class SpaceMigrations:
         found = answer.collection_space
         if not found.HasField("other"):
             return found, None
-        return found, await self._filling(collection, EmbedRequest(space=found.other))
+        try:
+            return found, await self._filling(collection, EmbedRequest(space=found.other))
+        except Precondition as error:
+            # EMBEDDER_ALSO is gone before the end: where the migration stands is told in any case.
+            found.reason, found.message = error.reason, error.message
+            return found, None
 
     async def move(self, collection: str, *, back: bool) -> CollectionSpace:
-        """Lets searches change over, or go back; see the contract."""
+        """Lets searches change over, or go back; see the contract. Raises SPACE_MISMATCH, too."""
         before, _ = await self.get(collection)
         switched = before.state == CollectionSpace.STATE_SWITCHED
         # What has not happened yet is taken back; what has happened already is not asked for again.
         moving = switched if back else not switched
+        if moving:
+            # Nothing changes over to a space in which no question can be embedded.
+            await self._spaces.offers.asked(EmbedRequest(space=before.other))
         action = "space.roll_back" if back else "space.switch"
         with self._audit.noted(action, before.collection, {"space": before.other.model}):
             request = MoveSearchesRequest(collection=collection, moving=moving)

@@ -67,7 +67,6 @@ async def test_a_model_by_name_says_its_space_and_spends_nothing(database: Migra
         {"model": "text-embedding-ada-002", "dimension": 256},
         {"model": LARGE.model, "dimension": -1},
         {"space": Space(model=LARGE.model, dimension=3072, revision="2")},
-        {"space": WORDS},
     ],
     ids=str,
 )
@@ -78,6 +77,20 @@ async def test_what_the_backend_has_not_is_refused(
         reason, message = await failure(asked(bench, texts=["A barge."], **wanted))
         assert reason == "SPACE_MISMATCH"
         assert "EMBEDDER_ALSO" in message
+
+
+async def test_a_model_of_the_other_backend_is_refused_with_the_very_setting(
+    database: MigratedPostgres,
+) -> None:
+    async with embedder(database) as bench:
+        reason, message = await failure(asked(bench, texts=["A barge."], space=SMALL))
+        assert reason == "SPACE_MISMATCH"
+        assert "set EMBEDDER_ALSO=openai and its key" in message
+    # As in production, where the local backend is not served beside.
+    async with openai_for("openai") as openai, embedder(database, openai) as bench:
+        reason, message = await failure(asked(bench, texts=["A barge."], space=WORDS))
+        assert reason == "SPACE_MISMATCH"
+        assert "WAYBILL_ENV=production refuses" in message
 
 
 async def test_a_space_and_a_model_are_not_named_together(database: MigratedPostgres) -> None:

@@ -304,9 +304,9 @@ def _show_migrations(screen: Screen, found: Sequence[pb.GetMigrationResponse]) -
     for one in found:
         row = one.migration
         if row.reason:
-            screen.note(
-                f"{plain(row.collection)} rests: {row.reason}: {plain(row.message)} It goes on by itself."
-            )
+            goes_on = row.moving or row.state == CollectionSpace.STATE_FILLING
+            after = " It goes on by itself." if goes_on else ""
+            screen.note(f"{plain(row.collection)} rests: {row.reason}: {plain(row.message)}{after}")
         screen.note(f"Its bill: {screen.command(f'bill {row.run_id}')}", "dim")
 
 

@@ -114,7 +114,8 @@ class SpaceMigrationServiceServicer:
     def SwitchSearches(self, request, context):
         """Lets searches change over to the new space once it is whole: what was published since it was FILLED is
         embedded first. Then all of them change over in one transaction. Repeating it is OK.
-        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED).
+        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED), SPACE_MISMATCH (the
+        embedder does not serve the model).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +124,7 @@ class SpaceMigrationServiceServicer:
     def RollBackSearches(self, request, context):
         """Lets searches go back to the old space, once what was published since the switch has its vectors there; or
         takes back a switch that has not happened yet. Repeating it is OK.
-        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND.
+        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,12 +55,13 @@ class SpaceMigrationServiceStub:
     SwitchSearches: _grpc.UnaryUnaryMultiCallable[_space_migration_service_pb2.SwitchSearchesRequest, _space_migration_service_pb2.SwitchSearchesResponse]
     """Lets searches change over to the new space once it is whole: what was published since it was FILLED is
     embedded first. Then all of them change over in one transaction. Repeating it is OK.
-    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED).
+    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED), SPACE_MISMATCH (the
+    embedder does not serve the model).
     """
     RollBackSearches: _grpc.UnaryUnaryMultiCallable[_space_migration_service_pb2.RollBackSearchesRequest, _space_migration_service_pb2.RollBackSearchesResponse]
     """Lets searches go back to the old space, once what was published since the switch has its vectors there; or
     takes back a switch that has not happened yet. Repeating it is OK.
-    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND.
+    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_MISMATCH.
     """
     FinishMigration: _grpc.UnaryUnaryMultiCallable[_space_migration_service_pb2.FinishMigrationRequest, _space_migration_service_pb2.FinishMigrationResponse]
     """Ends a migration. The collection stays where it is searched; the vectors of the other space are deleted.
@@ -95,12 +96,13 @@ class SpaceMigrationServiceAsyncStub(SpaceMigrationServiceStub):
     SwitchSearches: _aio.UnaryUnaryMultiCallable[_space_migration_service_pb2.SwitchSearchesRequest, _space_migration_service_pb2.SwitchSearchesResponse]  # type: ignore[assignment]
     """Lets searches change over to the new space once it is whole: what was published since it was FILLED is
     embedded first. Then all of them change over in one transaction. Repeating it is OK.
-    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED).
+    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED), SPACE_MISMATCH (the
+    embedder does not serve the model).
     """
     RollBackSearches: _aio.UnaryUnaryMultiCallable[_space_migration_service_pb2.RollBackSearchesRequest, _space_migration_service_pb2.RollBackSearchesResponse]  # type: ignore[assignment]
     """Lets searches go back to the old space, once what was published since the switch has its vectors there; or
     takes back a switch that has not happened yet. Repeating it is OK.
-    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND.
+    Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_MISMATCH.
     """
     FinishMigration: _aio.UnaryUnaryMultiCallable[_space_migration_service_pb2.FinishMigrationRequest, _space_migration_service_pb2.FinishMigrationResponse]  # type: ignore[assignment]
     """Ends a migration. The collection stays where it is searched; the vectors of the other space are deleted.
@@ -162,7 +164,8 @@ class SpaceMigrationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_space_migration_service_pb2.SwitchSearchesResponse, _abc.Awaitable[_space_migration_service_pb2.SwitchSearchesResponse]]:
         """Lets searches change over to the new space once it is whole: what was published since it was FILLED is
         embedded first. Then all of them change over in one transaction. Repeating it is OK.
-        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED).
+        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_INCOMPLETE (it was never FILLED), SPACE_MISMATCH (the
+        embedder does not serve the model).
         """
 
     @_abc_1.abstractmethod
@@ -173,7 +176,7 @@ class SpaceMigrationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_space_migration_service_pb2.RollBackSearchesResponse, _abc.Awaitable[_space_migration_service_pb2.RollBackSearchesResponse]]:
         """Lets searches go back to the old space, once what was published since the switch has its vectors there; or
         takes back a switch that has not happened yet. Repeating it is OK.
-        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND.
+        Reasons: INVALID_REQUEST, MIGRATION_NOT_FOUND, SPACE_MISMATCH.
         """
 
     @_abc_1.abstractmethod
