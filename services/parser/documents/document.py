@@ -39,6 +39,7 @@ class Document:
         encoding: Set by a reader that decodes text.
         left_out: Names of what is not read; a reader appends to it.
         failures: Places in our code that failed and were got round; a reader appends to it.
+        unlocked: What stands in place of the file's bytes once a lock that has everybody's key is off.
         scribe: Recognises text in images; None where nothing on this machine does.
     """
 
@@ -47,6 +48,7 @@ class Document:
     limits: Limits
     encoding: str = ""
     left_out: list[str] = field(default_factory=list)
+    unlocked: bytes = b""
     scribe: Scribe | None = None
     failures: list[str] = field(default_factory=list)
 
@@ -61,7 +63,7 @@ class Document:
 
     def content(self) -> bytes:
         """All bytes."""
-        return b"".join(self.pieces())
+        return self.unlocked or b"".join(self.pieces())
 
     def pieces(self) -> Iterator[bytes]:
         """All bytes, piece by piece."""

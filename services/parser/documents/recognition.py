@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from services.parser.documents import formats
+from services.parser.documents import formats, ole
 from services.parser.documents.archives import Archive
 from services.parser.documents.document import Document, Refused
 from services.parser.documents.formats import Format
@@ -28,14 +28,6 @@ _OPEN = {
     b"presentation": formats.ODP,
     b"graphics": formats.ODP,
 }
-# Names of streams in an OLE file's directory, as they stand there.
-_STREAMS = {
-    "EncryptedPackage": None,
-    "WordDocument": formats.DOC,
-    "PowerPoint Document": formats.PPT,
-    "Workbook": formats.XLS,
-    "Book": formats.XLS,
-}
 _UNREAD = {
     b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ\0": "an xz archive",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!\x1a\x07": "a RAR archive",
@@ -45,6 +37,8 @@ _UNREAD = {
     b"OggS": "sound or video", b"fLaC": "sound", b"\x1aE\xdf\xa3": "video", b"\x7fELF": "a program",
     b"MZ": "a program", b"\xca\xfe\xba\xbe": "a program", b"\xcf\xfa\xed\xfe": "a program",
     b"\0asm": "a program", b"SQLite format 3\0": "a database", b"%!PS": "PostScript",
+    b"\t\0\4\0": "an Excel 2 file", b"\t\2\6\0": "an Excel 3 file", b"\t\4\6\0": "an Excel 4 file",
+    b"\xdb\xa5-\0": "a Word 2 file", b"1\xbe\0\0": "a Windows Write file", b"\xffWPC": "a WordPerfect file",
     b"wOFF": "a font", b"wOF2": "a font", b"\0\x01\0\0\0": "a font", b"OTTO\0": "a font",
 }  # fmt: skip
 _MAIL = re.compile(rb"(?:^|\n)(?:MIME-Version|Message-ID|Received|Return-Path):[^\n]+\n", re.IGNORECASE)
@@ -68,7 +62,7 @@ def recognise(document: Document) -> Format:
     if head.startswith(_ZIP):
         return _zipped(document)
     if head.startswith(_OLE):
-        return _ole(document.content())
+        return _ole(document)
     start = head.lstrip()
     named_text = promised is not None and promised.is_text
     if start.startswith(b"%PDF-"):
@@ -117,18 +111,12 @@ def _zipped(document: Document) -> Format:
     raise Refused("FILE_TYPE_UNSUPPORTED", found="a ZIP archive")
 
 
-def _ole(content: bytes) -> Format:
-    for name, found in _STREAMS.items():
-        if _entry(name) in content:
-            if found is None:
-                raise Refused("FILE_IS_PROTECTED")
-            return found
-    raise Refused("FILE_TYPE_UNSUPPORTED", found="an OLE file of another program")
-
-
-def _entry(name: str) -> bytes:
-    """How a directory's entry begins: the name, and after it nothing up to the length of names."""
-    return name.encode("utf-16-le").ljust(min(2 * len(name) + 2, 64), b"\0")
+def _ole(document: Document) -> Format:
+    content = document.content()
+    if found := ole.kind(content):
+        return found
+    document.unlocked = ole.unlocked(content)
+    return _zipped(document)
 
 
 def _unread(head: bytes) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Literal
 
-from services.parser.documents import flow, office
-from services.parser.documents.document import Document
+from services.parser.documents import flow, office, ole
+from services.parser.documents.document import Document, Refused
 from services.parser.documents.flow import NEW_PAGE, Piece
 from services.parser.pages import Page
 
@@ -25,15 +25,24 @@ _CELLS = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 def read(kind: Literal["xlsx", "xls"], document: Document) -> Iterator[Page]:
     """Raises Refused."""
     content = document.content()
-    if _size(content) <= _MOST_TREE_BYTES:
-        sections = office.parsed(content, kind, "to_ir")["sections"]
-        if not any(_is_cut(section) for section in sections):
-            return flow.given(_of_tree(sections), document.limits.page_text_bytes)
-    lines = office.parsed(content, kind, "to_markdown").split("\n")
-    return flow.given(_of_markdown(lines), document.limits.page_text_bytes)
+    try:
+        return _read(kind, content, document.limits.page_text_bytes)
+    except Refused as refused:
+        if kind != "xls" or refused.reason != "FILE_IS_PROTECTED":
+            raise
+    return _read(kind, ole.unlocked(content), document.limits.page_text_bytes)
 
 
 read_xlsx, read_xls = partial(read, "xlsx"), partial(read, "xls")
+
+
+def _read(kind: Literal["xlsx", "xls"], content: bytes, most_page_bytes: int) -> Iterator[Page]:
+    if _size(content) <= _MOST_TREE_BYTES:
+        sections = office.parsed(content, kind, "to_ir")["sections"]
+        if not any(_is_cut(section) for section in sections):
+            return flow.given(_of_tree(sections), most_page_bytes)
+    lines = office.parsed(content, kind, "to_markdown").split("\n")
+    return flow.given(_of_markdown(lines), most_page_bytes)
 
 
 def _size(content: bytes) -> int:
