@@ -18,6 +18,9 @@ def main() -> None:
         _leave("SETTING_INVALID", "; ".join(faults), "Mend or unset it; docs/configuration.md tells each.")
     try:
         from waybill.cli.main import main as command
+    except KeyboardInterrupt:
+        # Modules take a second to load; nothing was begun yet.
+        sys.exit(Exit.INTERRUPTED)
     except ModuleNotFoundError as error:
         _lacking(error, "'waybill[cli]', or 'waybill[stack]' to run the services here")
     try:

@@ -216,9 +216,18 @@ def _open(client: Client, collection: str) -> list[pb.GetMigrationResponse]:
 
 def _follow(here: Session, names: Sequence[str], wait: bool, done: Callable[[CollectionSpace], bool]) -> None:
     """Says how it goes until all are done; ends the command where one rests for a reason."""
+    try:
+        _await(here, names if wait else [], done)
+    except KeyboardInterrupt:
+        here.screen.note(f"It goes on in the stack: {here.screen.command('migrate-space status')}")
+        raise
+    _show_migrations(here.screen, [_migration(here.client, name) for name in names])
+
+
+def _await(here: Session, names: Sequence[str], done: Callable[[CollectionSpace], bool]) -> None:
     told: dict[str, str] = {}
     pause = threading.Event()
-    left = list(names) if wait else []
+    left = list(names)
     while left:
         began = time.monotonic()
         for name in list(left):
@@ -235,7 +244,6 @@ def _follow(here: Session, names: Sequence[str], wait: bool, done: Callable[[Col
         if left:
             # Each look reads every published chunk.
             pause.wait(max(PAUSE_SECONDS, 5 * (time.monotonic() - began)))
-    _show_migrations(here.screen, [_migration(here.client, name) for name in names])
 
 
 def _progress(found: pb.GetMigrationResponse) -> str:
