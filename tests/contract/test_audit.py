@@ -113,6 +113,12 @@ async def test_what_is_no_event_is_refused(database: MigratedPostgres, wrong: di
         "delete from waybill_ledger.audit",
         "truncate waybill_ledger.audit",
         "alter table waybill_ledger.audit disable row level security",
+        "update waybill_ledger.adjustments set nano_usd = 1",
+        "delete from waybill_ledger.adjustments",
+        "truncate waybill_ledger.adjustments",
+        "delete from waybill_ledger.entries",
+        "truncate waybill_ledger.entries cascade",
+        "alter table waybill_ledger.entries disable row level security",
     ],
 )
 def test_no_role_of_a_service_changes_or_deletes_a_row(
