@@ -81,6 +81,15 @@ def test_pages_one_after_the_other_are_one_file(tmp_path: Path) -> None:
     assert [line.quantity for line in lines_of(tmp_path, text).lines] == [1, 2]
 
 
+def test_lines_that_differ_in_any_field_or_charge_nothing_are_not_the_same_line(tmp_path: Path) -> None:
+    of_others = [{**usage(5), "project_id": one} for one in ("a", "b")]
+    text = page(bucket(*of_others, usage(0), usage(0)), bucket(usage(5), start=NEXT))
+    assert [line.quantity for line in lines_of(tmp_path, text).lines] == [5, 5, 0, 0, 5]
+    keys = [{**cost(1, SMALL), "api_key_id": one} for one in ("a", "b")]
+    assert len(lines_of(tmp_path, page(bucket(*keys))).lines) == 2
+    assert len(lines_of(tmp_path, credits(0) + credits(0)).lines) == 2
+
+
 def test_the_dashboards_exports_are_read_by_their_columns(tmp_path: Path) -> None:
     rows = f"{DAY},{NEXT},a,b,0.8958740000000000,usd,,,org-1,Personal\n{NEXT},{NEXT + 86_400},a,b,,,,,,\n"
     costs = lines_of(tmp_path, "\ufeff" + COSTS + rows)
@@ -146,6 +155,14 @@ def test_a_csv_of_ones_own_names_entries_or_days(tmp_path: Path) -> None:
         (page(bucket(usage(1), start=DAY + 3_600)), "INVOICE_LINE_INVALID", "by days of UTC"),
         (credits(1e30), "INVOICE_LINE_INVALID", "they must be from 0 to 1,000,000,000,000"),
         (credits(-1), "INVOICE_LINE_INVALID", "credits are -1"),
+        (page(bucket(usage(5), usage(5))), "INVOICE_LINE_INVALID", "Line 2: it is line 1 once more"),
+        (page(bucket(cost(1, SMALL))) * 2, "INVOICE_LINE_INVALID", "Leave one of the two out"),
+        (credits(3) + credits(3), "INVOICE_LINE_INVALID", "Line 2: it is line 1 once more"),
+        (
+            USAGE + f"{DAY},{NEXT},a,b,p,3,,,{SMALL},,,100,0\n" * 2,
+            "INVOICE_LINE_INVALID",
+            "is line 2 once more",
+        ),
         ("entry_id,usd\n\x1b[31m,\x1b[2J\n", "INVOICE_LINE_INVALID", "\\x1b[2J"),
     ],
 )

@@ -170,7 +170,8 @@ def ingest_sources(
         raise
     if not outcomes:
         raise InvalidRequest("NOTHING_TO_INGEST", "There is no document of a type that is read here.")
-    return sorted(outcomes, key=lambda outcome: taken.index(outcome.source))
+    place = {source: number for number, source in enumerate(taken)}
+    return sorted(outcomes, key=lambda outcome: place[outcome.source])
 
 
 class _Sending:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
@@ -34,6 +35,21 @@ class Lines:
     covered: set[str] = field(default_factory=set)
     left_out: int = 0
     projects: set[str] = field(default_factory=set)
+    _told: dict[str, int] = field(default_factory=dict)
+
+    def check_new(self, line: int, day: str, fields: Mapping[str, object]) -> None:
+        """Of an export's line: another one that is alike in every field would be counted twice.
+
+        Raises:
+            InvalidRequest: INVOICE_LINE_INVALID.
+        """
+        told = json.dumps([day, fields], sort_keys=True, default=str)
+        if (earlier := self._told.setdefault(told, line)) != line:
+            raise invalid(
+                line,
+                f"it is line {earlier} once more, the same in every field: exports that overlap were joined."
+                " Leave one of the two out",
+            )
 
     def completed(self) -> Sequence[InvoiceLine]:
         """The lines, with a zero for each day on which the file has none."""

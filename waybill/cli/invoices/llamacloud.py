@@ -39,6 +39,8 @@ def of_pages(pages: Sequence[Mapping[str, Any]]) -> Lines:
         credits = decimal(number, "credits", item.get("credits"))
         if not 0 <= credits <= _MOST_CREDITS:
             raise invalid(number, f"credits are {credits}; they must be from 0 to {_MOST_CREDITS:,}")
+        if credits:
+            found.check_new(number, day, item)
         found.lines.append(
             InvoiceLine(
                 line=number, vendor_reference=job, day=day[:10], price_model="credit", unit="microcredit",

@@ -64,7 +64,7 @@ def _of_result(number: int, result: object) -> Mapping[str, Any]:
         if not isinstance(amount, dict):
             raise invalid(number, "a result of costs has no amount")
         told = {"amount_value": amount.get("value"), "amount_currency": amount.get("currency")}
-        return {**told, "line_item": result.get("line_item"), "project_id": result.get("project_id")}
+        return {**result, **told}
     if result["object"] == USAGE:
         return result
     return {}
@@ -92,6 +92,8 @@ def _add(found: Lines, number: int, day: str, row: Mapping[str, Any]) -> None:
         return
     if name:
         line.models.extend(_models(name, row.get("batch")))
+    if line.quantity or line.nano_usd:
+        found.check_new(number, day, row)
     found.lines.append(line)
 
 
