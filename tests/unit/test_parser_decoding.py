@@ -151,6 +151,16 @@ def test_a_text_that_is_cut_inside_a_character_is_read() -> None:
     assert decode((FRENCH * 9).encode() + b"\xc3").text == FRENCH * 9 + "\ufffd"
 
 
+@pytest.mark.parametrize(("content", "encoding"), [("ありがとう" * 3, "cp932"), ("見積\n", "big5")])
+def test_a_few_asian_words_are_no_text_of_a_mainframe(content: str, encoding: str) -> None:
+    assert decode(content.encode(encoding)).encoding != "ibm500"
+
+
+def test_a_letter_of_a_mainframe_is_read() -> None:
+    content = "Dear Sir, we confirm the delivery of 40 boxes on Monday. Kind regards.\n" * 3
+    assert decode(content.encode("cp500")).text == content
+
+
 @pytest.mark.parametrize(
     "content",
     [

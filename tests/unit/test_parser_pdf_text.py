@@ -72,6 +72,15 @@ def test_forms_that_only_fonts_know_become_letters(of_the_font: str, read_as: st
     assert texts(with_letters(shown("A", 72, 700), {0x41: of_the_font})) == [read_as]
 
 
+@pytest.mark.parametrize(
+    ("letter_at", "read_as"), [(72, "L\xf6we"), (90, "L\xa8owe")], ids=["over the letter", "before it"]
+)
+def test_an_accent_that_is_drawn_over_a_letter_is_a_part_of_it(letter_at: int, read_as: str) -> None:
+    codes = {0x41: "\xa8", 0x4C: "L", 0x6F: "o", 0x77: "w", 0x65: "e"}
+    parts = shown("L", 65, 700) + shown("A", 72, 700) + shown("owe", letter_at, 700)
+    assert "".join(texts(with_letters(parts, codes))).replace(" ", "") == read_as
+
+
 def test_a_raised_small_number_is_a_power_and_no_more_digits() -> None:
     def number(rise: int, size: int) -> list[str]:
         raised = b"BT /F1 12 Tf 72 700 Td (10) Tj %d Ts /F1 %d Tf (6) Tj ET"

@@ -24,6 +24,8 @@ _WESTERN = re.compile(
     rb"[\x00-\x7f" + _MARKS + rb"\x9c\xbf\xa1\xc0-\xc5\xc7-\xcf\xd1-\xd6\xd8-\xdc\xdf-\xef\xf1-\xfc]*"
 )
 _FEW_BYTES, _LOW_CONFIDENCE, _FAIR_CONFIDENCE = 4, 0.05, 0.3
+# In these no letter is ASCII. Of a few words in an Asian encoding chardet makes one of them, and hardly.
+_EBCDIC = frozenset(("cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"))
 _ALPHABETS = "\u0370-\u1cff\ufb1d-\ufefc"  # Greek to Thai and beyond, but no script that needs no spaces
 _OTHER = re.compile(f"[{_ALPHABETS}]")
 _MIXED = re.compile(f"(?<=[A-Za-z])[{_ALPHABETS}]|[{_ALPHABETS}](?=[A-Za-z])")
@@ -94,7 +96,11 @@ def _of_halves(sample: bytes) -> Iterator[str]:
 
 
 def _plausible(sample: bytes, results: Iterable[DetectionDict]) -> Iterator[str]:
-    names = (found["encoding"] for found in results)
+    names = (
+        found["encoding"]
+        for found in results
+        if found["confidence"] >= _FAIR_CONFIDENCE or found["encoding"] not in _EBCDIC
+    )
     return (_usual(sample, name) for name in names if name and not mixes_alphabets(sample, name))
 
 
