@@ -67,6 +67,7 @@ from waybill.vendors.patience import MOST_IN_VAIN, again_after, keeps_refusing
 
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
+SILENT = "Storage or the ledger does not answer the parser. The parse goes on by itself once it does."
 PAGES_TYPE = "application/jsonl"
 # A job that a vendor puts off is tried again as soon as that is back, or so much later. A parse of which one
 # does not tell, though it serves, is given up so long after its time.
@@ -100,7 +101,7 @@ class LeftThere(Exception):
 
 
 class PutOff(Exception):
-    """A vendor that the job needs, the engine's or storage's, did not serve."""
+    """A vendor that the job needs, the engine's or storage's, or storage itself did not serve."""
 
     def __init__(self, error: ServiceError) -> None:
         super().__init__()
@@ -127,7 +128,7 @@ class Attempts:
             The job as it is then; None when another process has it.
 
         Raises:
-            Unavailable, Deadline: A neighbour is away; when it is the last try, the job has FAILED.
+            Unavailable, Deadline: A neighbour is away; at the last try the job is put off instead.
         """
         with on_behalf_of(job), not_waiting(True):
             if job.state is not JobState.CANCELLED:
@@ -171,11 +172,9 @@ class Attempts:
             earlier = await self._earlier_result(job) or await self._earlier_parse(job, work)
             reading = earlier or await self._attempt(job, work)
         except (Unavailable, Deadline) as error:
-            if refused_by_vendor(error):
-                return await self._put_off(job, error, lacked=lacked)
-            if not last:
+            if not last and not refused_by_vendor(error):
                 raise
-            return await self._give_up(job, error)
+            return await self._put_off(job, error, lacked=lacked)
         except ServiceError as error:
             if waited_for(error):
                 return await self._put_off(job, error, lacked=lacked)
@@ -200,23 +199,25 @@ class Attempts:
         return await self._jobs.succeed(job, reading)
 
     async def _put_off(self, job: Job, error: ServiceError, *, lacked: bool) -> Job:
-        """Lets go of a job until its vendor serves; where that served each time, not without end.
+        """Lets go of a job until its vendor, or our neighbour, serves; where it did each time, not for ever.
 
         Args:
             job: As it was claimed.
-            error: The vendor's.
+            error: The vendor's or the neighbour's.
             lacked: Whether the engine's vendor did not serve as the try began.
         """
         vendor = refused_by_vendor(error)
         served = not lacked if vendor == self._vendor else await self._objects.vendor_serves()
         in_vain = job.in_vain + 1 if served else 0
         if in_vain > MOST_IN_VAIN:
-            return await self._give_up(job, keeps_refusing(vendor, error.message))
+            return await self._give_up(job, keeps_refusing(vendor, error.message) if vendor else error)
+        if not vendor and isinstance(error, Deadline):
+            error = Unavailable("SERVICE_AWAY", SILENT)
         seconds = again_after(in_vain) if in_vain else AGAIN_SECONDS
         return await self._jobs.set_aside(job, seconds, job.pages_done, put_off_by=error, in_vain=in_vain)
 
     async def _give_up(self, job: Job, error: ServiceError) -> Job:
-        """Ends a job whose neighbour stayed away; its parse is kept for the next one of the content."""
+        """Ends a job that is refused for too long; its parse is kept for the next one of the content."""
         if job.buys:
             try:
                 await self._end(job, None, error.reason)
@@ -360,7 +361,7 @@ class Attempts:
 
         Raises:
             GoesOn: It has not.
-            PutOff: The vendor that keeps the files is away.
+            PutOff: Storage, or the vendor that keeps its files, is away.
             LeftThere: RESULT_NOT_STORED, it is paid for.
         """
         if parse.stage is Stage.RUNNING:
@@ -375,10 +376,11 @@ class Attempts:
             await self._store(job, work, artifact)
         except (PutOff, ServiceError) as failure:
             error = failure.error if isinstance(failure, PutOff) else failure
-            if error is not failure and job.in_vain < MOST_IN_VAIN:
+            passes = isinstance(failure, PutOff | Unavailable | Deadline)
+            if passes and job.in_vain < MOST_IN_VAIN:
                 # The engine has the pages still, or parses them again for nothing.
                 attempt.leave()
-                raise
+                raise PutOff(error) from error
             attempt.settle(reading.paid_pages)
             unstored = Precondition(
                 "RESULT_NOT_STORED",

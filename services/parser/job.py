@@ -87,7 +87,7 @@ class Job(NewJob):
         page_count: Above 0 once the artifact is stored; from then on a job is not cancelled.
         reading: How the document was read; empty until the artifact is stored.
         failed_vendor: Of a job that FAILED, or is put off: the vendor that did not serve; else empty.
-        in_vain: Tries in a row that began while that vendor served, and were put off.
+        in_vain: Tries in a row that began while that vendor, or our neighbour, served, and were put off.
         deaths: Processes that have died while they worked on it.
         charge_of: The entry whose charge its engine has still to tell; empty where none is.
         leased: Whether a process works on it, or did until it died.

@@ -18,7 +18,7 @@ from waybill.runtime import identity
 from waybill.runtime.errors import Deadline, Unavailable
 from waybill.runtime.telemetry import remote_parent
 
-# A neighbour that restarts is back in seconds; one that stays away for five minutes fails the job.
+# A neighbour that restarts is back in seconds; for one that stays away for five minutes the job is put off.
 TRIES = 64
 LONGEST_PAUSE_SECONDS = 5.0
 Pause = Callable[[float], Awaitable[None]]

@@ -67,6 +67,9 @@ if TYPE_CHECKING:
     from waybill.storage.v1.object_storage_service_pb2_grpc import ObjectStorageServiceAsyncStub
 
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+PUT_OFF = """
+update waybill_parser.jobs set in_vain = %s, look_at = now() + interval '1 hour' where job_id = %s
+"""
 # The same as a vendor is sent it: two pages.
 HTML = b"<h1>Tides</h1><p>They turn.</p>\f<p>And turn again.</p>"
 MARKDOWN = b"# Tides\n\nThey turn.\n\fAnd turn again.\n"
@@ -439,6 +442,12 @@ async def time_passes(database: MigratedPostgres, job: Job) -> None:
     past = "update waybill_parser.jobs set leased_until = now() - interval '1 second' where job_id = %s"
     async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
         await connection.execute(past, (job.job_id,))
+
+
+async def put_off(database: MigratedPostgres, job_id: uuid.UUID, in_vain: int = 1) -> None:
+    """Says of a job that it is put off for an hour."""
+    async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
+        await connection.execute(PUT_OFF, [in_vain, job_id])
 
 
 async def dead_attempt(

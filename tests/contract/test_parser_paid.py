@@ -30,6 +30,7 @@ from tests.contract.makers_parser import (
     no_pause,
     parsed,
     parser,
+    put_off,
     runner_of,
     time_passes,
 )
@@ -40,12 +41,14 @@ from waybill.refusals import refusals_of
 from waybill.runtime import identity, semconv
 from waybill.runtime.errors import (
     Conflict,
+    Deadline,
     InvalidRequest,
     Quota,
     ServiceError,
     Unavailable,
     VendorContract,
 )
+from waybill.vendors.patience import MOST_IN_VAIN
 
 
 @pytest.mark.parametrize("kind", [InvalidRequest, Quota, Conflict])
@@ -89,11 +92,20 @@ class Counting(SteadyEngine):
 
 
 @pytest.mark.parametrize(
-    ("failures", "state", "reason"),
-    [(3, JobState.SUCCEEDED, ""), (1_000, JobState.FAILED, "RESULT_NOT_STORED")],
+    ("failures", "state", "reason", "entry"),
+    [
+        (3, JobState.SUCCEEDED, "", Entry.STATE_SETTLED),
+        (1_000, JobState.RUNNING, "AWAY", Entry.STATE_HELD),
+    ],
+    ids=["back", "away for long"],
 )
 async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_once(
-    database: MigratedPostgres, tmp_path: Path, failures: int, state: JobState, reason: str
+    database: MigratedPostgres,
+    tmp_path: Path,
+    failures: int,
+    state: JobState,
+    reason: str,
+    entry: Entry.State,
 ) -> None:
     who, engine = a_run(), Counting()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
@@ -103,7 +115,8 @@ async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_
             await runner.begin(await claimed(store, who, job.job_id)).task
             now = await store.get(who.tenant, job.job_id)
             assert (now.state, now.reason, engine.parses) == (state, reason, 1)
-            assert await near.ends() == [(Entry.STATE_SETTLED, 1)]
+            assert await near.ends() == [(entry, 1)]
+            assert (now.look_at is None) == now.state.final, "it is put off"
 
 
 class LosesReplies(RemoteEngine):
@@ -150,13 +163,47 @@ async def test_a_parse_whose_begin_lost_its_reply_is_found_and_ends_its_one_entr
 
 
 class Closed(Objects):
-    """The way to a storage that is away for good once there is something to read back."""
+    """The way to a storage that is away once there is something to read back."""
+
+    away: ServiceError | None = Unavailable("AWAY", "Repeat.")
 
     async def last_line(self, key: str) -> bytes | None:
-        raise Unavailable("AWAY", "Repeat.")
+        if self.away:
+            raise self.away
+        return await super().last_line(key)
 
 
-async def test_a_parse_that_is_given_up_as_storage_stays_away_leaves_its_entry_in_doubt_and_not_held(
+@pytest.mark.parametrize(
+    ("away", "reason"),
+    [
+        (Unavailable("AWAY", "Repeat."), "AWAY"),
+        (Deadline("DEADLINE_EXCEEDED", "Deadline Exceeded"), "SERVICE_AWAY"),
+    ],
+    ids=lambda value: getattr(value, "reason", value),
+)
+async def test_a_parse_outlives_a_storage_that_is_away_for_long_and_is_bought_once(
+    database: MigratedPostgres, tmp_path: Path, away: ServiceError, reason: str
+) -> None:
+    who, engine = a_run(), RemoteEngine()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        closed = Closed(near.storage)
+        closed.away = away
+        runner = runner_of(store, near, engine, no_pause, closed)
+        with identity.acting_as(who):
+            job = await created(store, near, who, MARKDOWN)
+            for _ in range(2):
+                await runner.begin(await claimed(store, who, job.job_id)).task
+            waiting = await store.get(who.tenant, job.job_id)
+            assert (waiting.state, waiting.reason, waiting.leased) == (JobState.RUNNING, reason, False)
+            assert waiting.look_at is not None
+            assert await near.entry_states() == [Entry.STATE_HELD]
+            closed.away = None
+            ended = await brought_to_end(runner, store, who, job.job_id)
+            assert (ended.state, ended.reason) == (JobState.SUCCEEDED, "")
+            assert await near.ends() == [(Entry.STATE_SETTLED, 2)]
+
+
+async def test_a_parse_that_is_given_up_as_storage_refuses_it_for_long_leaves_its_entry_in_doubt_and_not_held(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     who, engine = a_run(), RemoteEngine()
@@ -164,8 +211,10 @@ async def test_a_parse_that_is_given_up_as_storage_stays_away_leaves_its_entry_i
         runner = runner_of(store, near, engine, no_pause, Closed(near.storage))
         with identity.acting_as(who):
             job = await created(store, near, who, MARKDOWN)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            await put_off(database, job.job_id, MOST_IN_VAIN)
             failed = await brought_to_end(runner, store, who, job.job_id)
-            assert (failed.state, failed.reason) == (JobState.FAILED, "AWAY")
+            assert (failed.state, failed.reason, failed.kept) == (JobState.FAILED, "AWAY", True)
             assert await near.entry_states() == [Entry.STATE_IN_DOUBT]
             assert failed.charge_of == failed.entry_id, "the engine is asked what it cost"
 

@@ -30,6 +30,7 @@ from tests.contract.makers_parser import (
     created,
     jobs_of,
     neighbours,
+    put_off,
     runner_of,
 )
 from tests.inprocess import Recorder
@@ -337,17 +338,6 @@ class Restless(RemoteEngine):
         return await super().begin(source, order, artifact)
 
 
-PUT_OFF = """
-update waybill_parser.jobs set in_vain = %s, look_at = now() + interval '1 hour' where job_id = %s
-"""
-
-
-async def put_off(database: MigratedPostgres, job_id: uuid.UUID, in_vain: int = 1) -> None:
-    """Says of a job that it is put off for an hour."""
-    async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
-        await connection.execute(PUT_OFF, [in_vain, job_id])
-
-
 async def test_what_a_vendor_has_put_off_is_taken_up_when_it_is_back(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
@@ -418,8 +408,11 @@ async def charges_asked(
 ) -> None:
     """Asks for the charge of a job, so much later."""
     async with await psycopg.AsyncConnection.connect(database.owner_url("parser")) as connection:
-        # Before what other tests have left.
-        due = "update waybill_parser.jobs set charge_at = 'epoch' where job_id = %s"
+        # What other tests have left is another engine's.
+        due = """
+            update waybill_parser.jobs set charge_at = case job_id when %s then now() else 'infinity' end
+            where charge_at is not null
+        """
         await connection.execute(due, [job.job_id])
     meter = Meter(near.ledger, Recorder().telemetry("parser").tracer, "parser")
     await Charges(store, engine, meter, lambda: utc_now() + later).turn()
