@@ -114,6 +114,7 @@ async def something(addresses: Mapping[str, str]) -> Mapping[str, str]:
     return {"run_id": run_id, "run_ids": run_id, "id": run_id, "version_id": version.version_id}
 
 
+@pytest.mark.slow
 # The services draw random numbers while hypothesis draws messages.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 async def test_no_rpc_answers_a_defect_whatever_it_is_sent(

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from waybill.orchestrator.v1.mode_service_pb2_grpc import ModeServiceAsyncStub
     from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceAsyncStub
 
+pytestmark = pytest.mark.slow
+
 PDF = raw_pdfs.page(raw_pdfs.shown("The bilge pump runs dry at noon.", 72, 700))
 OTHER_PDF = raw_pdfs.page(raw_pdfs.shown("The anchor winch needs grease every month.", 72, 700))
 TEXT = "# Pumps\n\nThe bilge pump runs dry at noon.\n"

@@ -144,6 +144,7 @@ async def test_an_entry_outside_a_run_names_no_run(database: MigratedPostgres) -
     assert (entry.run_id, list(listed.entries), list(listed.totals)) == ("", [entry], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [a_run(), no_run()], ids=["in a run", "outside a run"])
 async def test_a_hold_reads_a_few_rows_however_many_there_are(
     database: MigratedPostgres, who: identity.Caller
@@ -347,6 +348,7 @@ async def test_a_listing_without_a_filter_has_no_totals(database: MigratedPostgr
     assert (len(everything.totals), len(of_the_run.totals)) == (0, 1)
 
 
+@pytest.mark.slow
 async def test_totals_of_more_runs_than_an_answer_holds_are_refused(database: MigratedPostgres) -> None:
     async with ledger(database) as stub:
         with identity.acting_as(a_run()):

@@ -26,6 +26,8 @@ from waybill.runtime.channel import send
 from waybill.runtime.clock import utc_now
 from waybill.runtime.wire import timestamp
 
+pytestmark = pytest.mark.slow
+
 PLENTY = 10**9
 WAITS = "select count(*) from waybill_runs.waits where run_id = %s"
 
