@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import secrets
 import shutil
 import tempfile
@@ -25,6 +26,11 @@ hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("patient")
+
+# Workers choose ports apart: nobody takes one between its choice and the start of who listens there.
+SHARE = len(ports.LASTING) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+FIRST = SHARE * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+ports.LASTING = ports.LASTING[FIRST : FIRST + SHARE]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from psycopg import sql
 
 from tests import certificates
 from tests.certificates import Certificates
+from waybill.runtime.tls import Closed
 from waybill.stack import ports, postgres
 from waybill.stack.postgres import Postgres
 
@@ -111,7 +112,7 @@ def _door(port: int, tls: Certificates) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tls.certificate, tls.key)
     context.set_alpn_protocols(["postgresql"])
-    context.sslsocket_class = _Closed
+    context.sslsocket_class = Closed
 
     class Door(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -141,13 +142,6 @@ def _door(port: int, tls: Certificates) -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
-
-
-class _Closed(ssl.SSLSocket):
-    """Closed when nobody holds it: `wrap_socket` drops it open where the caller has reset the connection."""
-
-    def __del__(self) -> None:
-        self.close()
 
 
 class _Server(socketserver.ThreadingTCPServer):

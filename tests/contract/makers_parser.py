@@ -10,7 +10,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -146,9 +146,16 @@ def job_request(key: str, filename: str, content: bytes, **more: Any) -> CreateP
 
 
 async def ended(stub: ParserServiceAsyncStub, job: ParseJob) -> ParseJob:
-    """The job at its end: one call, which waits for it."""
+    """The job at its end: each call waits for it, as long as a call may."""
     request = GetParseJobRequest(job_id=job.job_id, wait=Duration(seconds=30))
-    return (await stub.GetParseJob(request)).job
+
+    async def has_ended() -> bool:
+        nonlocal job
+        job = (await stub.GetParseJob(request)).job
+        return job.state not in (ParseJob.STATE_QUEUED, ParseJob.STATE_RUNNING)
+
+    await until(has_ended)
+    return job
 
 
 async def parsed(
@@ -166,13 +173,11 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
 
 @asynccontextmanager
 async def jobs_of(database: MigratedPostgres, owner: str) -> AsyncIterator[Jobs]:
-    one, all_of_them = (
-        await Database.open(database.url("parser")),
-        await Database.open(database.owner_url("parser")),
-    )
-    yield Jobs(one, all_of_them, owner)
-    await one.close()
-    await all_of_them.close()
+    async with (
+        Database.opened(database.url("parser")) as one,
+        Database.opened(database.owner_url("parser")) as all_of_them,
+    ):
+        yield Jobs(one, all_of_them, owner)
 
 
 async def created(store: Jobs, near: Neighbours, who: identity.Caller, content: bytes) -> Job:
@@ -387,14 +392,17 @@ def parse_children() -> Sequence[int]:
 
 
 def _children(pid: int) -> Sequence[int]:
-    listings = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for listing in listings for child in listing.read_text().split()]
+    found: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # its thread has ended meanwhile
+            found += map(int, listing.read_text().split())
+    return found
 
 
 def _command(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return b""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.contract import llamaparse_faults, postgres_faults, supabase_faults
 
-REQUEST_DEADLINE_SECONDS = 6.0
+REQUEST_DEADLINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)

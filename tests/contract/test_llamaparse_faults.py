@@ -13,7 +13,7 @@ from tests.contract.llamaparse_faults import CANCELLED, HURRIED, ROWS, Row
 from tests.contract.makers_faults import Outcome, hurried_stage, stage
 from tests.contract.makers_llamaparse import Hurry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GROUPS = [[*rows] for _, rows in itertools.groupby(ROWS, lambda row: int(row.name[1:]) // 6)]
 

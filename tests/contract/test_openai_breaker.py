@@ -98,7 +98,7 @@ async def test_an_open_breaker_is_seen_in_health_and_metrics_until_it_closes(
                 await collector.sees(0)
                 await becomes(health, health_pb2.HealthCheckResponse.SERVING)
                 sim.faults.add("O10:op=*")
-                await failure(bench.vectors(["a text"], timeout=6))
+                await failure(bench.vectors(["a text"], timeout=60))
                 await collector.sees(1)
                 await becomes(health, health_pb2.HealthCheckResponse.NOT_SERVING)
                 sim.faults.heal()
@@ -117,7 +117,7 @@ async def test_a_breaker_closes_by_a_free_probe_where_nobody_calls(database: Mig
         grpc.aio.insecure_channel(bench.address) as bare,
     ):
         with identity.acting_as(new_run()):
-            await failure(bench.vectors(["a text"], timeout=6))
+            await failure(bench.vectors(["a text"], timeout=60))
         health = health_pb2_grpc.HealthStub(bare)
         await becomes(health, health_pb2.HealthCheckResponse.NOT_SERVING)
         sent = len([one for one in sim.journal if one.operation == "embeddings"])

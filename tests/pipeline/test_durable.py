@@ -36,7 +36,6 @@ from waybill.runtime import deadline
 from waybill.runtime.errors import InvalidRequest, Unavailable
 from waybill.runtime.postgres import Database
 
-pytestmark = pytest.mark.timeout(60)
 Body = Callable[[Row], Awaitable[int | Noted[int]]]
 
 

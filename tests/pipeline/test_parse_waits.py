@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
     from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceAsyncStub
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 WAITING, READY = Run.STATE_WAITING_ON_VENDOR, Run.STATE_READY
 PLACES, LOOK_SECONDS = 2, 0.5
 Process: TypeAlias = "subprocess.Popen[bytes]"

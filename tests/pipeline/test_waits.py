@@ -40,7 +40,6 @@ from waybill.runtime.postgres import Database
 from waybill.stack.migrate import migrate
 from waybill.vendors.patience import MOST_IN_VAIN
 
-pytestmark = pytest.mark.timeout(90)
 SOON, LATER = datetime.timedelta(seconds=5), datetime.timedelta(minutes=5)
 
 

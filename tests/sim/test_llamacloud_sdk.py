@@ -24,6 +24,7 @@ from llama_cloud.types import ParsingListVersionsResponse
 from tests.sim import cloud as wire
 from tests.sim.cloud import KEY
 from tests.sim.sdk import TWO_PAGES, Caller
+from tests.waiting import PATIENCE_SECONDS
 from waybill.sim.llamacloud.settings import TIERS, JobTimes, LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator as Cloud
 from waybill.sim.llamacloud.versions import VERSIONS
@@ -166,7 +167,7 @@ def test_c5_hazard_the_default_is_five_retries() -> None:
 async def test_c5_hazard_a_retry_after_of_zero_or_over_a_minute_is_ignored(cloud: Cloud, after: str) -> None:
     call = Caller("async", cloud.base_url, max_retries=1)
     cloud.faults.add(f"F02/{after}:n=1:op=projects")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await call(lambda client: client.projects.list())
     assert [entry.status for entry in cloud.journal] == [429, 200]
     await call.close()

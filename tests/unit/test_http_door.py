@@ -17,7 +17,7 @@ from waybill.objects_settings import OBJECTS_HTTP
 from waybill.runtime.config import ConfigError
 from waybill.runtime.http_listener import Bounds, opened, serving
 
-STILL_SECONDS = 0.2
+STILL_SECONDS = 0.5
 LONG_BYTES = 64_000_000  # more than what sockets hold
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

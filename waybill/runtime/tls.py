@@ -122,6 +122,13 @@ class _Followed:
                 return None
 
 
+class Closed(ssl.SSLSocket):
+    """Closed when nobody holds it: `wrap_socket` drops it open where the other side has reset."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def mismatch(address: str, ca_file: Path | None) -> str:
     """Why TLS does not come to stand with a server that answers; empty where TLS is not what is wrong.
 
@@ -134,6 +141,7 @@ def mismatch(address: str, ca_file: Path | None) -> str:
     if not is_tls(address):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
+    context.sslsocket_class = Closed
     try:
         plain = socket.create_connection((host.strip("[]"), int(port)), _LOOK_SECONDS)
     except (OSError, ValueError):

@@ -17,7 +17,7 @@ from waybill.cli.checks.finding import Finding, State, why_silent
 from waybill.money_settings import ALERT_WEBHOOK_SECRET, ALERT_WEBHOOK_SECRET_FILE, ALERT_WEBHOOK_URL
 from waybill.runtime import settings as declared
 from waybill.runtime.public_address import may_be_reached
-from waybill.runtime.tls import channel_credentials, is_tls, target
+from waybill.runtime.tls import Closed, channel_credentials, is_tls, target
 from waybill.settings import HOME
 from waybill.stack.home import Home
 
@@ -122,7 +122,9 @@ def _receiver(url: str, *, loopback: bool) -> Finding:
             return Finding("alerts", State.FAILED, f"{host} is a private address, which gets none", mend)
         with socket.create_connection((host, port), SECONDS) as connection:
             if place.scheme == "https":
-                ssl.create_default_context().wrap_socket(connection, server_hostname=host).close()
+                context = ssl.create_default_context()
+                context.sslsocket_class = Closed
+                context.wrap_socket(connection, server_hostname=host).close()
     except (OSError, ValueError) as error:
         return Finding("alerts", State.FAILED, f"{host} does not answer ({why_silent(error)})", mend)
     return Finding("alerts", State.OK, f"signed, to {host}, which answers")
