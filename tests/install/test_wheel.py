@@ -50,8 +50,10 @@ def test_a_wheel_claims_one_name_and_holds_what_the_stack_needs(wheel: Path) -> 
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"waybill"}
     assert {"waybill/py.typed", "waybill/bundle/services/ledger/prices.toml"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    for folder in ("supabase/migrations", "examples/documents"):
-        wanted = {f"waybill/bundle/{folder}/{file.name}" for file in (ROOT / folder).iterdir()}
+    # Messages name pages of docs/.
+    for folder in ("supabase/migrations", "examples/documents", "docs"):
+        files = (file for file in (ROOT / folder).iterdir() if file.is_file())
+        wanted = {f"waybill/bundle/{folder}/{file.name}" for file in files}
         assert wanted <= set(names)
 
 

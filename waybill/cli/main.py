@@ -46,6 +46,7 @@ from waybill.cli import (
 from waybill.cli.exits import Exit
 from waybill.cli.plain import plain
 from waybill.cli.session import given_token
+from waybill.runtime.places import DOCS
 
 GROUPS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Documents": (
@@ -137,6 +138,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"The pages that messages name are in {plain(str(DOCS))}",
 )
 for panel, commands in GROUPS.items():
     for command in commands:

@@ -1,4 +1,4 @@
-"""Where the services, the migrations and the examples stand: beside `waybill/`, or in it when installed.
+"""Where services, migrations, examples and docs stand: beside `waybill/`, or in it when installed.
 
 A wheel holds them in `waybill/bundle/`, so that an install claims no second name such as `services`.
 """
@@ -13,3 +13,4 @@ INSTALLED = _BUNDLE.is_dir()
 ROOT = _BUNDLE if INSTALLED else _PACKAGE.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"
 EXAMPLES = ROOT / "examples"
+DOCS = ROOT / "docs"
