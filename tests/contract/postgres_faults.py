@@ -55,7 +55,7 @@ def section() -> list[str]:
         "## Postgres",
         "",
         "In every row (`tests/contract/test_postgres_faults.py`, on a real server) the next transaction",
-        "works. A run repeats for ten minutes what is UNAVAILABLE. A pgvector that is missing or older than",
+        "works. A run waits until what is UNAVAILABLE is back. A pgvector that is missing or older than",
         "0.8 (F35) is told when the stack starts, as FAILED_PRECONDITION DATABASE_UNFIT.",
         "",
         "| fault | SQLSTATE | what | the caller gets |",
