@@ -205,7 +205,7 @@ async def test_reports_keep_neither_holds_nor_expiry_waiting(database: MigratedP
     async with (
         ledger(database, operator.tenant) as stub,
         Database.opened(database.owner_url("ledger"), max_size=2) as owner,
-        await psycopg.AsyncConnection.connect(database.owner_url("ledger")) as locking,
+        await psycopg.AsyncConnection.connect(database.admin_url) as locking,
     ):
         # A report reads corrections; neither a hold nor expiry does.
         await locking.execute("lock table waybill_ledger.adjustments in access exclusive mode")
