@@ -155,6 +155,7 @@ async def test_of_twenty_callers_at_two_ledgers_each_threshold_and_window_is_del
         )
 
 
+@pytest.mark.slow
 async def test_a_message_that_is_refused_comes_again_under_its_id_and_what_failed_is_seen(
     database: MigratedPostgres, receiver: Receiver
 ) -> None:

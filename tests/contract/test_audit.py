@@ -230,6 +230,7 @@ async def test_a_link_is_not_given_where_it_cannot_be_audited() -> None:
         await Audit(away).record("link.download", "a")
 
 
+@pytest.mark.slow
 async def test_what_is_noted_while_the_ledger_is_away_is_there_once_it_is_back(
     database: MigratedPostgres,
 ) -> None:

@@ -23,6 +23,8 @@ from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime.clock import utc_today
 
+pytestmark = pytest.mark.slow
+
 # A repeat is refused whatever it costs, unless a tenth of the run's own limit pays for it.
 NO_REPEATS = RetryBudget(percent=10, least_nano_usd=0)
 

@@ -235,6 +235,7 @@ async def test_a_run_says_who_began_it_and_by_which_key(bench: Bench, database: 
             assert rows == [("alice@example.org", "key-1")], table
 
 
+@pytest.mark.slow
 async def test_keys_rotate_under_load_without_a_failed_call(bench: Bench) -> None:
     tenant, stop, done = f"t-{uuid.uuid4()}", asyncio.Event(), 0
 

@@ -33,6 +33,7 @@ from waybill.vendors.calls import Calls
 from waybill.vendors.limiter import Limiter
 
 
+@pytest.mark.slow
 async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:

@@ -255,6 +255,7 @@ async def test_a_parse_is_collected_whether_or_not_its_event_comes(
             assert (job.state, job.page_count) == (ParseJob.STATE_SUCCEEDED, 2)
 
 
+@pytest.mark.slow
 async def test_a_good_event_shortens_the_wait(database: MigratedPostgres, tmp_path: Path) -> None:
     slow = quick(60.0)
     async with (

@@ -65,6 +65,7 @@ class Counting(RemoteEngine):
         return await super().look(parse_id)
 
 
+@pytest.mark.slow
 async def test_a_document_is_parsed_beside_a_thousand_that_wait_for_a_vendor(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:

@@ -180,6 +180,7 @@ async def test_health_says_what_is_wrong_with_bucket_role_or_key(
     assert key not in str(logs)
 
 
+@pytest.mark.slow
 async def test_no_key_no_token_and_no_link_is_in_a_log_a_span_an_error_or_a_row(
     at: tuple[SupabaseSimulator, Project], caplog: pytest.LogCaptureFixture
 ) -> None:

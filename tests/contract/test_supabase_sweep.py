@@ -192,6 +192,7 @@ async def _stored_id(made: Project) -> str:
     return str(rows[0][0])
 
 
+@pytest.mark.slow
 async def test_open_links_are_counted_so_that_a_listing_asks_about_few(
     at: tuple[SupabaseSimulator, Project],
 ) -> None:

@@ -30,6 +30,7 @@ EMPTY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_validator_of_focus_finds_nothing(tmp_path: Path) -> None:
     if shutil.which("uv") is None or sys.version_info >= (3, 13):
         pytest.skip("the validator takes uv to install, and a numpy that Python 3.13 has not")

@@ -262,10 +262,8 @@ class Play:
         return any(entry.state == Entry.STATE_HELD for entry in self.entries)
 
 
-# Two of them are quick enough for `make test`.
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=pytest.mark.slow if seed > 1 else ()) for seed in SEEDS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_settled_is_invoiced_and_what_is_invoiced_is_settled_or_in_doubt(
     bench: Workbench,
     vendors: Mapping[str, Remote],

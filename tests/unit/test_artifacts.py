@@ -96,6 +96,7 @@ async def test_pages_that_end_early_are_an_error_and_no_shorter_document(missing
     assert caught.value.reason == "PAGES_INCOMPLETE"
 
 
+@pytest.mark.slow
 async def test_memory_does_not_grow_with_the_document() -> None:
     tokens.count(["the vocabulary is loaded once"])
 
