@@ -34,7 +34,9 @@ select * from (
 where state in ('IN_DOUBT', 'HELD') or invoiced <> known
 order by held_at, entry_id
 """  # noqa: S608  (constants only)
-TO_FOLLOW = f"select entry_id, invoiced from ({NAMED}) named where state <> 'HELD' limit %(most)s"  # noqa: S608
+TO_FOLLOW = f"""
+select entry_id, invoiced from ({NAMED}) named where state <> 'HELD' limit %(most)s
+"""  # noqa: S608  (constants only)
 UNMATCHED = f"""
 with {MATCHED}
 select l.* from waybill_ledger.invoice_lines l

@@ -310,9 +310,9 @@ class Durable:
         try:
             outcome = await insist(partial(self._once, execution, name, body), seconds=self._patience_seconds)
         except ServiceError as error:
-            outcome = failed(error)
             if waits := for_services(error, await self._services_away(error)):
                 raise waits from error
+            outcome = failed(error)
         finally:
             execution.under_way -= 1
         if "failed" in outcome:
