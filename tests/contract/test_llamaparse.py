@@ -55,10 +55,7 @@ async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
             assert [page.markdown.splitlines()[0] for page in pages] == ["# Heading 1", "# Heading 2"]
             assert [block.kind for block in pages[0].blocks] == ["heading", "text", "text"]
 
-            async def forgotten() -> bool:
-                return operations(sim)[-1] == "parse.delete"
-
-            await until(forgotten)
+            await until(lambda: operations(sim)[-1] == "parse.delete")
             (entry,) = await near.entries()
             assert (entry.state, entry.quantity, entry.model) == (Entry.STATE_SETTLED, 2, "cost_effective")
             assert owed([entry]) == sim.invoice.total_nano_usd == 2 * 3_750_000
@@ -99,10 +96,7 @@ async def test_a_parse_whose_result_was_not_stored_is_taken_up_and_not_bought_ag
             assert (entry.state, owed([entry])) == (Entry.STATE_SETTLED, sim.invoice.total_nano_usd)
             assert sim.jobs_created == 1
 
-            async def forgotten() -> bool:
-                return operations(sim)[-1] == "parse.delete"
-
-            await until(forgotten)
+            await until(lambda: operations(sim)[-1] == "parse.delete")
 
 
 async def test_a_document_that_may_go_on_after_its_last_bought_page_says_so(
