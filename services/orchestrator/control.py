@@ -8,13 +8,22 @@ from functools import partial
 
 from services.orchestrator import budgets_of_runs
 from services.orchestrator.budget_waits import check
-from services.orchestrator.degrading import HEALABLE, HEALED_BY, lacks
+from services.orchestrator.degrading import (
+    DELETED,
+    HEALABLE,
+    HEALED_BY,
+    REPLACED,
+    SUPERSEDED,
+    check_not_ended,
+    lacks,
+    superseded,
+)
 from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.deleting import Deletions
 from services.orchestrator.runs.durable import Durable, Ingestion
 from services.orchestrator.runs.rows import Row, RunRef
-from services.orchestrator.runs.store import Runs, check_not_ended
+from services.orchestrator.runs.store import Runs
 from services.orchestrator.traces import bills
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.cost_pb2 import CostKind
@@ -30,7 +39,7 @@ from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan
 from waybill.parser.v1.parser_service_pb2 import DeleteParseJobsRequest
 from waybill.runtime import deadline
 from waybill.runtime.audit import Audit
-from waybill.runtime.errors import InvalidRequest, Precondition, Quota
+from waybill.runtime.errors import InvalidRequest, NotFound, Precondition, Quota
 from waybill.runtime.retry import insist
 from waybill.runtime.wire import page_size
 from waybill.storage.v1.document_index_service_pb2 import (
@@ -112,7 +121,13 @@ class Control:
             NotFound, Precondition: As `healable`; VENDOR_NOT_WANTED, its vendor's service is local now.
             Quota: BUDGET_EXCEEDED, all that it lacks is refused still.
         """
-        row = await self.healable(run)
+        row = await self._runs.find(run)
+        try:
+            await self._check_healable(row)
+        except (NotFound, Precondition) as error:
+            if lacks(row) and error.reason in SUPERSEDED:
+                await self._runs.supersede(row, error)
+            raise
         if lacks(row):
             if await self._modes.latest(HEALED_BY[row["reason"]]) == Mode.MODE_LOCAL:
                 raise Precondition(
@@ -133,16 +148,21 @@ class Control:
             Precondition: NOTHING_TO_HEAL, VERSION_REPLACED.
         """
         row = await self._runs.find(run)
+        await self._check_healable(row)
+        return row
+
+    async def _check_healable(self, row: Row) -> None:
+        """Raises as `healable`."""
         if not lacks(row):
             check_not_ended(row)
-            return row
+            return
         request = GetDocumentRequest(collection=row["collection"], document_key=row["document_key"])
-        found = await steady(partial(self._peers.index.GetDocument, request))
+        try:
+            found = await steady(partial(self._peers.index.GetDocument, request))
+        except NotFound:
+            raise superseded(DELETED) from None
         if found.document.version_id != row["version_id"]:
-            raise Precondition(
-                "VERSION_REPLACED", "The document has another version by now: nothing is to be healed."
-            )
-        return row
+            raise superseded(REPLACED)
 
     async def _check_budgets(self, row: Row) -> None:
         for blocked_on in lacks(row).values():

@@ -9,12 +9,12 @@ from itertools import groupby
 from google.protobuf.json_format import ParseDict
 from psycopg.types.json import Jsonb
 
-from services.orchestrator.runs.rows import Row
+from services.orchestrator.runs.rows import FINAL_STATES, RETRIABLE_STATES, Row
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.reading_pb2 import Reading
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import semconv
-from waybill.runtime.errors import ServiceError
+from waybill.runtime.errors import NotFound, Precondition, ServiceError
 from waybill.runtime.semconv import LOCAL
 from waybill.vendors.choosing import (
     EMBEDDER,
@@ -32,6 +32,12 @@ PAGES_MISSING = "PAGES_MISSING"
 # What another try mends, once the vendor of this service serves.
 HEALED_BY = {PARSED_LOCALLY: PARSER, VECTORS_PENDING: EMBEDDER}
 HEALABLE = tuple(HEALED_BY)
+# Why nothing is left to heal of a degraded run, and what that is as an error.
+REPLACED, DELETED = "VERSION_REPLACED", "DOCUMENT_NOT_FOUND"
+SUPERSEDED: Mapping[str, tuple[type[ServiceError], str]] = {
+    REPLACED: (Precondition, "The document has another version by now: nothing is to be healed."),
+    DELETED: (NotFound, "The document was deleted: nothing is to be healed."),
+}
 # Of a version that was parsed without the vendor: another one than that of the vendor's pages.
 WITHOUT_VENDOR = " parsed-locally"
 _MOST_NAMES = 5
@@ -71,6 +77,34 @@ def lacks(row: Row) -> Mapping[str, str]:
     reasons = {row["reason"], *([VECTORS_PENDING] if row["embedded_chunks"] < row["chunks"] else [])}
     services = [HEALED_BY[reason] for reason in sorted(reasons)]
     return {service: row["backends"].get(service, {}).get("blocked_on", "") for service in services}
+
+
+def superseded(reason: str) -> ServiceError:
+    """Why nothing is left to heal, as an error.
+
+    Args:
+        reason: REPLACED or DELETED.
+    """
+    kind, text = SUPERSEDED[reason]
+    return kind(reason, text)
+
+
+def check_not_ended(row: Row) -> None:
+    """Raises for a run that no vendor mends, unless it is READY or under way.
+
+    Raises:
+        Precondition: NOTHING_TO_HEAL; VERSION_REPLACED, it is known by now.
+        NotFound: DOCUMENT_NOT_FOUND, likewise.
+    """
+    if row["state"] == "READY_DEGRADED" and row["reason"] in SUPERSEDED:
+        raise superseded(row["reason"])
+    if row["state"] in RETRIABLE_STATES:
+        text = f"The run is {row['state']}: `waybill retry` takes it up again."
+    elif row["state"] in FINAL_STATES and row["state"] != "READY":
+        text = f"The run is {row['state']}, and lacks nothing that a vendor could give now."
+    else:
+        return
+    raise Precondition("NOTHING_TO_HEAL", text)
 
 
 def still_lacking(row: Row | None) -> Row:

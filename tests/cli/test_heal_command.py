@@ -8,7 +8,7 @@ from tests.cli.conftest import Waybill
 from tests.cli.fakes import Orchestrator, make_run
 from tests.cli.test_commands import documented
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import Precondition, Quota
+from waybill.runtime.errors import NotFound, Precondition, Quota
 
 
 def degraded(number: int) -> Run:
@@ -53,3 +53,28 @@ def test_of_all_runs_those_that_a_budget_refuses_are_named(
     assert [run["run_id"] for run in healed["runs"]] == [first.run_id]
     assert f"{second.run_id}: Raise it: `waybill budget set`." in result.stderr
     assert third.run_id not in result.stderr
+    assert "1 run passed over: the document has another version by now (VERSION_REPLACED)" in result.stderr
+
+
+def test_runs_that_are_passed_over_are_counted_by_why(waybill: Waybill, orchestrator: Orchestrator) -> None:
+    runs = [degraded(number) for number in range(1, 5)]
+    orchestrator.has(*runs)
+    refusals = [
+        Precondition("VERSION_REPLACED", "It has another version."),
+        Precondition("VERSION_REPLACED", "It has another version."),
+        NotFound("DOCUMENT_NOT_FOUND", "It was deleted."),
+        Precondition("NOTHING_TO_HEAL", "It lacks nothing that a vendor could give."),
+    ]
+    orchestrator.refusals |= {run.run_id: refusal for run, refusal in zip(runs, refusals, strict=True)}
+    result = waybill("heal", "--all")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        "2 runs passed over: the document has another version by now (VERSION_REPLACED)",
+        "1 run passed over: no vendor can give what the document lacks (NOTHING_TO_HEAL)",
+        "1 run passed over: the document was deleted (DOCUMENT_NOT_FOUND)",
+        "0 runs taken up; waybill runs follows them",
+    ]
+    alone = waybill("heal", runs[0].run_id)
+    assert alone.exit_code == 5
+    assert "VERSION_REPLACED: It has another version." in alone.stderr
+    assert "Nothing is left to do" in alone.stderr

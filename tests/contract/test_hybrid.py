@@ -293,6 +293,30 @@ async def test_a_heal_while_the_vendor_is_down_still_leaves_the_run_degraded(ben
     assert (await bench.search("bilge pump")).hits
 
 
+async def check_calls_for_no_heal(bench: Bench, run_id: str, reason: str) -> None:
+    """A degraded run says by now why nothing is to be healed, and every heal says the same."""
+    run = await bench.finish(run_id)
+    assert (run.state, run.reason) == (Run.STATE_READY_DEGRADED, reason)
+    assert "nothing is to be healed" in run.message
+    assert "waybill heal" not in run.message
+    assert (await failure(bench.heal(run_id)))[0] == reason
+
+
+async def test_a_document_that_was_deleted_is_not_healed(bench: Bench) -> None:
+    bench.openai.server.down()
+    run = await bench.ingest(TEXT)
+    request = pb.DeleteDocumentRequest(document_key=run.document_key)
+    await bench.orchestrator.DeleteDocument(request, metadata=bench.headers)
+    # By itself, once the vendor is back.
+    bench.openai.server.up()
+
+    async def is_known() -> bool:
+        return (await bench.finish(run.run_id)).reason == "DOCUMENT_NOT_FOUND"
+
+    await until(is_known)
+    await check_calls_for_no_heal(bench, run.run_id, "DOCUMENT_NOT_FOUND")
+
+
 async def test_a_version_that_was_replaced_is_not_healed_over(bench: Bench) -> None:
     bench.openai.server.down()
     run = await bench.ingest(TEXT)
@@ -300,6 +324,7 @@ async def test_a_version_that_was_replaced_is_not_healed_over(bench: Bench) -> N
     assert newer.state == Run.STATE_READY_DEGRADED
     reason, _ = await failure(bench.heal(run.run_id))
     assert reason == "VERSION_REPLACED"
+    await check_calls_for_no_heal(bench, run.run_id, "VERSION_REPLACED")
     assert (await bench.search("midnight")).hits[0].chunk.text.count("midnight") == 1
 
 

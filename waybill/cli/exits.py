@@ -144,6 +144,9 @@ ADVICE: Mapping[tuple[StatusCode, str], Advice] = {
     (StatusCode.FAILED_PRECONDITION, "RUN_READY"): Advice(
         Exit.REFUSED, "Nothing is left to do; when the document has changed, ingest it."
     ),
+    (StatusCode.FAILED_PRECONDITION, "VERSION_REPLACED"): Advice(
+        Exit.REFUSED, "Nothing is left to do; `waybill runs --document KEY` lists its newer runs."
+    ),
     (StatusCode.FAILED_PRECONDITION, "RUN_UNFINISHED"): Advice(
         Exit.REFUSED, "Stop it with `waybill cancel ID`, or await it: `waybill run ID`."
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -26,8 +27,12 @@ from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Precondition, ServiceError
 from waybill.runtime.identity import DEFAULT_TENANT
 
-# Of runs that `--all` passes by.
-LEFT_ALONE = ("NOTHING_TO_HEAL", "VERSION_REPLACED", "DOCUMENT_NOT_FOUND")
+# Why `--all` passes runs over, by the reason of the refusal.
+PASSED_OVER = {
+    "NOTHING_TO_HEAL": "no vendor can give what the document lacks",
+    "VERSION_REPLACED": "the document has another version by now",
+    "DOCUMENT_NOT_FOUND": "the document was deleted",
+}
 
 
 def heal(
@@ -47,12 +52,14 @@ def heal(
         client, screen = reachable(here.client), here.screen
         runs = [Run(run_id=run_id)] if run_id else list(_degraded(client))
         requests = [HealRunRequest(run_id=run.run_id) for run in runs]
+        passed: Counter[str] = Counter()
         if plan:
-            requests = _agreed(client, screen, runs, everything, yes)
+            requests = _agreed(client, screen, runs, everything, yes, passed)
         if run_id:
             show_shape(screen, run_object(client.orchestrator.HealRun(requests[0]).run))
             return
-        healed = list(_healed(client, screen, requests))
+        healed = list(_healed(client, screen, requests, passed))
+        _tell(screen, passed)
         if as_json:
             screen.emit({"runs": [run_object(run) for run in healed]})
             return
@@ -71,24 +78,34 @@ def _degraded(client: Client) -> Iterator[Run]:
         request.page_token = page.next_page_token
 
 
-def _healed(client: Client, screen: Screen, requests: Sequence[HealRunRequest]) -> Iterator[Run]:
-    """Takes up every run that can be healed; says of those that a budget refuses still."""
+def _tell(screen: Screen, passed: Counter[str]) -> None:
+    """Says of how many runs nothing is left to heal, and why."""
+    for reason, number in passed.most_common():
+        screen.note(f"{counted(number, 'run')} passed over: {PASSED_OVER[reason]} ({reason})")
+
+
+def _healed(
+    client: Client, screen: Screen, requests: Sequence[HealRunRequest], passed: Counter[str]
+) -> Iterator[Run]:
+    """Takes up every run that can be healed; names those that a budget refuses still, counts the others."""
     for request in requests:
         try:
             yield client.orchestrator.HealRun(request).run
         except ServiceError as error:
             if error.reason == "BUDGET_EXCEEDED":
                 screen.note(f"{plain(request.run_id)}: {plain(error.message)}", "yellow")
-            elif error.reason not in LEFT_ALONE:
+            elif error.reason in PASSED_OVER:
+                passed[error.reason] += 1
+            else:
                 raise
 
 
 def _agreed(
-    client: Client, screen: Screen, runs: Sequence[Run], everything: bool, yes: bool
+    client: Client, screen: Screen, runs: Sequence[Run], everything: bool, yes: bool, passed: Counter[str]
 ) -> list[HealRunRequest]:
     """Plans heals, shows it, and asks whether they shall be done so; ends the command where not.
 
-    Answers what was agreed to.
+    Answers what was agreed to; counts in `passed` what is not to be healed.
 
     Raises:
         Precondition: PLAN_NOT_APPROVED, nobody can be asked.
@@ -100,7 +117,8 @@ def _agreed(
             request = PlanHealRequest(run_id=run.run_id)
             plan = client.orchestrator.PlanHeal(request, timeout=PLAN_SECONDS).plan
         except ServiceError as error:
-            if everything and error.reason in LEFT_ALONE:
+            if everything and error.reason in PASSED_OVER:
+                passed[error.reason] += 1
                 continue
             raise
         requests.append(HealRunRequest(run_id=run.run_id, plan=plan.approval))

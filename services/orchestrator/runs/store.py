@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from services.orchestrator.degrading import HEALED_BY, still_lacking
+from services.orchestrator.degrading import HEALED_BY, check_not_ended, still_lacking
 from services.orchestrator.runs.changes import Begun, Ended, write
 from services.orchestrator.runs.deleting import LOCK_SOURCE
 from services.orchestrator.runs.outcomes import RunWaits, StepFailed
@@ -26,7 +26,7 @@ from services.orchestrator.runs.step_log import cut_off, note_past
 from services.orchestrator.runs.waits import HEAL, SERVICE, VENDOR, in_vain, put
 from services.orchestrator.runs.watches import Watches
 from waybill.runtime.clock import utc_now
-from waybill.runtime.errors import Conflict, Precondition, Quota
+from waybill.runtime.errors import Conflict, Precondition, Quota, ServiceError
 from waybill.runtime.postgres import Connection, Database
 from waybill.vendors.choosing import vendor_of
 from waybill.vendors.patience import MOST_IN_VAIN, again_after, keeps_refusing
@@ -77,6 +77,12 @@ update waybill_runs.runs set state = 'QUEUED', reason = '', message = '', ended_
     healing = reason
 where run_id = %(run_id)s and state = 'READY_DEGRADED' and reason = any(%(reasons)s)
 returning *
+"""
+
+# It was degraded, and nothing is left to heal.
+SUPERSEDE = """
+update waybill_runs.runs set reason = %(reason)s, message = %(message)s, revision = revision + 1
+where run_id = %(run_id)s and state = 'READY_DEGRADED' and revision = %(revision)s
 """
 
 # The pages stay, unless they are what is healed.
@@ -311,6 +317,13 @@ class Runs:
         self.tell_watchers(row)
         return row
 
+    async def supersede(self, row: Row, error: ServiceError) -> None:
+        """Notes of a degraded run that nothing is left to heal, unless it has changed since it was read."""
+        known = {name: row[name] for name in ("run_id", "revision")}
+        values = {**known, "reason": error.reason, "message": error.message}
+        async with self._database.transaction(row["tenant"]) as connection:
+            await connection.execute(SUPERSEDE, values)
+
     async def wake(self, ref: RunRef) -> None:
         """Queues a run that waits again; one that does not wait is left alone."""
         async with self._database.transaction(ref.tenant) as connection:
@@ -357,17 +370,6 @@ async def _find(connection: Connection, run_id: str) -> Row:
     if row is None:
         raise run_not_found()
     return row
-
-
-def check_not_ended(row: Row) -> None:
-    """Raises Precondition NOTHING_TO_HEAL for a run that no vendor mends, unless it is READY or under way."""
-    if row["state"] in RETRIABLE_STATES:
-        text = f"The run is {row['state']}: `waybill retry` takes it up again."
-    elif row["state"] in FINAL_STATES and row["state"] != "READY":
-        text = f"The run is {row['state']}, and lacks nothing that a vendor could give now."
-    else:
-        return
-    raise Precondition("NOTHING_TO_HEAL", text)
 
 
 def _check_patience(waits: RunWaits, in_vain: int) -> None:
