@@ -24,6 +24,7 @@ from psycopg import sql
 
 from tests import certificates
 from tests.certificates import Certificates
+from tests.waiting import eventually
 from waybill.runtime.tls import Closed
 from waybill.stack import ports, postgres
 from waybill.stack.postgres import Postgres
@@ -75,12 +76,16 @@ class GivenServer:
         self._running.close()
 
     def set(self, setting: str, value: str) -> None:
-        """Changes a setting for every session, those that are open too."""
+        """Changes a setting for every session, those that are open too.
+
+        A session that begins has it once the server has told those that are open.
+        """
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             connection.execute("set default_transaction_read_only = off")
             change = sql.SQL("alter system set {} = {}").format(sql.Identifier(setting), sql.Literal(value))
             connection.execute(change)
             connection.execute("select pg_reload_conf()")
+        eventually(lambda: self.rows(f"show {setting}") == [(value,)], f"{setting} is {value}")
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """What is in it."""

@@ -95,8 +95,8 @@ def check_ready(bench: Workbench, run_id: str) -> None:
 
 
 def ingest_held(bench: Workbench) -> str:
-    """A run whose parse is under way for a moment longer."""
-    bench.arm(UNTIL, "delay 1")
+    """A run whose parse is under way until it is released."""
+    bench.arm(UNTIL, "hold")
     run_id = bench.client.ingest(bench.file("sluice.md", TEXT)).run_id
     eventually(lambda: bench.used(UNTIL), "the parse is under way")
     return run_id
@@ -175,6 +175,7 @@ def test_a_full_disk_is_a_typed_error_and_what_is_under_way_waits_for_space(odd:
             check_refused(bench, path, "STORAGE_FULL")
         run_id = ingest_held(bench)
         with full_disk(bench):
+            bench.release(UNTIL)
             log = bench.home.log("parser")
             eventually(lambda: "STORAGE_FULL" in log.read_text(), "the parse finds no room for its result")
             assert (
@@ -192,6 +193,7 @@ def test_a_clock_that_is_stepped_during_a_run_costs_it_nothing(
         run_id = ingest_held(bench)
         try:
             clock.set(seconds)
+            bench.release(UNTIL)
             check_ready(bench, run_id)
             later = bench.client.ingest(bench.file("later.md", TEXT + b"Later."))
             step = later.create_time.seconds - time.time()

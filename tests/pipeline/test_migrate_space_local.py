@@ -58,14 +58,12 @@ def test_a_run_that_is_under_way_is_published_in_the_space_that_is_searched_by_t
     start(bench, SENTENCES)
     reach(bench, CollectionSpace.STATE_FILLED)
     # It stands before its publishing while searches change over.
-    bench.arm("orchestrator.step.publish.start", "delay 8")
+    point = "orchestrator.step.publish.start"
+    bench.arm(point, "hold")
     under_way = bench.client.ingest(document(bench, "long.md", 6_000, "lockgate")).run_id
-    eventually(
-        lambda: bench.used("orchestrator.step.publish.start"),
-        "it is about to be published",
-        pause_seconds=0.1,
-    )
+    eventually(lambda: bench.used(point), "it is about to be published", pause_seconds=0.1)
     switch(bench)
+    bench.release(point)
     assert bench.finish(under_way).state == Run.STATE_READY
     answer = bench.client.spaces.GetMigration(pb.GetMigrationRequest())
     assert answer.migration.space.model == SENTENCES

@@ -54,8 +54,8 @@ def restarts(home: Home) -> dict[str, int]:
 
 
 def under_way(bench: Workbench) -> str:
-    """A run whose parse has begun and goes on for a while."""
-    bench.arm(UNDER_WAY, "delay 2")
+    """A run whose parse has begun and goes on until it is released."""
+    bench.arm(UNDER_WAY, "hold")
     run_id = bench.client.ingest(bench.file("sluice.md", TEXT + uuid.uuid4().bytes.hex().encode())).run_id
     eventually(lambda: bench.used(UNDER_WAY), "the parse is under way")
     return run_id
@@ -139,6 +139,7 @@ def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process_and_who_
         with pytest.raises(Unavailable, match="DATABASE_UNAVAILABLE"):
             bench.client.orchestrator.Ingest(iter(Upload.of(path, make_header(path))))
         assert restarts(home) == before
+        bench.release(UNDER_WAY)
         bench.kill("orchestrator")
     finally:
         server.start()
@@ -155,6 +156,7 @@ def test_while_the_server_is_read_only_runs_wait_and_what_is_there_can_be_read(
     assert bench.ingest(bench.file("first.md", TEXT)).state == Run.STATE_READY
     run_id = under_way(bench)
     with read_only(server):
+        bench.release(UNDER_WAY)
         path = bench.file("other.md", TEXT + b"other")
         with pytest.raises(Unavailable, match="DATABASE_READ_ONLY"):
             bench.client.orchestrator.Ingest(iter(Upload.of(path, make_header(path))))

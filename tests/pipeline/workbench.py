@@ -157,12 +157,26 @@ class Workbench:
         return program.pid
 
     def arm(self, point: str, action: str) -> None:
-        """Arms a fault: `<service>.<point>`, and what happens there; see `waybill.runtime.faults`."""
-        (self.home.folder / FAULTS / point).write_text(action)
+        """Arms a fault: `<service>.<point>`, and what happens there; see `waybill.runtime.faults`.
+
+        It is there as a whole at once: who passes the point meanwhile would take half of it for nothing.
+        """
+        file = self.home.folder / FAULTS / point
+        self.release(point)
+        beside = file.with_name(f"{point}.new")
+        beside.write_text(action)
+        beside.replace(file)
+
+    def release(self, point: str) -> None:
+        """Lets what is held at a point go on; it counts as not used any more."""
+        self._used(point).unlink(missing_ok=True)
 
     def used(self, point: str) -> bool:
         """Whether an armed fault has struck."""
-        return (self.home.folder / FAULTS / f"{point}.used").exists()
+        return self._used(point).exists()
+
+    def _used(self, point: str) -> Path:
+        return self.home.folder / FAULTS / f"{point}.used"
 
     def journal(self, run_id: str) -> list[dict[str, Any]]:
         """What the local engines noted for a run, in their own count."""

@@ -6,6 +6,7 @@ A fault is armed by a file in the folder that WAYBILL_FAULTS names (refused in p
     kill               kill -9 of this process
     delay SECONDS      latency
     stick              never goes on, until it is cancelled
+    hold               goes on once the file that it has used is taken away
     fail [CLASS]       raises a class of `runtime.errors`; Unavailable where none is named
 
 with ` after N` to let N hits pass. It is used up by the hit that it breaks, also across restarts.
@@ -31,6 +32,9 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from waybill.runtime import errors, identity
+
+# Between two looks at whether what is held may go on.
+_LOOK_SECONDS = 0.02
 
 _attempt: ContextVar[int] = ContextVar("attempt", default=0)
 
@@ -62,9 +66,10 @@ async def point(*names: str) -> None:
         return
     number = _attempt.get()
     for name in (*names, *(f"{name}.{number}" for name in names if number)):
-        action = _claim(_Armed.folder / f"{_Armed.service}.{name}")
+        file = _Armed.folder / f"{_Armed.service}.{name}"
+        action = _claim(file)
         if action:
-            await _break(action, name)
+            await _break(action, name, _used(file))
 
 
 def note(event: str, **figures: int) -> None:
@@ -97,11 +102,15 @@ def _claim(file: Path) -> list[str]:
     if int(left) > 0:
         file.write_text(" ".join([*action, "after", str(int(left) - 1)]))
         return []
-    file.rename(file.with_name(f"{file.name}.used"))
+    file.rename(_used(file))
     return action
 
 
-async def _break(action: list[str], name: str) -> None:
+def _used(file: Path) -> Path:
+    return file.with_name(f"{file.name}.used")
+
+
+async def _break(action: list[str], name: str, used: Path) -> None:
     match action:
         case ["kill"]:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -109,8 +118,16 @@ async def _break(action: list[str], name: str) -> None:
             await asyncio.sleep(float(seconds))
         case ["stick"]:
             await asyncio.Event().wait()
+        case ["hold"]:
+            await _gone(used)
         case ["fail", *named]:
             kind = getattr(errors, named[0] if named else "Unavailable")
             raise kind("FAULT_INJECTED", f"The fault armed at {name} broke this call.")
         case _:
             raise ValueError(f"no such fault: {' '.join(action)}")
+
+
+async def _gone(file: Path) -> None:
+    """Waits until another process has taken a file away."""
+    while await asyncio.to_thread(file.exists):  # noqa: ASYNC110 - there is no event
+        await asyncio.sleep(_LOOK_SECONDS)
