@@ -21,8 +21,9 @@ from services.orchestrator.degrading import (
 from services.orchestrator.modes import Modes
 from services.orchestrator.peers import Peers, steady
 from services.orchestrator.runs.deleting import Deletions
-from services.orchestrator.runs.durable import Durable, Ingestion
+from services.orchestrator.runs.durable import Durable
 from services.orchestrator.runs.rows import Row, RunRef
+from services.orchestrator.runs.stepping import Ingestion
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.traces import bills
 from waybill.common.v1.backend_pb2 import Mode

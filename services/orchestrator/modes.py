@@ -22,9 +22,9 @@ import grpc
 from opentelemetry import context as otel_context
 
 from services.orchestrator.peers import Peers
-from services.orchestrator.runs.durable import Body
 from services.orchestrator.runs.outcomes import Noted
 from services.orchestrator.runs.rows import Row
+from services.orchestrator.runs.stepping import Body
 from waybill.common.v1.backend_pb2 import Mode
 from waybill.common.v1.backend_service_pb2 import GetBackendRequest
 from waybill.runtime.errors import Deadline, Unavailable, from_status

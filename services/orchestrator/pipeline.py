@@ -14,9 +14,10 @@ from services.orchestrator.batch import tiers
 from services.orchestrator.batch.tier import BatchTier
 from services.orchestrator.degrading import PAGES_MISSING
 from services.orchestrator.modes import Modes
-from services.orchestrator.runs.durable import Step, side_by_side
 from services.orchestrator.runs.outcomes import Ending
 from services.orchestrator.runs.rows import RunRef
+from services.orchestrator.runs.side_by_side import side_by_side
+from services.orchestrator.runs.stepping import Step
 from services.orchestrator.steps.answers import Batched, Cut, Embedded, Parsed, Published
 from services.orchestrator.steps.chunking import Chunking
 from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY, Embedding

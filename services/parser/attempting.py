@@ -53,11 +53,12 @@ from services.parser.jobs import Jobs, Superseded
 from services.parser.objects import Objects
 from services.parser.pages import Artifact, Reading, load_reading
 from services.parser.refusals import refusal
+from services.parser.results import GoesOn, LeftThere, PutOff, Results
 from services.parser.work import Work, on_behalf_of, order_of
 from waybill.ledger.v1.ledger_service_pb2 import Offer
-from waybill.metering import HOLD_TTL_SECONDS, Attempt, Meter
+from waybill.metering import HOLD_TTL_SECONDS, Meter
 from waybill.purchases import Purchase
-from waybill.refusals import refusals_of, refused_for_nothing
+from waybill.refusals import refused_for_nothing
 from waybill.runtime import semconv
 from waybill.runtime.clock import Now
 from waybill.runtime.errors import Conflict, Deadline, NotFound, Precondition, ServiceError, Unavailable
@@ -68,7 +69,6 @@ from waybill.vendors.patience import MOST_IN_VAIN, again_after, keeps_refusing
 CUT_OFF = "the parse ended before its result was stored"
 CANCELLED = "the parse was cancelled"
 SILENT = "Storage or the ledger does not answer the parser. The parse goes on by itself once it does."
-PAGES_TYPE = "application/jsonl"
 # A job that a vendor puts off is tried again as soon as that is back, or so much later. A parse of which one
 # does not tell, though it serves, is given up so long after its time.
 AGAIN_SECONDS = 10.0
@@ -82,32 +82,6 @@ class PlaceNeeded(Exception):
     """The document is not as light as its name had it."""
 
 
-class GoesOn(Exception):
-    """The engine has the parse, or may have it: the job is let go of, and looked at again later."""
-
-    def __init__(self, seconds: float, pages_done: int, error: ServiceError | None = None) -> None:
-        super().__init__()
-        self.seconds = seconds
-        self.pages_done = pages_done
-        self.error = error
-
-
-class LeftThere(Exception):
-    """The job ends without its parse, which the engine keeps, or may keep: another job goes on with that."""
-
-    def __init__(self, error: ServiceError) -> None:
-        super().__init__()
-        self.error = error
-
-
-class PutOff(Exception):
-    """A vendor that the job needs, the engine's or storage's, or storage itself did not serve."""
-
-    def __init__(self, error: ServiceError) -> None:
-        super().__init__()
-        self.error = error
-
-
 class Attempts:
     """What is done for one job at a time; `Runner` describes the arguments."""
 
@@ -119,6 +93,7 @@ class Attempts:
         self._meter = meter
         self._limits = engine.limits
         self._now = now
+        self._results = Results(jobs, objects, engine.parser, now)
         self._vendor = engine.parser.capabilities.vendor
 
     async def advance(self, job: Job, work: Work, *, last: bool) -> Job | None:
@@ -292,7 +267,7 @@ class Attempts:
         async with self._meter.resumed(job.entry_id, self._vendor) as attempt:
             try:
                 with Artifact.open() as artifact:
-                    return await self._bring_in(job, work, parse, artifact, attempt)
+                    return await self._results.bring_in(job, work, parse, artifact, attempt)
             except (Unavailable, Deadline, OSError, Superseded, asyncio.CancelledError):
                 # Who takes the job next goes on with it.
                 attempt.leave()
@@ -344,7 +319,7 @@ class Attempts:
             entry_id = str(uuid.uuid4())
             job = await self._jobs.attach_entry(job, entry_id, expected)
             if not expected:
-                return await self._read_here(job, work, artifact)
+                return await self._results.read_here(job, work, artifact)
             kept = self._engine.capabilities.keeps_parses
             seconds = KEPT_HOLD_SECONDS if kept else HOLD_TTL_SECONDS
             wanted = self._purchase(job, source, artifact, expected)
@@ -352,78 +327,11 @@ class Attempts:
                 parse = await work.stoppable(partial(self._engine.begin, source, order_of(job), artifact))
                 if parse.id:
                     job = await self._attach(job, parse)
-                return await self._bring_in(job, work, parse, artifact, attempt)
-
-    async def _bring_in(
-        self, job: Job, work: Work, parse: Parse, artifact: Artifact, attempt: Attempt
-    ) -> Reading:
-        """Stores the pages of a parse that has ended.
-
-        Raises:
-            GoesOn: It has not.
-            PutOff: Storage, or the vendor that keeps its files, is away.
-            LeftThere: RESULT_NOT_STORED, it is paid for.
-        """
-        if parse.stage is Stage.RUNNING:
-            if job.ends_by is None or self._now() < job.ends_by:
-                attempt.leave()
-                raise GoesOn(parse.look_in_seconds, parse.pages_done)
-            await self._cancel_stuck(job)
-        if parse.id:
-            await work.stoppable(partial(self._engine.collect, parse.id, order_of(job), artifact))
-        reading = artifact.whole()
-        try:
-            await self._store(job, work, artifact)
-        except (PutOff, ServiceError) as failure:
-            error = failure.error if isinstance(failure, PutOff) else failure
-            passes = isinstance(failure, PutOff | Unavailable | Deadline)
-            if passes and job.in_vain < MOST_IN_VAIN:
-                # The engine has the pages still, or parses them again for nothing.
-                attempt.leave()
-                raise PutOff(error) from error
-            attempt.settle(reading.paid_pages)
-            unstored = Precondition(
-                "RESULT_NOT_STORED",
-                f"The document was parsed, and is paid for, but its result was not stored: {error.message} "
-                "Mend that, then `waybill retry`: while the vendor keeps the parse, it is not bought again.",
-            )
-            raise LeftThere(unstored) from error
-        attempt.settle(reading.paid_pages)
-        return reading
-
-    async def _read_here(self, job: Job, work: Work, artifact: Artifact) -> Reading:
-        """Stores what was read as it was counted, which costs nothing."""
-        if not artifact.has_text:
-            raise refusal("DOCUMENT_EMPTY")
-        await self._store(job, work, artifact)
-        return artifact.whole()
-
-    async def _store(self, job: Job, work: Work, artifact: Artifact) -> None:
-        reading = artifact.whole()
-
-        async def store(_: int) -> None:
-            try:
-                await self._objects.put(job.artifact_key, artifact.file, PAGES_TYPE)
-            except ServiceError as error:
-                if waited_for(error):
-                    raise PutOff(error) from error
-                raise
-            await self._jobs.result_stored(job, reading)
-
-        await work.patiently(store)
+                return await self._results.bring_in(job, work, parse, artifact, attempt)
 
     def _away(self, lack: str, kind: type[ServiceError] = Unavailable) -> ServiceError:
         message = f"{self._vendor} does not work now ({lack})."
         return kind(lack, message, {semconv.VENDOR: self._vendor})
-
-    async def _cancel_stuck(self, job: Job) -> None:
-        """Ends a parse at its deadline. Raises Precondition VENDOR_STUCK, unless it ended in that moment."""
-        charged = (await self._engine.cancel(job.parse_id, order_of(job))).charged_pages
-        if charged == 0:
-            with refusals_of(self._vendor):
-                raise refusal("VENDOR_STUCK")
-        if charged is None:
-            raise refusal("VENDOR_STUCK")
 
     async def _count(self, job: Job, source: Source, artifact: Artifact) -> int:
         """Brings the source here and counts the pages that its parse would buy. Raises PlaceNeeded."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from services.parser.attempting import PAGES_TYPE
+from services.parser.results import PAGES_TYPE
 from services.storage.backends.port import MAX_OBJECT_BYTES
 from services.storage.objects import DEFAULT_CONTENT_TYPE
 from waybill.cli.checks.every import CHECKS

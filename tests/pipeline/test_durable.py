@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 
 from services.orchestrator.runs.changes import Begun
-from services.orchestrator.runs.durable import STOP_SECONDS, Durable, Step, side_by_side
+from services.orchestrator.runs.durable import STOP_SECONDS, Durable
 from services.orchestrator.runs.outcomes import Ending, Noted
 from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.queueing import workflow_id
 from services.orchestrator.runs.rows import NewRun, Row, RunRef, new_run_id
+from services.orchestrator.runs.side_by_side import side_by_side
 from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.stepping import Step
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.steps.answers import Parsed
 from services.orchestrator.steps.parsing import Parsing
@@ -137,12 +139,15 @@ class Parses(Planned):
 class House:
     """One database, and as many orchestrators on it as a test makes."""
 
+    database: Database
     runs: Runs
     steps: StepLog
     tenant: str
 
-    def orchestrator(self, unqueue: Callable[[str], Awaitable[None]] = nothing) -> Durable:
-        return Durable(self.runs, self.steps, unqueue, nobody)
+    def orchestrator(
+        self, unqueue: Callable[[str], Awaitable[None]] = nothing, log: type[StepLog] = StepLog
+    ) -> Durable:
+        return Durable(self.runs, log(self.database), unqueue, nobody)
 
     def missing(self, *away: str) -> Durable:
         """One that finds these services away, and has no patience."""
@@ -194,7 +199,7 @@ class House:
 @pytest.fixture
 async def house(database: MigratedPostgres) -> AsyncIterator[House]:
     async with Database.opened(database.url("orchestrator")) as opened:
-        yield House(Runs(opened, "test", 1000), StepLog(opened), f"t{uuid.uuid4().hex[:12]}")
+        yield House(opened, Runs(opened, "test", 1000), StepLog(opened), f"t{uuid.uuid4().hex[:12]}")
 
 
 class Counted(Database):
@@ -212,7 +217,7 @@ async def test_a_step_ends_in_the_transaction_in_which_the_next_begins_or_the_ru
 ) -> None:
     async with Counted.opened(database.url("orchestrator")) as opened:
         assert isinstance(opened, Counted)
-        house = House(Runs(opened, "test", 1000), StepLog(opened), f"t{uuid.uuid4().hex[:12]}")
+        house = House(opened, Runs(opened, "test", 1000), StepLog(opened), f"t{uuid.uuid4().hex[:12]}")
         run, second = await house.run(), Held()
 
         async def first(_: Row) -> Noted[int]:
@@ -239,8 +244,7 @@ async def test_a_step_ends_in_the_transaction_in_which_the_next_begins_or_the_ru
 async def test_the_end_of_a_step_is_kept_where_the_process_drains_before_the_next_begins(
     house: House,
 ) -> None:
-    run, durable = await house.run(), house.orchestrator()
-    opening, again = asyncio.Event(), 0
+    run, opening, again = await house.run(), asyncio.Event(), 0
 
     class Slow(StepLog):
         """Does not come to open the second step."""
@@ -256,7 +260,7 @@ async def test_the_end_of_a_step_is_kept_where_the_process_drains_before_the_nex
         again += 1
         return 1
 
-    durable._steps = Slow(house.steps._database)
+    durable = house.orchestrator(log=Slow)
     execution = await house.begin(durable, run, InTurn({"parse": once, "chunk": done}))
     await opening.wait()
     await durable.drain()
@@ -451,7 +455,7 @@ async def test_nothing_begins_or_buys_once_a_cancel_has_answered(house: House, t
 
 
 async def test_a_step_that_was_opened_before_a_cancel_does_not_run_behind_it(house: House) -> None:
-    run, durable, held = await house.run(), house.orchestrator(), Held()
+    run, held = await house.run(), Held()
     opened, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(StepLog):
@@ -463,7 +467,7 @@ async def test_a_step_that_was_opened_before_a_cancel_does_not_run_behind_it(hou
             await go_on.wait()
             return answer
 
-    durable._steps = Slow(house.steps._database)
+    durable = house.orchestrator(log=Slow)
     execution = await house.begin(durable, run, Planned({"embed 1": held}))
     await opened.wait()
     await durable.cancel(run, Planned({}))

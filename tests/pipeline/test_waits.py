@@ -19,10 +19,10 @@ import pytest
 from grpc_health.v1 import health_pb2
 from structlog.testing import capture_logs
 
-from services.orchestrator.runs.durable import Step
 from services.orchestrator.runs.outcomes import Ending, RunWaits
 from services.orchestrator.runs.rows import Row, RunRef
 from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.stepping import Step
 from services.orchestrator.runs.store import MOST_REFUSED, Runs
 from services.orchestrator.runs.waiting import WaitPoller
 from services.orchestrator.runs.waits import PARSE, SERVICE, VENDOR, Wait, Waits
@@ -91,7 +91,6 @@ async def never() -> None:
 class Place(House):
     """The same, and what its runs wait for."""
 
-    database: Database
     owner: Database
     admin_url: str
 
@@ -133,7 +132,7 @@ async def place(database: MigratedPostgres) -> AsyncIterator[Place]:
         async with owner.transaction(None) as connection:
             await connection.execute("delete from waybill_runs.waits")
         tenant = f"t{uuid.uuid4().hex[:12]}"
-        yield Place(Runs(opened, "test", 1000), StepLog(opened), tenant, opened, owner, database.admin_url)
+        yield Place(opened, Runs(opened, "test", 1000), StepLog(opened), tenant, owner, database.admin_url)
 
 
 async def test_a_run_that_waits_is_woken_once_by_one_of_two_orchestrators(place: Place) -> None:

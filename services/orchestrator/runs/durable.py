@@ -12,42 +12,33 @@ another process is at a step while this one answers a cancel, that step goes on 
 from __future__ import annotations
 
 import asyncio
-import datetime
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
 
-from services.orchestrator.runs.changes import Begun, Ended
-from services.orchestrator.runs.context import acting_for, in_trace
+from services.orchestrator.runs.context import acting_for
 from services.orchestrator.runs.outcomes import (
     CANCELLED,
     POISON,
     Ending,
-    Noted,
     RunWaits,
     StepFailed,
     TwinUnderWay,
     broken,
-    expired,
-    failed,
-    for_services,
-    in_time,
 )
-from services.orchestrator.runs.parts import Part, Parts
 from services.orchestrator.runs.queueing import workflow_id
-from services.orchestrator.runs.rows import FINAL_STATES, Outcome, Row, RunRef
+from services.orchestrator.runs.rows import FINAL_STATES, Row, RunRef
 from services.orchestrator.runs.step_log import StepLog
+from services.orchestrator.runs.stepping import Execution, Ingestion, Steps, is_executed_by
 from services.orchestrator.runs.store import Runs
 from services.orchestrator.runs.turns import Turns
-from waybill.runtime import deadline, faults
-from waybill.runtime.clock import utc_now
-from waybill.runtime.errors import Deadline, ServiceError, Unavailable
+from waybill.runtime import deadline
+from waybill.runtime.errors import ServiceError
 from waybill.runtime.loops import repeating
 from waybill.runtime.retry import insist
 
@@ -60,58 +51,7 @@ PATIENCE_SECONDS, DRAIN_SECONDS = 600.0, 3.0
 STOP_SECONDS = 10.0
 # So much later a process knows what another has done to a run that it works on.
 LOOK_SECONDS = 1.0
-T = TypeVar("T")
-Body = Callable[[Row], Awaitable[T | Noted[T]]]
 log = structlog.get_logger()
-
-
-class Step(Protocol):
-    """Runs a step of one run."""
-
-    async def __call__(self, name: str, kind: Callable[..., T], body: Body[T], /) -> T:
-        """Runs a step's body, or answers what it answered when it ended before a crash.
-
-        Args:
-            name: As it stands in the trace.
-            kind: What the body answers: a frozen dataclass of JSON values, int or str.
-            body: Gets the run's row as the step begins; may run again from its start after a crash.
-
-        Raises:
-            StepFailed: The body raised a ServiceError, or the run was cancelled or is late.
-            RunWaits: The body raised it.
-        """
-
-
-class Ingestion(Protocol):
-    """What is executed durably."""
-
-    async def ingest(self, run: RunRef, step: Step) -> Ending:
-        """The steps, in order."""
-
-    async def stop(self, run: RunRef) -> None:
-        """Stops work of the run that goes on elsewhere."""
-
-
-@dataclass
-class _Execution:
-    """A run, and all that it does here.
-
-    Attributes:
-        workflow: The engine's name for it.
-        task: Ends with all of it.
-        counts: What the first step that begins changes of the run.
-        ended: The step whose end is written with what comes next: the next step's begin, or the run's end.
-        under_way: Steps.
-    """
-
-    run: RunRef
-    ingestion: Ingestion
-    workflow: str
-    task: asyncio.Task[None] = field(init=False)
-    counts: Mapping[str, Any] = field(default_factory=dict)
-    ended: Ended | None = None
-    under_way: int = 0
-    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Durable:
@@ -134,15 +74,13 @@ class Durable:
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._runs = runs
-        self._steps = steps
+        self._steps = Steps(runs, steps, away, patience_seconds)
         self._unqueue = unqueue
-        self._away = away
-        self._patience_seconds = patience_seconds
         self._turns = Turns()
         # By document and content.
         self._same: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         # By the engine's names.
-        self._executions: dict[str, _Execution] = {}
+        self._executions: dict[str, Execution] = {}
         self._draining = False
 
     async def execute(self, run: RunRef, ingestion: Ingestion, workflow: str) -> None:
@@ -159,7 +97,7 @@ class Durable:
         """
         if self._draining:
             raise asyncio.CancelledError
-        execution = self._executions[workflow] = _Execution(run, ingestion, workflow)
+        execution = self._executions[workflow] = Execution(run, ingestion, workflow)
         execution.task = asyncio.create_task(self._execute(execution))
         try:
             await asyncio.wait([execution.task])
@@ -206,10 +144,10 @@ class Durable:
                 # Its step may have begun work elsewhere behind the stop of who cancelled it.
                 await self._stop(left.run, row, left.ingestion)
 
-    async def _execute(self, execution: _Execution) -> None:
+    async def _execute(self, execution: Execution) -> None:
         run, workflow = execution.run, execution.workflow
         row = await insist(partial(self._runs.find, run), seconds=None)
-        if not _is_executed_by(row, workflow):
+        if not is_executed_by(row, workflow):
             return
         if row["alone_starts"]:
             await self._change(execution, {"state": "FAILED", **POISON})
@@ -235,7 +173,7 @@ class Durable:
         return self._same.setdefault(tuple(row[name] for name in names), asyncio.Lock())
 
     async def _execute_in_turn(
-        self, execution: _Execution, row: Row, counts: Mapping[str, int], *, sole: bool
+        self, execution: Execution, row: Row, counts: Mapping[str, int], *, sole: bool
     ) -> None:
         """Only what has its turn is started, so that a death is counted against what was under way."""
         execution.counts = {"state": "RUNNING", "reason": "", "message": "", "sole": sole, **counts}
@@ -255,9 +193,9 @@ class Durable:
         else:
             await self._change(execution, vars(ending))
 
-    async def _ending(self, execution: _Execution, row: Row) -> Ending:
+    async def _ending(self, execution: Execution, row: Row) -> Ending:
         try:
-            return await execution.ingestion.ingest(execution.run, partial(self._step, execution))
+            return await execution.ingestion.ingest(execution.run, partial(self._steps.step, execution))
         except StepFailed as error:
             return await self._badly(execution, row, error)
         except (RunWaits, TwinUnderWay):
@@ -267,7 +205,7 @@ class Durable:
             log.exception("run broke", run_id=execution.run.run_id)
             return Ending("FAILED", "INTERNAL_ERROR", broken("run", error)["message"])
 
-    async def _badly(self, execution: _Execution, row: Row, error: StepFailed) -> Ending:
+    async def _badly(self, execution: Execution, row: Row, error: StepFailed) -> Ending:
         state = error.reason if error.reason in ("EXPIRED", "CANCELLED") else "FAILED"
         if state == "EXPIRED":
             await self._stop(execution.run, row, execution.ingestion)
@@ -279,7 +217,7 @@ class Durable:
             return Ending("READY_DEGRADED", row["healing"], text, heals)
         return Ending(state, error.reason, error.message)
 
-    async def _cut_off(self, which: Callable[[str, _Execution], bool]) -> None:
+    async def _cut_off(self, which: Callable[[str, Execution], bool]) -> None:
         """Cancels executions, and waits until nothing of them is left."""
         tasks = [execution.task for name, execution in self._executions.items() if which(name, execution)]
         for task in tasks:
@@ -287,7 +225,7 @@ class Durable:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _change(
-        self, execution: _Execution, columns: Mapping[str, Any], seconds: float | None = None
+        self, execution: Execution, columns: Mapping[str, Any], seconds: float | None = None
     ) -> None:
         """Changes a run's row as long as this is how it is executed, whenever the database is back."""
         change = partial(self._runs.change, execution.run, workflow=execution.workflow, ended=execution.ended)
@@ -303,105 +241,3 @@ class Durable:
             log.warning(
                 "work of a run that ended could not be stopped", run_id=run.run_id, reason=error.reason
             )
-
-    async def _step(self, execution: _Execution, name: str, kind: Callable[..., T], body: Body[T]) -> T:
-        """A `Step`, again while something that it needs is away."""
-        execution.under_way += 1
-        try:
-            outcome = await insist(partial(self._once, execution, name, body), seconds=self._patience_seconds)
-        except ServiceError as error:
-            if waits := for_services(error, await self._services_away(error)):
-                raise waits from error
-            outcome = failed(error)
-        finally:
-            execution.under_way -= 1
-        if "failed" in outcome:
-            raise StepFailed(**outcome["failed"])
-        value = outcome["value"]
-        return kind(**value) if isinstance(value, dict) else kind(value)
-
-    async def _services_away(self, error: ServiceError) -> Sequence[str]:
-        """Those that may be why a step has failed so."""
-        return await self._away() if isinstance(error, Unavailable | Deadline) else ()
-
-    async def _once(self, execution: _Execution, name: str, body: Body[Any]) -> Outcome:
-        run = execution.run
-        row, outcome = await self._open(execution, name)
-        if outcome is not None:
-            return outcome
-        self._runs.tell_watchers(row)
-        place = f"step.{row['step']}.start"
-        await faults.point(place, f"{place}.{run.run_id}")
-        parts = Parts(run, row, partial(self._tell_part, execution, row["tries"]))
-        with in_trace(run, row, name), parts.noted():
-            outcome = await in_time(partial(body, row), _seconds_left(row))
-        now = utc_now()
-        ended = Ended(name, row["tries"], outcome, outcome.pop("columns", {}), parts.all, now)
-        if execution.under_way == 1:
-            # Nothing is awaited before the next step begins, or the run ends.
-            execution.ended = ended
-        else:
-            await self._runs.change(run, ended=ended)
-        return outcome
-
-    async def _tell_part(self, execution: _Execution, number: int, part: Part) -> None:
-        begun = Begun(part.name, number, part.began)
-        await self._runs.change(execution.run, workflow=execution.workflow, begun=begun)
-
-    async def _open(self, execution: _Execution, name: str) -> tuple[Row, Outcome | None]:
-        """Begins a step, and writes with it what was not written yet."""
-        async with execution.opening:
-            written = execution.counts, execution.ended
-            opened = await self._steps.open(execution.run, name, execution.workflow, _refused, *written)
-            execution.counts, execution.ended = {}, None
-        return opened
-
-
-async def side_by_side(works: Iterable[Callable[[], Awaitable[T]]], at_most: int) -> list[T]:
-    """Does works in order, so many at a time; the first that fails ends the others, before it travels.
-
-    Answers what they came to, as they ended.
-
-    Where one waits, those under way come to their end before that travels, and no other begins.
-    """
-    remaining = iter(works)
-    waits: list[RunWaits] = []
-    came: list[T] = []
-
-    async def worker() -> None:
-        for work in remaining:
-            if waits:
-                return
-            try:
-                came.append(await work())
-            except RunWaits as wait:
-                waits.append(wait)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_most):
-                group.create_task(worker())
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    if waits:
-        raise waits[0]
-    return came
-
-
-def _is_executed_by(row: Row, workflow: str) -> bool:
-    return row["state"] not in FINAL_STATES and workflow_id(row) == workflow
-
-
-def _refused(workflow: str, row: Row) -> Outcome | None:
-    """What a step of a run that has ended, is executed anew, or is late, answers instead of beginning."""
-    if not _is_executed_by(row, workflow):
-        return {"failed": CANCELLED}
-    seconds = _seconds_left(row)
-    return {"failed": expired(row["message"])} if seconds is not None and seconds <= 0 else None
-
-
-def _seconds_left(row: Row) -> float | None:
-    if row["complete_by"] is None:
-        return None
-    left: datetime.timedelta = row["complete_by"] - utc_now()
-    return left.total_seconds()

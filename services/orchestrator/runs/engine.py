@@ -9,9 +9,10 @@ from typing import Any
 from dbos import DBOS, DBOSConfig, Serializer
 
 from services.orchestrator.config import OrchestratorConfig
-from services.orchestrator.runs.durable import Durable, Ingestion
+from services.orchestrator.runs.durable import Durable
 from services.orchestrator.runs.queueing import QUEUE, WORKFLOW
 from services.orchestrator.runs.rows import RunRef
+from services.orchestrator.runs.stepping import Ingestion
 from waybill.runtime.clock import utc_now
 
 # Raised only when the order of the steps changes: runs of another version wait for their own.
