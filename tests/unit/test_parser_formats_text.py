@@ -39,6 +39,22 @@ async def test_rtf_has_headings_lists_tables_and_notes_in_its_code_pages(sandbox
     )
 
 
+@pytest.mark.parametrize(
+    ("markup", "shown"),
+    [
+        ("one\\\ntwo\\\r\nthree", "one\n\ntwo\n\nthree"),
+        (r"{\listtext\tab \u8226 \tab}First\par", "- First"),
+        (r"\u8364 \b bold\b0", "€bold"),
+        ("\\u8364\n?5", "€5"),
+    ],
+)
+async def test_rtf_s_lines_end_at_a_backslash_and_no_letter_is_taken_for_a_stand_in(
+    sandbox: Sandbox, markup: str, shown: str
+) -> None:
+    (page,) = await pages(sandbox, rf"{{\rtf1\ansi {markup}}}", "a.rtf")
+    assert page.markdown == shown
+
+
 async def test_a_text_about_rtf_is_a_text(sandbox: Sandbox) -> None:
     _, reading = await read(sandbox, b"{\\rtf1 is how RTF begins\n\n# H\n", "a.md")
     assert reading.format == "markdown"

@@ -13,7 +13,7 @@ from services.parser.documents.flow import NEW_PAGE, PICTURE, Piece
 from services.parser.pages import BlockKind, Page
 
 _TOKEN = re.compile(
-    rb"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-f]{2})|\\([^a-z\r\n])|([{}])|(?:\\?[\r\n])|([^\\{}\r\n]+)|\\",
+    rb"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-f]{2})|\\(\r?\n|[^a-z])|([{}])|[\r\n]|([^\\{}\r\n]+)|\\",
     re.IGNORECASE,
 )
 # Groups that a reader sees nothing of; any that begins with \\* and is not known is another.
@@ -38,6 +38,8 @@ _SIGNS = {
     b"rquote": "’", b"ldblquote": "“", b"rdblquote": "”", b"emspace": " ", b"enspace": " ", b"qmspace": " ",
 }  # fmt: skip
 _SYMBOLS = {b"~": "\u00a0", b"_": "-", b"-": "", b"\\": "\\", b"{": "{", b"}": "}"}
+# What a backslash before it makes \par, as RTF 1.9.1 says and as TextEdit writes.
+_LINE_ENDS = frozenset((b"\r\n", b"\n", b"\r"))
 _CHARSETS = {
     77: "mac-roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "big5hkscs",
     161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257",
@@ -124,12 +126,16 @@ class _Reader:
     def _command(
         self, word: bytes | None, number: bytes | None, symbol: bytes | None, brace: bytes | None
     ) -> None:
+        if brace or word or symbol:
+            self._skip = 0  # what stands in for a character is plain, and ends where anything else begins
         if brace == b"{":
             self._groups.append(replace(self._groups[-1]))
         elif brace == b"}":
             self._close()
         elif symbol == b"*":
             self._star = True
+        elif symbol in _LINE_ENDS:
+            self._break(b"par")
         elif symbol is not None:
             self._say(_SYMBOLS.get(symbol, ""))
         elif word is not None:
