@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 import pytest_asyncio
@@ -160,3 +162,10 @@ async def test_a_chapter_of_a_book_is_a_page_in_the_order_of_reading(sandbox: Sa
     chapters = {"b.xhtml": "<h1>Second</h1>", "a.xhtml": "<h1>First</h1><p>Once.</p>"}
     first, second = await pages(sandbox, made.epub(chapters, spine=["a.xhtml", "b.xhtml"]), "a.epub")
     assert (first.markdown, second.markdown) == ("# First\n\nOnce.", "# Second")
+
+
+async def test_a_book_that_was_packed_with_its_folder_is_a_book(sandbox: Sandbox) -> None:
+    with ZipFile(BytesIO(made.epub({"a.xhtml": "<h1>First</h1>"}))) as book:
+        members = {f"epub/{name}": book.read(name) for name in book.namelist() if name != "mimetype"}
+    (page,) = await pages(sandbox, made.archive(members), "a.epub")
+    assert page.markdown == "# First"

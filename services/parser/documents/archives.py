@@ -32,6 +32,14 @@ class Archive:
         """Its members."""
         return frozenset(self._zip.namelist())
 
+    def folder_of(self, name: str) -> str | None:
+        """What stands before a member's path: "" as a rule, a folder where that was packed, too.
+
+        None where there is no such member.
+        """
+        found = sorted(each.removesuffix(name) for each in self.names if each.endswith(name))
+        return next((folder for folder in found if folder.find("/") == len(folder) - 1), None)
+
     def size(self, folder: str) -> int:
         """Bytes that members below a folder say they have, unpacked."""
         return sum(each.file_size for each in self._zip.infolist() if folder in each.filename)

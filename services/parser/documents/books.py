@@ -11,17 +11,19 @@ from services.parser.documents import flow, web
 from services.parser.documents.archives import Archive
 from services.parser.documents.document import Document, Refused
 from services.parser.documents.flow import NEW_PAGE, Piece
+from services.parser.documents.recognition import CONTAINER
 from services.parser.pages import Page
 
-_CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
+_ENCRYPTION = "META-INF/encryption.xml"
 _TEXTS = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
 
 
 def read(document: Document) -> Iterator[Page]:
     """Raises Refused: FILE_IS_PROTECTED (chapters are encrypted), FILE_IS_BROKEN."""
     archive = Archive(document.content())
-    chapters = list(_chapters(archive))
-    if not _encrypted(archive).isdisjoint(chapters):
+    folder = archive.folder_of(CONTAINER) or ""
+    chapters = list(_chapters(archive, folder))
+    if not _encrypted(archive, folder).isdisjoint(chapters):
         raise Refused("FILE_IS_PROTECTED")
     there = [each for each in chapters if each in archive.names]
     document.left_out += [each for each in chapters if each not in archive.names]
@@ -36,10 +38,10 @@ def _pieces(archive: Archive, chapters: list[str]) -> Iterator[Piece]:
         yield from web.pieces(web.decode(archive.read(name)).text)
 
 
-def _chapters(archive: Archive) -> Iterator[str]:
+def _chapters(archive: Archive, folder: str) -> Iterator[str]:
     """Members in the order in which they are read."""
-    root = next(_all(_tree(archive, _CONTAINER), "rootfile"), None)
-    package = unquote(root.get("full-path", "")) if root is not None else ""
+    root = next(_all(_tree(archive, folder + CONTAINER), "rootfile"), None)
+    package = folder + unquote(root.get("full-path", "")) if root is not None else ""
     tree = _tree(archive, package)
     items = {each.get("id"): each for each in _all(tree, "item")}
     for reference in _all(tree, "itemref"):
@@ -49,11 +51,12 @@ def _chapters(archive: Archive) -> Iterator[str]:
             yield posixpath.normpath(posixpath.join(posixpath.dirname(package), path))
 
 
-def _encrypted(archive: Archive) -> set[str]:
+def _encrypted(archive: Archive, folder: str) -> set[str]:
     """Members that need a key; fonts often do, and are not read."""
-    if _ENCRYPTION not in archive.names:
+    if folder + _ENCRYPTION not in archive.names:
         return set()
-    return {unquote(each.get("URI", "")) for each in _all(_tree(archive, _ENCRYPTION), "CipherReference")}
+    found = _all(_tree(archive, folder + _ENCRYPTION), "CipherReference")
+    return {folder + unquote(each.get("URI", "")) for each in found}
 
 
 def _tree(archive: Archive, name: str) -> ElementTree.Element:

@@ -12,6 +12,8 @@ from services.parser.documents.formats import Format
 # Real PDFs carry mail headers or padding first; PDFium, too, looks this far.
 HEAD_BYTES = 1024
 _ZIP, _OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# Of a book: says where its contents are listed.
+CONTAINER = "META-INF/container.xml"
 _CONTENT_TYPES = "[Content_Types].xml"
 _OFFICE = {
     b"wordprocessingml": formats.DOCX,
@@ -103,7 +105,7 @@ def _zipped(document: Document) -> Format:
                     return found
         raise Refused("FILE_TYPE_UNSUPPORTED", found="an Office file of another kind")
     kind = archive.read("mimetype").strip() if "mimetype" in archive.names else b""
-    if kind == b"application/epub+zip" or "META-INF/container.xml" in archive.names:
+    if kind == b"application/epub+zip" or archive.folder_of(CONTAINER) is not None:
         return formats.EPUB
     last = kind.rpartition(b"opendocument.")[2].partition(b"-")[0]
     if b"opendocument" in kind and last in _OPEN:
