@@ -54,6 +54,7 @@ from waybill.storage.v1.document_index_service_pb2 import (
     PutVectorsRequest,
 )
 from waybill.storage.v1.document_index_service_pb2_grpc import DocumentIndexServiceStub
+from waybill.vendors.retrying import Policy
 
 if TYPE_CHECKING:
     from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
@@ -178,6 +179,7 @@ async def hybrid(
     retries: RetryBudget = USUAL_RETRIES,
     files: SupabaseConfig | None = None,
     model: str = "",
+    policy: Policy = SOON,
 ) -> AsyncIterator[Bench]:
     """Services in hybrid mode, unless another one is named, and their vendors."""
     async with (
@@ -187,7 +189,7 @@ async def hybrid(
         to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
         to_openai = replace(to_openai, model=model or to_openai.model)
         vendors = Vendors(
-            mode, to_openai, to_llamacloud, files, local_over_budget, retries, SOON, also_local=also_local
+            mode, to_openai, to_llamacloud, files, local_over_budget, retries, policy, also_local=also_local
         )
         async with (
             everything(database, folder, vendors=vendors) as addresses,

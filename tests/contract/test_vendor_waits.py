@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.conftest import MigratedPostgres
-from tests.contract.makers_embedder import KEY
+from tests.contract.makers_embedder import KEY, SOON
 from tests.contract.makers_llamacloud import quick
 from tests.contract.makers_objects import simulated
 from tests.contract.test_hybrid import LONG, PDF, TEXT, Bench, hybrid
@@ -22,6 +22,7 @@ from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1 import orchestrator_service_pb2 as pb
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.sim.supabase.simulator import SupabaseSimulator
+from waybill.vendors.retrying import Policy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 # Of a parse, until it is let come.
@@ -63,11 +64,17 @@ class Place:
 
 @asynccontextmanager
 async def placed(
-    database: MigratedPostgres, folder: Path, mode: Mode, parse_seconds: float = 0.05
+    database: MigratedPostgres,
+    folder: Path,
+    mode: Mode,
+    parse_seconds: float = 0.05,
+    policy: Policy = SOON,
 ) -> AsyncIterator[Place]:
     async with (
         simulated(database) as (supabase, project),
-        hybrid(database, folder, mode, cloud=quick(parse_seconds), files=project.config) as bench,
+        hybrid(
+            database, folder, mode, cloud=quick(parse_seconds), files=project.config, policy=policy
+        ) as bench,
     ):
         yield Place(bench, supabase)
 
@@ -148,6 +155,22 @@ async def test_in_real_mode_a_parse_waits_for_its_vendor(real: Place) -> None:
     await real.check_paid_once(run)
     created = [line for line in real.bench.llamacloud.journal if line.operation == "parse.create"]
     assert len(created) == 1
+
+
+async def test_a_rate_limit_that_lets_nothing_through_is_waited_for_without_a_place(
+    database: MigratedPostgres, tmp_path: Path
+) -> None:
+    policy = replace(SOON, limited_seconds=0.3)
+    async with placed(database, tmp_path, Mode.MODE_REAL, policy=policy) as place:
+        place.bench.openai.faults.add("O07/none")
+        run_id = await place.bench.accepted(TEXT)
+        run = await place.comes_to(run_id, WAITING, "embed")
+        assert (run.reason, run.starts) == ("VENDOR_RATE_LIMITED", 1)
+        assert "rate limit" in run.message
+        place.bench.openai.faults.heal()
+        run = await place.comes_to(run_id, READY)
+        assert (run.reason, run.message) == ("", "")
+        await place.check_paid_once(run)
 
 
 async def test_in_real_mode_a_refused_key_fails_the_run_so_that_somebody_mends_it(real: Place) -> None:

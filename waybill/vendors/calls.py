@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TypeVar
 
+from waybill.runtime.errors import Quota
 from waybill.vendors.breaker import Breaker
 from waybill.vendors.retrying import Policy, retrying
 
@@ -24,6 +25,8 @@ _waits: ContextVar[bool] = ContextVar("waybill_waits_for_vendor", default=True)
 @contextmanager
 def not_waiting(go_on: bool) -> Iterator[None]:
     """Inside, a vendor that is down is asked only so long that one which is back is noticed.
+
+    So is one that refuses every call for its rate limit, after `Policy.limited_seconds` of that.
 
     Args:
         go_on: Whoever calls goes on without the vendor; else all is as outside.
@@ -59,6 +62,8 @@ class Calls:
         self._policy = policy or Policy()
         self._clock = clock
         self._repeated = partial(retrying, sleep=sleep, clock=clock)
+        # Since when every call was refused for the vendor's rate limit, and when the last one was.
+        self._limited: tuple[float, float] | None = None
 
     async def make(self, call: Callable[[], Awaitable[T]]) -> T:
         """Makes a call until it succeeds, or need not be repeated; see also `not_waiting`.
@@ -72,6 +77,28 @@ class Calls:
         waits, ends_at = _waits.get(), self._clock() + BACK_SECONDS
 
         def gives_up() -> bool:
-            return not waits and not self.breaker.closed and self._clock() >= ends_at
+            down = not self.breaker.closed and self._clock() >= ends_at
+            return not waits and (down or self._limited_seconds() >= self._policy.limited_seconds)
 
-        return await self._repeated(partial(self.breaker.call, call), self._policy, gives_up=gives_up)
+        return await self._repeated(partial(self._called, call), self._policy, gives_up=gives_up)
+
+    async def _called(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            result = await self.breaker.call(call)
+        except Quota as error:
+            if error.retry_after_seconds is not None:
+                self._note_limit()
+            raise
+        self._limited = None
+        return result
+
+    def _note_limit(self) -> None:
+        now = self._clock()
+        since, last = self._limited or (now, now)
+        # Those who wait ask about once a minute; nothing is known of a longer pause.
+        self._limited = (since if now - last <= 2 * self._policy.limited_seconds else now), now
+
+    def _limited_seconds(self) -> float:
+        """How long the vendor has refused every call."""
+        since, last = self._limited or (0.0, 0.0)
+        return last - since

@@ -22,7 +22,7 @@ from typing import TypeVar
 from opentelemetry import trace
 
 from waybill.runtime import deadline, semconv
-from waybill.runtime.errors import ServiceError, Unavailable, VendorContract
+from waybill.runtime.errors import Quota, ServiceError, Unavailable, VendorContract
 
 T = TypeVar("T")
 
@@ -37,6 +37,9 @@ class Policy:
         patience_seconds: In all; a caller's deadline that is nearer counts instead.
         first_seconds: Upper bound of the first back-off; it doubles each time.
         most_seconds: The largest back-off. Where the vendor says when, that counts instead.
+        most_limited_seconds: The same at a rate limit.
+        limited_seconds: How long a vendor is asked that refuses all for its rate limit, on behalf of who goes
+            on without it. Rates are counted by the minute.
         answer_seconds: Left to the caller to hear of the failure before its own deadline.
     """
 
@@ -45,6 +48,8 @@ class Policy:
     patience_seconds: float = 300.0
     first_seconds: float = 0.5
     most_seconds: float = 4.0
+    most_limited_seconds: float = 30.0
+    limited_seconds: float = 60.0
     answer_seconds: float = 0.5
 
 
@@ -102,7 +107,8 @@ def _wait_seconds(policy: Policy, error: ServiceError, repeats: int, luck: float
     if error.retry_after_seconds:
         # A little later than asked, so that those who were refused together do not return together.
         return error.retry_after_seconds + luck * policy.first_seconds / 2
-    return luck * min(policy.most_seconds, policy.first_seconds * 2.0 ** min(repeats, 20))
+    most = policy.most_limited_seconds if isinstance(error, Quota) else policy.most_seconds
+    return luck * min(most, policy.first_seconds * 2.0 ** min(repeats, 20))
 
 
 def _last(error: ServiceError) -> ServiceError:
