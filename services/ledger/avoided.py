@@ -26,7 +26,7 @@ where not exists (
     where tenant = %(tenant)s and run_id = %(run_id)s and operation = %(operation)s)
 on conflict do nothing
 """
-# What the earlier run bought, and what it found itself, at the price of then.
+# What the earlier run bought, and what it found itself, at the price of then: a parse before its vectors.
 EARLIER = """
 insert into waybill_ledger.avoided (
     tenant, run_id, correlation_id, collection, document_key, operation, service, kind, vendor, model, unit,
@@ -46,6 +46,7 @@ where operation = any(%(operations)s) and quantity > 0 and not exists (
     select from waybill_ledger.avoided mine
     where mine.tenant = %(tenant)s and mine.run_id = %(run_id)s and mine.operation = there.operation)
 group by operation, service, kind, vendor, model, unit, price_nano_usd_per_million
+order by operation desc
 on conflict do nothing
 """
 LIST = """

@@ -74,6 +74,7 @@ async def test_what_an_earlier_run_bought_is_avoided_at_its_price_also_by_those_
             await stub.NoteAvoided(bought_by(second.run_id, "parse"))
         with identity.acting_as(first):
             found = {(one.run_id, one.operation): one for one in await listed(stub)}
+            assert [one.operation for one in await listed(stub, second.run_id)] == ["parse", "embed"]
             await stub.NoteAvoided(bought_by(first.run_id))
             assert len(await listed(stub)) == len(found) == 3
             report = await stub.Report(asked("DOCUMENT"))
