@@ -32,6 +32,16 @@ def test_a_command_that_still_loads_ends_without_a_traceback(monkeypatch: pytest
     assert left.value.code == Exit.INTERRUPTED
 
 
+def test_a_command_whose_options_are_read_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "waybill.cli.main", SimpleNamespace(main=interrupted))
+    with pytest.raises(SystemExit) as left:
+        command.main()
+    assert left.value.code == Exit.INTERRUPTED
+
+
 def test_who_stops_looking_at_a_migration_is_told_that_it_goes_on() -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
