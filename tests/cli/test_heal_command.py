@@ -8,7 +8,7 @@ from tests.cli.conftest import Waybill
 from tests.cli.fakes import Orchestrator, make_run
 from tests.cli.test_commands import documented
 from waybill.orchestrator.v1.run_pb2 import Run
-from waybill.runtime.errors import NotFound, Precondition, Quota
+from waybill.runtime.errors import NotFound, Precondition, Quota, VendorContract
 
 
 def degraded(number: int) -> Run:
@@ -78,3 +78,15 @@ def test_runs_that_are_passed_over_are_counted_by_why(waybill: Waybill, orchestr
     assert alone.exit_code == 5
     assert "VERSION_REPLACED: It has another version." in alone.stderr
     assert "Nothing is left to do" in alone.stderr
+
+
+def test_who_heals_all_and_is_stopped_is_told_which_runs_are_taken_up(
+    waybill: Waybill, orchestrator: Orchestrator
+) -> None:
+    older, newer = degraded(1), degraded(2)
+    orchestrator.has(older, newer)
+    orchestrator.refusals[older.run_id] = VendorContract("BROKEN", "It breaks here.")
+    result = waybill("heal", "--all")
+    assert result.exit_code == 9
+    assert newer.run_id in result.stdout
+    assert "1 run taken up; waybill runs follows them" in result.stderr

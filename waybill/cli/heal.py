@@ -58,13 +58,23 @@ def heal(
         if run_id:
             show_shape(screen, run_object(client.orchestrator.HealRun(requests[0]).run))
             return
-        healed = list(_healed(client, screen, requests, passed))
-        _tell(screen, passed)
-        if as_json:
+        _heal_all(client, screen, requests, passed)
+
+
+def _heal_all(
+    client: Client, screen: Screen, requests: Sequence[HealRunRequest], passed: Counter[str]
+) -> None:
+    """Takes up every run that can be healed; whoever stops it learns how many those are."""
+    healed: list[Run] = []
+    try:
+        for run in _healed(client, screen, requests, passed):
+            healed.append(run)
+            if not screen.as_json:
+                screen.show(*run_lines(run, utc_now(), min(screen.out.width, 100)))
+        if screen.as_json:
             screen.emit({"runs": [run_object(run) for run in healed]})
-            return
-        for run in healed:
-            screen.show(*run_lines(run, utc_now(), min(screen.out.width, 100)))
+    finally:
+        _tell(screen, passed)
         screen.note(f"{counted(len(healed), 'run')} taken up; {screen.command('runs')} follows them")
 
 
@@ -87,7 +97,7 @@ def _tell(screen: Screen, passed: Counter[str]) -> None:
 def _healed(
     client: Client, screen: Screen, requests: Sequence[HealRunRequest], passed: Counter[str]
 ) -> Iterator[Run]:
-    """Takes up every run that can be healed; names those that a budget refuses still, counts the others."""
+    """Each run as it is taken up; names those that a budget refuses still, counts the others."""
     for request in requests:
         try:
             yield client.orchestrator.HealRun(request).run
