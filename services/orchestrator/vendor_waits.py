@@ -72,6 +72,9 @@ class Vendors:
         """
         mode = await self._modes.of(service)
         if mode == Mode.MODE_LOCAL:
+            # Nobody waits for it. Once that is switched back, it is news whether it serves.
+            self._away.pop(service, None)
+            self._serving.discard(service)
             return gone
         serving = await told(self._peers.healths[service], service)
         if serving is None:
