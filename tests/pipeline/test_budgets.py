@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.pipeline.test_kill import check_whole
+from tests.pipeline.test_simulated_vendor import asked
 from tests.pipeline.workbench import Workbench, own_stack, simulated
 from tests.waiting import eventually
 from waybill.client import FINAL_STATES
@@ -92,12 +93,12 @@ def text(name: str, words: int = 40) -> bytes:
 def test_a_run_spends_no_more_than_it_may_and_goes_on_by_itself_once_it_may(
     bench: Workbench, vendor: Remote
 ) -> None:
-    seen = len(vendor.journal)
+    seen = asked(vendor)
     run_id = bench.client.ingest(bench.file("pump.md", text("a")), max_nano_usd=1).run_id
     run = blocked(bench, run_id)
     assert run.reason == "BUDGET_EXCEEDED"
     assert "waybill budget set" in run.message
-    assert len(vendor.journal) == seen
+    assert asked(vendor) == seen
     budgets = bench.client.ledger.ListBudgets(ListBudgetsRequest(run_id=run_id)).budgets
     assert {(one.kind, one.limit) for one in budgets} == {(kind, 1) for kind in KINDS}
     bench.client.ledger.SetBudget(of_run(run_id, 10**9))
@@ -114,14 +115,14 @@ def test_a_blocked_run_keeps_what_is_done_and_others_go_on(bench: Workbench, ven
     blocked(bench, waits)
     assert bench.finish(other).state == Run.STATE_READY
     parses = [entry.entry_id for entry in bench.entries(waits)]
-    seen = len(vendor.journal)
+    seen = asked(vendor)
     # Woken by nothing, it asks no vendor.
     bench.client.ledger.SetBudget(of_embedder(1, "parked"))
     assert bench.finish(waits).state == Run.STATE_READY
     entries = bench.entries(waits)
     assert [entry.entry_id for entry in entries if entry.operation == "parse"] == parses
     assert len(entries) == len(parses) + 1
-    assert len(vendor.journal) == seen + 1
+    assert asked(vendor) == seen + 1
 
 
 def test_a_long_document_goes_on_behind_the_requests_that_its_budget_allowed(bench: Workbench) -> None:
