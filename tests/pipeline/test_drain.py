@@ -34,11 +34,12 @@ def restart(bench: Workbench, name: str) -> None:
 
 
 def test_a_call_in_flight_is_answered_before_its_server_ends(bench: Workbench) -> None:
-    bench.arm("embedder.embed.under_way", "delay 1.5")
+    bench.arm("embedder.embed.under_way", "hold")
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(lambda: list(bench.client.embedder.Embed(EmbedRequest(texts=["slow"]))))
         eventually(lambda: bench.used("embedder.embed.under_way"), "the call is under way")
         process = terminate(bench, "embedder")
+        bench.release("embedder.embed.under_way")
         answers = call.result(timeout=PATIENCE_SECONDS)
     assert len(answers[1].embeddings) == 1
     eventually(lambda: not process.alive(), "the server ends")
@@ -47,23 +48,25 @@ def test_a_call_in_flight_is_answered_before_its_server_ends(bench: Workbench) -
 
 
 def test_runs_of_a_drained_orchestrator_go_on_in_the_next_one(bench: Workbench) -> None:
-    bench.arm("parser.parse.under_way", "delay 2")
+    bench.arm("parser.parse.under_way", "hold")
     run_id = bench.client.ingest(bench.file("a.md", b"# Tide\n\nHigh water at nine.")).run_id
     eventually(lambda: bench.used("parser.parse.under_way"), "the parse is under way")
     process = terminate(bench, "orchestrator")
     eventually(lambda: not process.alive(), "the orchestrator ends")
+    bench.release("parser.parse.under_way")
     assert bench.finish(run_id).state == Run.STATE_READY
     assert [entry.attempt for entry in bench.entries(run_id) if entry.operation == "parse"] == [1]
 
 
 def test_rolling_restarts_count_no_start_against_a_run_that_is_under_way(bench: Workbench) -> None:
-    bench.arm("embedder.embed.under_way", "stick")
+    point = "embedder.embed.under_way"
+    bench.arm(point, "stick")
     run_id = bench.client.ingest(bench.file("a.md", b"# Ebb\n\nLow water at three.")).run_id
-    for _ in range(4):
-        eventually(lambda: bench.used("embedder.embed.under_way"), "the embedding is under way")
-        bench.disarm()
-        bench.arm("embedder.embed.under_way", "stick")
+    for comes_then in ("stick", "stick", "stick", "hold"):
+        eventually(lambda: bench.used(point), "the embedding is under way")
+        bench.arm(point, comes_then)
         restart(bench, "orchestrator")
-    bench.disarm()
+    eventually(lambda: bench.used(point), "the embedding is under way")
+    bench.release(point)
     run = bench.finish(run_id)
     assert (run.state, run.starts) == (Run.STATE_READY, 1), run.message

@@ -16,6 +16,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.conftest import open_folder
+from tests.waiting import eventually
 from waybill.client import Client, connect
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
@@ -27,9 +28,9 @@ from waybill.sim.remote import Remote
 from waybill.stack import operate, state
 from waybill.stack.home import Home
 from waybill.stack.postgres import Postgres
+from waybill.stack.process import Process
 from waybill.vendors.registry import Vendor
 
-PATIENCE_SECONDS = 90.0
 # Of each test of schedules: so many seeds, or from one up to another: "300", "60:120".
 SEEDS = range(*map(int, os.environ.get("WAYBILL_KILL_SEEDS", "10").split(":")))
 FAULTS = "faults"
@@ -148,13 +149,16 @@ class Workbench:
                 return
 
     def kill(self, name: str) -> int:
-        """kill -9 of a program, which must run; answers its pid."""
+        """kill -9 of a program, as soon as it runs; answers its pid."""
+        eventually(lambda: self._program(name).alive(), f"{name} runs")
+        pid = self._program(name).pid
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def _program(self, name: str) -> Process:
         found = state.read(self.home)
         assert found is not None
-        program = found.programs[name].process
-        assert program.alive()
-        os.kill(program.pid, signal.SIGKILL)
-        return program.pid
+        return found.programs[name].process
 
     def arm(self, point: str, action: str) -> None:
         """Arms a fault: `<service>.<point>`, and what happens there; see `waybill.runtime.faults`.
