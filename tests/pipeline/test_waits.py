@@ -34,6 +34,7 @@ from tests.pipeline.test_durable import House, Planned
 from tests.waiting import PATIENCE_SECONDS, until
 from waybill.common.v1.backend_pb2 import BackendChoice, Mode
 from waybill.common.v1.backend_service_pb2 import GetBackendResponse
+from waybill.runtime.clock import Now
 from waybill.runtime.errors import Deadline, ServiceError, Unavailable
 from waybill.runtime.places import MIGRATIONS
 from waybill.runtime.postgres import Database
@@ -97,8 +98,8 @@ class Place(House):
     def waits(self, lease_seconds: float = 15.0) -> Waits:
         return Waits(self.database, self.owner, f"orchestrator/{uuid.uuid4()}", lease_seconds)
 
-    def poller(self, things: Things, waits: Waits | None = None) -> WaitPoller:
-        return WaitPoller(self.runs, waits or self.waits(), {PARSE: things}, now)
+    def poller(self, things: Things, clock: Now = now) -> WaitPoller:
+        return WaitPoller(self.runs, self.waits(), {PARSE: things}, clock)
 
     async def waiting(self, ref: str, **columns: object) -> RunRef:
         """A run that waits."""
@@ -205,7 +206,7 @@ async def test_a_look_that_fails_or_hangs_stops_no_other_and_is_repeated_later(p
         )
 
     with capture_logs() as logs:
-        async with place.poller(things).running():
+        async with place.poller(things, lambda: began).running():
             await until(done)
     assert sorted(things.looked) == sorted(refs), "one that failed is not looked at again at once"
     assert [log["message"] for log in logs if log.get("ref") == "is away"] == ["Start it."]
@@ -230,15 +231,23 @@ async def test_a_tenant_with_many_runs_that_wait_stands_before_no_other(place: P
 async def test_a_run_with_a_complete_by_is_looked_at_then_at_the_latest_and_woken_to_expire(
     place: Place,
 ) -> None:
-    complete_by = now() + datetime.timedelta(seconds=2)
+    complete_by = now() + LATER
     run, things = await place.waiting("p", complete_by=complete_by), Things()
+
+    async def is_looked_at_then() -> bool:
+        return await place.look_at(run) == complete_by
+
+    async def woken() -> bool:
+        return await place.state(run) == "QUEUED"
+
     async with place.poller(things).running():
-
-        async def woken() -> bool:
-            return await place.state(run) == "QUEUED"
-
+        await until(is_looked_at_then)
+    async with place.poller(things, lambda: complete_by).running():
         await until(woken)
-        assert now() >= complete_by
+    assert things.looked == ["p"]
+    query = "update waybill_runs.runs set complete_by = now() where run_id = %s"
+    async with place.database.transaction(place.tenant) as connection:
+        await connection.execute(query, [run.run_id])
     ingestion = Planned({"parse": partial(asyncio.sleep, 0, 1)})  # type: ignore[dict-item]
     await (await place.begin(place.orchestrator(), run, ingestion))
     assert (await place.state(run), ingestion.stopped) == ("EXPIRED", [run])
