@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tests.waiting import eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListRunsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
+from waybill.orchestrator.v1.span_pb2 import Span
 from waybill.runtime.leases import LEASE_SECONDS
 from waybill.stack.home import Home
 
@@ -93,9 +94,17 @@ def check_trace(bench: Workbench, run_id: str, killed_at: int) -> None:
             assert not span.duration_nano or ended_at >= killed_at - 1_000_000_000
 
 
+def of_one_moment(bench: Workbench, run_id: str) -> tuple[Sequence[Span], Sequence[Entry]]:
+    """Trace and bill of one moment: nothing of the bill has changed while the trace was read."""
+    while True:
+        before, spans, entries = bench.entries(run_id), bench.trace(run_id), bench.entries(run_id)
+        if before == entries:
+            return spans, entries
+
+
 def check_whole(bench: Workbench, run_id: str) -> None:
     """Every span reaches the root, and every ledger row is one vendor span."""
-    spans, entries = bench.trace(run_id), bench.entries(run_id)
+    spans, entries = of_one_moment(bench, run_id)
     by_id = {span.span_id: span for span in spans}
     assert len(by_id) == len(spans)
     for span in spans[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import os
 import random
@@ -159,9 +160,13 @@ def send(bench: Workbench, number: int) -> tuple[str, int]:
     raise AssertionError("unreachable")
 
 
-def ready(bench: Workbench) -> int:
-    query = "select count(*) from waybill_runs.runs where tenant = %s and state = 'READY'"
-    return int(bench.rows(query, bench.tenant)[0]["count"])
+def ready(bench: Workbench, by: datetime.datetime | None = None) -> int:
+    """How many runs are READY, or were at a time."""
+    query = (
+        "select count(*) from waybill_runs.runs"
+        " where tenant = %s and state = 'READY' and ended_at <= coalesce(%s, ended_at)"
+    )
+    return int(bench.rows(query, bench.tenant, by)[0]["count"])
 
 
 def most_at_once(bench: Workbench, *tenants: str) -> int:
@@ -187,13 +192,14 @@ def test_a_crowd_of_documents_runs_at_the_set_concurrency_in_flat_memory_and_let
     ):
         sent = [clients.submit(send, bench, number) for number in range(CROWD)]
         bench.finish(sent[CROWD // 3].result()[0])
-        assert other.ingest(other.file("one.md", b"# One\n\nA single note.")).state == Run.STATE_READY
-        before = ready(bench)
+        alone = other.ingest(other.file("one.md", b"# One\n\nA single note."))
+        assert alone.state == Run.STATE_READY
         bench.finish(sent[CROWD // 2].result()[0])
         growth.begin()
         for one in sent:
             assert bench.finish(one.result()[0]).state == Run.STATE_READY
     assert ready(bench) == CROWD
+    before = ready(bench, by=alone.end_time.ToDatetime(datetime.UTC))
     assert sum(one.result()[1] for one in sent) > 0, "the queue was never full"
     assert before < CROWD * 3 // 4, "the other tenant's document waited for the crowd"
     assert 1 < most_at_once(bench, bench.tenant) <= TENANT_RUNS
