@@ -143,6 +143,7 @@ def test_a_collection_goes_to_another_model_and_back_under_a_searcher(bench: Wor
         assert (found.model, found.nano_usd) == (LARGE, measure.tokens_to_embed * NANO_USD_OF_LARGE)
         assert found.kind == CostKind.COST_KIND_SIMULATED
         with searching(bench, "when does the sluice millrace open", "mill.md") as seen:
+            eventually(lambda: bool(seen.faults or seen.spaces), "a first answer")
             started_as = start(bench)
             reach(bench, CollectionSpace.STATE_FILLED)
             entries = bench.entries(started_as.run_id)
@@ -152,6 +153,9 @@ def test_a_collection_goes_to_another_model_and_back_under_a_searcher(bench: Wor
             assert bench.ingest(document(bench, "late.md", 40, "lockgate")).state == Run.STATE_READY
             switch(bench)
             assert row(bench).space.model == LARGE
+            eventually(
+                lambda: bool(seen.faults) or seen.spaces[-1:] == [LARGE], "an answer behind the switch"
+            )
             # New versions are of the new model, though another one is configured; the same file is unchanged.
             assert bench.ingest(document(bench, "new.md", 40, "penstock")).state == Run.STATE_READY
             assert bench.ingest(document(bench, "mill.md", 60, "millrace")).state == Run.STATE_UNCHANGED
@@ -269,9 +273,12 @@ def test_the_command_line_takes_all_collections_through(bench: Workbench) -> Non
         one["collection"]: one["state"] for one in shapes(command(bench, "migrate-space", "status", "--json"))
     }
     assert state == {"default": "SWITCHED", "rivers": "ROLLED_BACK"}
-    told = command(bench, "audit", "--json")
-    for action in ("space.fill", "space.switch", "space.moved", "space.roll_back"):
-        assert action in told
+    actions = ("space.fill", "space.switch", "space.moved", "space.roll_back")
+    eventually(
+        lambda: all(action in told for told in [command(bench, "audit", "--json")] for action in actions),
+        "all is audited",
+        pause_seconds=0.5,
+    )
     command(bench, "migrate-space", "finish", "--yes")
     eventually(lambda: vectors(bench).keys() == {SMALL, LARGE}, "one space a collection", pause_seconds=0.2)
     command(bench, "migrate-space", "--to", "no-such-model", refused=5)

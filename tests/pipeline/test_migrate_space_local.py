@@ -43,6 +43,7 @@ def test_words_go_to_sentences_and_back_though_the_change_over_is_killed(bench: 
         switch(bench)
         assert bench.used("storage.switch.inside")
         assert row(bench).space.model == SENTENCES
+        eventually(lambda: bool(seen.faults) or seen.spaces[-1] == SENTENCES, "an answer behind the switch")
         assert bench.ingest(document(bench, "late.md", 40, "lockgate")).state == Run.STATE_READY
         roll_back(bench)
         eventually(lambda: bool(seen.faults) or seen.spaces[-1] == WORDS, "an answer behind the way back")

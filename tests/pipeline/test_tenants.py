@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.pipeline.workbench import Workbench
+from tests.waiting import eventually
 from waybill.embedder.v1.embedder_service_pb2 import EmbedRequest
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
@@ -93,7 +94,7 @@ def test_the_database_shows_no_row_without_a_tenant_and_no_schema_of_another_ser
     bench: Workbench, service: str, table: str
 ) -> None:
     bench.ingest(bench.file("lamp.md", TEXT))
-    assert bench.rows(f"select 1 from {table} limit 1")  # noqa: S608
+    eventually(lambda: bool(bench.rows(f"select 1 from {table} limit 1")), "a row")  # noqa: S608
     with psycopg.connect(bench.database_url(service)) as connection:
         assert connection.execute(f"select 1 from {table} limit 1".encode()).fetchall() == []  # noqa: S608
     other = "ledger" if service != "ledger" else "parser"
