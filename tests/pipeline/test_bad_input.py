@@ -55,7 +55,7 @@ def test_a_document_that_cannot_be_parsed_fails_with_its_reason_and_costs_nothin
     assert len(run.message) > 20
     assert run.simulated_nano_usd == run.cost_nano_usd == run.uncertain_simulated_nano_usd == 0
     assert bench.indexed() == []
-    assert bench.all_serving()
+    eventually(bench.all_serving, "the stack is well")
 
 
 def header(content: bytes = b"text", **fields: object) -> IngestRequest:
@@ -169,8 +169,9 @@ def test_an_invalid_tenant_is_refused_by_name(bench: Workbench) -> None:
     assert found is not None
     with grpc.insecure_channel(found.addresses["orchestrator"]) as channel:
         stub = OrchestratorServiceStub(channel)
+        metadata = (("x-waybill-tenant", "../other"),)
         with pytest.raises(grpc.RpcError) as caught:
-            stub.ListRuns(ListRunsRequest(), metadata=(("x-waybill-tenant", "../other"),), timeout=10)
+            stub.ListRuns(ListRunsRequest(), metadata=metadata, timeout=PATIENCE_SECONDS)
     assert from_status(caught.value).reason == "TENANT_INVALID"
 
 

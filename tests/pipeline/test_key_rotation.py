@@ -22,7 +22,7 @@ import pytest
 from tests import hostile_pdfs
 from tests.conftest import open_folder
 from tests.pipeline.workbench import Workbench, started
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import SearchRequest
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -166,7 +166,7 @@ def test_keys_change_under_load_and_no_run_and_no_search_fails(
         assert rotating.sent(rotating.keys[vendor.name], vendor, seen[vendor.name]), (
             f"{vendor.name}'s new key"
         )
-    serving = [probe.check(address) for name, address in bench.client.addresses.items()]
+    serving = [probe.check(address, "", PATIENCE_SECONDS) for address in bench.client.addresses.values()]
     assert serving == [probe.SERVING] * len(serving)
 
 

@@ -165,7 +165,7 @@ class Stand:
     def health(self, service: str, part: str = "") -> str:
         """What the service says of its backend, or of a part of it such as `credential`."""
         name = f"{service}/{self.backend(service)}{part and '/'}{part}"
-        return probe.check(self._address(service), name, timeout_seconds=10)
+        return probe.check(self._address(service), name, PATIENCE_SECONDS)
 
     def doctor(self, service: str) -> Mapping[str, Finding]:
         """What `waybill doctor` finds of the service's vendor, by check."""

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from waybill.sim.journal import Entry
 
+# A simulator on a busy machine is slow, and not away.
+TIMEOUT_SECONDS = 60.0
 _Ask = Callable[..., Any]
 
 
@@ -112,7 +114,7 @@ class Remote:
         return attempts
 
     def _ask(self, method: str, path: str, **body: object) -> Any:
-        connection = http.client.HTTPConnection(urlsplit(self.control_url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(self.control_url).netloc, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, path, json.dumps(body))
             response = connection.getresponse()
