@@ -1,4 +1,4 @@
-"""A way to a server on this machine that is cut at places a test chooses."""
+"""A way to a server on this machine that is cut at places a test chooses, or goes silent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ class Way:
     Attributes:
         passed_bytes: What went in the direction that is cut, over all connections.
         address: host:port to connect to.
+        flows: Cleared, nothing passes, as if the server had stopped.
     """
 
     def __init__(self, port: int, places: Iterable[int], *, up: bool) -> None:
         self.passed_bytes = 0
         self.address = ""
+        self.flows = asyncio.Event()
+        self.flows.set()
         self._port = port
         self._places = sorted(places)
         self._up = up
@@ -56,13 +59,14 @@ class Way:
                     for end in ends:
                         end.transport.abort()
                     return
+            await self.flows.wait()
             writer.write(content)
             await writer.drain()
         writer.write_eof()
 
 
 @asynccontextmanager
-async def way(port: int, places: Iterable[int], *, up: bool) -> AsyncIterator[Way]:
+async def way(port: int, places: Iterable[int] = (), *, up: bool = True) -> AsyncIterator[Way]:
     """A way to a port of this machine.
 
     Args:

@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from waybill.runtime import identity, tls
-from waybill.runtime.errors import Credential, Deadline, ServiceError, Unavailable, from_status
+from waybill.runtime.errors import NO_ANSWER, Credential, Deadline, ServiceError, Unavailable, from_status
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
 
@@ -106,8 +106,7 @@ class _Call:
 
     def _failure(self, error: grpc.RpcError) -> ServiceError:
         failure = from_status(error)
-        # gRPC's own text, where no server has said anything.
-        if isinstance(failure, Deadline) and failure.message == "Deadline Exceeded":
+        if isinstance(failure, Deadline) and failure.message == NO_ANSWER:
             failure.message = f"{self._address} has not answered in time."
             if wrong := tls.mismatch(self._address, self._policy.ca):
                 return Unavailable("TLS_MISMATCH", wrong)

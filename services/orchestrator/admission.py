@@ -28,10 +28,10 @@ from waybill.limits import DEFAULT_COLLECTION
 from waybill.object_keys import source_key
 from waybill.orchestrator.v1.orchestrator_service_pb2 import IngestRequest, RetryRunRequest
 from waybill.orchestrator.v1.plan_pb2 import ApprovedPlan
-from waybill.runtime import identity
-from waybill.runtime.channel import send, traceparent
+from waybill.runtime import deadline, identity
+from waybill.runtime.channel import DEFAULT_TIMEOUT_SECONDS, send, traceparent
 from waybill.runtime.clock import utc_now
-from waybill.runtime.errors import InvalidRequest, Quota
+from waybill.runtime.errors import Deadline, InvalidRequest, Quota, from_status
 from waybill.runtime.telemetry import remote_parent
 from waybill.runtime.wire import moment
 from waybill.storage.v1.document_index_service_pb2 import (
@@ -42,6 +42,12 @@ from waybill.storage.v1.document_index_service_pb2 import (
 from waybill.storage.v1.object_storage_service_pb2 import PutObjectRequest, StatObjectRequest
 
 MAX_BYTES = 64_000_000
+# Left of a caller's deadline, but for a short one, to say that its file was not stored.
+ANSWER_SECONDS = 2.0
+NOT_STORED = (
+    "Storage had not taken the whole file when the call's time was over. Nothing was accepted, and nothing "
+    "is owed. Send it again, with more time, or once `waybill status` says that storage is SERVING."
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -175,12 +181,24 @@ class Admission:
         parent = otel_context.attach(remote_parent(trace_ids.trace_id(run.run_id), step))
         try:
             with identity.acting_as(replace(who, run_id=run.run_id, step_span_id=step)):
-                await send(self._peers.objects.PutObject(), _pieces(arrival, messages))
+                await self._put(arrival, messages)
                 await self._approve(run, arrival)
                 await self._limit(run, arrival)
                 return await self._runs.accept(run, stored_at, partial(self._is_stored, arrival))
         finally:
             otel_context.detach(parent)
+
+    async def _put(self, arrival: Arrival, messages: AsyncIterator[IngestRequest]) -> None:
+        """Stores the source. Raises Deadline where storage does not take it in time."""
+        left = deadline.remaining_seconds(DEFAULT_TIMEOUT_SECONDS) or 0.0
+        put = self._peers.objects.PutObject(timeout=left - min(ANSWER_SECONDS, left / 4))
+        try:
+            await send(put, _pieces(arrival, messages))
+        except grpc.aio.AioRpcError as error:
+            failure = from_status(error)
+            if failure.reason != "DEADLINE_EXCEEDED":
+                raise
+            raise Deadline(failure.reason, NOT_STORED) from error
 
     async def _approve(self, run: NewRun, arrival: Arrival) -> None:
         """Writes the run's plan down, so that its holds take the prices of the plan's day."""

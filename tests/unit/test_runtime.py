@@ -106,6 +106,15 @@ def test_the_table_has_a_code_for_every_error_and_none_twice() -> None:
     assert to_status(InvalidRequest("R", "m" * 5000)).message == "m" * errors.MAX_MESSAGE_CHARS
 
 
+@pytest.mark.parametrize("raw", ["Deadline Exceeded", "Stream removed (Deadline Exceeded)", ""])
+def test_a_deadline_that_no_server_tells_of_is_told_in_our_words(raw: str) -> None:
+    none = grpc.aio.Metadata()
+    found = from_status(grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, none, none, raw))
+    assert (type(found), found.reason, found.message) == (
+        errors.Deadline, "DEADLINE_EXCEEDED", errors.NO_ANSWER,
+    )  # fmt: skip
+
+
 async def test_a_defect_tells_the_caller_nothing_but_where_to_look() -> None:
     recorder = Recorder()
 

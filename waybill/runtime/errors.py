@@ -28,6 +28,8 @@ from grpc_status import rpc_status
 
 DOMAIN = "waybill"
 MAX_MESSAGE_CHARS = 1_000
+# Where no server has said anything: gRPC's own words for that are several.
+NO_ANSWER = "No answer came within the deadline. Allow more time, or repeat it a little later."
 
 
 @dataclass(eq=False)
@@ -177,6 +179,8 @@ def from_status(error: grpc.RpcError) -> ServiceError:
         return Unavailable(
             "ANSWER_LOST", "The server answered early and its answer was lost. Repeat the call."
         )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and not reason:
+        message = NO_ANSWER
     kind = _TYPES.get(code, Unavailable if code is grpc.StatusCode.CANCELLED else VendorContract)
     failure = kind(reason or code.name, message, metadata, retry_after)
     if isinstance(failure, Quota):
