@@ -1,4 +1,4 @@
-"""Runs whose step needs a service of ours that is away: they go on once all of them answer."""
+"""Runs whose step needs services of ours that are away: they go on once those answer."""
 
 from __future__ import annotations
 
@@ -75,8 +75,9 @@ class ServiceWaits:
         self._now = now
 
     async def look(self, wait: Wait, row: Row) -> datetime.datetime | None:
-        """When to look again; None once all of them answer."""
-        if not await self._services.away():
+        """When to look again; None once those answer that it missed, or all where it names none."""
+        away, missed = await self._services.away(), wait.ref.split()
+        if not (set(away).intersection(missed) if missed else away):
             return None
         await self._waits.away(wait)
         return self._now() + datetime.timedelta(seconds=LOOK_SECONDS)

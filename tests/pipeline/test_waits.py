@@ -469,6 +469,19 @@ async def test_a_run_outlives_a_service_of_ours_however_long_it_is_away(
     assert (row["state"], row["reason"], row["message"], row["starts"]) == ("READY", "", "", 1)
 
 
+async def test_a_run_waits_for_none_but_the_services_that_its_step_missed(place: Place) -> None:
+    run, parser = await place.run("p.md"), Service()
+    await (await place.begin(place.missing("embedder", "parser"), run, Misses({}, error=SILENT)))
+    row = await place.row(run)
+    assert row["message"].startswith("No answer from parser.")
+    waits, time = place.waits(), 0.0
+    kind = ServiceWaits(Services({"embedder": Service(), "parser": parser}, lambda: time), waits, now)
+    ((wait, found),) = await waits.claim_due(now() + LATER, 9, ())
+    assert await kind.look(wait, found) is not None
+    parser.there, time = True, 3600.0
+    assert await kind.look(wait, found) is None, "a parse needs no embedder"
+
+
 async def test_a_service_that_answers_and_refuses_is_not_waited_for_without_end(place: Place) -> None:
     run, ingestion = await place.run("p.md"), Misses({}, error=Unavailable("DISK_UNUSABLE", "Make room."))
     for _ in range(MOST_REFUSED):

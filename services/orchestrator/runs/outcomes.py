@@ -16,7 +16,7 @@ from waybill.runtime import deadline, semconv
 from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Deadline, ServiceError, Unavailable
 from waybill.runtime.retry import noting
-from waybill.vendors.choosing import waited_for
+from waybill.vendors.choosing import EMBEDDER, PARSER, waited_for
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -162,12 +162,18 @@ def _away(service: str, error: ServiceError) -> RunWaits:
     return RunWaits(VENDOR, service, now, reason=error.reason, message=error.message)
 
 
+def missed(step: str, away: Sequence[str]) -> Sequence[str]:
+    """Of services that do not answer, those that a step may have needed; all of them where it needs none."""
+    idle = EMBEDDER if step == "parse" else PARSER
+    return [name for name in away if name != idle] or away
+
+
 def for_services(error: ServiceError, away: Sequence[str]) -> RunWaits | None:
     """The wait of a step that services of ours have failed; None where repeating it later mends nothing.
 
     Args:
         error: The last one, after much patience.
-        away: Those that do not answer.
+        away: Those that do not answer, as `missed` has them.
     """
     if away:
         text = "The run goes on by itself once there is one; `waybill status` tells more."
@@ -175,7 +181,7 @@ def for_services(error: ServiceError, away: Sequence[str]) -> RunWaits | None:
     elif semconv.VENDOR in error.metadata or not isinstance(error, Unavailable):
         return None
     log.info("run waits for services of ours", away=away, reason=error.reason)
-    return RunWaits(SERVICE, "", utc_now(), reason=error.reason, message=error.message)
+    return RunWaits(SERVICE, " ".join(away), utc_now(), reason=error.reason, message=error.message)
 
 
 def failed(error: ServiceError) -> Outcome:

@@ -23,6 +23,7 @@ from services.orchestrator.runs.outcomes import (
     failed,
     for_services,
     in_time,
+    missed,
 )
 from services.orchestrator.runs.parts import Part, Parts
 from services.orchestrator.runs.queueing import workflow_id
@@ -108,7 +109,7 @@ class Steps:
         try:
             outcome = await insist(partial(self._once, execution, name, body), seconds=self._patience_seconds)
         except ServiceError as error:
-            if waits := for_services(error, await self._services_away(error)):
+            if waits := for_services(error, missed(name, await self._services_away(error))):
                 raise waits from error
             outcome = failed(error)
         finally:
