@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.cli.fakes import Ledger, Orchestrator, make_entry, make_hit, make_run, make_screen, serving
+from tests.waiting import PATIENCE_SECONDS
 from waybill.cli.bills import Bill
 from waybill.cli.demo import run_demo, svg
 from waybill.cli.demo_kills import Aftermath
@@ -166,7 +167,7 @@ def test_the_demo_kills_once_in_parse_and_once_in_chunk(tmp_path: Path, victims:
     steps = ("parse", "parse", "chunk", "chunk", "embed")
     shown = play(Working(steps, long_steps), make_examples(tmp_path), victims)
     first, second = victims.children
-    assert [child.wait(10) for child in victims.children] == [-9, -9]
+    assert [child.wait(PATIENCE_SECONDS) for child in victims.children] == [-9, -9]
     said = [line for line in shown.err.splitlines() if line.startswith("kill -9")]
     assert said == [
         f"kill -9 of the orchestrator (pid {first.pid}): {KEY} is in parse",

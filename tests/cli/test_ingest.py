@@ -20,6 +20,7 @@ from rich.cells import cell_len
 
 from tests.cli.conftest import Waybill
 from tests.cli.fakes import Ledger, Orchestrator, abort, make_entry, make_run, make_screen, serving
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.calling import CallPolicy
 from waybill.cli.durations import duration
 from waybill.cli.ingest import ingest_sources
@@ -236,7 +237,7 @@ class Ordered(Orchestrator):
     def WatchRun(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         if self.known(request.run_id, context).document_key == "a.md":
             for _ in range(1 + self._count):
-                assert self._others.acquire(timeout=60)
+                assert self._others.acquire(timeout=PATIENCE_SECONDS)
             self.order.append("a.md ends")
         yield from super().WatchRun(request, context)
 
@@ -360,13 +361,13 @@ def test_an_interrupt_says_what_goes_on_and_how_to_look_at_it(tmp_path: Path) ->
 
         def WatchRun(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
             if self.runs[request.run_id].document_key == "a.md":
-                self.watched.wait(10)
+                self.watched.wait(PATIENCE_SECONDS)
                 yield from super().WatchRun(request, context)
                 return
             self.watched.set()
             ended = threading.Event()
             context.add_callback(ended.set)
-            ended.wait(30)
+            ended.wait(PATIENCE_SECONDS)
 
     make_folder(tmp_path, "a.md", "b.md")
     plain, stuck = make_screen(), Stuck()
@@ -409,7 +410,7 @@ def test_an_interrupt_ends_the_wait_for_the_queue(tmp_path: Path) -> None:
             if header.document_key == "b.md":
                 refused.set()
                 abort(context, Quota("QUEUE_FULL", "", retry_after_seconds=3_600))
-            refused.wait(10)
+            refused.wait(PATIENCE_SECONDS)
             return super().Ingest(itertools.chain([IngestRequest(header=header)], request_iterator), context)
 
     class Interrupting(Screen):
@@ -513,21 +514,12 @@ def test_names_are_cut_in_their_middle() -> None:
 
 
 def test_a_quiet_pipe_says_what_is_in_work() -> None:
-    spoken = threading.Event()
-
-    class Listening(Screen):
-        def note(self, text: str, style: str = "") -> None:
-            super().note(text, style)
-            spoken.set()
-
-    plain = make_screen()
-    screen = Listening(plain.out, plain.err)
+    screen = make_screen()
+    told = "0/3 ended; in work: a.md: embed 500 of 2,000 chunks"
     with Lines(screen, 3, quiet_seconds=0.01) as lines:
         embedding = make_run(state=Run.STATE_RUNNING, step="embed", chunks=2_000, embedded_chunks=500)
         lines.saw(Source(Path("a.md"), "a.md"), embedding)
-        spoken.clear()
-        assert spoken.wait(10)
-    assert "0/3 ended; in work: a.md: embed 500 of 2,000 chunks" in " ".join(said(screen).split())
+        eventually(lambda: told in " ".join(said(screen).split()), told)
 
 
 def test_a_terminals_picture_has_total_rate_and_a_line_for_each_document_in_work() -> None:

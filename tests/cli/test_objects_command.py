@@ -24,6 +24,7 @@ from tests.cli.conftest import Waybill
 from tests.cli.fakes import NASTY, Orchestrator, make_hit
 from tests.cli.test_commands import assert_inert, documented
 from tests.inprocess import server_config
+from tests.waiting import PATIENCE_SECONDS
 from waybill.cli.exits import Exit
 from waybill.cli.main import app
 from waybill.cli.opening import has_windows
@@ -66,7 +67,7 @@ def storage(folder: Path) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert up.wait(30)
+        assert up.wait(PATIENCE_SECONDS)
         yield address[0]
     finally:
         loop.call_soon_threadsafe(down.set)

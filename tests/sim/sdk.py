@@ -11,6 +11,7 @@ from llama_cloud import AsyncLlamaCloud, LlamaCloud
 
 from tests.sim import cloud
 from tests.sim.cloud import KEY
+from tests.waiting import PATIENCE_SECONDS
 
 TWO_PAGES = ("two.txt", cloud.TWO_PAGES, "text/plain")
 Ask = Callable[[Any], Any]
@@ -20,7 +21,8 @@ class Caller:
     """One client, sync or async, asked in one way."""
 
     def __init__(self, kind: str, url: str, **more: Any) -> None:
-        options: dict[str, Any] = {"api_key": KEY, "base_url": url, "max_retries": 0, "timeout": 5, **more}
+        usual = {"api_key": KEY, "base_url": url, "max_retries": 0, "timeout": PATIENCE_SECONDS}
+        options: dict[str, Any] = usual | more
         self.client: Any = LlamaCloud(**options) if kind == "sync" else AsyncLlamaCloud(**options)
         self.is_sync = kind == "sync"
 

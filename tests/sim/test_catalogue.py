@@ -123,7 +123,7 @@ async def test_an_outage_refuses_connections_until_it_is_healed(sim: OpenAISimul
 
 
 async def test_a_triggered_outage_ends_by_itself(sim: OpenAISimulator) -> None:
-    sim.faults.add("O01/1:n=1")
+    sim.faults.add("O01/3:n=1")
     with pytest.raises(ConnectionResetError):
         await embed(sim.base_url, "one")
     with pytest.raises(ConnectionRefusedError):

@@ -112,7 +112,7 @@ async def test_c1_the_versions_are_those_that_the_sdk_knows(strict: Caller) -> N
 async def test_c2_the_sdks_own_way_from_file_to_result(fast: Cloud, kind: str, tier: str) -> None:
     call = Caller(kind, fast.base_url)
     expand = ["text"] if tier == "fast" else ["text", "markdown"]
-    options = {"tier": tier, "version": "latest", "expand": expand, "polling_interval": 0.05, "timeout": 20}
+    options = {"tier": tier, "version": "latest", "expand": expand, "polling_interval": 0.05}
     result = await call(lambda client: client.parsing.parse(upload_file=TWO_PAGES, **options))
     assert (result.job.status, len(result.text.pages)) == ("COMPLETED", 2)
     await call.close()
@@ -159,8 +159,10 @@ async def test_c5_hazard_a_create_is_sent_again_without_an_idempotency_key(cloud
     await call.close()
 
 
-def test_c5_hazard_the_default_is_five_retries() -> None:
-    assert LlamaCloud(api_key=KEY).max_retries == AsyncLlamaCloud(api_key=KEY).max_retries == 5
+async def test_c5_hazard_the_default_is_five_retries() -> None:
+    with LlamaCloud(api_key=KEY) as client:
+        async with AsyncLlamaCloud(api_key=KEY) as other:
+            assert client.max_retries == other.max_retries == 5
 
 
 @pytest.mark.parametrize("after", ["0", "120", "garbage"])
@@ -179,7 +181,7 @@ async def test_c6_hazard_a_failed_job_raises_from_the_sync_wait_alone(fast: Clou
     job = await call.begin()
 
     async def wait(**more: Any) -> Any:
-        options = {"polling_interval": 0.05, "timeout": 5, **more}
+        options = {"polling_interval": 0.05, "timeout": PATIENCE_SECONDS, **more}
         return await call(lambda client: client.parsing.wait_for_completion(job.id, **options))
 
     if call.is_sync:
@@ -285,11 +287,11 @@ def test_hazard_no_key_is_an_error_at_construction(monkeypatch: pytest.MonkeyPat
 
 
 def test_hazard_a_phase_may_take_a_minute_and_a_proxy_is_taken_from_the_environment() -> None:
-    client = LlamaCloud(api_key=KEY)
-    assert client.timeout == httpx.Timeout(60, connect=5)
-    assert client._client.trust_env
-    assert client._client.follow_redirects
-    assert KEY not in repr(client)
+    with LlamaCloud(api_key=KEY) as client:
+        assert client.timeout == httpx.Timeout(60, connect=5)
+        assert client._client.trust_env
+        assert client._client.follow_redirects
+        assert KEY not in repr(client)
 
 
 async def test_hazard_a_proxy_of_the_environment_sees_every_request(

@@ -9,7 +9,7 @@ import pytest
 from tests.sim.raw import ask, connected
 from tests.sim.receiver import Receiver
 from tests.sim.toy import KEY, NOON, Toy
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.sim.clock import Clock
 from waybill.sim.outbox import Fate, Outbox, Webhook
 from waybill.sim.wire import Delivery, Reply
@@ -22,7 +22,7 @@ async def clock() -> Clock:
 
 @pytest.fixture
 async def outbox(clock: Clock) -> AsyncIterator[Outbox]:
-    made = Outbox(clock, attempt_seconds=2.0)
+    made = Outbox(clock, attempt_seconds=PATIENCE_SECONDS)
     yield made
     await made.close()
 
@@ -53,13 +53,14 @@ async def test_what_is_not_taken_comes_again_by_the_clock_and_thrice_at_most(
 
 
 async def test_a_receiver_has_so_long_to_answer_and_the_next_webhook_still_leaves(
-    receiver: Receiver, outbox: Outbox
+    receiver: Receiver, clock: Clock
 ) -> None:
-    silent = Receiver(silent=True)
+    outbox, silent = Outbox(clock, attempt_seconds=2.0), Receiver(silent=True)
     refusing = Webhook("refused", "http://127.0.0.1:1/", b"")
     for webhook in (refusing, silent.webhook("silent"), receiver.webhook("next")):
         outbox.post(webhook)
     await outbox.sent()
+    await outbox.close()
     await silent.server.close()
     assert told(outbox) == [("refused", 0, 1, 0), ("silent", 0, 1, 0), ("next", 0, 1, 200)]
 

@@ -68,7 +68,7 @@ async def test_f4_a_download_stalls_at_half(project: SupabaseSimulator) -> None:
     await stored(project)
     project.faults.add("F4:n=1")
     got = b""
-    async with client(project, seconds=0.5) as http:
+    async with client(project, seconds=2.0) as http:
         with pytest.raises(httpx.ReadTimeout):
             async with http.stream("GET", ONE) as reply:
                 assert reply.headers["content-length"] == str(len(TEXT))

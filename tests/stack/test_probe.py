@@ -14,6 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.runtime.errors import Unavailable
 from waybill.stack import operate, probe, state
 from waybill.stack.home import Home
@@ -56,19 +57,25 @@ def server(servicer: health.HealthServicer) -> Iterator[str]:
 
 def test_a_server_and_its_backends_answer_each_for_themselves() -> None:
     with server(health.HealthServicer()) as address:
-        assert probe.check(address) == "SERVING"
-        assert probe.check(address, "parser/local") == "NOT_SERVING"
-        assert probe.check(address, "parser/absent") == "SERVICE_UNKNOWN"
+        for name, word in (
+            ("", "SERVING"),
+            ("parser/local", "NOT_SERVING"),
+            ("parser/absent", "SERVICE_UNKNOWN"),
+        ):
+            assert probe.check(address, name, PATIENCE_SECONDS) == word
 
 
 def test_every_name_is_listed_where_the_server_lists_them() -> None:
     with server(Listing()) as address:
-        assert probe.check_all(address) == {"": "SERVING", "parser/local": "NOT_SERVING"}
+        answers = {"": "SERVING", "parser/local": "NOT_SERVING"}
+        eventually(
+            lambda: probe.check_all(address) == answers, "both are told: a look takes a second at most"
+        )
 
 
 def test_a_server_that_does_not_list_answers_for_the_whole() -> None:
     with server(health.HealthServicer()) as address:
-        assert probe.check_all(address) == {"": "SERVING"}
+        eventually(lambda: probe.check_all(address) == {"": "SERVING"}, "it serves")
 
 
 def test_nobody_there_is_unreachable() -> None:
@@ -90,7 +97,7 @@ def test_a_containers_health_check_ends_with_0_where_the_server_is_serving_alone
         return subprocess.run([sys.executable, "-P", "-m", "waybill.stack.probe", address]).returncode
 
     with server(health.HealthServicer()) as address:
-        assert exit_code(address) == 0
+        eventually(lambda: exit_code(address) == 0, "it serves")
     assert exit_code(address) == 1
 
 

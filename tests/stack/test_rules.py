@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.conftest import MigratedPostgres, open_folder
+from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime import schema
 from waybill.runtime.config import Settings
 from waybill.runtime.errors import Precondition
@@ -101,7 +102,9 @@ def test_a_service_does_not_start_on_a_database_that_is_behind_and_names_the_com
         "WAYBILL_MIGRATIONS": str(tmp_path),
     }
     command = [sys.executable, "-m", f"services.{service}"]
-    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert ended.returncode == 1
     assert "29990101000000_newer.sql" in ended.stderr
     assert "waybill migrate" in ended.stderr

@@ -67,7 +67,7 @@ async def test_a_killed_program_is_started_again_and_its_neighbour_left_alone(tm
 
 async def test_what_a_killed_program_had_started_itself_dies_with_it(tmp_path: Path) -> None:
     grandchild = tmp_path / "grandchild"
-    shell = f"sleep 60 & echo $! > {grandchild}; wait"
+    shell = f"sleep 3600 & echo $! > {grandchild}; wait"
     async with supervised(
         [[Program("parent", ["/bin/sh", "-c", shell], {"PATH": os.defpath})]], tmp_path
     ) as watched:
@@ -87,7 +87,7 @@ async def test_each_further_death_in_a_row_waits_twice_as_long(tmp_path: Path) -
     assert gaps[2] >= 0.2
     assert gaps[3] >= 0.4
     assert gaps[4] >= 0.8
-    assert gaps[0] < gaps[4]
+    assert min(gaps[:3]) < 0.8, "the first deaths do not wait so long"
 
 
 async def test_programs_stop_in_reverse_order_of_their_tiers(tmp_path: Path) -> None:

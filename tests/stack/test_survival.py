@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from tests.conftest import open_folder
+from tests.waiting import PATIENCE_SECONDS
 from waybill.stack import operate, postgres, state
 from waybill.stack.database import asked
 from waybill.stack.home import Home
@@ -46,13 +47,13 @@ def start(home: Home) -> Iterator[Callable[[], StackState]]:
     def run() -> StackState:
         environ = os.environ | {"PYTHONPATH": str(HOST.parents[2])}
         children.append(subprocess.Popen([sys.executable, str(HOST), str(home.folder), where], env=environ))
-        assert wait_until(lambda: serving(home), 30), home.log("postgres").read_text()[-2000:]
+        assert wait_until(lambda: serving(home), PATIENCE_SECONDS), home.log("postgres").read_text()[-2000:]
         return found(home)
 
     yield run
     operate.down(home)
     for child in children:
-        child.wait(20)
+        child.wait(PATIENCE_SECONDS)
 
 
 def serving(home: Home) -> bool:
@@ -87,7 +88,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_finds_the_data
     before = start()
     remember(home, 1)
     os.kill(before.supervisor.pid, signal.SIGKILL)
-    gone = wait_until(lambda: not any(process.alive() for process in everyone(before)), 20)
+    gone = wait_until(lambda: not any(process.alive() for process in everyone(before)), PATIENCE_SECONDS)
     assert gone, [command_line(process.pid) for process in everyone(before) if process.alive()]
 
     after = start()
@@ -106,7 +107,7 @@ def test_a_killed_postgres_is_started_again_with_its_data(
         program = found(home).programs.get("postgres")
         return program is not None and program.restarts > 0 and asked(home, found(home)) is not None
 
-    assert wait_until(back, 20)
+    assert wait_until(back, PATIENCE_SECONDS)
     assert 2 in remembered(home)
     assert found(home).programs["first"] == before.programs["first"]
 
@@ -122,12 +123,12 @@ def test_down_stops_everything_and_says_whether_there_was_something(
 
 
 def test_down_ends_what_a_killed_supervisor_could_not_take_along(home: Home) -> None:
-    child = subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+    child = subprocess.Popen(["/bin/sleep", "3600"], start_new_session=True)
     dead = Process(os.getpid(), "another boot")
     left = state.ProgramState(Process.of(child.pid))
     state.write(home, StackState(dead, Phase.SERVING, {}, {"first": left}))
     assert operate.down(home)
-    assert child.wait(5) == -signal.SIGTERM
+    assert child.wait(PATIENCE_SECONDS) == -signal.SIGTERM
 
 
 def test_a_stale_pid_file_whose_number_someone_else_has_does_not_stop_the_start(

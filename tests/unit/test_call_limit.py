@@ -13,7 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from tests.inprocess import Recorder, of_service, served
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.runtime import errors
 from waybill.runtime.audit import Audit, log_alone
 from waybill.runtime.call_limit import MOST_CALLS, CallLimit
@@ -96,9 +96,9 @@ async def test_an_upload_that_pauses_too_long_is_ended_with_what_to_do() -> None
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = ObjectStorageServiceStub(channel).PutObject(timeout=20)
-        await call.write(PutObjectRequest())
+        call = ObjectStorageServiceStub(channel).PutObject(timeout=PATIENCE_SECONDS)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.write(PutObjectRequest())
             await call
     await server.stop(None)
     found = from_status(caught.value)

@@ -74,8 +74,14 @@ def children_of(pid: int) -> list[int]:
 
 async def child_of(pid: int) -> int:
     """The child, as soon as there is one."""
-    await until(lambda: bool(children_of(pid)))
-    return children_of(pid)[0]
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found[:] = children_of(pid)
+        return bool(found)
+
+    await until(is_there)
+    return found[0]
 
 
 def is_alive(pid: int) -> bool:

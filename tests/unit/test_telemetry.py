@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.runtime.config import Settings
 from waybill.runtime.server import ServerConfig
 from waybill.runtime.telemetry import SpanQueue, Telemetry
@@ -40,6 +41,7 @@ def test_spans_outlive_a_collector_that_is_away_and_keep_their_order() -> None:
     telemetry = Telemetry("test", [queue(collector)])
     for number in range(10):
         telemetry.tracer.start_span(str(number)).end()
+    eventually(lambda: len(collector.taken) == 10, "the collector has taken all")
     telemetry.shutdown()
     assert collector.taken == [str(number) for number in range(10)]
 
@@ -51,7 +53,7 @@ def test_what_is_queued_is_bounded() -> None:
             self.open = threading.Event()
 
         def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-            self.open.wait(10)
+            self.open.wait(PATIENCE_SECONDS)
             return super().export(spans)
 
     collector = Closed()
@@ -59,6 +61,7 @@ def test_what_is_queued_is_bounded() -> None:
     for number in range(20):
         telemetry.tracer.start_span(str(number)).end()
     collector.open.set()
+    eventually(lambda: "19" in collector.taken, "the last one is taken")
     telemetry.shutdown()
     assert collector.taken[-1] == "19"
     assert len(collector.taken) <= 10

@@ -19,6 +19,7 @@ from tests import certificates
 from tests.inprocess import Recorder, server_config, someone
 from tests.issuer import Issuer
 from tests.unit.test_runtime import Ledger
+from tests.waiting import PATIENCE_SECONDS
 from waybill.client import Client, connect
 from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub, add_LedgerServiceServicer_to_server
@@ -290,7 +291,7 @@ async def checked(address: str, ca: Path) -> health_pb2.HealthCheckResponse:
     trusted = tls.channel_credentials(ca)
     async with grpc.aio.secure_channel(tls.target(address), trusted) as opened_channel:
         stub = health_pb2_grpc.HealthStub(opened_channel)
-        return await stub.Check(health_pb2.HealthCheckRequest(), timeout=20.0)
+        return await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
 
 
 async def test_a_new_certificate_takes_the_place_of_the_old_one_without_a_restart(

@@ -34,7 +34,7 @@ class Run:
 
 
 async def test_changes_close_together_are_one_answer_and_the_end_does_not_wait() -> None:
-    watches = Watches(pace_seconds=NEVER_SECONDS)
+    watches = Watches(pace_seconds=NEVER_SECONDS, recheck_seconds=NEVER_SECONDS)
     run = Run(watches)
     answers = watches.follow("r", run.find, 0)
     assert (await anext(answers))["revision"] == 1
@@ -71,7 +71,7 @@ async def test_who_has_seen_a_revision_is_not_sent_it_again() -> None:
 
 
 async def test_what_this_process_changes_is_not_read_again_but_for_who_begins_to_watch() -> None:
-    watches = Watches(pace_seconds=0.01)
+    watches = Watches(pace_seconds=0.01, recheck_seconds=NEVER_SECONDS)
     run = Run(watches)
     answers = watches.follow("r", run.find, 0)
     await anext(answers)
