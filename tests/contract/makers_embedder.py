@@ -20,6 +20,7 @@ from services.ledger.__main__ import build as build_ledger
 from services.ledger.config import LedgerConfig
 from tests.conftest import MigratedPostgres
 from tests.inprocess import Recorder, channel, served, server_config, someone
+from tests.waiting import PATIENCE_SECONDS
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.embedder.v1 import embedder_service_pb2 as pb
 from waybill.embedder.v1.batch_job_pb2 import BatchJob, BatchJobName, BatchOutcome, BatchTexts
@@ -130,8 +131,8 @@ async def embedder(
             yield Bench(EmbedderServiceStub(embedding), LedgerServiceStub(entries), address)
 
 
-def at(sim: OpenAISimulator, *keys: str, attempt_seconds: float = 1.0) -> OpenAIConfig:
-    """The settings that lead to a simulator."""
+def at(sim: OpenAISimulator, *keys: str, attempt_seconds: float = PATIENCE_SECONDS) -> OpenAIConfig:
+    """The settings that lead to a simulator; nothing is sent again because this machine is slow."""
     return OpenAIConfig(
         Keys(keys or [KEY]),
         CostKind.COST_KIND_SIMULATED,
@@ -147,7 +148,7 @@ async def openai_for(name: str) -> AsyncIterator[OpenAIConfig | None]:
         match name:
             case "openai":
                 quick = OpenAISettings(seed=1, latency_seconds=0.0)
-                yield at(await stack.enter_async_context(simulator(quick)), attempt_seconds=20.0)
+                yield at(await stack.enter_async_context(simulator(quick)))
             case "live":
                 yield OpenAIConfig(Keys([LIVE_KEY]), CostKind.COST_KIND_REAL)
             case _:

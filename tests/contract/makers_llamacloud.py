@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.parser.backends.llamaparse.config import LlamaParseConfig
+from tests.waiting import PATIENCE_SECONDS
 from waybill.common.v1.cost_pb2 import CostKind
 from waybill.sim.llamacloud.settings import JobTimes, LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
@@ -35,6 +36,6 @@ def at(sim: LlamaCloudSimulator, *keys: str, **more: Any) -> LlamaParseConfig:
         kind=CostKind.COST_KIND_SIMULATED,
         base_url=sim.base_url,
         requests_per_minute=0,
-        attempt_seconds=2.0,
+        attempt_seconds=PATIENCE_SECONDS,
     )
     return replace(config, **more)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import psycopg
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.ledger.audit import AuditLog
 from tests.conftest import MigratedPostgres
@@ -185,18 +186,22 @@ async def test_what_people_do_to_runs_documents_and_links_is_told_with_their_cre
             await store.SignUpload(upload, metadata=shown)
             await stub.DeleteDocument(DeleteDocumentRequest(document_key=KEY), metadata=shown)
             await stub.DeleteDocuments(DeleteDocumentsRequest(collection="default"), metadata=shown)
+            since = Timestamp()
+            since.GetCurrentTime()
             for _ in range(50):
                 with pytest.raises(grpc.aio.AioRpcError):
                     await stub.ListRuns(ListRunsRequest(), metadata=forged)
             reader = LedgerServiceStub(money)
 
+            everyones = (("authorization", f"Bearer {issuer.token('local', 'root')}"),)
+            found, refusals = dict[str, AuditEvent](), list[AuditEvent]()
+
             async def complete() -> bool:
-                return len(await events(reader, shown)) >= 6
+                found.update((one.action, one) for one in await events(reader, shown))
+                refusals[:] = await events(reader, everyones, action="call.refuse", since=since)
+                return len(found) == 6 and bool(refusals)
 
             await until(complete)
-            found = {one.action: one for one in await events(reader, shown)}
-            everyones = (("authorization", f"Bearer {issuer.token('local', 'root')}"),)
-            refusals = await events(reader, everyones, action="call.refuse")
     assert {action: (one.target, one.outcome) for action, one in found.items()} == {
         "run.cancel": (run.run_id, "OK"),
         "run.retry": (run.run_id, "RUN_READY"),

@@ -104,7 +104,7 @@ async def test_after_its_day_it_is_settled_and_what_is_told_later_corrects_it(
     async with ledger(database) as stub, Database.opened(database.owner_url("ledger")) as owner:
         with identity.acting_as(no_run()):
             await stub.AccrueEgress(sent(10**9, counter_id=counter, day=day))
-            assert await expire_holds(owner) == 0
+            await expire_holds(owner)
             (entry,) = await entries_of(stub)
             assert (entry.state, entry.reported_nano_usd) == (Entry.STATE_SETTLED, 90_000_000)
             for size in (3 * 10**9, 10**9, 3 * 10**9):

@@ -186,7 +186,7 @@ async def hybrid(
         simulator(OpenAISettings(seed=1, latency_seconds=0.0)) as openai,
         llamacloud_simulator(cloud or quick()) as llamacloud,
     ):
-        to_openai, to_llamacloud = at(openai, attempt_seconds=20.0), makers_llamacloud.at(llamacloud)
+        to_openai, to_llamacloud = at(openai), makers_llamacloud.at(llamacloud)
         to_openai = replace(to_openai, model=model or to_openai.model)
         vendors = Vendors(
             mode, to_openai, to_llamacloud, files, local_over_budget, retries, policy, also_local=also_local

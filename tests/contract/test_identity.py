@@ -23,7 +23,7 @@ from tests.contract.makers_services import everything
 from tests.contract.test_fuzz import CONTRACTS, pieces, rpcs
 from tests.inprocess import Recorder
 from tests.issuer import Issuer, Key
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     GetRunRequest,
     IngestRequest,
@@ -125,7 +125,7 @@ async def called(
     )
     request = filled(method.input_type, known).SerializeToString()
     calling = getattr(channel, shape)(path)(
-        pieces(request) if method.client_streaming else request, timeout=5.0, metadata=metadata
+        pieces(request) if method.client_streaming else request, timeout=PATIENCE_SECONDS, metadata=metadata
     )
     answers: list[bytes] = []
     try:

@@ -32,13 +32,16 @@ from waybill.sim.llamacloud.simulator import simulator
 from waybill.vendors.calls import Calls
 from waybill.vendors.limiter import Limiter
 
+# At the vendor, of its clock: a job ends when the test says so.
+LONG_SECONDS = 600.0
+
 
 @pytest.mark.slow
 async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
     database: MigratedPostgres, tmp_path: Path
 ) -> None:
     async with (
-        simulator(quick()) as sim,
+        simulator(quick(LONG_SECONDS)) as sim,
         neighbours(database, tmp_path) as near,
         llamaparse(database, near, at(sim)) as stub,
     ):
@@ -47,6 +50,7 @@ async def test_a_document_is_sent_once_and_paid_as_the_vendor_charges(
             assert there.vendor_job_id.startswith("pjb-")
             assert there.state == ParseJob.STATE_RUNNING
             assert there.HasField("look_at")
+            sim.clock.advance(LONG_SECONDS)
             job = await final(stub, there.job_id)
             assert (job.state, job.reason, job.page_count) == (ParseJob.STATE_SUCCEEDED, "", 2)
             assert (job.backend, job.HasField("look_at")) == ("llamaparse", False)
@@ -72,7 +76,7 @@ async def test_a_parse_whose_result_was_not_stored_is_taken_up_and_not_bought_ag
         raise InvalidRequest("STORAGE_REFUSES", "It takes nothing.")
 
     async with (
-        simulator(quick()) as sim,
+        simulator(quick(LONG_SECONDS)) as sim,
         neighbours(database, tmp_path) as near,
         llamaparse(database, near, at(sim)) as stub,
     ):
@@ -80,6 +84,7 @@ async def test_a_parse_whose_result_was_not_stored_is_taken_up_and_not_bought_ag
             there = await begun(stub, near, "tides.html", HTML)
             with monkeypatch.context() as patch:
                 patch.setattr(LocalObjects, "put", refuse)
+                sim.clock.advance(LONG_SECONDS)
                 failed = await final(stub, there.job_id)
             assert (failed.state, failed.reason) == (ParseJob.STATE_FAILED, "RESULT_NOT_STORED")
             assert "waybill retry" in failed.message

@@ -89,10 +89,10 @@ def token_of(link: Link) -> str:
     return parse_qs(urlsplit(link.url).query)["token"][0]
 
 
-def life_of(link: Link) -> float:
-    """From the contract's first moment, where a backend's clock stands still; else from now."""
+def lives(link: Link, seconds: float, since: float) -> bool:
+    """From the contract's first moment, where a backend's clock stands still; else from its making."""
     ends = link.expire_time.ToNanoseconds() / 1e9
-    return min(ends - NOW.timestamp(), ends - time.time(), key=abs)
+    return ends == NOW.timestamp() + seconds or since - 5 < ends - seconds < time.time() + 5
 
 
 async def test_a_link_gives_the_whole_object_to_a_client_that_has_nothing_else(storage: Storage) -> None:
@@ -143,8 +143,10 @@ async def test_head_says_how_long_the_object_is(storage: Storage) -> None:
 async def test_two_links_to_one_object_have_two_lives_and_each_ends_with_its_own(storage: Storage) -> None:
     me = tenant_headers()
     await put(storage, me, messages("k", CONTENT))
+    since = time.time()
     short, long = await download(storage, me, "k", 60), await download(storage, me, "k", 3_600)
-    assert (round(life_of(short), -1), round(life_of(long), -1)) == (60, 3_600)
+    assert lives(short, 60, since)
+    assert lives(long, 3_600, since)
     assert [(await fetch(link)).status for link in (short, long)] == [200, 200]
     if storage.pass_seconds is None:
         return
@@ -163,7 +165,8 @@ async def test_two_links_to_one_object_have_two_lives_and_each_ends_with_its_own
 async def test_a_link_that_names_no_life_lives_for_fifteen_minutes(storage: Storage) -> None:
     me = tenant_headers()
     await put(storage, me, messages("k", b"x"))
-    assert round(life_of(await download(storage, me, "k")), -1) == 900
+    since = time.time()
+    assert lives(await download(storage, me, "k"), 900, since)
 
 
 async def test_a_link_that_anybody_changed_is_refused(storage: Storage) -> None:
@@ -260,8 +263,9 @@ async def test_what_comes_by_a_link_and_is_not_what_was_announced_is_no_object(
 
 async def test_an_upload_link_ends_with_its_life(storage: Storage) -> None:
     me, fixed = tenant_headers(), storage.store.capabilities.upload_link_seconds
+    since = time.time()
     link = await upload(storage, me, "k", CONTENT, seconds=60)
-    assert round(life_of(link), -1) == (fixed or 60)
+    assert lives(link, fixed or 60, since)
     if storage.pass_seconds is None:
         return
     storage.pass_seconds((fixed or 60) + 1)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import Bench, at, embedder, new_job, new_run
-from tests.contract.openai_faults import BATCH_ROWS, BatchRow
+from tests.contract.openai_faults import BATCH_ROWS, BatchRow, attempt_seconds
 from waybill.embedder.v1.batch_job_pb2 import BatchOutcome
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity
@@ -30,7 +30,7 @@ async def test_each_fault_of_a_batch_ends_as_the_table_says_and_the_bill_holds(
 ) -> None:
     async with (
         simulator(OpenAISettings(seed=1, latency_seconds=0.0)) as sim,
-        embedder(database, at(sim)) as bench,
+        embedder(database, at(sim, attempt_seconds=attempt_seconds(row))) as bench,
     ):
         if row.fault:
             sim.faults.add(row.fault)

@@ -12,7 +12,15 @@ import pytest
 
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import KEY, Bench, at, embedder, new_run
-from tests.contract.openai_faults import BATCH_ROWS, REQUEST_DEADLINE_SECONDS, ROWS, Row, page
+from tests.contract.makers_ledger import no_run
+from tests.contract.openai_faults import (
+    BATCH_ROWS,
+    REQUEST_DEADLINE_SECONDS,
+    ROWS,
+    Row,
+    attempt_seconds,
+    page,
+)
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.runtime import identity
 from waybill.runtime.errors import from_status
@@ -30,10 +38,10 @@ async def test_each_fault_ends_as_the_table_says_and_the_bill_holds(
     keys = [KEY, "sk-spare"] if row.spare_key else [KEY]
     async with (
         simulator(OpenAISettings(seed=1, latency_seconds=0.0)) as sim,
-        embedder(database, at(sim, *keys)) as bench,
+        embedder(database, at(sim, *keys, attempt_seconds=attempt_seconds(row))) as bench,
     ):
         sim.faults.add(row.fault)
-        with identity.acting_as(who := new_run()):
+        with identity.acting_as(who := new_run() if row.in_run else no_run()):
             answers = [await _ask(bench, row) for _ in range(row.calls)]
             entries = await bench.entries(who.run_id)
         assert set(answers) == {row.answer}

@@ -11,7 +11,6 @@ from typing import Any
 import grpc
 import psycopg
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from services.parser.attempting import CUT_OFF
 from services.parser.backends.port import Parser
@@ -191,8 +190,7 @@ async def test_a_starting_parser_finishes_what_a_dead_one_left_on_behalf_of_who_
             await time_passes(database, await claimed(dead, who, job.job_id))
         async with parser(database, near) as stub:
             with identity.acting_as(who):
-                request = GetParseJobRequest(job_id=str(job.job_id), wait=Duration(seconds=30))
-                assert (await stub.GetParseJob(request)).job.page_count == 2
+                assert (await ended(stub, ParseJob(job_id=str(job.job_id)))).page_count == 2
                 (entry,) = await near.entries()
         assert (entry.correlation_id, entry.span.trace_id) == (who.correlation_id, "a" * 32)
 

@@ -17,6 +17,7 @@ from tests.contract.makers_parser import (
     a_run,
     being_parsed,
     dead_attempt,
+    ended,
     exists,
     jobs_of,
     neighbours,
@@ -123,8 +124,7 @@ async def test_cancelling_a_run_stops_its_jobs_and_no_other_run_s(
             assert {job.job_id for job in stopped} == mine_ids
             assert {job.state for job in stopped} == {ParseJob.STATE_CANCELLED}
             assert await cancelled(stub, run_id=mine.run_id) == [], "there is nothing left to stop"
-            request = GetParseJobRequest(job_id=their_id, wait=Duration(seconds=30))
-            assert (await stub.GetParseJob(request)).job.state == ParseJob.STATE_SUCCEEDED
+            assert (await ended(stub, ParseJob(job_id=their_id))).state == ParseJob.STATE_SUCCEEDED
 
 
 async def test_the_same_content_is_a_new_job_after_a_cancel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
 from pathlib import Path
@@ -30,7 +31,7 @@ from tests.contract.makers_parser import (
     runner_of,
     time_passes,
 )
-from tests.waiting import until
+from tests.waiting import PATIENCE_SECONDS, until
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.runtime import identity
@@ -97,17 +98,21 @@ async def test_a_parser_that_is_told_to_stop_hands_its_job_back_which_is_no_deat
 
 
 class Beside(SteadyEngine):
-    """An engine that notes which documents were being parsed as each began."""
+    """An engine that notes which documents were being parsed as each began; some are parsed together only."""
 
     def __init__(self, store: Jobs, who: identity.Caller, job_id: uuid.UUID) -> None:
         self._looking = (store, who.tenant, job_id)
         self._now: set[str] = set()
+        self._pair = asyncio.Barrier(2)
         self.seen: list[frozenset[str]] = []
 
     async def begin(self, source: Source, order: Order, artifact: Artifact) -> Parse:
         name = os.pread(source.file.fileno(), 64, 0).decode()
         self._now.add(name)
         self.seen.append(frozenset(self._now))
+        if name in ("a", "b"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._pair.wait()
         store, tenant, job_id = self._looking
         for _ in range(20):  # time enough for a neighbour to begin, if it may
             await store.get(tenant, job_id)
