@@ -14,9 +14,13 @@ SMALL_BYTES = 20_000
 VERTICAL = "pdfminer.six/samples/jo.pdf"
 
 
+# A drawing whose font does not say which letters it shows.
+WITHOUT_MEANING = "pdfminer.six/samples/contrib/stamp-no.pdf"
+
+
 def is_wanted(document: Document) -> bool:
     small = document.take.format == "pdf" and document.path.stat().st_size < SMALL_BYTES
-    return small or is_expected(document)
+    return small or is_expected(document) or document.key == WITHOUT_MEANING
 
 
 def known(key: str) -> object:
@@ -46,6 +50,10 @@ def test_those_with_a_password_are_refused_as_protected_and_an_empty_one_opens()
     names = {one.key.rpartition("/")[2] for one in PDFS.results.values() if one.reason == "PDF_IS_PROTECTED"}
     assert {"r6-user-password.pdf", "r2-user-password.pdf", "libreoffice-writer-password.pdf"} <= names
     assert "r6-empty-password.pdf" not in names
+
+
+def test_a_page_whose_letters_only_its_font_knows_is_told_to_be_without_text() -> None:
+    assert PDFS.result(WITHOUT_MEANING).marks == {Mark.WITHOUT_TEXT: 1}
 
 
 def test_every_chunk_stands_at_its_place_and_nothing_stands_in_none() -> None:

@@ -316,3 +316,34 @@ def test_files_that_a_document_carries_are_named() -> None:
 
 def _small() -> dict[int, str]:
     return {code: chr(code) for code in range(0x61, 0x7B)}
+
+
+def glyphs(text: str, y: float) -> bytes:
+    """Operators that show a text by the numbers that its letters have in Windows' own fonts."""
+    return b"BT /F2 12 Tf 72 %g Td <%s> Tj ET " % (y, b"".join(b"%04X" % (ord(each) - 29) for each in text))
+
+
+def with_glyphs(content: bytes) -> bytes:
+    """A page with a second font /F2, which does not say what its glyphs are."""
+    described = b"/BaseFont /ABCDEF+Segoe /FontDescriptor %d 0 R" % (FIRST + 2)
+    fonts = (
+        b"<< /Type /Font /Subtype /Type0 /BaseFont /ABCDEF+Segoe /Encoding /Identity-H /DescendantFonts [%d 0 R] >>"
+        % (FIRST + 1),
+        b"<< /Type /Font /Subtype /CIDFontType2 %s /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) "
+        b"/Supplement 0 >> >>" % described,
+        b"<< /Type /FontDescriptor /FontName /ABCDEF+Segoe /Flags 4 /StemV 80 >>",
+    )
+    return raw_pdfs.page(content, resources=b"/Font << /F1 5 0 R /F2 %d 0 R >>" % FIRST, more=fonts)
+
+
+def test_a_page_whose_letters_only_its_font_knows_has_no_text_but_for_its_other_words() -> None:
+    rubbish = glyphs("At 09:00, 12:30 and 17:45 the gates open.", 700)
+    (page,), _ = read(with_glyphs(shown("Lock 4", 72, 760) + rubbish))
+    assert (page.markdown, page.marks) == ("Lock 4", (Mark.WITHOUT_TEXT,))
+
+
+def test_signs_that_only_their_font_knows_leave_a_page_its_text() -> None:
+    signs = b"".join(glyphs(sign, 700 - 20 * line) for line, sign in enumerate("0123456789"))
+    (page,), _ = read(with_glyphs(shown("A song for ten notes of one lock", 72, 760) + signs))
+    assert "A song for ten notes of one lock" in page.markdown
+    assert page.marks == ()

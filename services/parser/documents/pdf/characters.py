@@ -15,6 +15,7 @@ import pypdfium2.raw as pdfium
 from services.parser.documents.document import Refused
 from services.parser.documents.pdf.letters import RIGHT_TO_LEFT, SOFT_HYPHEN, UTF_16, cleaned
 from services.parser.documents.pdf.lines import Word
+from services.parser.documents.pdf.meaning import without_meaning
 
 # PDFium writes U+FFFE where a hyphen ends a line, and then no line break.
 _HYPHEN_AT_END = "\ufffe"
@@ -78,6 +79,7 @@ class Characters:
 
     Attributes:
         cut: The page has more.
+        meaningless: Much of it is letters that only its fonts know; their words are left out.
         text: One character for each of PDFium's, which are UTF-16 units.
         turns: The directions that words run in, once the lines have been read.
         added: Lines of words of added text objects, once the other lines have been read.
@@ -99,6 +101,8 @@ class Characters:
         total = textpage.count_chars()
         self.cut = total > most
         self.text = _units(self._raw, min(total, most))
+        self._unmapped = without_meaning(self._raw, self.text)
+        self.meaningless = bool(self._unmapped)
         self.turns: set[int] = set()
         self._is_clean = not _UNCLEAN.search(self.text)
         self.has_right_to_left = not self._is_clean and bool(RIGHT_TO_LEFT.search(self.text))
@@ -133,6 +137,8 @@ class Characters:
 
     def _word(self, start: int, end: int) -> Word | None:
         text = self.text[start:end]
+        if self._unmapped and not self._is_readable(text, start):
+            return None
         if _DIGITS.search(text):
             text = self._with_powers(text, start)
         if not self._is_clean and not (text := self._cleaned(text, start)):
@@ -147,6 +153,10 @@ class Characters:
         if baseline is None:
             baseline = self._baseline(start, across, upward)
         return Word(text, left, right, baseline, size, bold, turn, mcid)
+
+    def _is_readable(self, token: str, start: int) -> bool:
+        """Whether a word beside letters without a meaning has one: a mark alone may be another such letter."""
+        return self._unmapped.isdisjoint(range(start, start + len(token))) and any(map(str.isalnum, token))
 
     def _with_powers(self, token: str, start: int) -> str:
         """10 with a raised 6 as "10^6": as "106" it is another number."""

@@ -191,6 +191,8 @@ def _touches(word: Word, box: Box) -> bool:
 def _mark(page: Any, characters: Characters, lines: list[Line]) -> Mark | None:
     if characters.cut:
         return Mark.CUT
+    if characters.meaningless:
+        return Mark.WITHOUT_TEXT
     has_words = any(map(str.isalnum, (letter for line in lines for letter in line.text)))
     if has_words or not (characters.text.strip() or _shows_something(page)):
         return None
