@@ -12,6 +12,7 @@ import typer
 
 from waybill.cli.asking import PlanFirst, Yes, agree
 from waybill.cli.objects import run_object
+from waybill.cli.paging import pages
 from waybill.cli.plain import plain
 from waybill.cli.plan import money, show_plans
 from waybill.cli.planning import PLAN_SECONDS, Planned, plan_object, total
@@ -80,12 +81,8 @@ def _heal_all(
 
 def _degraded(client: Client) -> Iterator[Run]:
     request = ListRunsRequest(states=[Run.STATE_READY_DEGRADED], page_size=200)
-    while True:
-        page = client.orchestrator.ListRuns(request)
+    for page in pages(client.orchestrator.ListRuns, request):
         yield from page.runs
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def _tell(screen: Screen, passed: Counter[str]) -> None:
