@@ -35,9 +35,9 @@ _REFUSALS: Mapping[str, tuple[type[ServiceError], str]] = {
     ),
     "DOCUMENT_EMPTY": (
         InvalidRequest,
-        "The document has no text that can be read. If it is a scan, or a PDF whose fonts do not say which letters "
-        "they show, install text recognition on the parser's machine (the package tesseract-ocr, and one for each "
-        "language), restart the parser, and ingest it again.",
+        "The document has no text that can be read. If it is a scan, or a PDF whose fonts do not say which "
+        "letters they show, install text recognition on the parser's machine (the package tesseract-ocr, and "
+        "one for each language), restart the parser, and ingest it again.",
     ),
     "DOCUMENT_TOO_LARGE": (
         Quota,

@@ -327,8 +327,8 @@ def with_glyphs(content: bytes) -> bytes:
     """A page with a second font /F2, which does not say what its glyphs are."""
     described = b"/BaseFont /ABCDEF+Segoe /FontDescriptor %d 0 R" % (FIRST + 2)
     fonts = (
-        b"<< /Type /Font /Subtype /Type0 /BaseFont /ABCDEF+Segoe /Encoding /Identity-H /DescendantFonts [%d 0 R] >>"
-        % (FIRST + 1),
+        b"<< /Type /Font /Subtype /Type0 /BaseFont /ABCDEF+Segoe /Encoding /Identity-H "
+        b"/DescendantFonts [%d 0 R] >>" % (FIRST + 1),
         b"<< /Type /Font /Subtype /CIDFontType2 %s /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) "
         b"/Supplement 0 >> >>" % described,
         b"<< /Type /FontDescriptor /FontName /ABCDEF+Segoe /Flags 4 /StemV 80 >>",

@@ -155,7 +155,7 @@ class Characters:
         return Word(text, left, right, baseline, size, bold, turn, mcid)
 
     def _is_readable(self, token: str, start: int) -> bool:
-        """Whether a word beside letters without a meaning has one: a mark alone may be another such letter."""
+        """Whether a word beside letters without meaning has one: a mark alone may be such a letter."""
         return self._unmapped.isdisjoint(range(start, start + len(token))) and any(map(str.isalnum, token))
 
     def _with_powers(self, token: str, start: int) -> str:

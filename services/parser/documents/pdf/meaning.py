@@ -1,8 +1,8 @@
 """Characters that only a font knows: it shows letters, and does not say which.
 
 For such a character PDFium gives its number in the font. That may be text all the same, as where an old
-program numbers letters by ASCII. Else the numbers of the space, of digits and of marks are mostly controls, and
-no text has so many.
+program numbers letters by ASCII. Else the numbers of the space, of digits and of marks are mostly controls,
+and no text has so many.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LEAST_IN_WORDS, _LEAST = 1 / 3, 2 / 3
 def without_meaning(textpage: Any, text: str) -> frozenset[int]:
     """Places of the characters of a page that say nothing, where they are so many that the page says little.
 
-    Measured on 2,088 PDFs: 28 have such pages, and nobody can read what is found on them, but for one page of notes.
+    Of 2,088 PDFs 28 have such pages, and nobody can read what is found on them, but for one page of notes.
 
     Args:
         textpage: PDFium's, raw.
