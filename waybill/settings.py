@@ -203,11 +203,11 @@ EMBEDDER_LOCAL_MODEL = Setting(
 EMBEDDER_ALSO = Setting(
     name="EMBEDDER_ALSO",
     group=_EMBEDDER,
-    meaning="A second backend, whose models are served beside EMBEDDER_BACKEND's: set it while `waybill "
-    "migrate-space` takes collections from one to the other. Other models of one backend need it not, and "
-    "the local one is served beside `openai` in any case, but in production.",
+    meaning="`openai`: OpenAI's models are served beside a local EMBEDDER_BACKEND's: set it while `waybill "
+    "migrate-space` takes collections from one to the other. The local ones are served beside `openai` "
+    "without it, but in production.",
     default="none",
-    choices=("none", "local", "openai"),
+    choices=("none", "openai"),
 )
 KILL_SEEDS = Setting(
     name="WAYBILL_KILL_SEEDS",

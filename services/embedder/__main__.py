@@ -116,7 +116,7 @@ def _spaces(config: EmbedderConfig, chosen: Sequence[Chosen], meter: Meter, poli
         partial(_embeddings, one, meter) for one in sorted(chosen, key=lambda one: bool(one.batches))
     ]
     later = {}
-    if config.also_local and LOCAL not in (config.backend, config.also):
+    if config.also_local and config.backend != LOCAL:
         calls = Calls(LOCAL, policy)
         later[LOCAL] = partial(_own, config.local_model, meter, calls)
         makers.insert(0, partial(_other_own, meter, calls))

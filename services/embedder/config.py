@@ -101,7 +101,7 @@ class EmbedderConfig:
         openai: For that backend alone, or where it is `also` served.
         local_model: EMBEDDER_LOCAL_MODEL, for the local one alone: empty for word vectors, `sentences`, or
             the full path of a folder with an ONNX model and its tokenizer.json.
-        also: EMBEDDER_ALSO, another backend whose models are served beside; empty: none.
+        also: EMBEDDER_ALSO, a vendor whose models are served beside the local ones; empty: none.
         mode: Of calls that name none; unspecified: the backend, and no other.
         also_local: The local model is served beside a vendor's; it is made when it is first asked for.
         missing: Why OpenAI's backend is not served, in words.
@@ -123,8 +123,6 @@ class EmbedderConfig:
         settings = declared.read(environ)
         backend = settings.backend(declared.EMBEDDER_BACKEND)
         also = settings.choice(declared.EMBEDDER_ALSO)
-        if also == "local" and settings.text(ENV) == "production":
-            settings.fault("EMBEDDER_ALSO is 'local', which WAYBILL_ENV=production refuses")
         vendor = "openai" in (backend, also)
         config = cls(
             server=ServerConfig.read(settings, "embedder", declared.FIXED_PORTS["embedder"]),

@@ -21,6 +21,11 @@ from waybill.vendors.registry import OPENAI
 # Each holds a model, and anybody who may embed can name one. The one least recently asked for makes room.
 MOST_MODELS = 8
 MAX_DIMENSION = 4_000
+# What serves a backend that is not served, by its name.
+MEND = {
+    OPENAI.name: "Set EMBEDDER_ALSO=openai and its key beside your other settings, then `waybill restart`.",
+    LOCAL: "WAYBILL_ENV=production refuses it.",
+}
 # Answers None for a model that it has not.
 Maker = Callable[[str, int], Embeddings | None]
 
@@ -65,8 +70,7 @@ class Spaces:
         if name not in self._defaults:
             raise Precondition(
                 "BACKEND_MISSING",
-                f"The embedder was started without its backend {name}. Set EMBEDDER_ALSO={name} and what "
-                "that needs, and start it again.",
+                f"The embedder was started without its backend {name}. {MEND[name]}",
                 {"backend": name},
             )
         return self._defaults[name]
@@ -112,19 +116,18 @@ class Spaces:
         return Precondition(
             "SPACE_MISMATCH",
             f"The embedder does not serve {asked!r}; it is set to {served.model} with {served.dimension}"
-            f" dimensions, and serves other models of that backend. {self._mend(model)}",
+            f" dimensions, and serves other models of {' and '.join(self.backends)}.{self._mend(model)}",
             {"model": served.model, "dimension": str(served.dimension), "revision": served.revision},
         )
 
     def _mend(self, model: str) -> str:
-        if model in OPENAI_DIMENSIONS and OPENAI.name not in self.backends:
-            return (
-                "That is OpenAI's: set EMBEDDER_ALSO=openai and its key beside your other settings, then"
-                " `waybill restart`."
-            )
-        if model_named(model) is not None and LOCAL not in self.backends:
-            return "That is made on this machine, which WAYBILL_ENV=production refuses."
-        return "Another backend's: set EMBEDDER_ALSO."
+        if model_named(model) is not None:
+            return "" if LOCAL in self.backends else f" That is made on this machine. {MEND[LOCAL]}"
+        return (
+            ""
+            if OPENAI.name in self.backends
+            else f" Is it OpenAI's, or a like server's? {MEND[OPENAI.name]}"
+        )
 
 
 def openai_dimension(model: str, dimension: int, like: str) -> int:

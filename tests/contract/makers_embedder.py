@@ -113,16 +113,26 @@ async def embedder(
     recorder: Recorder | None = None,
     local_model: str = "",
     also: str = "",
+    also_local: bool = False,
 ) -> AsyncIterator[Bench]:
     """An embedder that serves; over OpenAI where its settings are given, else over a local model.
 
     Args:
-        also: The second backend; where it is openai, that is not the first one.
+        also: OpenAI's, where it is not the first backend but the second.
+        also_local: The local one is served beside OpenAI's, as everywhere but in production.
     """
     ledger = LedgerConfig(server_config("ledger"), database.url("ledger"), database.owner_url("ledger"))
     async with served("ledger", partial(build_ledger, ledger)) as ledger_address:
         backend = "openai" if openai and also != "openai" else "local"
-        config = EmbedderConfig(server_config("embedder"), ledger_address, backend, openai, local_model, also)
+        config = EmbedderConfig(
+            server_config("embedder"),
+            ledger_address,
+            backend,
+            openai,
+            local_model,
+            also,
+            also_local=also_local,
+        )
         async with (
             served("embedder", partial(build, config, policy=SOON), recorder) as address,
             channel(address) as embedding,

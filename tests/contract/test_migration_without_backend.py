@@ -24,7 +24,7 @@ from waybill.storage.v1.collection_space_service_pb2 import (
     MoveSearchesResponse,
 )
 
-MEND = "set EMBEDDER_ALSO=openai"
+MEND = "Set EMBEDDER_ALSO=openai"
 THERE = Space(model="text-embedding-3-small", dimension=1536)
 
 

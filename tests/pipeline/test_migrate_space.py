@@ -36,7 +36,7 @@ NANO_USD_OF_LARGE = 130  # a token
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    others = {"EMBEDDER_ALSO": "local", "PARSER_BACKEND": "local", "STORAGE_BACKEND": "local"}
+    others = {"PARSER_BACKEND": "local", "STORAGE_BACKEND": "local"}
     with own_stack(tmp_path_factory, "simulator", **others) as home:
         yield home
 
