@@ -29,8 +29,8 @@ from waybill.vendors.registry import LLAMAPARSE, OPENAI, SUPABASE
 
 # A document is several requests, so that a cut finds one half done.
 REQUEST_TOKENS = "400"
-# A vendor that is silent costs so much.
-ATTEMPT_SECONDS = "4"
+# No vendor here is silent, so nothing waits so long: less would cut off attempts of a slow machine.
+ATTEMPT_SECONDS = "15"
 QUICK_SECONDS = 0.05
 # What is put off for many seconds comes now.
 HASTE = (

@@ -203,7 +203,8 @@ def test_a_refused_key_is_repeated_once_with_the_key_that_the_file_has_by_then(
     assert Load(bench).run(0).state == Run.STATE_READY
     for vendor in VENDORS:
         lines = rotating.vendors[vendor.name].journal[seen[vendor.name] :]
-        assert sum(line.status == 401 for line in lines) <= 1, vendor.name
+        # A probe of the vendor's health, a GET, may be refused at the same time.
+        assert sum(line.status == 401 and line.method != "GET" for line in lines) <= 1, vendor.name
 
 
 def test_the_doctor_asks_what_the_running_stack_has_and_not_this_shell(rotating: Rotating) -> None:

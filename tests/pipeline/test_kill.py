@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.workbench import Workbench
-from tests.waiting import eventually
+from tests.waiting import eventually, settled
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.orchestrator.v1.orchestrator_service_pb2 import ListRunsRequest
 from waybill.orchestrator.v1.run_pb2 import Run
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 FILES = sorted(DOCUMENTS.iterdir())
 LIST = ListRunsRequest()
+# Spans leave a process within so long, also on a machine that stands still for two seconds.
+UNSENT_NANOS = 3_000_000_000
 # Each service is killed where it has work in hand.
 MOMENTS = [
     ("storage", "chunk"),
@@ -86,12 +88,23 @@ def test_a_killed_service_costs_no_document_and_no_money_twice(
 def check_trace(bench: Workbench, run_id: str, killed_at: int) -> None:
     """The trace is whole, and what it calls lost was open at the kill, or had not left the process yet."""
     check_whole(bench, run_id)
-    for span in bench.trace(run_id):
-        if span.interrupted:
-            ended_at = span.start_unix_nano + span.duration_nano
-            # What was the dead process's is taken over once its lease has run out.
-            assert span.start_unix_nano <= killed_at + int((LEASE_SECONDS + 5) * 1e9)
-            assert not span.duration_nano or ended_at >= killed_at - 1_000_000_000
+
+    def called_lost() -> list[str]:
+        return [
+            str(span) for span in bench.trace(run_id) if span.interrupted and not may_be_lost(span, killed_at)
+        ]
+
+    # What comes late, on a slow machine, is called lost until then.
+    assert settled(called_lost) == []
+
+
+def may_be_lost(span: Span, killed_at: int) -> bool:
+    """Whether it, or its caller, was open at the kill, or had not left the process."""
+    # What was the dead process's is taken over once its lease has run out.
+    begun_before = killed_at + int((LEASE_SECONDS + 15) * 1e9)
+    ended_after = killed_at - UNSENT_NANOS
+    ended_at = span.start_unix_nano + span.duration_nano
+    return span.start_unix_nano <= begun_before and (not span.duration_nano or ended_at >= ended_after)
 
 
 def of_one_moment(bench: Workbench, run_id: str) -> tuple[Sequence[Span], Sequence[Entry]]:

@@ -138,6 +138,7 @@ def test_with_wrong_answers_what_needs_them_is_red(
                 scenario.check(at)
         finally:
             at.vendors[service].faults.heal()
+        eventually(lambda: at.health(service) == SERVING, f"{service} works again")
 
 
 def test_each_of_the_24_is_red_for_some_service() -> None:
