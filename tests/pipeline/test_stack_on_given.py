@@ -124,7 +124,7 @@ def test_a_second_stack_does_not_change_the_passwords_under_the_first(
     given = {DATABASE_ADMIN_URL.name: server.admin_url}
     with pytest.raises(Precondition, match=r"(?s)DATABASE_UNFIT: .*WAYBILL_HOME"), started(second, **given):
         pass
-    assert operate.status(home).serving
+    eventually(lambda: operate.status(home).serving, "the first one serves")
 
 
 def test_a_restart_of_the_server_in_the_middle_of_a_run_ends_no_process_and_who_dies_meanwhile_comes_back(
