@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from services.orchestrator.offers import OFFER_SECONDS, Offers
+from services.orchestrator.runs.outcomes import RunWaits
+from services.orchestrator.runs.waits import SERVICE
 from services.orchestrator.spaces import Spaces
 from services.orchestrator.steps.answers import Cut
-from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY
+from services.orchestrator.steps.embedding import BATCHES_IN_MEMORY, FIRST_ANSWER_SECONDS
 from services.orchestrator.steps.embedding import Embedding as EmbedStep
 from tests.inprocess import AsSet, someone
 from tests.waiting import turns
@@ -84,10 +86,10 @@ class Neighbours:
         return index.PutVectorsResponse()
 
 
-def steps_of(neighbours: Neighbours) -> EmbedStep:
+def steps_of(neighbours: Neighbours, first_answer_seconds: float = FIRST_ANSWER_SECONDS) -> EmbedStep:
     """The step among these neighbours."""
     peers: Any = SimpleNamespace(embedder=neighbours, index=neighbours, spaces=neighbours)
-    return EmbedStep(peers, Spaces(peers, offers_of(neighbours, [0.0])))
+    return EmbedStep(peers, Spaces(peers, offers_of(neighbours, [0.0])), first_answer_seconds)
 
 
 def offers_of(neighbours: Neighbours, now: Sequence[float]) -> Offers:
@@ -188,6 +190,24 @@ async def test_vectors_that_came_before_an_embedder_broke_are_not_bought_again()
     await embed(steps_of(neighbours), cut("a", 1), (0, 3), "acme", "a")
     assert neighbours.versions == ["chunk 0", "chunk 1", "chunk 2"]
     assert neighbours.written == [0, 1, 2]
+
+
+class Silent(Breaking):
+    """Its first call breaks, and no later one is ever answered."""
+
+    async def _embed(self, request: EmbedRequest) -> AsyncIterator[EmbedResponse]:
+        if request.texts and self.error is None:
+            await asyncio.Event().wait()
+        async for answer in super()._embed(request):
+            yield answer
+
+
+async def test_a_run_waits_without_a_place_for_an_embedder_that_does_not_even_begin_to_answer() -> None:
+    neighbours = Silent(Unavailable("AWAY", "It is away."))
+    with pytest.raises(RunWaits) as caught:
+        await embed(steps_of(neighbours, 0.05), cut("a", 1), (0, 3), "acme", "a")
+    assert (caught.value.kind, caught.value.ref, caught.value.reason) == (SERVICE, "embedder", "SERVICE_AWAY")
+    assert neighbours.written == [0], "what came before is paid for, and kept"
 
 
 async def test_vectors_that_came_before_a_budget_refused_the_rest_are_kept() -> None:

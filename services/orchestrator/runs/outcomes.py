@@ -176,12 +176,19 @@ def for_services(error: ServiceError, away: Sequence[str]) -> RunWaits | None:
         away: Those that do not answer, as `missed` has them.
     """
     if away:
-        text = "The run goes on by itself once there is one; `waybill status` tells more."
-        error = Unavailable("SERVICE_AWAY", f"No answer from {' and '.join(away)}. {text}")
-    elif semconv.VENDOR in error.metadata or not isinstance(error, Unavailable):
+        return for_silent(away)
+    if semconv.VENDOR in error.metadata or not isinstance(error, Unavailable):
         return None
-    log.info("run waits for services of ours", away=away, reason=error.reason)
-    return RunWaits(SERVICE, " ".join(away), utc_now(), reason=error.reason, message=error.message)
+    log.info("run waits for services of ours", reason=error.reason)
+    return RunWaits(SERVICE, "", utc_now(), reason=error.reason, message=error.message)
+
+
+def for_silent(services: Sequence[str]) -> RunWaits:
+    """The wait of a step that these services of ours do not answer."""
+    log.info("run waits for services of ours", away=services)
+    text = "The run goes on by itself once there is one; `waybill status` tells more."
+    message = f"No answer from {' and '.join(services)}. {text}"
+    return RunWaits(SERVICE, " ".join(services), utc_now(), reason="SERVICE_AWAY", message=message)
 
 
 def failed(error: ServiceError) -> Outcome:

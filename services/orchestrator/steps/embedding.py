@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -14,20 +14,21 @@ from services.orchestrator import degrading, vectors
 from services.orchestrator.chunks.cutting import embedded_text
 from services.orchestrator.degrading import GoesOnWithout
 from services.orchestrator.peers import Peers, steady
-from services.orchestrator.runs.outcomes import Noted
+from services.orchestrator.runs.outcomes import Noted, RunWaits, for_silent
 from services.orchestrator.runs.parts import part
 from services.orchestrator.runs.rows import Row
 from services.orchestrator.spaces import Spaces
 from services.orchestrator.steps.answers import Cut, Embedded, Published
 from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.common.v1.space_pb2 import Space
+from waybill.embedder.v1.embedder_service_pb2 import EmbedResponse
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import ServiceError, VendorContract, from_status
 from waybill.runtime.fair import Places
 from waybill.storage.v1 import document_index_service_pb2 as index
 from waybill.storage.v1.chunk_pb2 import Chunk, ChunkVector
-from waybill.vendors.choosing import choices_of, kept
+from waybill.vendors.choosing import EMBEDDER, choices_of, kept
 
 # Calls that embed, of all runs: the vendor's latency is waited for side by side. And calls that write
 # vectors, which is work: more of them at a time are no faster.
@@ -35,14 +36,19 @@ EMBEDDINGS_IN_FLIGHT = 8
 WRITES_IN_FLIGHT = 3
 BATCHES_IN_MEMORY = EMBEDDINGS_IN_FLIGHT + WRITES_IN_FLIGHT
 EMBED_SECONDS = 300.0
+# An embedder that is there names its space at once, before it buys anything.
+FIRST_ANSWER_SECONDS = 60.0
 
 
 class Embedding:
     """Embeds chunks and publishes versions. Each step may run again: vectors that were written are kept."""
 
-    def __init__(self, peers: Peers, spaces: Spaces) -> None:
+    def __init__(
+        self, peers: Peers, spaces: Spaces, first_answer_seconds: float = FIRST_ANSWER_SECONDS
+    ) -> None:
         self._peers = peers
         self._spaces = spaces
+        self._first_answer_seconds = first_answer_seconds
         self._in_memory = Places(BATCHES_IN_MEMORY)
         self._embedding = asyncio.Semaphore(EMBEDDINGS_IN_FLIGHT)
         self._writing = asyncio.Semaphore(WRITES_IN_FLIGHT)
@@ -134,7 +140,7 @@ class Embedding:
                     await steady(partial(self._buy, space, chunks, bought), also=())
         except GoesOnWithout as vendor:
             return bought, vendor
-        except ServiceError:
+        except (ServiceError, RunWaits):
             await self._put(cut, space, bought)
             raise
         return bought, None
@@ -145,7 +151,11 @@ class Embedding:
                 await vectors.put(self._peers.index, cut.version_id, space, bought)
 
     async def _buy(self, space: Space, chunks: Sequence[Chunk], bought: list[ChunkVector]) -> None:
-        """Adds the vectors that are not bought yet, as they come."""
+        """Adds the vectors that are not bought yet, as they come.
+
+        Raises:
+            RunWaits: The embedder is silent, and has begun nothing.
+        """
         left = chunks[len(bought) :]  # they come in the order of the texts
         texts = [embedded_text(chunk.heading, chunk.lead, chunk.text) for chunk in left]
         request = await self._spaces.offers.request(space, texts)
@@ -153,7 +163,7 @@ class Embedding:
         seconds = deadline.remaining_seconds(EMBED_SECONDS)
         try:
             async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
-                async for answer in answers:
+                async for answer in _prompt(aiter(answers), self._first_answer_seconds):
                     bought += [
                         ChunkVector(ordinal=left[one.index].ordinal, values=one.values)
                         for one in answer.embeddings
@@ -163,6 +173,19 @@ class Embedding:
             raise
         if len(bought) != len(chunks):
             raise VendorContract("EMBEDDING_INVALID", "The embedder's answer ended early.")
+
+
+async def _prompt(answers: AsyncIterator[EmbedResponse], seconds: float) -> AsyncIterator[EmbedResponse]:
+    """The embedder's answers. Raises RunWaits where the first does not come in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            first = await anext(answers, None)
+    except TimeoutError:
+        raise for_silent([EMBEDDER]) from None
+    if first is not None:
+        yield first
+    async for answer in answers:
+        yield answer
 
 
 def _publication(
