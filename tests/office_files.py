@@ -41,6 +41,18 @@ def archive(members: Mapping[str, str | bytes]) -> bytes:
     return out.getvalue()
 
 
+def member(file: bytes, name: str) -> bytes:
+    """One member of an archive."""
+    with zipfile.ZipFile(io.BytesIO(file)) as found:
+        return found.read(name)
+
+
+def with_members(file: bytes, members: Mapping[str, str | bytes]) -> bytes:
+    """An archive with more members, or others."""
+    with zipfile.ZipFile(io.BytesIO(file)) as found:
+        return archive({name: found.read(name) for name in found.namelist()} | dict(members))
+
+
 def office(kind: str, members: Mapping[str, str | bytes]) -> bytes:
     """A package of Microsoft's with its main part named."""
     main, name = _TYPES[kind]

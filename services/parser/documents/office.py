@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import office_oxide
 
-from services.parser.documents import flow
+from services.parser.documents import flow, rewriting
 from services.parser.documents.document import Document, Refused
 from services.parser.documents.flow import CUT, NEW_PAGE, PICTURE, Piece
 from services.parser.pages import BlockKind, Page
@@ -57,7 +57,7 @@ def parsed(content: bytes, kind: Kind, form: Literal["to_ir", "to_markdown"]) ->
         Refused: FILE_IS_PROTECTED, FILE_IS_BROKEN, DOCUMENT_TOO_LARGE.
     """
     try:
-        return getattr(office_oxide.Document.from_bytes(content, kind), form)()
+        return getattr(office_oxide.Document.from_bytes(rewriting.whole(content), kind), form)()
     except office_oxide.OfficeOxideError as error:
         said = str(error)
         if "thread" in said:

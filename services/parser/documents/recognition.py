@@ -23,7 +23,9 @@ _OFFICE = {
     b"spreadsheetml": formats.XLSX,
     b"ms-excel": formats.XLSX,
 }
-_MAIN_PART = re.compile(rb'ContentType="application/vnd\.([\w.-]*?)\.(?:main|[\w.]*macroEnabled\.main)\+xml"')
+_MAIN_PART = re.compile(
+    rb'ContentType\s*=\s*["\']application/vnd\.([\w.-]*?)\.(?:main|[\w.]*macroEnabled\.main)\+xml["\']'
+)
 _OPEN = {
     b"text": formats.ODT,
     b"spreadsheet": formats.ODS,
