@@ -16,9 +16,12 @@ from services.ledger.config import LedgerConfig
 from services.ledger.retries import RetryBudget
 from services.orchestrator.__main__ import build as build_orchestrator
 from services.orchestrator.config import OrchestratorConfig
+from services.parser.__main__ import Chosen, assembled
 from services.parser.__main__ import build as build_parser
 from services.parser.backends.llamaparse.config import LlamaParseConfig
+from services.parser.backends.port import Parser
 from services.parser.config import ParserConfig
+from services.parser.documents.limits import DEFAULT_LIMITS
 from services.storage.__main__ import build as build_storage
 from services.storage.backends.supabase.config import SupabaseConfig
 from services.storage.config import LinksConfig, StorageConfig
@@ -40,6 +43,8 @@ class Vendors:
     local_over_budget: bool = False
     retries: RetryBudget = field(default_factory=RetryBudget)
     policy: Policy | None = None
+    # In place of the parser's own.
+    engine: Parser | None = None
     also_local: bool = True
     # Why there are none, in words.
     missing: tuple[str, ...] = ()
@@ -104,7 +109,9 @@ async def all_but_orchestrator(
             also_local=llamaparse is not None and vendors.also_local,
             local_over_budget=vendors.local_over_budget, missing=vendors.missing,
         )  # fmt: skip
-        await serve("parser", partial(build_parser, policy=vendors.policy), parser)
+        own = Chosen(vendors.engine, DEFAULT_LIMITS, {}) if vendors.engine else None
+        build = partial(assembled, chosen=own) if own else partial(build_parser, policy=vendors.policy)
+        await serve("parser", build, parser)
         openai = vendors.openai
         embedder = EmbedderConfig(
             server_config("embedder", auth), at["ledger"], "openai" if openai else "local", openai,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO
 
 import pytest
 
@@ -12,7 +12,6 @@ from services.parser.job import JobState
 from services.parser.objects import Objects
 from services.parser.pages import Artifact
 from services.parser.refusals import refusal
-from services.storage.backends.local import LocalObjects
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import (
     MARKDOWN,
@@ -24,7 +23,6 @@ from tests.contract.makers_parser import (
     claimed,
     created,
     exists,
-    job_request,
     jobs_of,
     neighbours,
     no_pause,
@@ -34,7 +32,6 @@ from tests.contract.makers_parser import (
     runner_of,
     time_passes,
 )
-from tests.contract.makers_parser import ended as end_of
 from waybill.ledger.v1.entry_pb2 import Entry
 from waybill.parser.v1.parse_job_pb2 import ParseJob
 from waybill.refusals import refusals_of
@@ -51,34 +48,34 @@ from waybill.runtime.errors import (
 from waybill.vendors.patience import MOST_IN_VAIN
 
 
-@pytest.mark.parametrize("kind", [InvalidRequest, Quota, Conflict])
-async def test_a_parse_whose_result_storage_refuses_is_paid_for_all_the_same(
-    database: MigratedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[ServiceError]
-) -> None:
-    async def refuse(*_: Any) -> NoReturn:
-        raise kind("STORAGE_REFUSES", "Of no vendor.")
-
-    async with neighbours(database, tmp_path) as near, parser(database, near) as stub:
-        with identity.acting_as(a_run()):
-            request = job_request(await near.store(MARKDOWN), "a.md", MARKDOWN)
-            monkeypatch.setattr(LocalObjects, "put", refuse)
-            job = await end_of(stub, (await stub.CreateParseJob(request)).job)
-            assert (job.state, job.reason) == (ParseJob.STATE_FAILED, "RESULT_NOT_STORED")
-            assert await near.ends() == [(Entry.STATE_SETTLED, 2)]
-
-
 class Patchy(Objects):
-    """The way to a storage that is away for the first so many Puts."""
+    """The way to a storage that fails the first so many Puts."""
 
-    def __init__(self, near: Neighbours, failures: int) -> None:
+    def __init__(self, near: Neighbours, failures: int, error: ServiceError) -> None:
         super().__init__(near.storage)
-        self.failures = failures
+        self.failures, self.error = failures, error
 
     async def put(self, key: str, file: BinaryIO, content_type: str) -> None:
         if self.failures:
             self.failures -= 1
-            raise Unavailable("AWAY", "Repeat.")
+            raise self.error
         await super().put(key, file, content_type)
+
+
+@pytest.mark.parametrize("kind", [InvalidRequest, Quota, Conflict])
+async def test_a_parse_whose_result_storage_refuses_is_paid_for_all_the_same(
+    database: MigratedPostgres, tmp_path: Path, kind: type[ServiceError]
+) -> None:
+    who = a_run()
+    async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
+        way = Patchy(near, 1, kind("STORAGE_REFUSES", "Of no vendor."))
+        runner = runner_of(store, near, SteadyEngine(), no_pause, way)
+        with identity.acting_as(who):
+            job = await created(store, near, who, MARKDOWN)
+            await runner.begin(await claimed(store, who, job.job_id)).task
+            now = await store.get(who.tenant, job.job_id)
+            assert (now.state, now.reason) == (JobState.FAILED, "RESULT_NOT_STORED")
+            assert await near.ends() == [(Entry.STATE_SETTLED, 1)]
 
 
 class Counting(SteadyEngine):
@@ -109,7 +106,9 @@ async def test_storing_is_repeated_without_a_second_parse_and_the_parse_is_paid_
 ) -> None:
     who, engine = a_run(), Counting()
     async with neighbours(database, tmp_path) as near, jobs_of(database, "parser/1") as store:
-        runner = runner_of(store, near, engine, no_pause, Patchy(near, failures))
+        runner = runner_of(
+            store, near, engine, no_pause, Patchy(near, failures, Unavailable("AWAY", "Repeat."))
+        )
         with identity.acting_as(who):
             job = await created(store, near, who, MARKDOWN)
             await runner.begin(await claimed(store, who, job.job_id)).task

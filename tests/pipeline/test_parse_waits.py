@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import psycopg
 import pytest
 
-from services.parser import __main__ as parser_main
 from services.parser.backends.port import Order, Parse, Source, Stage
 from services.parser.pages import Artifact, Page
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_parser import RemoteEngine
-from tests.contract.makers_services import all_but_orchestrator
+from tests.contract.makers_services import Vendors, all_but_orchestrator
 from tests.inprocess import channel, someone
 from tests.waiting import until
 from waybill.ledger.v1.entry_pb2 import Entry
@@ -140,13 +139,10 @@ def _end(process: Process) -> None:
 
 
 @pytest.fixture
-async def house(
-    database: MigratedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[House]:
+async def house(database: MigratedPostgres, tmp_path: Path) -> AsyncIterator[House]:
     vendor = Vendor()
-    monkeypatch.setattr(parser_main, "LocalParser", lambda *_: vendor)
     async with (
-        all_but_orchestrator(database, tmp_path) as at,
+        all_but_orchestrator(database, tmp_path, vendors=Vendors(engine=vendor)) as at,
         channel(at["ledger"]) as to_ledger,
         AsyncExitStack() as stack,
     ):
