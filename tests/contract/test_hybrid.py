@@ -273,6 +273,17 @@ async def test_a_document_is_found_by_words_while_the_embedder_is_down_and_heale
     assert {e.state for e in unsettled} <= {Entry.STATE_RELEASED}
 
 
+async def test_a_new_text_that_comes_twice_at_once_under_two_keys_is_bought_once(bench: Bench) -> None:
+    # So that the second is cut long before the first has its vectors.
+    bench.openai.latency_seconds = 2.0
+    runs = await asyncio.gather(*(bench.ingest(TEXT, key) for key in ("here.md", "there.md")))
+    assert [(run.state, run.embedded_chunks) for run in runs] == [
+        (Run.STATE_READY, run.chunks) for run in runs
+    ]
+    bought = [entry for run in runs for entry in await bench.embeddings(run.run_id)]
+    assert [entry.state for entry in bought] == [Entry.STATE_SETTLED]
+
+
 async def test_two_heals_are_one_and_a_healed_run_has_nothing_left(bench: Bench) -> None:
     bench.openai.keys.revoke(KEY)
     run = await bench.ingest(TEXT)

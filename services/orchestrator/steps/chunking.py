@@ -6,6 +6,7 @@ import asyncio
 import datetime
 from dataclasses import replace
 from functools import partial
+from weakref import WeakValueDictionary
 
 from google.protobuf.json_format import MessageToDict
 
@@ -43,13 +44,21 @@ class Chunking:
         self._spaces = spaces
         self._embedding = embedding
         self._sizes = sizes
+        # By tenant and content.
+        self._same: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def chunk(self, parsed: Parsed, row: Row) -> Noted[Cut]:
         """Cuts the pages and writes the chunks, without vectors, under an unpublished version.
 
         Where the same is published already, there is nothing to cut: the version is that one. What is one
         request is embedded and published at once, as parts of this step: that saves calls and transactions.
+        The same content under another key is cut after that, and finds the vectors.
         """
+        same = self._same.setdefault((row["tenant"], row["source_sha256"]), asyncio.Lock())
+        async with same:
+            return await self._chunk(parsed, row)
+
+    async def _chunk(self, parsed: Parsed, row: Row) -> Noted[Cut]:
         now = utc_now()
         version, packer = await self._spaces.following(
             row["collection"], partial(self._version, parsed, row, now)
