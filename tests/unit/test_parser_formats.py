@@ -68,7 +68,7 @@ SLIDES = {"PowerPoint Document": b"\0" * 4096}
         ("a.gz", b"\x1f\x8b\x08\0", "FILE_TYPE_UNSUPPORTED", "a gzip archive"),
         ("a", compound({"Quill": b""}), "FILE_TYPE_UNSUPPORTED", "an OLE file of another program"),
         ("a.doc", OLE + b"\0" * 2_000, "FILE_IS_BROKEN", "cannot be opened"),
-        ("a.msg", compound({"__properties_version1.0": b""}), "FILE_TYPE_UNSUPPORTED", "an Outlook message"),
+        ("a.vsd", compound({"VisioDocument": b""}), "FILE_TYPE_UNSUPPORTED", "a Visio file"),
         ("a.ppt", compound({"PP40": b""}), "FILE_TYPE_UNSUPPORTED", "a PowerPoint 95 file"),
         (
             "a.ppt",

@@ -22,6 +22,7 @@ class Reader(Enum):
     EPUB = "epub"
     HTML = "html"
     MAIL = "mail"
+    OUTLOOK = "outlook"
     NOTEBOOK = "notebook"
     TABLE = "table"
     JSON = "json"
@@ -66,6 +67,7 @@ RTF = Format("rtf", "RTF", (".rtf",), Reader.RTF)
 EPUB = Format("epub", "EPUB", (".epub",), Reader.EPUB)
 HTML = Format("html", "HTML", (".html", ".htm", ".xhtml"), Reader.HTML, is_text=True)
 MAIL = Format("eml", "e-mail", (".eml", ".mht", ".mhtml"), Reader.MAIL, is_text=True)
+OUTLOOK = Format("msg", "Outlook message", (".msg",), Reader.OUTLOOK)
 NOTEBOOK = Format("ipynb", "Jupyter notebook", (".ipynb",), Reader.NOTEBOOK, is_text=True)
 CSV = Format("csv", "CSV", (".csv",), Reader.TABLE, is_text=True)
 TSV = Format("tsv", "TSV", (".tsv", ".tab"), Reader.TABLE, is_text=True)
@@ -92,7 +94,7 @@ CODE = Format(
 )  # fmt: skip
 TEXT = Format("text", "plain text", (".txt", ".text", ".log"), Reader.TEXT, is_text=True)
 FORMATS = (
-    PDF, DOCX, DOC, PPTX, PPT, XLSX, XLS, ODT, ODS, ODP, RTF, EPUB, HTML, MAIL, NOTEBOOK, CSV, TSV,
+    PDF, DOCX, DOC, PPTX, PPT, XLSX, XLS, ODT, ODS, ODP, RTF, EPUB, HTML, MAIL, OUTLOOK, NOTEBOOK, CSV, TSV,
     JSON, JSONL, XML, RST, MARKDOWN, CODE, TEXT,
 )  # fmt: skip
 _BY_SUFFIX = {suffix: each for each in FORMATS for suffix in each.suffixes}

@@ -19,7 +19,8 @@ from services.parser.documents.flow import Piece
 from services.parser.pages import BlockKind, Page
 
 _SHOWN = ("From", "To", "Cc", "Date")
-_MOST_DEPTH = 10
+# Of messages in messages.
+MOST_DEPTH = 10
 _WORD = re.compile(r"\w+")
 _FOLDS = re.compile(r"\s*[\r\n]+\s*")
 
@@ -43,7 +44,7 @@ def _message(message: Message, document: Document, depth: int) -> Iterator[Piece
 
 def _part(part: Message, document: Document, depth: int) -> Iterator[Piece]:
     kind = part.get_content_type()
-    if depth > _MOST_DEPTH or _is_attached(part):
+    if depth > MOST_DEPTH or _is_attached(part):
         document.left_out.append(_name(part) or kind)
     elif kind == "multipart/alternative":
         best = _best(_parts(part))
@@ -58,12 +59,13 @@ def _part(part: Message, document: Document, depth: int) -> Iterator[Piece]:
     elif kind == "text/html":
         yield from web.pieces(_text(part, kind))
     elif part.get_content_maintype() == "text":
-        yield from _paragraphs(_text(part, kind))
+        yield from paragraphs(_text(part, kind))
     elif not part.get("Content-ID"):
         document.left_out.append(_name(part) or kind)
 
 
-def _paragraphs(text: str) -> Iterator[Piece]:
+def paragraphs(text: str) -> Iterator[Piece]:
+    """A message's plain text, as an empty line divides it."""
     for paragraph in re.split(r"\n[ \t]*\n", flow.clean(text)):
         yield from flow.paragraph(paragraph)
 
@@ -73,12 +75,12 @@ def _best(parts: list[Message]) -> Message:
     texts = ((each, _text(each, "text/plain")) for each in parts if each.get_content_type() == "text/plain")
     plain, text = next(((each, text) for each, text in texts if text.strip()), (None, ""))
     rich = next((each for each in parts if _html(each)), None)
-    if rich is not None and (plain is None or _says_less(text, _html(rich))):
+    if rich is not None and (plain is None or says_less(text, _html(rich))):
         return rich
     return plain or (parts[-1] if parts else Message())
 
 
-def _says_less(plain: str, markup: str) -> bool:
+def says_less(plain: str, markup: str) -> bool:
     """Whether it is much shorter than HTML's text, or lacks a word of its tables."""
     found = list(web.pieces(markup))
     tables = " ".join(each.text for each in found if each.kind is BlockKind.TABLE)

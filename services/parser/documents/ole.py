@@ -23,10 +23,10 @@ _READ = {
     "PowerPoint Document": formats.PPT,
     "Workbook": formats.XLS,
     "Book": formats.XLS,
+    "__properties_version1.0": formats.OUTLOOK,
 }
 _UNREAD = {
     "PP40": "a PowerPoint 95 file",
-    "__properties_version1.0": "an Outlook message",
     "VisioDocument": "a Visio file",
 }
 # PowerPoint 97's says more (MS-PPT 2.3.2); the text that it points to is of another form.
@@ -42,7 +42,7 @@ def kind(content: bytes) -> Format | None:
     Raises:
         Refused: FILE_IS_BROKEN, or FILE_TYPE_UNSUPPORTED with what it is instead.
     """
-    with _opened(content) as file:
+    with opened(content) as file:
         if file.exists(PACKAGE):
             return None
         found = next((each for name, each in _READ.items() if file.exists(name)), None)
@@ -75,7 +75,8 @@ def _is_of_95(file: olefile.OleFileIO) -> bool:
 
 
 @contextmanager
-def _opened(content: bytes) -> Iterator[olefile.OleFileIO]:
+def opened(content: bytes) -> Iterator[olefile.OleFileIO]:
+    """A file, open until the block is left. Raises Refused FILE_IS_BROKEN."""
     try:
         file = olefile.OleFileIO(io.BytesIO(content))
     except (OSError, ValueError, IndexError):
