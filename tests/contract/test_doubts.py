@@ -161,9 +161,9 @@ async def test_by_policy_only_old_doubts_that_no_vendor_tells_of_are_written_off
             await stub.SetBudget(SetBudgetRequest(budget=budget))
         counted = await in_doubt(stub, who, hold("embed:s:3", 1000))
         await time_passes(database, days * DAY, [*ids, counted])
-        owner = await Database.open(database.owner_url("ledger"), max_size=1)
-        assert (await write_off_old(owner, 30 * DAY, Alerts()) > 0) == (days > 30)
-        await owner.close()
+        async with Database.opened(database.owner_url("ledger"), max_size=1) as owner:
+            written_off = await write_off_old(owner, 30 * DAY, Alerts())
+        assert written_off >= 2 or days < 30, "other tests' doubts count, too"
         entries = await listed(stub, who)
         gone = Entry.STATE_WRITTEN_OFF if days > 30 else Entry.STATE_IN_DOUBT
         assert [entry.state for entry in entries] == [gone, Entry.STATE_IN_DOUBT, gone]

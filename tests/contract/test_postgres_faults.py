@@ -49,8 +49,12 @@ async def test_a_server_without_a_connection_left_is_told_so_and_served_again(
     (row,) = (row for row in ROWS if row.fault == "F30")
     # No other test of this session uses the role meanwhile: a file's tests run one after the other.
     async with Database.opened(database.owner_url("parser"), max_size=1, acquire_seconds=1.0) as pool:
+
+        async def told() -> bool:  # not before a first attempt has failed, on a slow machine after a second
+            return await answer(pool, row.statement) == row.answer
+
         with full(database, "waybill_parser_owner"):
-            assert await answer(pool, row.statement) == row.answer
+            await until(told)
             with pytest.raises(Unavailable, match="no connection left"):
                 await pool.ping()
 

@@ -40,12 +40,12 @@ async def test_to_wait_for_other_transactions_is_no_failure_and_goes_by_turns_ov
 ) -> None:
     """One connection, and less time to get it than a transaction takes."""
     order: list[str] = []
-    async with Database.opened(database.url("storage"), max_size=1, acquire_seconds=2.0) as pool:
+    async with Database.opened(database.url("storage"), max_size=1, acquire_seconds=3.0) as pool:
 
         async def question(tenant: str) -> None:
             async with pool.transaction(tenant) as connection:
                 order.append(tenant)
-                await connection.execute("select pg_sleep(0.4)")
+                await connection.execute("select pg_sleep(0.5)")
 
         await asyncio.gather(*(question(tenant) for tenant in "aaaaaaab"))
     assert sorted(order) == [*"aaaaaaab"]
