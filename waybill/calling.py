@@ -18,6 +18,8 @@ from waybill.runtime import identity, tls
 from waybill.runtime.errors import NO_ANSWER, Credential, Deadline, ServiceError, Unavailable, from_status
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
+# Nothing but somebody's hand ends it, so that a caller hears of it at once.
+_STAYS = "STORAGE_FULL"
 
 
 def idempotent(rpc_path: str) -> bool:
@@ -68,7 +70,8 @@ class CallPolicy:
         pause = min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS)
         pause = max(pause, failure.retry_after_seconds or 0.0)
         # A call that we did not cancel was cut off by a server that stops.
-        if not isinstance(failure, Unavailable) or self.monotonic() + pause >= ends_at:
+        passes = isinstance(failure, Unavailable) and failure.reason != _STAYS
+        if not passes or self.monotonic() + pause >= ends_at:
             return False
         self.sleep(pause)
         return True

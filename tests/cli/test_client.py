@@ -172,6 +172,13 @@ def test_other_failures_are_not_repeated(wire: Wire) -> None:
     assert not wire.sleeps
 
 
+def test_a_full_disk_is_told_at_once(wire: Wire) -> None:
+    waiting = wire.get_run()
+    wire.refuse("GetRun", Unavailable("STORAGE_FULL", ""))
+    assert raised(waiting).reason == "STORAGE_FULL"
+    assert not wire.sleeps
+
+
 def test_a_call_that_spends_each_time_is_sent_once(wire: Wire) -> None:
     waiting = wire.call(wire.client.orchestrator.Search, pb.SearchRequest(query="q"))
     wire.refuse("Search", Unavailable("RESTARTING", ""))

@@ -60,6 +60,7 @@ _OTHER_EXITS = {
     "DOCUMENT_KEY_DUPLICATE": Exit.USAGE,
     "NOTHING_TO_INGEST": Exit.USAGE,
     "PERMISSION_DENIED": Exit.CREDENTIAL,
+    "STORAGE_FULL": Exit.REFUSED,
 }
 _NEXT_STEPS: Mapping[StatusCode, Mapping[str, str]] = {
     StatusCode.UNAVAILABLE: {
@@ -72,6 +73,7 @@ _NEXT_STEPS: Mapping[StatusCode, Mapping[str, str]] = {
         "MIGRATION_FAILED": "Mend what it names and repeat it: what was applied stays.",
         "DATABASE_READ_ONLY": "Make room on its disk, or end its read-only state; `waybill doctor` looks "
         "again.",
+        "STORAGE_FULL": "Make room there, then repeat it; `waybill doctor` says how much is free.",
         "DATABASE_TIMEOUT": "Repeat it in a moment.",
         "DATABASE_CONFLICT": "Repeat it.",
         "TOKEN_KEYS_UNAVAILABLE": "Repeat it in a moment; if it stays, look at the issuer and at "
