@@ -87,6 +87,14 @@ def test_a_name_that_is_no_text_is_a_fault_of_that_file(tmp_path: Path) -> None:
     assert source.fault.reason == "FILE_NAME_INVALID"
 
 
+@pytest.mark.parametrize("name", ["new\nline.md", "red\x1b[31m.md"])
+def test_a_name_with_a_control_character_is_to_be_renamed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    (source,) = gather([tmp_path]).sources
+    assert source.fault is not None
+    assert source.fault.reason == "FILE_NAME_INVALID"
+
+
 def test_every_byte_arrives_and_the_header_tells_hash_and_size(
     waybill: Waybill, orchestrator: Orchestrator, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -181,6 +182,8 @@ def _fault(path: Path, key: str) -> ServiceError | None:
         return InvalidRequest(NAME_INVALID, f"The name of {path} is not valid UTF-8.")
     except OSError as error:
         return unreadable(path, error)
+    if any(unicodedata.category(character) == "Cc" for character in key):
+        return InvalidRequest(NAME_INVALID, f"The name of {path} has a control character.")
     if not path.is_file():
         return InvalidRequest("FILE_UNREADABLE", f"{path} is not a regular file.")
     return None
