@@ -17,6 +17,11 @@ PlanFirst = Annotated[
 ]
 
 
+def somebody() -> bool:
+    """Whether anybody can be asked; standard input may be closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def agree(screen: Screen, question: str, yes: bool, refused: str = "Nothing was deleted.") -> None:
     """Returns where the answer is yes, or nothing had to be asked; else the command ends here.
 
@@ -29,8 +34,8 @@ def agree(screen: Screen, question: str, yes: bool, refused: str = "Nothing was 
     if yes:
         return
     screen.err.print(Text(f"{question} [y/N]"), end=" ", soft_wrap=not screen.err.is_terminal)
-    answer = sys.stdin.readline()
-    if not sys.stdin.isatty():
+    answer = sys.stdin.readline() if sys.stdin else ""
+    if not somebody():
         screen.note("")  # nobody has ended the line
     if answer.strip().lower() in ("y", "yes"):
         return

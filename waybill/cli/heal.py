@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from waybill.cli.asking import PlanFirst, Yes, agree
+from waybill.cli.asking import PlanFirst, Yes, agree, somebody
 from waybill.cli.objects import run_object
 from waybill.cli.paging import pages
 from waybill.cli.plain import plain
@@ -137,7 +136,7 @@ def _agreed(
             screen.emit({"run_id": run.run_id, **told})
     if not screen.as_json:
         show_plans(screen, plans)
-    if not (yes or sys.stdin.isatty()):
+    if not (yes or somebody()):
         raise Precondition("PLAN_NOT_APPROVED", "Nobody can be asked here whether the plan is good.")
     question = f"Heal {counted(len(plans), 'run')} for {money(total(plans))}?"
     agree(screen, question, yes, "Nothing was healed.")

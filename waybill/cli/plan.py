@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from waybill.cli.asking import agree
+from waybill.cli.asking import agree, somebody
 from waybill.cli.durations import Within, from_now
 from waybill.cli.exits import Exit
 from waybill.cli.plain import plain
@@ -104,7 +103,7 @@ def agreed_plans(
             screen.emit(plan_object(one))
     if not screen.as_json:
         show_plans(screen, plans)
-    if not (yes or sys.stdin.isatty()):
+    if not (yes or somebody()):
         raise Precondition("PLAN_NOT_APPROVED", "Nobody can be asked here whether the plan is good.")
     agree(screen, question(plans), yes, "Nothing was ingested.")
     return {one.source: one for one in plans}
