@@ -45,10 +45,11 @@ async def test_rtf_has_headings_lists_tables_and_notes_in_its_code_pages(sandbox
         ("one\\\ntwo\\\r\nthree", "one\n\ntwo\n\nthree"),
         (r"{\listtext\tab \u8226 \tab}First\par", "- First"),
         (r"\u8364 \b bold\b0", "€bold"),
+        ("{\n\\*\\cs7 gone}" r"{\b0\*\cs7\cf0 The quick fox}\par", "The quick fox"),
         ("\\u8364\n?5", "€5"),
     ],
 )
-async def test_rtf_s_lines_end_at_a_backslash_and_no_letter_is_taken_for_a_stand_in(
+async def test_rtf_of_other_writers_than_word_has_its_lines_and_all_of_its_letters(
     sandbox: Sandbox, markup: str, shown: str
 ) -> None:
     (page,) = await pages(sandbox, rf"{{\rtf1\ansi {markup}}}", "a.rtf")

@@ -88,6 +88,7 @@ class _Reader:
         self._bytes = bytearray()
         self._skip = 0
         self._star = False
+        self._begun = False
         self._style = 0
         self._paragraph = _Paragraph()
         self._row: list[str] = []
@@ -126,14 +127,16 @@ class _Reader:
     def _command(
         self, word: bytes | None, number: bytes | None, symbol: bytes | None, brace: bytes | None
     ) -> None:
-        if brace or word or symbol:
-            self._skip = 0  # what stands in for a character is plain, and ends where anything else begins
+        if not (brace or word or symbol):  # the file's own line ends say nothing
+            return
+        self._skip = 0  # what stands in for a character is plain, and ends where anything else begins
+        begun, self._begun = self._begun, brace == b"{"
         if brace == b"{":
             self._groups.append(replace(self._groups[-1]))
         elif brace == b"}":
             self._close()
         elif symbol == b"*":
-            self._star = True
+            self._star = begun  # OpenOffice 1 writes it before a style in the middle of a group, too
         elif symbol in _LINE_ENDS:
             self._break(b"par")
         elif symbol is not None:
