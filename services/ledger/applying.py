@@ -97,8 +97,7 @@ class Applying:
     async def _end_doubts(self, invoice: Row, one: Sum, applied: Applied, *, charged: bool) -> None:
         """Ends a day's doubts alike; one that has ended meanwhile stays as it is."""
         values = {**invoice, "first_day": one.day, "last_day": one.day, "models": list(one.models)}
-        async with self._owner.transaction(None) as connection:
-            doubts = await (await connection.execute(DOUBTS_OF_DAYS, values)).fetchall()
+        doubts = await self._owner.rows(None, DOUBTS_OF_DAYS, values)
         for row in doubts:
             tenant, entry_id = row["tenant"], str(row["entry_id"])
             with suppress(Conflict):

@@ -71,8 +71,7 @@ class AuditLog:
         seen = seen_by(who.tenant, self._operator)
         moment, number = before or (None, None)
         values = {**vars(matching), "seen": seen, "limit": limit, "before": moment, "before_id": number}
-        async with self._database.transaction(who.tenant) as connection:
-            return await (await connection.execute(LIST, values)).fetchall()
+        return await self._database.rows(who.tenant, LIST, values)
 
 
 async def append(connection: Connection, event: Event) -> None:

@@ -111,13 +111,11 @@ class Avoided:
             "tenant": tenant, "run_ids": run_ids, "correlation_id": correlation_id, "limit": limit,
             "offset": offset,
         }  # fmt: skip
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(LIST, values)).fetchall()
+        return await self._database.rows(tenant, LIST, values)
 
     async def _note(self, statement: str, who: Caller, more: Row) -> None:
         caller = {name: getattr(who, name) for name in _CALLER}
-        async with self._database.transaction(who.tenant) as connection:
-            await connection.execute(statement.encode(), {**caller, **more})
+        await self._database.execute(who.tenant, statement.encode(), {**caller, **more})
 
 
 _CALLER = ("tenant", "run_id", "correlation_id", "collection", "document_key")

@@ -167,8 +167,7 @@ class Budgets:
             "budget_id": budget_id, "amount": amount, "promised": promised, "run_id": run_id or NO_RUN,
             "now": self._now(),
         }  # fmt: skip
-        async with self._database.transaction(tenant) as connection:
-            row = await (await connection.execute(ROOM, values)).fetchone()
+        row = await self._database.row(tenant, ROOM, values)
         return (True, False) if row is None else (row["has_room"], row["by_run"])
 
     async def delete(self, who: Caller, budget_id: str) -> None:
@@ -209,8 +208,7 @@ class Budgets:
 
     async def _rows(self, who: Caller, statement: str, values: Row) -> list[Row]:
         values = {**values, "seen": self._seen(who), "now": self._now()}
-        async with self._database.transaction(who.tenant) as connection:
-            return await (await connection.execute(statement.encode(), values)).fetchall()
+        return await self._database.rows(who.tenant, statement.encode(), values)
 
     async def _changed(self, connection: Connection, who: Caller, old: Row, values: Row) -> Row:
         alike = all(old[name] == values[name] for name in ("limit_amount", "thresholds"))

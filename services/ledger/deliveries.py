@@ -123,12 +123,10 @@ class Deliveries:
     ) -> None:
         same = {name: alert[name] for name in ("window_id", "threshold", "attempts")}
         values = {"error": error, "pause": pause, "delivered": delivered, "given_up": given_up, **same}
-        async with self._owner.transaction(None) as connection:
-            await connection.execute(END, values)
+        await self._owner.execute(None, END, values)
 
     async def _changed(self, statement: str, values: Row) -> list[Row]:
-        async with self._owner.transaction(None) as connection:
-            return await (await connection.execute(statement.encode(), values)).fetchall()
+        return await self._owner.rows(None, statement.encode(), values)
 
 
 def pause_after(attempts: int, chance: float) -> datetime.timedelta:

@@ -90,8 +90,7 @@ class Doubts:
             "vendor": vendor, "limit": limit, "now": now, "first": FIRST_ASKED_AFTER, "least": LEAST_PAUSE,
             "longest": LONGEST_PAUSE, **_told(),
         }  # fmt: skip
-        async with self._owner.transaction(None) as connection:
-            return await (await connection.execute(CLAIM, values)).fetchall()
+        return await self._owner.rows(None, CLAIM, values)
 
     async def note(self, tenant: str, entry_id: str, answer: str, *, final: bool) -> Row:
         """Notes what a vendor said of a doubt that stays one; whatever else it is stays as it is.

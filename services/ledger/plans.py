@@ -55,8 +55,7 @@ class Plans:
 
     async def of_runs(self, tenant: str, run_ids: Sequence[str]) -> list[Row]:
         """The plans of those runs that have one."""
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(OF_RUNS, [list(run_ids)])).fetchall()
+        return await self._database.rows(tenant, OF_RUNS, [list(run_ids)])
 
     async def price_day(self, tenant: str, run_id: str) -> datetime.date:
         """The day whose prices hold for a run: its plan's, else today."""

@@ -182,8 +182,7 @@ class Reports:
             "after": list(after) if after is not None else None,
         }  # fmt: skip
         database = self._owner if everyone else self._database
-        async with database.transaction(None if everyone else tenant) as connection:
-            rows = await (await connection.execute(statement.encode(), values)).fetchall()
+        rows = await database.rows(None if everyone else tenant, statement.encode(), values)
         lines = [row for row in rows if not row["total"]]
         return _Lines(lines[:limit], len(lines) > limit, [row for row in rows if row["total"]])
 

@@ -122,8 +122,7 @@ class Modes:
 
     async def switches(self) -> Mapping[str, Switch]:
         """The switches that hold, by service."""
-        async with self._database.transaction(None) as connection:
-            rows = await (await connection.execute(READ)).fetchall()
+        rows = await self._database.rows(None, READ)
         found = {row.pop("service"): Switch(**{**row, "mode": Mode.Value(row["mode"])}) for row in rows}
         return {name: one for name, one in found.items() if await self._holds(name, one)}
 

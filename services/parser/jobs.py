@@ -266,13 +266,11 @@ class Jobs:
 
     async def hasten_all(self, vendor: str) -> None:
         """Makes due what a vendor has put off, of every tenant."""
-        async with self._owner_database.transaction(None) as connection:
-            await connection.execute(sql.HASTEN_ALL, {"vendor": vendor})
+        await self._owner_database.execute(None, sql.HASTEN_ALL, {"vendor": vendor})
 
     async def charged_late(self) -> Job | None:
         """An ended job of any tenant whose engine is to be asked for its charge now, and later again."""
-        async with self._owner_database.transaction(None) as connection:
-            row = await (await connection.execute(sql.CHARGE_DUE)).fetchone()
+        row = await self._owner_database.row(None, sql.CHARGE_DUE)
         return None if row is None else job_of(row)
 
     async def charge_known(self, job: Job) -> None:
@@ -282,8 +280,7 @@ class Jobs:
     async def has_attempt(self, tenant: str, source_sha256: str, entry_id: str) -> bool:
         """Whether a job for this content goes on with an attempt, or asks for its charge."""
         values = {"source_sha256": source_sha256, "entry_id": entry_id}
-        async with self._database.transaction(tenant) as connection:
-            return (await connection.execute(sql.HAS_ATTEMPT, values)).rowcount > 0
+        return await self._database.execute(tenant, sql.HAS_ATTEMPT, values) > 0
 
     async def cancel(self, tenant: str, target: uuid.UUID, *, of_run: bool) -> Sequence[Job]:
         """Cancels a job, or a run's; answers all open ones, also those that it is too late for."""

@@ -110,5 +110,4 @@ async def documents(
 async def collections(database: Database, tenant: str, limit: int, after: str | None) -> list[Row]:
     """Collections that have a published document, by name, with what is published in each."""
     values = {"tenant": tenant, "limit": limit, "after": after}
-    async with database.transaction(tenant) as connection:
-        return await (await connection.execute(COLLECTIONS, values)).fetchall()
+    return await database.rows(tenant, COLLECTIONS, values)

@@ -103,23 +103,17 @@ class Sweeper:
     async def sweep(self) -> int:
         """Sweeps what is due now, in small transactions. Returns how many versions that were."""
         swept = 0
-        async with self._owner.transaction(None) as connection:
-            await connection.execute(ABANDON, [self._patience.abandoned_seconds])
+        await self._owner.execute(None, ABANDON, [self._patience.abandoned_seconds])
         while (version_id := await self._next()) is not None:
             # A vector is only taken for a chunk that is there: with chunks gone first, none comes late.
             for statement in (DELETE_CHUNKS, DELETE_VECTORS, DELETE_POSTINGS):
-                while await self._rows(statement, [version_id, BATCH_ROWS]) == BATCH_ROWS:
+                while await self._owner.execute(None, statement, [version_id, BATCH_ROWS]) == BATCH_ROWS:
                     pass
             for statement in (END_SUPERSEDED, END_ABANDONED):
-                await self._rows(statement, [version_id])
+                await self._owner.execute(None, statement, [version_id])
             swept += 1
         return swept
 
     async def _next(self) -> object | None:
-        async with self._owner.transaction(None) as connection:
-            row = await (await connection.execute(NEXT, [self._patience.superseded_seconds])).fetchone()
+        row = await self._owner.row(None, NEXT, [self._patience.superseded_seconds])
         return row["version_id"] if row else None
-
-    async def _rows(self, statement: str, values: list[object]) -> int:
-        async with self._owner.transaction(None) as connection:
-            return (await connection.execute(statement, values)).rowcount

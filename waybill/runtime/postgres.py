@@ -11,6 +11,7 @@ from typing import Any, Self
 import psycopg
 import structlog
 from psycopg import sql
+from psycopg.abc import Params, QueryNoTemplate
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -99,9 +100,27 @@ class Database:
 
     async def ping(self) -> bool:
         """Whether Postgres answers; for health. Raises Unavailable when it does not."""
-        async with self.transaction(None) as connection:
-            await connection.execute("select 1")
+        await self.execute(None, "select 1")
         return True
+
+    async def rows(
+        self, tenant: str | None, query: QueryNoTemplate, values: Params | None = None
+    ) -> list[DictRow]:
+        """What a statement answers that is a `transaction` of its own."""
+        async with self.transaction(tenant) as connection:
+            return await (await connection.execute(query, values)).fetchall()
+
+    async def row(
+        self, tenant: str | None, query: QueryNoTemplate, values: Params | None = None
+    ) -> DictRow | None:
+        """The first of `rows`."""
+        async with self.transaction(tenant) as connection:
+            return await (await connection.execute(query, values)).fetchone()
+
+    async def execute(self, tenant: str | None, query: QueryNoTemplate, values: Params | None = None) -> int:
+        """How many rows such a statement finds or changes."""
+        async with self.transaction(tenant) as connection:
+            return (await connection.execute(query, values)).rowcount
 
     @asynccontextmanager
     async def transaction(self, tenant: str | None, *, snapshot: bool = False) -> AsyncIterator[Connection]:

@@ -41,8 +41,7 @@ async def prune(
     for statement in statements:
         rows = batch_rows
         while rows == batch_rows:
-            async with owner.transaction(None) as connection:
-                rows = (await connection.execute(statement, values)).rowcount
+            rows = await owner.execute(None, statement, values)
             gone += rows
     if gone:
         log.info("old rows are gone", rows=gone, older_than_days=keep_days)

@@ -103,8 +103,7 @@ class BatchJobs:
 
     async def of_run(self, run: RunRef) -> list[Job]:
         """The jobs of a run, oldest first."""
-        async with self._database.transaction(run.tenant) as connection:
-            rows = await (await connection.execute(OF_RUN, [run.run_id])).fetchall()
+        rows = await self._database.rows(run.tenant, OF_RUN, [run.run_id])
         return [Job.of(row) for row in rows]
 
     async def find(self, run: RunRef, key: str) -> Job | None:

@@ -31,8 +31,7 @@ class Deletions:
     ) -> list[Row]:
         """Runs under way of documents of a collection that have these values: run_id and document_key."""
         values = {"collection": collection, "metadata": Jsonb(dict(metadata)), "limit": limit}
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(UNFINISHED, values)).fetchall()
+        return await self._database.rows(tenant, UNFINISHED, values)
 
     async def delete_source(self, tenant: str, sha256: str, delete: Callable[[], Awaitable[None]]) -> bool:
         """Deletes a source unless an unfinished run needs it; answers whether it was deleted."""
@@ -50,8 +49,7 @@ class Deletions:
             "select source_sha256 from waybill_runs.runs where (collection, document_key) = (%s, %s)"
             " group by source_sha256 order by max(created_at) desc limit 1000"
         )
-        async with self._database.transaction(tenant) as connection:
-            rows = await (await connection.execute(query, [collection, document_key])).fetchall()
+        rows = await self._database.rows(tenant, query, [collection, document_key])
         return [row["source_sha256"] for row in rows]
 
     async def check_finished(self, tenant: str, collection: str, document_key: str) -> None:
@@ -60,8 +58,7 @@ class Deletions:
             "select run_id from waybill_runs.runs"
             " where (collection, document_key) = (%s, %s) and ended_at is null limit 1"
         )
-        async with self._database.transaction(tenant) as connection:
-            row = await (await connection.execute(query, [collection, document_key])).fetchone()
+        row = await self._database.row(tenant, query, [collection, document_key])
         if row is not None:
             run_id = str(row["run_id"])
             raise Precondition(

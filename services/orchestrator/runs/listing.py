@@ -71,8 +71,7 @@ class RunListing:
         }
         narrow = wanted.document_key or wanted.correlation_id
         query = LIST_BY_STATE if wanted.states and not narrow else LIST
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(query, values)).fetchall()
+        return await self._database.rows(tenant, query, values)
 
 
 def _first_of(moment: datetime.datetime | None) -> str | None:

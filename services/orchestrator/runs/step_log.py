@@ -81,8 +81,7 @@ class StepLog:
     async def of_run(self, tenant: str, run_id: str) -> list[Row]:
         """The steps of a run, by start."""
         query = "select * from waybill_runs.steps where run_id = %s order by started_at"
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(query, [run_id])).fetchall()
+        return await self._database.rows(tenant, query, [run_id])
 
 
 async def cut_off(connection: Connection, ref: RunRef) -> None:

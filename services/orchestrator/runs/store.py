@@ -139,8 +139,7 @@ class Runs:
             Quota: QUEUE_FULL, with the time after which a repeat may work.
         """
         values = {"request_id": request_id, "collection": collection, "document_key": document_key}
-        async with self._database.transaction(tenant) as connection:
-            (row,) = await (await connection.execute(ARRIVAL, values)).fetchall()
+        (row,) = await self._database.rows(tenant, ARRIVAL, values)
         unfinished, came_before = row.pop("unfinished"), row.pop("came_before")
         if row["run_id"] is not None:
             if row["source_sha256"] != sha256:
@@ -196,8 +195,7 @@ class Runs:
     async def named(self, tenant: str, run_ids: Sequence[str]) -> list[Row]:
         """Runs by their ids; what is not there is missing."""
         query = "select * from waybill_runs.runs where run_id = any(%s::uuid[])"
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(query, [list(run_ids)])).fetchall()
+        return await self._database.rows(tenant, query, [list(run_ids)])
 
     async def correlated(self, tenant: str, correlation_id: str, first: str | None, limit: int) -> list[Row]:
         """Runs with a correlation id, oldest first, from run `first` on."""
@@ -206,8 +204,7 @@ class Runs:
             " and run_id >= coalesce(%s::uuid, '00000000-0000-0000-0000-000000000000')"
             " order by run_id limit %s"
         )
-        async with self._database.transaction(tenant) as connection:
-            return await (await connection.execute(query, [correlation_id, first, limit])).fetchall()
+        return await self._database.rows(tenant, query, [correlation_id, first, limit])
 
     async def change(
         self,
@@ -321,8 +318,7 @@ class Runs:
         """Notes of a degraded run that nothing is left to heal, unless it has changed since it was read."""
         known = {name: row[name] for name in ("run_id", "revision")}
         values = {**known, "reason": error.reason, "message": error.message}
-        async with self._database.transaction(row["tenant"]) as connection:
-            await connection.execute(SUPERSEDE, values)
+        await self._database.execute(row["tenant"], SUPERSEDE, values)
 
     async def wake(self, ref: RunRef) -> None:
         """Queues a run that waits again; one that does not wait is left alone."""

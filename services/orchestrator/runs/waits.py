@@ -131,19 +131,16 @@ class Waits:
         values = {
             "wait_id": wait.wait_id, "look_at": look_at, "seen_look_at": wait.look_at, **self._leases.values
         }  # fmt: skip
-        async with self._database.transaction(wait.run.tenant) as connection:
-            await connection.execute(statement.encode(), values)
+        await self._database.execute(wait.run.tenant, statement.encode(), values)
 
     async def away(self, wait: Wait) -> None:
         """What a run waits for is away: the run's last try says nothing of the next."""
         if wait.in_vain:
-            async with self._database.transaction(wait.run.tenant) as connection:
-                await connection.execute(AWAY, [wait.wait_id])
+            await self._database.execute(wait.run.tenant, AWAY, [wait.wait_id])
 
     async def hasten(self, service: str, now: datetime.datetime) -> None:
         """Makes due what waits for a service's vendor, of every tenant; a parse may wait for storage's."""
-        async with self._owner_database.transaction(None) as connection:
-            await connection.execute(HASTEN, {"service": service, "now": now})
+        await self._owner_database.execute(None, HASTEN, {"service": service, "now": now})
 
     async def hand_back(self) -> None:
         """Lets go of all that this process has."""
@@ -152,8 +149,7 @@ class Waits:
 
     async def waited_for(self, run: RunRef, kind: str) -> str:
         """The ref of what a run waits, or has waited, for; empty where there is none."""
-        async with self._database.transaction(run.tenant) as connection:
-            row = await (await connection.execute(WAITED_FOR, [run.run_id, kind])).fetchone()
+        row = await self._database.row(run.tenant, WAITED_FOR, [run.run_id, kind])
         return "" if row is None else str(row["ref"])
 
 

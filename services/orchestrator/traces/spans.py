@@ -35,16 +35,14 @@ class TraceServicer(trace_service_pb2_grpc.TraceServiceServicer):
         """Stores a batch of spans, of any tenants."""
         rows = [row for group in request.resource_spans for row in _rows(group)]
         if rows:
-            async with self._database.transaction(None) as connection:
-                await connection.execute(INSERT, [json.dumps(rows)])
+            await self._database.execute(None, INSERT, [json.dumps(rows)])
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
 async def of_trace(database: Database, tenant: str, trace_id: str) -> list[Row]:
     """The stored spans of a trace, by start."""
     query = "select * from waybill_runs.spans where trace_id = %s order by start_unix_nano"
-    async with database.transaction(tenant) as connection:
-        return await (await connection.execute(query, [trace_id])).fetchall()
+    return await database.rows(tenant, query, [trace_id])
 
 
 def _rows(group: ResourceSpans) -> Iterator[Row]:

@@ -261,8 +261,7 @@ class Rows:
 
     async def forget(self, object_ids: Sequence[uuid.UUID]) -> None:
         """Deletes rows whose bytes the vendor surely does not have."""
-        async with self._owner.transaction(None) as connection:
-            await connection.execute(FORGET, {"object_ids": list(object_ids)})
+        await self._owner.execute(None, FORGET, {"object_ids": list(object_ids)})
 
     async def _run(self, tenant: str, statement: str, **values: Any) -> Sequence[Row]:
         async with self._database.transaction(tenant) as connection:
