@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 
@@ -176,6 +177,23 @@ async def test_a_mail_s_html_is_taken_where_its_plain_text_says_less(
     (page,), reading = await read(sandbox, alternatives(plain, markup).encode(), "a.eml")
     assert shown in page.markdown
     assert reading.left_out == ("text/calendar",)
+
+
+@pytest.mark.parametrize("encoding", ["7bit", "base64"])
+async def test_a_mail_that_is_attached_to_another_follows_it(sandbox: Sandbox, encoding: str) -> None:
+    inner = "From: b@example.org\nSubject: Inner\n\nThe valve is open.\n"
+    packed = base64.b64encode(inner.encode()).decode() if encoding == "base64" else inner
+    attached = (
+        "Content-Type: message/rfc822\nContent-Disposition: attachment; filename=a.eml\n"
+        f"Content-Transfer-Encoding: {encoding}\n\n{packed}"
+    )
+    head = "Subject: Outer\nContent-Type: multipart/mixed; boundary=Y\n\n--Y\n\nSee below.\n--Y\n"
+    content = f"{head}{attached}\n--Y--\n"
+    (page,), reading = await read(sandbox, content.encode(), "a.eml")
+    assert page.markdown == (
+        "# Outer\n\nSee below.\n\n### Inner\n\nFrom: b@example.org\n\nThe valve is open."
+    )
+    assert reading.left_out == ()
 
 
 async def test_a_mail_s_header_that_no_rule_allows_stays_as_it_stands(sandbox: Sandbox) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import email.base64mime
 import email.errors
 import email.header
@@ -9,6 +11,7 @@ import email.quoprimime
 import email.utils
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
@@ -44,14 +47,14 @@ def _message(message: Message, document: Document, depth: int) -> Iterator[Piece
 
 def _part(part: Message, document: Document, depth: int) -> Iterator[Piece]:
     kind = part.get_content_type()
-    if depth > MOST_DEPTH or _is_attached(part):
+    if depth > MOST_DEPTH or (_is_attached(part) and kind != "message/rfc822"):
         document.left_out.append(_name(part) or kind)
     elif kind == "multipart/alternative":
         best = _best(_parts(part))
         document.left_out += [name for each in _parts(part) if each is not best for name in _unshown(each)]
         yield from _part(best, document, depth + 1)
     elif kind == "message/rfc822":
-        for inner in _parts(part):
+        for inner in _inside(part):
             yield from _message(inner, document, depth + 1)
     elif part.is_multipart():
         for inner in _parts(part):
@@ -104,6 +107,16 @@ def _unshown(part: Message) -> Iterator[str]:
         is_text = kind in ("text/plain", "text/html", "text/enriched", "text/watch-html")
         if _is_attached(each) or not (each.is_multipart() or is_text or each.get("Content-ID")):
             yield _name(each) or kind
+
+
+def _inside(part: Message) -> list[Message]:
+    """Messages in a message. GroupWise packs them as base64, which RFC 2045 (6.4) forbids."""
+    inner = _parts(part)
+    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64":
+        packed = "".join(str(each.get_payload()) for each in inner)
+        with suppress(binascii.Error, ValueError, RecursionError):
+            return [BytesParser(policy=compat32).parsebytes(base64.b64decode(packed))]
+    return inner
 
 
 def _parts(part: Message) -> list[Message]:
