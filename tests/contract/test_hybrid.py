@@ -41,6 +41,7 @@ from waybill.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorSe
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.runtime import semconv
 from waybill.runtime.channel import send
+from waybill.runtime.errors import from_status
 from waybill.runtime.wire import timestamp
 from waybill.sim.llamacloud.settings import LlamaCloudSettings
 from waybill.sim.llamacloud.simulator import LlamaCloudSimulator
@@ -139,6 +140,15 @@ class Bench:
         """A run as it was taken up again."""
         request = pb.HealRunRequest(run_id=run_id)
         return (await self.orchestrator.HealRun(request, metadata=self.headers)).run
+
+    async def refuses_to_heal(self, run_id: str) -> str:
+        """Why a run is not healed; one that was just taken up by itself ends before it is asked again."""
+        while True:
+            try:
+                await self.heal(run_id)
+            except grpc.aio.AioRpcError as error:
+                return from_status(error).reason
+            await self.finish(run_id)
 
     async def chunks(self, key: str = "pumps.md") -> Sequence[str]:
         """The ids of a document's published chunks."""
@@ -252,8 +262,10 @@ async def test_a_document_is_found_by_words_while_the_embedder_is_down_and_heale
     assert [e for e in await bench.embeddings(run.run_id) if e.state == Entry.STATE_SETTLED] == []
 
     bench.openai.server.up()
+    await bench.serves("embedder/openai/breaker")
     healed = await bench.finish((await bench.heal(run.run_id)).run_id)
-    assert (healed.state, healed.reason, healed.message, healed.tries) == (Run.STATE_READY, "", "", 2)
+    assert (healed.state, healed.reason, healed.message) == (Run.STATE_READY, "", "")
+    assert healed.tries >= 2, "it may have been taken up by itself before the vendor was known to be down"
     (choice,) = [one for one in healed.backends if one.service == "embedder"]
     assert (choice.backend, choice.reason) == ("openai", "MODE_HYBRID")
     assert healed.embedded_chunks == healed.chunks == len(before)
@@ -292,9 +304,10 @@ async def test_two_heals_are_one_and_a_healed_run_has_nothing_left(bench: Bench)
     assert choice.reason == "VENDOR_KEY_REFUSED"
     bench.openai.keys.add(KEY)
     first, second = await asyncio.gather(bench.heal(run.run_id), bench.heal(run.run_id))
-    assert {first.tries, second.tries} == {2}
-    assert (await bench.finish(run.run_id)).state == Run.STATE_READY
-    assert (await bench.heal(run.run_id)).tries == 2
+    assert first.tries == second.tries
+    await until(lambda: bench.ended(run.run_id, Run.STATE_READY))
+    tries = (await bench.finish(run.run_id)).tries
+    assert (await bench.heal(run.run_id)).tries == tries
 
 
 async def test_a_heal_while_the_vendor_is_down_still_leaves_the_run_degraded(bench: Bench) -> None:
@@ -302,7 +315,8 @@ async def test_a_heal_while_the_vendor_is_down_still_leaves_the_run_degraded(ben
     run = await bench.ingest(TEXT)
     await bench.heal(run.run_id)
     again = await bench.finish(run.run_id)
-    assert (again.state, again.reason, again.tries) == (Run.STATE_READY_DEGRADED, "VECTORS_PENDING", 2)
+    assert (again.state, again.reason) == (Run.STATE_READY_DEGRADED, "VECTORS_PENDING")
+    assert again.tries >= 2
     assert (await bench.search("bilge pump")).hits
 
 
@@ -335,8 +349,7 @@ async def test_a_version_that_was_replaced_is_not_healed_over(bench: Bench) -> N
     run = await bench.ingest(TEXT)
     newer = await bench.ingest(TEXT.replace("noon", "midnight"))
     assert newer.state == Run.STATE_READY_DEGRADED
-    reason, _ = await failure(bench.heal(run.run_id))
-    assert reason == "VERSION_REPLACED"
+    assert await bench.refuses_to_heal(run.run_id) == "VERSION_REPLACED"
     await check_calls_for_no_heal(bench, run.run_id, "VERSION_REPLACED")
     assert (await bench.search("midnight")).hits[0].chunk.text.count("midnight") == 1
 
@@ -346,8 +359,7 @@ async def test_the_same_content_again_is_no_unchanged_while_vectors_are_pending(
     first = await bench.ingest(TEXT)
     again = await bench.ingest(TEXT)
     assert (again.state, again.reason) == (Run.STATE_READY_DEGRADED, "VECTORS_PENDING")
-    reason, _ = await failure(bench.heal(first.run_id))
-    assert reason == "VERSION_REPLACED"
+    assert await bench.refuses_to_heal(first.run_id) == "VERSION_REPLACED"
     bench.openai.server.up()
     await until(lambda: bench.ended(again.run_id, Run.STATE_READY))
     assert (await bench.ingest(TEXT)).state == Run.STATE_UNCHANGED
