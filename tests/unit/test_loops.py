@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,7 +19,7 @@ from waybill.runtime.loops import repeating
 from waybill.runtime.postgres import Database
 
 
-class BrokenOnce:
+class BrokenOnce(Database):
     """A database whose first transaction fails, and whose second tells that there was one."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class BrokenOnce:
         self.again = asyncio.Event()
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None) -> AsyncIterator[Any]:
+    async def transaction(self, tenant: str | None, *, snapshot: bool = False) -> AsyncIterator[Any]:
         self.asked += 1
         if self.asked == 2:
             self.again.set()
@@ -107,7 +107,7 @@ async def test_leaving_the_block_cancels_a_turn_and_waits_for_its_end() -> None:
 
 async def test_the_sweeper_outlives_a_broken_statement() -> None:
     database = BrokenOnce()
-    sweeper = Sweeper(cast("Database", database), Patience(superseded_seconds=0))
+    sweeper = Sweeper(database, Patience(superseded_seconds=0))
     async with sweeper.running(), asyncio.timeout(PATIENCE_SECONDS):
         await waiting.until(lambda: database.asked > 0)
         sweeper.wake()
