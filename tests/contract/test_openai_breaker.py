@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
 
 from tests.conftest import MigratedPostgres
 from tests.contract.makers_embedder import at, embedder, failure, new_run
+from tests.contract.makers_ledger import no_run
 from tests.inprocess import Recorder
 from tests.waiting import PATIENCE_SECONDS
 from waybill.runtime import identity, semconv
@@ -93,7 +94,7 @@ async def test_an_open_breaker_is_seen_in_health_and_metrics_until_it_closes(
             grpc.aio.insecure_channel(bench.address) as bare,
         ):
             health = health_pb2_grpc.HealthStub(bare)
-            with identity.acting_as(new_run()):
+            with identity.acting_as(no_run()):  # a run would give up two seconds after it began
                 await bench.vectors(["a text"])
                 await collector.sees(0)
                 await becomes(health, health_pb2.HealthCheckResponse.SERVING)
