@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from tests import hostile_pdfs
-from tests.pipeline.workbench import Workbench
+from tests.pipeline.workbench import Workbench, refusal
 from tests.waiting import PATIENCE_SECONDS, eventually
 from waybill.orchestrator.v1.orchestrator_service_pb2 import (
     GetRunRequest,
@@ -65,12 +65,6 @@ def header(content: bytes = b"text", **fields: object) -> IngestRequest:
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     return IngestRequest(header=IngestRequest.Header(**(known | fields)))  # type: ignore[arg-type]
-
-
-def refusal(call: Callable[[], object]) -> ServiceError:
-    with pytest.raises(ServiceError) as caught:
-        call()
-    return caught.value
 
 
 @pytest.mark.parametrize(

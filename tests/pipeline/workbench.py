@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from waybill.ledger.v1.ledger_service_pb2 import ListEntriesRequest
 from waybill.orchestrator.v1.orchestrator_service_pb2 import GetTraceRequest
 from waybill.orchestrator.v1.run_pb2 import Run
 from waybill.orchestrator.v1.span_pb2 import Span
+from waybill.runtime.errors import ServiceError
 from waybill.settings import HOME
 from waybill.sim.remote import Remote
 from waybill.stack import operate, state
@@ -58,6 +59,15 @@ POINTS = (
     "ledger.commit.before",
     "ledger.commit.after",
 )
+
+
+def refusal(call: Callable[[], object]) -> ServiceError:
+    """What a call is refused with. An answer that comes before all is sent may be lost: then once more."""
+    while True:
+        with pytest.raises(ServiceError) as caught:
+            call()
+        if caught.value.reason != "ANSWER_LOST":
+            return caught.value
 
 
 @contextmanager
