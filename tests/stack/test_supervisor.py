@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -63,6 +63,25 @@ async def test_a_killed_program_is_started_again_and_its_neighbour_left_alone(tm
         assert watched.programs["one"].restarts == 1
         assert watched.programs["two"] == before["two"]
         await until(lambda: serving(one))
+
+
+async def test_a_program_is_started_again_also_where_its_log_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "one.log").symlink_to("/dev/full")
+    faults: list[OSError] = []
+
+    def prepare() -> None:
+        if faults:
+            raise faults.pop()
+
+    (where,) = addresses(1)
+    program = replace(standin("one", where, tmp_path / "journal"), prepare=prepare)
+    async with supervised([[program]], tmp_path) as watched:
+        before = watched.programs["one"]
+        faults.append(OSError("No space left on device"))
+        os.kill(before.process.pid, signal.SIGKILL)
+        await until(lambda: watched.programs.get("one", before).process != before.process)
+        assert not faults
+        await until(lambda: serving(where))
 
 
 async def test_what_a_killed_program_had_started_itself_dies_with_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from waybill.runtime.auth_settings import STACK_TOKEN
@@ -25,6 +26,12 @@ from waybill.stack.process import Process
 from waybill.stack.state import Phase, ProgramState, StackState
 from waybill.stack.supervisor import Program, Supervisor
 from waybill.stack.table import at_simulators, tiers
+
+
+def _say(text: str) -> None:
+    """Writes to our log, or with --foreground to the terminal. The log's disk may be what is full."""
+    with suppress(OSError):
+        print(text, flush=True)  # noqa: T201
 
 
 async def supervise(
@@ -42,12 +49,12 @@ async def supervise(
     def report(phase: Phase, programs: Mapping[str, ProgramState], failure: str) -> None:
         nonlocal current
         if phase is not current.phase:
-            print(f"{phase} {failure}".rstrip(), flush=True)  # noqa: T201 our log, or --foreground
+            _say(f"{phase} {failure}".rstrip())
         current = current.changed(phase, programs, failure)
         try:
             state.write(home, current)
         except OSError as error:  # a full disk must not end those who keep the programs running
-            print(f"{home.state} cannot be written: {error.strerror}", flush=True)  # noqa: T201 - as above
+            _say(f"{home.state} cannot be written: {error.strerror}")
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

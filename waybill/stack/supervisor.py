@@ -178,7 +178,8 @@ class _Keeper:
             await asyncio.to_thread(self.program.prepare)
             child = await self._spawn()
         except Exception as error:  # whatever stands in the way may be gone at the next try
-            with self._log.open("a") as output:
+            # A full disk, of which the log says nothing then.
+            with contextlib.suppress(OSError), self._log.open("a") as output:
                 output.write(f"cannot be started: {error}\n")
             return 1, 0.0
         watch = asyncio.create_task(self._ready_since())
