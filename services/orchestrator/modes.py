@@ -136,8 +136,9 @@ class Modes:
         """
         async with self._owner.transaction(None) as connection:
             await _write(connection, settings, mode, who)
-        self._settings.update(settings)
-        self._stale_at = -math.inf
+        async with self._reading:  # what was read before the switch is known by now, and is forgotten
+            self._settings.update(settings)
+            self._stale_at = -math.inf
 
     async def _now(self) -> Mapping[str, Mode]:
         async with self._reading:

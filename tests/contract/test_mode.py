@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -300,11 +302,15 @@ class Backend:
 
     def __init__(self, settings: str) -> None:
         self.settings = settings
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.may_answer.set()
 
     async def GetBackend(  # noqa: N802 - gRPC names the method
         self, request: GetBackendRequest, timeout: float | None = None
     ) -> GetBackendResponse:
         """Says it."""
+        self.asked.set()
+        await self.may_answer.wait()
         return GetBackendResponse(settings=self.settings)
 
 
@@ -337,6 +343,38 @@ async def test_every_orchestrator_takes_a_switch_a_second_later_until_the_servic
             assert await there.of("parser") == Mode.MODE_UNSPECIFIED
         finally:
             await here.switch({"parser": ""}, Mode.MODE_UNSPECIFIED, by)
+
+
+async def test_a_read_that_began_before_a_switch_hides_it_from_nobody_afterwards(
+    database: MigratedPostgres,
+) -> None:
+    parser = Backend("as it was")
+    peers: Any = SimpleNamespace(backends={"parser": parser})
+    async with (
+        Database.opened(database.url("orchestrator")) as tenants,
+        Database.opened(database.owner_url("orchestrator")) as owner,
+    ):
+        modes = Modes(tenants, owner, peers, clock=lambda: 100.0)
+        by = {"set_by": "somebody", "subject": "", "credential_id": ""}
+        await modes.switch({"parser": "as it was"}, Mode.MODE_LOCAL, by)
+        try:
+            parser.may_answer.clear()
+            begun_before = asyncio.create_task(modes.of("parser"))
+            await parser.asked.wait()
+            switch = asyncio.create_task(modes.switch({"parser": "as it was"}, Mode.MODE_REAL, by))
+            written = {"service": "parser", "mode": "MODE_REAL"}
+            await until(partial(_holds, tenants, written))
+            parser.may_answer.set()
+            assert await begun_before == Mode.MODE_LOCAL
+            await switch
+            assert await modes.of("parser") == Mode.MODE_REAL
+        finally:
+            parser.may_answer.set()
+            await modes.switch({"parser": ""}, Mode.MODE_UNSPECIFIED, by)
+
+
+async def _holds(database: Database, row: dict[str, str]) -> bool:
+    return row in await database.rows(None, "select service, mode from waybill_runs.modes")
 
 
 def bring(bench: Bench, state: str) -> None:
