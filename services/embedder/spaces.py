@@ -123,11 +123,9 @@ class Spaces:
     def _mend(self, model: str) -> str:
         if model_named(model) is not None:
             return "" if LOCAL in self.backends else f" That is made on this machine. {MEND[LOCAL]}"
-        return (
-            ""
-            if OPENAI.name in self.backends
-            else f" Is it OpenAI's, or a like server's? {MEND[OPENAI.name]}"
-        )
+        if OPENAI.name in self.backends:
+            return ""
+        return f" Is it OpenAI's, or a like server's? {MEND[OPENAI.name]}"
 
 
 def openai_dimension(model: str, dimension: int, like: str) -> int:

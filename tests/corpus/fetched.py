@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pytest
 
-from evals.corpus import Document, packages
+from evals.corpus import Document, Package, packages
 from evals.read import worker
 from evals.read.expected import expectations
 from evals.read.results import Result
@@ -40,13 +40,18 @@ class Documents:
     def results(self) -> dict[str, Result]:
         """How each was read. Skips the test where there is no network, but never in CI."""
         documents = [
-            document for name in self._names for document in _fetched(name) if self._wanted(document)
+            document for name in self._names for document in fetched(_named(name)) if self._wanted(document)
         ]
         return {result.key: result for result in worker.read(documents).results}
 
 
-def _fetched(name: str) -> list[Document]:
+def _named(name: str) -> Package:
     [package] = packages(lambda each: each.name == name)
+    return package
+
+
+def fetched(package: Package) -> list[Document]:
+    """A package's documents. Skips the test where there is no network, but never in CI."""
     try:
         return package.documents()
     except NotFetched as reason:

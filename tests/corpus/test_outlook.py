@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
-
-import pytest
 
 from evals.corpus import Document, Package, Take
 from evals.read import worker
 from evals.read.results import Result
-from evals.registries import NotFetched
 from services.parser.documents.limits import DEFAULT_LIMITS
 from services.parser.documents.sandbox import Sandbox
+from tests.corpus.fetched import fetched
 from tests.reading import outline, read
 
 MESSAGES = Package(
@@ -26,13 +23,8 @@ MESSAGES = Package(
 
 @cache
 def documents() -> dict[str, Document]:
-    """By name. Skips the test where there is no network, but never in CI."""
-    try:
-        return {each.filename: each for each in MESSAGES.documents()}
-    except NotFetched as reason:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"not fetched: {reason}")
+    """By name."""
+    return {each.filename: each for each in fetched(MESSAGES)}
 
 
 @cache

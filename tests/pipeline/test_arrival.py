@@ -37,7 +37,7 @@ class Index:
         self.asked.append(request.document_key)
         return BeginVersionResponse(outcome=BeginVersionResponse.OUTCOME_BEGUN)
 
-    def PutObject(self, *, timeout: float) -> None:  # noqa: N802
+    def PutObject(self, *, timeout: float) -> None:  # noqa: N802 - gRPC names the method
         raise Stored
 
 

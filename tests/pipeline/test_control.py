@@ -131,7 +131,8 @@ def test_a_late_run_is_expired_with_what_it_spent_and_goes_on_when_given_time(
 def test_a_run_that_became_late_while_its_process_was_down_is_expired(bench: Workbench) -> None:
     run_id = ingest_held(bench, "parser.parse.under_way")
     # Its process knows no end, and learns of this one in its next life.
-    bench.change(f"update waybill_runs.runs set complete_by = now() where run_id = '{run_id}'")  # noqa: S608
+    late = f"update waybill_runs.runs set complete_by = now() where run_id = '{run_id}'"  # noqa: S608 - ours
+    bench.change(late)
     bench.kill("orchestrator")
     run = bench.finish(run_id)
     assert (run.state, run.reason) == (Run.STATE_EXPIRED, "EXPIRED")

@@ -205,7 +205,7 @@ class Silent(Breaking):
 async def test_a_run_waits_without_a_place_for_an_embedder_that_does_not_even_begin_to_answer() -> None:
     neighbours = Silent(Unavailable("AWAY", "It is away."))
     with pytest.raises(RunWaits) as caught:
-        await embed(steps_of(neighbours, 0.05), cut("a", 1), (0, 3), "acme", "a")
+        await embed(steps_of(neighbours, 0.5), cut("a", 1), (0, 3), "acme", "a")
     assert (caught.value.kind, caught.value.ref, caught.value.reason) == (SERVICE, "embedder", "SERVICE_AWAY")
     assert neighbours.written == [0], "what came before is paid for, and kept"
 

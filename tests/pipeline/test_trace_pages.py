@@ -70,7 +70,8 @@ async def test_every_run_of_a_correlation_id_comes_once_oldest_first(house: Hous
 
 async def test_a_page_token_that_no_answer_held_is_refused(house: House) -> None:
     run = await house.run()
-    traces = Traces(house.runs, house.steps, SimpleNamespace(), house.database)  # type: ignore[arg-type]
+    nobody: Any = SimpleNamespace()
+    traces = Traces(house.runs, house.steps, nobody, house.database)
     for token in ("x", f"{run.run_id}:", f"{run.run_id}:-1", "9" * 5000):
         with pytest.raises(InvalidRequest, match="PAGE_TOKEN_INVALID"):
             await traces.of(house.tenant, GetTraceRequest(run_id=run.run_id, page_token=token))

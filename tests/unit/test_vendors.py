@@ -24,7 +24,9 @@ class Embedder:
         self.serves = False
         self.asked = self.hastened = 0
 
-    async def Check(self, request: HealthCheckRequest, timeout: float) -> HealthCheckResponse:  # noqa: N802
+    async def Check(  # noqa: N802 - gRPC names the method
+        self, request: HealthCheckRequest, timeout: float
+    ) -> HealthCheckResponse:
         kind = HealthCheckResponse
         return kind(status=kind.SERVING if self.serves else kind.NOT_SERVING)
 

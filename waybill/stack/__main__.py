@@ -31,7 +31,7 @@ from waybill.stack.table import at_simulators, tiers
 def _say(text: str) -> None:
     """Writes to our log, or with --foreground to the terminal. The log's disk may be what is full."""
     with suppress(OSError):
-        print(text, flush=True)  # noqa: T201
+        print(text, flush=True)  # noqa: T201 - the log is our standard output
 
 
 async def supervise(

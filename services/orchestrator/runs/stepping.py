@@ -157,6 +157,7 @@ class Steps:
 
 
 def is_executed_by(row: Row, workflow: str) -> bool:
+    """Whether a run has not ended, and this is the name of its newest execution."""
     return row["state"] not in FINAL_STATES and workflow_id(row) == workflow
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -21,7 +21,6 @@ from services.orchestrator.spaces import Spaces
 from services.orchestrator.steps.answers import Cut, Embedded, Published
 from waybill.common.v1.backend_pb2 import BackendChoice
 from waybill.common.v1.space_pb2 import Space
-from waybill.embedder.v1.embedder_service_pb2 import EmbedResponse
 from waybill.runtime import deadline
 from waybill.runtime.channel import reading
 from waybill.runtime.errors import ServiceError, VendorContract, from_status
@@ -162,30 +161,21 @@ class Embedding:
         # A vendor's rate limit is waited for in the embedder.
         seconds = deadline.remaining_seconds(EMBED_SECONDS)
         try:
-            async with reading(self._peers.embedder.Embed(request, timeout=seconds)) as answers:
-                async for answer in _prompt(aiter(answers), self._first_answer_seconds):
+            call = self._peers.embedder.Embed(request, timeout=seconds)
+            async with reading(call) as answers, asyncio.timeout(self._first_answer_seconds) as first:
+                async for answer in answers:
+                    first.reschedule(None)
                     bought += [
                         ChunkVector(ordinal=left[one.index].ordinal, values=one.values)
                         for one in answer.embeddings
                     ]
+        except TimeoutError:
+            raise for_silent([EMBEDDER]) from None
         except grpc.aio.AioRpcError as error:
             await self._spaces.offers.check_goes_on(from_status(error))
             raise
         if len(bought) != len(chunks):
             raise VendorContract("EMBEDDING_INVALID", "The embedder's answer ended early.")
-
-
-async def _prompt(answers: AsyncIterator[EmbedResponse], seconds: float) -> AsyncIterator[EmbedResponse]:
-    """The embedder's answers. Raises RunWaits where the first does not come in time."""
-    try:
-        async with asyncio.timeout(seconds):
-            first = await anext(answers, None)
-    except TimeoutError:
-        raise for_silent([EMBEDDER]) from None
-    if first is not None:
-        yield first
-    async for answer in answers:
-        yield answer
 
 
 def _publication(
