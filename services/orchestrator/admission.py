@@ -6,7 +6,6 @@ import datetime
 import mimetypes
 import os
 import re
-import unicodedata
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from waybill.runtime.channel import DEFAULT_TIMEOUT_SECONDS, send, traceparent
 from waybill.runtime.clock import utc_now
 from waybill.runtime.errors import Deadline, InvalidRequest, Quota, from_status
 from waybill.runtime.telemetry import remote_parent
+from waybill.runtime.wellformed import has_controls
 from waybill.runtime.wire import moment
 from waybill.storage.v1.document_index_service_pb2 import (
     BeginVersionRequest,
@@ -306,7 +306,7 @@ def read_complete_by(message: IngestRequest.Header | RetryRunRequest) -> datetim
 def _check_name(field: str, name: str, max_bytes: int) -> None:
     if not name or len(name.encode()) > max_bytes:
         raise InvalidRequest("INVALID_REQUEST", f"{field} takes 1 to {max_bytes} bytes.")
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if has_controls(name):
         raise InvalidRequest("INVALID_REQUEST", f"{field} must not contain control characters.")
     if ".." in name.replace("\\", "/").split("/"):
         raise InvalidRequest(

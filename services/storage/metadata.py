@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 
 from waybill.runtime.errors import InvalidRequest
+from waybill.runtime.wellformed import has_controls
 
 MAX_PAIRS = 64
 MAX_BYTES = 8 * 1024
@@ -25,7 +25,7 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
         raise _not_allowed(f"its names and values have at most {MAX_BYTES} bytes in all")
     if not all(map(_NAME.fullmatch, metadata)):
         raise _not_allowed('a name has 1 to 64 letters, digits, ".", "_" and "-"')
-    if any(unicodedata.category(one) == "Cc" for value in metadata.values() for one in value):
+    if any(map(has_controls, metadata.values())):
         raise _not_allowed("a value has no control characters")
     return dict(metadata)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from waybill.runtime.errors import InvalidRequest, NotFound, ServiceError
+from waybill.runtime.wellformed import has_controls
 
 # A binary file has a NUL among its first bytes; a text almost never.
 _HEAD_BYTES = 8 * 1024
@@ -182,7 +182,7 @@ def _fault(path: Path, key: str) -> ServiceError | None:
         return InvalidRequest(NAME_INVALID, f"The name of {path} is not valid UTF-8.")
     except OSError as error:
         return unreadable(path, error)
-    if any(unicodedata.category(character) == "Cc" for character in key):
+    if has_controls(key):
         return InvalidRequest(NAME_INVALID, f"The name of {path} has a control character.")
     if not path.is_file():
         return InvalidRequest("FILE_UNREADABLE", f"{path} is not a regular file.")

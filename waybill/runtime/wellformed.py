@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -33,6 +34,11 @@ def decoding(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return Undecodable()
 
     return decoded
+
+
+def has_controls(text: str) -> bool:
+    """Whether a name or value has control characters, Unicode's category Cc: line ends are some."""
+    return any(unicodedata.category(character) == "Cc" for character in text)
 
 
 def check(message: Message) -> None:
